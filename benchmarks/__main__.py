@@ -1,0 +1,52 @@
+"""Print the table: ``python -m benchmarks [--quick] [section ...]``."""
+
+from __future__ import annotations
+
+import argparse
+import os
+
+import jax
+
+# Before JAX starts: as many devices as cores, for gridax and its opponents alike.
+jax.config.update("jax_num_cpu_devices", os.cpu_count())
+
+from . import brain, compiling, imports, opponent, results, spaces  # noqa: E402
+from .measure import Row  # noqa: E402
+
+SECTIONS = {
+    "spaces": spaces.rows,
+    "results": results.rows,
+    "imports": imports.rows,
+    "compiling": compiling.rows,
+    "brain": brain.rows,
+}
+LINE = "{:<52} {:<24} {:<20} {}"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="tiny sizes: does everything run?")
+    parser.add_argument("section", nargs="*", help=f"of: {', '.join(SECTIONS)} (default: all)")
+    options = parser.parse_args()
+    if unknown := set(options.section) - set(SECTIONS):
+        parser.error(f"no such section: {', '.join(sorted(unknown))}")
+
+    print(f"jax {jax.__version__}, {jax.device_count()} × {jax.devices()[0].device_kind}")
+    print("Medians; what is compared takes turns, after its results were found equal.")
+    if opponent.MISSING:
+        print(opponent.MISSING)
+    print(LINE.format("", "gridax", "goal", "opponent"))
+    for name in options.section or SECTIONS:
+        print(f"-- {name}")
+        for row in SECTIONS[name](options.quick):
+            print(line(row), flush=True)
+
+
+def line(row: Row) -> str:
+    verdict = {True: "  met", False: "  MISSED", None: ""}[row.met]
+    ratio = f"  ({row.ratio:.3g} ×)" if row.ratio is not None else ""
+    return LINE.format(row.what, row.gridax, row.goal + verdict, row.opponent + ratio).rstrip()
+
+
+if __name__ == "__main__":
+    main()

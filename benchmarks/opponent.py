@@ -1,0 +1,14 @@
+"""tvboptim, whose spaces and executors gridax is compared with, where it is installed."""
+
+from __future__ import annotations
+
+try:
+    import tvboptim
+    from tvboptim import execution
+    from tvboptim.types import spaces
+except ImportError as error:
+    NAME, MISSING = "tvboptim", f"no comparison with tvboptim: {error}"
+else:
+    NAME, MISSING = f"tvboptim {tvboptim.__version__}", ""
+
+__all__ = ["MISSING", "NAME", "execution", "spaces"]

@@ -1,0 +1,49 @@
+"""Labeled parameter grids for JAX models: axes in a pytree, a run over a Space, one Dataset."""
+
+from gridax._index import PointIndex
+from gridax._version import __version__
+from gridax.axes import (
+    Axis,
+    ChoiceAxis,
+    DataAxis,
+    GridAxis,
+    KeyAxis,
+    LogGridAxis,
+    NumPyroAxis,
+    UniformAxis,
+)
+from gridax.designs import from_samples, halton, latin_hypercube, sobol
+from gridax.execution import ParallelExecution, SequentialExecution
+from gridax.result import Result, open_result
+from gridax.space import Space
+
+AbstractAxis = Axis
+
+__all__ = [
+    "AbstractAxis",
+    "Axis",
+    "ChoiceAxis",
+    "DataAxis",
+    "GridAxis",
+    "KeyAxis",
+    "LogGridAxis",
+    "NumPyroAxis",
+    "ParallelExecution",
+    "PointIndex",
+    "Result",
+    "SequentialExecution",
+    "Space",
+    "UniformAxis",
+    "__version__",
+    "from_samples",
+    "halton",
+    "latin_hypercube",
+    "open_result",
+    "sobol",
+]
+
+# Tracebacks and reprs say gridax.Space, which is what users import.
+for _public in __all__:
+    if hasattr(globals()[_public], "__module__"):
+        globals()[_public].__module__ = "gridax"
+del _public

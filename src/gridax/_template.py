@@ -1,0 +1,380 @@
+"""What a model returns: names, dimensions, shapes and dtypes of its outputs.
+
+A result is any pytree of arrays and numbers; its leaves may also be xarray objects, whose
+dimensions, coordinates and attributes reach the Dataset. xarray works on JAX tracers, so the same
+code reads a traced and a computed result.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any, Literal
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import xarray as xr
+
+from gridax import _checks, _labels
+from gridax._tree import Path, dotted
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Output:
+    """One array that a model returns for a point.
+
+    `dims` is None until they are named; `impl` is the implementation of PRNG keys, which are
+    kept as raw data.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: np.dtype
+    dims: tuple[str, ...] | None = None
+    attrs: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    coords: Mapping[str, xr.Variable] = dataclasses.field(default_factory=dict)
+    impl: str | None = None
+
+    @property
+    def nbytes(self) -> int:
+        """Size of one point's values."""
+        return int(np.prod(self.shape, dtype=object)) * self.dtype.itemsize
+
+
+@dataclasses.dataclass(frozen=True)
+class Part:
+    """A leaf of the result: an array, or an xarray object with one array per variable."""
+
+    kind: Literal["array", "variable", "dataarray", "dataset"]
+    names: tuple[str | None, ...]
+    path: Path
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Template:
+    """The outputs of a model in order, and how they stand in its result."""
+
+    outputs: tuple[Output, ...]
+    parts: tuple[Part, ...]
+    treedef: Any
+
+    @property
+    def nbytes(self) -> int:
+        """Size of the outputs of one point."""
+        return sum(output.nbytes for output in self.outputs)
+
+    def difference(self, other: Template) -> str | None:
+        """Say how another result differs in structure, names or shapes, or return None."""
+        mine = [(output.name, output.shape) for output in self.outputs]
+        theirs = [(output.name, output.shape) for output in other.outputs]
+        for (name, shape), (other_name, other_shape) in zip(mine, theirs, strict=False):
+            if name == other_name and shape != other_shape:
+                return f"output {name!r} has shape {other_shape}, but had {shape} before"
+        if mine != theirs or self.treedef != other.treedef:
+            names, others = [n for n, _ in mine], [n for n, _ in theirs]
+            return f"the model returned {others}, but {names} before"
+        return None
+
+
+def arrays_of(result: Any) -> list[Any]:
+    """Return the arrays of a result, in the order of its template; keys as raw data.
+
+    Raises
+    ------
+    TypeError
+        If the model returned nothing, or something that is no array, with the output named.
+    """
+    arrays = []
+    for path, leaf in _flatten(result)[0]:
+        for name, variable in _variables(leaf, path):
+            arrays.append(_array(variable, name))
+    return arrays
+
+
+def template_of(result: Any) -> Template:
+    """Return the template of a result; its arrays may be traced."""
+    leaves, treedef = _flatten(result)
+    outputs, parts = [], []
+    for path, leaf in leaves:
+        variables = _variables(leaf, path)
+        outputs += [_output(leaf, name, variable) for name, variable in variables]
+        kind = _XARRAY.get(type(leaf), "array")
+        if isinstance(leaf, xr.Dataset):
+            names: tuple[str | None, ...] = tuple(str(name) for name in leaf.data_vars)
+        else:
+            names = (str(leaf.name) if getattr(leaf, "name", None) is not None else None,)
+        parts.append(Part(kind, names if kind != "array" else (None,), path))
+    names_ = [output.name for output in outputs]
+    for name in names_:
+        if names_.count(name) > 1:
+            raise ValueError(f"the model returns two outputs called {name!r}; rename one of them")
+    return Template(tuple(outputs), tuple(parts), treedef)
+
+
+_XARRAY: dict[type, Any] = {
+    xr.Variable: "variable",
+    xr.DataArray: "dataarray",
+    xr.Dataset: "dataset",
+}
+
+
+def _flatten(result: Any) -> tuple[list[tuple[Path, Any]], Any]:
+    if result is None:
+        raise TypeError("the model returned None; it must return arrays or numbers")
+    leaves, treedef = jax.tree_util.tree_flatten_with_path(
+        result, is_leaf=lambda leaf: isinstance(leaf, (xr.Variable, xr.DataArray, xr.Dataset))
+    )
+    if not leaves:
+        raise TypeError(f"the model returned {result!r}, which holds no array")
+    return leaves, treedef
+
+
+def _variables(leaf: Any, path: Path) -> list[tuple[str, Any]]:
+    """Return name and value of the arrays in a leaf."""
+    if isinstance(leaf, xr.Dataset):
+        stem = f"{dotted(path)}." if path else ""
+        return [(f"{stem}{name}", leaf.variables[name]) for name in leaf.data_vars]
+    if isinstance(leaf, xr.DataArray):
+        name = str(leaf.name) if not path and leaf.name is not None else dotted(path)
+        return [(name, leaf.variable)]
+    return [(dotted(path), leaf)]
+
+
+def _array(value: Any, name: str) -> Any:
+    data = value._data if isinstance(value, xr.Variable) else value
+    if isinstance(data, jax.Array):  # tracers too
+        return jax.random.key_data(data) if _is_keys(data) else data
+    if isinstance(data, (bool, int, float, complex, np.generic, np.ndarray)) or hasattr(
+        data, "__jax_array__"
+    ):
+        array = np.asarray(data) if not hasattr(data, "__jax_array__") else jnp.asarray(data)
+        if array.dtype.kind not in "OUSMmT":
+            return array
+    raise TypeError(
+        f"output {name!r} is {_a(data)}; a model must return arrays or numbers, so leave it out "
+        "or turn it into a number"
+    )
+
+
+def _a(value: Any) -> str:
+    if isinstance(value, str):
+        return f"the string {value!r}"
+    kind = f"{type(value).__name__}"
+    if getattr(value, "dtype", None) is not None:
+        return f"an array of {value.dtype}"
+    return f"of the type {kind}"
+
+
+def _is_keys(data: Any) -> bool:
+    return jnp.issubdtype(data.dtype, jax.dtypes.prng_key)
+
+
+def _output(leaf: Any, name: str, value: Any) -> Output:
+    array = _array(value, name)
+    data = value._data if isinstance(value, xr.Variable) else value
+    keys = isinstance(data, jax.Array) and _is_keys(data)
+    known: dict[str, Any] = {}
+    if isinstance(value, xr.Variable):
+        dims = tuple(str(dim) for dim in value.dims)
+        # Raw key data have one dimension more than the keys.
+        known["dims"] = (*dims, f"{name}_key") if keys else dims
+        known["attrs"] = _checks.attributes(value.attrs, f"output {name!r}")
+    if isinstance(leaf, (xr.DataArray, xr.Dataset)):
+        known["coords"] = _concrete_coords(leaf, name, set(known["dims"]))
+    impl = str(jax.random.key_impl(data)) if keys else None
+    return Output(name, tuple(array.shape), np.dtype(array.dtype), impl=impl, **known)
+
+
+def _concrete_coords(
+    leaf: xr.DataArray | xr.Dataset, name: str, dims: set[str]
+) -> dict[str, xr.Variable]:
+    coords = {}
+    for key, coord in leaf.coords.items():
+        if not set(map(str, coord.dims)) <= dims:
+            continue
+        if isinstance(coord.variable._data, jax.core.Tracer):
+            raise TypeError(
+                f"output {name!r}: the coordinate {str(key)!r} depends on the parameters; return "
+                "it as an output of its own"
+            )
+        coords[str(key)] = coord.variable.copy(data=np.asarray(coord.variable.values))
+    return coords
+
+
+def restore(template: Template, arrays: Sequence[Any], coords: Mapping[str, Any]) -> Any:
+    """Return a result in the model's own structure from the arrays of one point."""
+    left = list(zip(template.outputs, arrays, strict=True))
+    leaves: list[Any] = []
+    for part in template.parts:
+        mine, left = left[: len(part.names)], left[len(part.names) :]
+        leaves.append(_restored(part, mine, coords))
+    return template.treedef.unflatten(leaves)
+
+
+def _restored(part: Part, mine: Sequence[tuple[Output, Any]], coords: Mapping[str, Any]) -> Any:
+    values = [
+        array if output.impl is None else jax.random.wrap_key_data(array, impl=output.impl)
+        for output, array in mine
+    ]
+    if part.kind == "array":
+        return values[0]
+    variables = [
+        xr.Variable(output.dims or (), value, dict(output.attrs))
+        for (output, _), value in zip(mine, values, strict=True)
+    ]
+    if part.kind == "variable":
+        return variables[0]
+    dims = {dim for variable in variables for dim in variable.dims}
+    own = {name: c for name, c in coords.items() if c.dims and set(c.dims) <= dims}
+    if part.kind == "dataset":
+        return xr.Dataset(dict(zip(part.names, variables, strict=True)), own)
+    return xr.DataArray(variables[0], own, name=part.names[0])
+
+
+def labeled(
+    template: Template,
+    taken: Collection[str],
+    grid_dims: Collection[str],
+    dims: Mapping[str, Any] | None,
+) -> Template:
+    """Return the template with final names and every dimension named.
+
+    A name that a coordinate bears already becomes ``result.<name>``.
+
+    Raises
+    ------
+    ValueError
+        If `dims` names an unknown output, has the wrong length, or clashes.
+    """
+    known = {output.name for output in template.outputs}
+    for name in dims or {}:
+        if name not in known:
+            raise ValueError(f"dims= names {name!r}, but the outputs are {sorted(known)}")
+    outputs = tuple(
+        _labeled(output, taken, grid_dims, (dims or {}).get(output.name))
+        for output in template.outputs
+    )
+    sizes: dict[str, tuple[int, str]] = {}
+    for output in outputs:
+        for dim, size in zip(output.dims or (), output.shape, strict=True):
+            first, other = sizes.setdefault(dim, (size, output.name))
+            if first != size:
+                raise ValueError(
+                    f"the dimension {dim!r} has size {first} in output {other!r} and {size} in "
+                    f"output {output.name!r}; give one of them another name"
+                )
+    return dataclasses.replace(template, outputs=outputs)
+
+
+def _labeled(
+    output: Output, taken: Collection[str], grid_dims: Collection[str], dims: Any
+) -> Output:
+    final = output.name
+    if final in taken or final in _checks.RESERVED_NAMES:
+        final = f"result.{final}"
+    problem = _checks.unusable(final)
+    if problem or final in taken:
+        raise ValueError(
+            f"output {output.name!r} cannot be stored under that name: "
+            f"{problem or 'it is the name of a coordinate'}"
+        )
+    if dims is not None:
+        dims = (dims,) if isinstance(dims, str) else tuple(dims)
+        if len(dims) != len(output.shape):
+            raise ValueError(
+                f"dims= gives output {output.name!r} {len(dims)} names, {dims}, but its shape is "
+                f"{output.shape}"
+            )
+        for dim in dims:
+            _checks.name(dim, f"output {output.name!r}")
+    elif output.dims is not None:
+        dims = output.dims
+    else:
+        dims = tuple(f"{final}_dim_{i}" for i in range(len(output.shape)))
+    for dim in dims:
+        if dims.count(dim) > 1:
+            raise ValueError(f"output {output.name!r} has the dimension {dim!r} twice: {dims}")
+        if dim in grid_dims:
+            raise ValueError(
+                f"output {output.name!r} has a dimension {dim!r}, which is a dimension of the "
+                "space; give it another name, with dims= or in the model"
+            )
+    return dataclasses.replace(output, name=final, dims=dims)
+
+
+def coordinates(
+    template: Template, given: Mapping[str, Any] | None, taken: Mapping[str, xr.Variable]
+) -> dict[str, xr.Variable]:
+    """Return the coordinates of the outputs' own dimensions, from the model and from `given`.
+
+    Raises
+    ------
+    ValueError
+        If a coordinate has no such dimension, another size, or clashes with another.
+    """
+    sizes = {
+        dim: size
+        for output in template.outputs
+        for dim, size in zip(output.dims or (), output.shape, strict=True)
+    }
+    found: dict[str, xr.Variable] = {}
+    names = {output.name for output in template.outputs}
+    claims = [
+        (name, variable, f"output {output.name!r}")
+        for output in template.outputs
+        for name, variable in output.coords.items()
+    ]
+    claims += [(name, _as_variable(name, c), "coords=") for name, c in (given or {}).items()]
+    for name, variable, claimant in claims:
+        _check_coordinate(name, variable, claimant, sizes, names)
+        other = found.get(name, taken.get(name))
+        if other is not None and not other.equals(variable):
+            raise ValueError(
+                f"{claimant}: the coordinate {name!r} has values that differ from those of another "
+                "coordinate of that name; rename one of them"
+            )
+        found.setdefault(name, variable)
+    return {name: variable for name, variable in found.items() if name not in taken}
+
+
+def _as_variable(name: str, coord: Any) -> xr.Variable:
+    """Read a coordinate as xarray does: values, ``(dims, values[, attrs])``, or xarray's own."""
+    if isinstance(coord, xr.DataArray):
+        coord = coord.variable
+    if isinstance(coord, xr.Variable):
+        return coord
+    if not isinstance(coord, tuple):
+        coord = ((name,), coord)
+    dims, values, *attrs = coord
+    values = np.asarray(values)
+    if values.dtype.kind == "f":  # a time of 0.3 in float32 is selected by 0.3
+        values = _labels.shortest(values.reshape(-1)).reshape(values.shape)
+    try:
+        return xr.Variable(dims, values, *attrs)
+    except ValueError as error:
+        raise ValueError(f"coords= for {name!r}: {error}") from None
+
+
+def _check_coordinate(
+    name: str,
+    variable: xr.Variable,
+    claimant: str,
+    sizes: Mapping[str, int],
+    outputs: Collection[str],
+) -> None:
+    _checks.name(name, claimant)
+    _checks.attributes(variable.attrs, f"{claimant}, coordinate {name!r}")
+    if name in outputs:
+        raise ValueError(f"{claimant}: {name!r} names both a coordinate and an output")
+    for dim, size in variable.sizes.items():
+        if dim not in sizes:
+            raise ValueError(
+                f"{claimant}: the coordinate {name!r} lies along {dim!r}, but the outputs' "
+                f"dimensions are {list(sizes)}; name them with dims="
+            )
+        if size != sizes[str(dim)]:
+            raise ValueError(
+                f"{claimant}: the coordinate {name!r} has {size} values along {dim!r}, but the "
+                f"outputs have {sizes[str(dim)]}"
+            )

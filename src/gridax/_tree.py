@@ -1,0 +1,107 @@
+"""Key paths and dotted names of a pytree; leaves in the order of writing; values put back."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import jax
+from jax.tree_util import DictKey, FlattenedIndexKey, GetAttrKey, SequenceKey
+
+Path = tuple[Any, ...]
+
+
+def dotted(path: Path) -> str:
+    """Return the name of a leaf: ``coupling.strength``, ``layers[0].w``; the root is ``value``.
+
+    Examples
+    --------
+    >>> import jax
+    >>> [(path, _)] = jax.tree_util.tree_flatten_with_path({"layers": [{"w": 1.0}]})[0]
+    >>> dotted(path)
+    'layers[0].w'
+    """
+    text = ""
+    for key in path:
+        kind, value = entry(key)
+        text += f"[{value}]" if kind == "index" else f".{value}"
+    return text.removeprefix(".") or "value"
+
+
+def entry(key: Any) -> tuple[str, Any]:
+    """Return what kind of step a key is (``dict``, ``index`` or ``attr``) and its value."""
+    match key:
+        case DictKey():
+            return "dict", key.key
+        case SequenceKey():
+            return "index", key.idx
+        case FlattenedIndexKey():
+            return "index", key.key
+        case GetAttrKey():
+            return "attr", key.name
+    return "dict", key
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Skeleton:
+    """A flattened pytree whose chosen leaves can be replaced again and again.
+
+    `leaves` and `paths` stand in JAX's order, which sorts dictionaries; `written` lists their
+    positions in the order in which a person wrote them.
+    """
+
+    tree: Any
+    treedef: Any
+    leaves: tuple[Any, ...]
+    paths: tuple[Path, ...]
+    written: tuple[int, ...]
+
+    @classmethod
+    def of(cls, tree: Any, is_leaf: Callable[[Any], bool] | None = None) -> Skeleton:
+        """Flatten `tree`; what `is_leaf` accepts is a leaf even if JAX would open it."""
+        flat, treedef = jax.tree_util.tree_flatten_with_path(tree, is_leaf)
+        position = {path: i for i, (path, _) in enumerate(flat)}
+        return cls(
+            tree=tree,
+            treedef=treedef,
+            leaves=tuple(leaf for _, leaf in flat),
+            paths=tuple(path for path, _ in flat),
+            written=tuple(position[path] for path in _written_paths(tree, is_leaf)),
+        )
+
+    def fill(self, values: Mapping[int, Any]) -> Any:
+        """Return the tree with the leaves at some positions replaced."""
+        leaves = list(self.leaves)
+        for position, value in values.items():
+            leaves[position] = value
+        return self.treedef.unflatten(leaves)
+
+
+def _written_paths(node: Any, is_leaf: Callable[[Any], bool] | None) -> Iterator[Path]:
+    """Yield the paths of the leaves, dictionaries in insertion order."""
+    if is_leaf is not None and is_leaf(node):
+        yield ()
+        return
+    children, _ = jax.tree_util.tree_flatten_with_path(node, is_leaf=lambda x: x is not node)
+    if len(children) == 1 and children[0][0] == ():
+        yield ()  # a leaf: JAX returns it as its own only child
+        return
+    if isinstance(node, Mapping):
+        place = {key: i for i, key in enumerate(node)}
+        children.sort(key=lambda child: place.get(entry(child[0][0])[1], len(place)))
+    for path, child in children:
+        for rest in _written_paths(child, is_leaf):
+            yield path + rest
+
+
+def attribute_holding(leaf: Any, wanted: Callable[[Any], bool]) -> str | None:
+    """Return the attribute of an opaque object that holds something `wanted`, or None.
+
+    JAX does not look into objects that are not registered as pytrees, so an axis in one would
+    be overlooked without a word.
+    """
+    fields = getattr(leaf, "__dict__", {})
+    if isinstance(leaf, type) or not isinstance(fields, Mapping):
+        return None
+    return next((key for key, value in fields.items() if wanted(value)), None)

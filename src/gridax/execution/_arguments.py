@@ -1,0 +1,156 @@
+"""What a compiled program is evaluated on: the space's tables and the fixed leaves."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from gridax._grid import Column
+from gridax._kernel import Kernel, Leaf, Program, Static
+from gridax._labels import device_values
+from gridax._template import arrays_of
+from gridax._tree import Skeleton, dotted
+from gridax.space import Space, is_axis
+
+
+class Arguments:
+    """State, args and kwargs of a model, split to axes, arrays and static values."""
+
+    def __init__(self, space: Space, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        self.space = space
+        self.skeleton = Skeleton.of((space.state, args, kwargs), is_axis)
+        columns = space.grid.columns
+        slots = _axis_slots(self.skeleton, columns)
+        self.chosen = [column for column in columns if column.table.kind == "choice"]
+        moving = [column for column in columns if column.table.kind != "choice"]
+        places = {dim: i for i, dim in enumerate(space.dims)}
+        self.leaves, self.tables, self.rows = [], [], []
+        for column in moving:
+            leaf, table, rows = _leaf(column, slots[id(column.axis)], places)
+            self.leaves.append(leaf)
+            self.tables.append(table)
+            self.rows.append(rows)
+        self.choice_slots = [slots[id(column.axis)] for column in self.chosen]
+        axes = set(slots.values())
+        self.arrays, self.static = [], []
+        for slot, leaf in enumerate(self.skeleton.leaves):
+            if slot in axes:
+                continue
+            if isinstance(leaf, (jax.Array, np.ndarray)) and leaf.dtype != object:
+                self.arrays.append((slot, self._fitting(slot, leaf)))
+            else:
+                self.static.append((slot, Static(leaf)))
+
+    def _fitting(self, slot: int, leaf: Any) -> Any:
+        if isinstance(leaf, np.ndarray):
+            path = dotted(self.skeleton.paths[slot][1:])
+            return device_values(leaf, f"the fixed array {path!r}")
+        return leaf
+
+    def program(self, model: Callable[..., Any], choice: tuple[int, ...]) -> Program:
+        """Return the program of one combination of static choices, by their rows."""
+        chosen = [
+            (slot, Static(_wrapped(column, row)))
+            for slot, column, row in zip(self.choice_slots, self.chosen, choice, strict=True)
+        ]
+        return Program(
+            model=Static(model),
+            treedef=self.skeleton.treedef,
+            static=(*self.static, *chosen),
+            arrays=tuple(slot for slot, _ in self.arrays),
+            leaves=tuple(self.leaves),
+            flatten=device_arrays,
+        )
+
+    def kernel(self, program: Program, tile: tuple[int, ...], on: Sequence[Any]) -> Kernel:
+        """Return the program on devices, with the data it needs."""
+        arrays = [array for _, array in self.arrays]
+        return Kernel(program, tile, on, self.tables, self.rows, arrays)
+
+    def one_point(self) -> tuple[list[Any], list[Any]]:
+        """Return shapes and dtypes of the fixed arrays and of one row of each table."""
+        arrays = [jax.ShapeDtypeStruct(a.shape, a.dtype) for _, a in self.arrays]
+        rows = [jax.ShapeDtypeStruct(table.shape[1:], table.dtype) for table in self.tables]
+        return arrays, rows
+
+    def choices(self) -> list[tuple[int, ...]]:
+        """Return every combination of static choices that the space holds."""
+        if not self.chosen:
+            return [()]
+        rows = []
+        seen: dict[str | None, list[Column]] = {}
+        for column in self.chosen:
+            seen.setdefault(column.dim, []).append(column)
+        for dim, columns in seen.items():
+            size = self.space.sizes[dim] if dim is not None else 1
+            along = [
+                np.broadcast_to(
+                    column.rows if dim is None else column.take(np.arange(size)), (size,)
+                )
+                for column in columns
+            ]
+            rows.append(list(dict.fromkeys(zip(*(a.tolist() for a in along), strict=True))))
+        order = [self.chosen.index(column) for columns in seen.values() for column in columns]
+        found = []
+        for combination in itertools.product(*rows):
+            flat = list(itertools.chain.from_iterable(combination))
+            found.append(tuple(flat[order.index(i)] for i in range(len(flat))))
+        return found
+
+    def choice_at(self, index: Sequence[int]) -> tuple[int, ...]:
+        """Return the rows of the static choices at a point."""
+        places = {dim: i for i, dim in enumerate(self.space.dims)}
+        return tuple(column.row(index, places) for column in self.chosen)
+
+    def groups(self) -> list[tuple[tuple[int, ...], ...] | None]:
+        """Return, per dimension, the indices that share all static choices."""
+        found: list[tuple[tuple[int, ...], ...] | None] = []
+        for dim, size in self.space.sizes.items():
+            columns = [column for column in self.chosen if column.dim == dim]
+            if not columns:
+                found.append(None)
+                continue
+            alike: dict[tuple[int, ...], list[int]] = {}
+            for i in range(size):
+                alike.setdefault(tuple(int(c.take(i)) for c in columns), []).append(i)
+            found.append(tuple(map(tuple, alike.values())))
+        return found
+
+
+def _axis_slots(skeleton: Skeleton, columns: Sequence[Column]) -> dict[int, int]:
+    """Return the slot of every axis in the flattened arguments, by the identity of the axis."""
+    known = {id(column.axis) for column in columns}
+    return {id(leaf): i for i, leaf in enumerate(skeleton.leaves) if id(leaf) in known}
+
+
+def _leaf(column: Column, slot: int, places: dict[str, int]) -> tuple[Leaf, Any, Any]:
+    """Return how a column becomes a leaf, its table and its row numbers."""
+    table, rows = column.table, column.rows
+    values = table.values
+    small = values[:1].nbytes <= 8
+    if rows is not None and column.dim is not None and (small or len(rows) <= len(table)):
+        values, rows = values[rows], None  # no larger than the row numbers
+    leaf = Leaf(
+        slot=slot,
+        dim=None if column.dim is None else places[column.dim],
+        by_row=rows is not None,
+        impl=table.impl,
+        shape=table.shape,
+        wrap=None if column.axis.wrap is None else Static(column.axis.wrap),
+    )
+    return leaf, values, np.asarray(0 if rows is None else rows, dtype=np.int32)
+
+
+def _wrapped(column: Column, row: int) -> Any:
+    value = column.table.value(row)
+    return value if column.axis.wrap is None else column.axis.wrap(value)
+
+
+def device_arrays(result: Any) -> list[Any]:
+    """Return the arrays of a model's result as JAX arrays."""
+    return [jnp.asarray(array) for array in arrays_of(result)]

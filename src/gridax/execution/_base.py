@@ -1,0 +1,152 @@
+"""The run loop that every executor shares."""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+import jax
+import numpy as np
+import xarray as xr
+
+from gridax import _template, provenance
+from gridax._template import Template
+from gridax.execution._progress import Meter, Progress
+from gridax.result import Result
+from gridax.space import Space, is_axis
+from gridax.stores.memory import MemoryStore
+
+# The index along each dimension of the points of a tile, and their outputs.
+Tile = tuple[Sequence[np.ndarray], Sequence[np.ndarray]]
+
+
+class Execution(abc.ABC):
+    """A model and the space to run it over. Abstract: `_start`.
+
+    Attributes
+    ----------
+    model, space, args, kwargs : as given; the model is called as ``model(state, *args, **kwargs)``.
+    partial : Result or None
+        What the last run had computed when it was interrupted or failed.
+    """
+
+    def __init__(
+        self, model: Callable[..., Any], space: Space, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> None:
+        if not callable(model):
+            raise TypeError(f"the model must be callable, got {model!r}")
+        if not isinstance(space, Space):
+            raise TypeError(
+                f"space must be a gridax.Space, got {type(space).__name__}; make one with "
+                "gridax.Space(state, mode='product')"
+            )
+        for leaf in jax.tree.leaves((args, kwargs), is_leaf=is_axis):
+            if is_axis(leaf):
+                raise TypeError(
+                    f"{leaf!r} was passed as an argument of the model; axes belong into the state"
+                )
+        self.model, self.space, self.args, self.kwargs = model, space, args, kwargs
+        self.partial: Result | None = None
+
+    @abc.abstractmethod
+    def _start(self) -> tuple[Template, Callable[[], Iterator[Tile]]]:
+        """Return what the model returns, and a function that evaluates all tiles."""
+
+    def run(
+        self,
+        progress: Progress = True,
+        dims: Mapping[str, Any] | None = None,
+        coords: Mapping[str, Any] | None = None,
+    ) -> Result:
+        """Evaluate the model at every point.
+
+        Parameters
+        ----------
+        progress : bool or callable, optional
+            Whether to show a progress bar, or a function called with the numbers of points done
+            and in total.
+        dims : mapping of str to sequence of str, optional
+            Names of an output's own dimensions, by output. Otherwise those of the xarray objects
+            that the model returns, or ``<output>_dim_0`` and so on.
+        coords : mapping, optional
+            Coordinates of those dimensions: values, ``(dims, values)``, ``(dims, values, attrs)``
+            or a DataArray, by name.
+
+        Returns
+        -------
+        Result
+            Sequence of the model's results and one labeled Dataset.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If the model returns what cannot be stored, or labels do not fit. Errors of the model
+            itself keep their type and carry the point's labels as a note.
+
+        Notes
+        -----
+        If the run is interrupted or fails, what was computed is kept: the exception has it as the
+        attribute `result`, the executor as `partial`. Its Dataset has a variable `status`.
+        """
+        self.partial = None
+        raw, tiles = self._start()
+        taken = self.space.dataset
+        names = {*map(str, taken.variables), *map(str, taken.sizes)}
+        template = _template.labeled(raw, names, self.space.dims, dims)
+        known = {str(name): taken.variables[name] for name in taken.coords}
+        own = _template.coordinates(template, coords, known)
+        store = MemoryStore(self.space.shape, template.outputs)
+        try:
+            with Meter(progress, self.space.N, _title(self.model)) as meter:
+                for index, values in tiles():
+                    meter.add(store.write(index, values))
+        except BaseException as error:
+            if meter.done:
+                self.partial = self._result(template, own, store, partial=True)
+                error.result = self.partial  # type: ignore[attr-defined]
+                error.add_note(
+                    f"{meter.done} of {meter.total} points were computed and are kept: see the "
+                    "attribute `partial` of the executor"
+                )
+            raise
+        return self._result(template, own, store, partial=False)
+
+    def _result(
+        self,
+        template: Template,
+        coords: Mapping[str, xr.Variable],
+        store: MemoryStore,
+        partial: bool,
+    ) -> Result:
+        grid_dims = self.space.dims
+        variables: dict[str, Any] = {}
+        if partial:
+            store.erase_pending()
+        for output, array in zip(template.outputs, store.arrays, strict=True):
+            attrs = dict(output.attrs)
+            if output.impl is not None:
+                attrs["prng_impl"] = output.impl
+            variables[output.name] = xr.Variable((*grid_dims, *(output.dims or ())), array, attrs)
+        if partial:
+            flags = {"flag_values": [0, 1, 2], "flag_meanings": "pending done failed"}
+            variables["status"] = xr.Variable(grid_dims, store.status, flags)
+        dataset = self.space.dataset.assign_coords(coords).assign(variables)
+        attrs = provenance.attributes(self.space, template, self.model)
+        return Result(dataset.assign_attrs(attrs), self.space, template)
+
+
+def _title(model: Callable[..., Any]) -> str:
+    return getattr(model, "__name__", type(model).__name__)
+
+
+def note_point(error: BaseException, space: Space, index: Sequence[Any]) -> None:
+    """Say at which point, or within which ranges of labels, an error arose."""
+    place = {dim: np.atleast_1d(i) for dim, i in zip(space.dims, index, strict=True)}
+    parts = []
+    for column in space.grid.columns:
+        rows = np.atleast_1d(column.rows if column.dim is None else column.take(place[column.dim]))
+        labels = [label.item() for label in column.table.labels[rows]]
+        many = len(set(labels)) > 1
+        parts.append(f"{column.name}={labels[0]!r}" + (f"…{labels[-1]!r}" if many else ""))
+    error.add_note(f"while the model was evaluated at {', '.join(parts)}")

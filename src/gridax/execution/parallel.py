@@ -1,0 +1,207 @@
+"""Vectorized on every device, compiled by JAX."""
+
+from __future__ import annotations
+
+import collections
+import dataclasses
+import itertools
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import jax
+import numpy as np
+
+from gridax import _checks, _kernel, _plan
+from gridax._kernel import Kernel, Program
+from gridax._template import Template, template_of
+from gridax.execution._arguments import Arguments, device_arrays
+from gridax.execution._base import Execution, Tile, note_point
+from gridax.space import Space
+
+# Batches under way at a time: one computes while the one before is copied to the host.
+_IN_FLIGHT = 2
+
+
+class ParallelExecution(Execution):
+    """Evaluate a JAX model over tiles of points, vectorized and on all devices.
+
+    The model is traced, so it must use `jax.numpy`. Arrays in the state are arguments of the
+    compiled program; numbers, strings and other objects are part of it, as written.
+
+    Parameters
+    ----------
+    model : callable
+        Called as ``model(state, *args, **kwargs)``; returns a pytree of arrays and numbers, or
+        xarray objects.
+    space : Space
+        The points.
+    *args, **kwargs
+        Passed on to the model.
+    n_vmap : int, optional
+        Most points that a device evaluates in one vectorized call. Chosen from the model's cost
+        if None.
+    n_pmap : int, optional
+        Number of devices. All local ones if None.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If `n_vmap` or `n_pmap` is not a positive integer, or there are fewer devices.
+
+    Examples
+    --------
+    >>>     >>> import gridax as gx
+    >>> space = gx.Space({"x": gx.GridAxis(0, 1, 11), "k": gx.DataAxis([1, 2])}, mode="product")
+    >>> result = ParallelExecution(lambda s: jnp.exp(-s["k"] * s["x"]), space).run(progress=False)
+    >>> round(result.dataset["value"].sel(x=0.5, k=2).item(), 4)
+    0.3679
+    """
+
+    def __init__(
+        self,
+        model: Callable[..., Any],
+        space: Space,
+        *args: Any,
+        n_vmap: int | None = None,
+        n_pmap: int | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(model, space, args, kwargs)
+        if n_vmap is not None:
+            n_vmap = _checks.count(n_vmap, "ParallelExecution", "n_vmap")
+        if n_pmap is not None:
+            n_pmap = _checks.count(n_pmap, "ParallelExecution", "n_pmap")
+            if n_pmap > jax.local_device_count():
+                raise ValueError(
+                    f"n_pmap={n_pmap}, but JAX sees {jax.local_device_count()} device(s) here. On "
+                    "a CPU, call jax.config.update('jax_num_cpu_devices', n) before JAX starts"
+                )
+        self.n_vmap, self.n_pmap = n_vmap, n_pmap
+        self._arguments = Arguments(space, args, kwargs)
+        self._traced: dict[tuple[Any, ...], _Traced] = {}
+
+    def _start(self) -> tuple[Template, Callable[[], Iterator[Tile]]]:
+        traced = [self._trace(choice) for choice in self._arguments.choices()]
+        template, cost = traced[0].template, max(t.operations for t in traced)
+        for other in traced[1:]:
+            difference = template.difference(other.template)
+            if difference:
+                raise ValueError(
+                    f"{difference}; every choice must return the same outputs. Run the choices "
+                    "one by one, with sel"
+                )
+        return template, lambda: self._tiles(self._plan(template, cost))
+
+    def _plan(self, template: Template, cost: int) -> _plan.Plan:
+        n_devices = self.n_pmap or jax.local_device_count()
+        n = self.space.N
+        width = self.n_vmap or _plan.default_width(cost, template.nbytes, n, n_devices)
+        return _plan.make(self.space.shape, width, n_devices, self._arguments.groups())
+
+    def _trace(self, choice: tuple[int, ...]) -> _Traced:
+        """Trace the model once per static choice; kept for the next run."""
+        program = self._arguments.program(self.model, choice)
+        key = (program, jax.config.jax_enable_x64)
+        if key not in self._traced:
+            self._traced[key] = _trace(program, self._arguments)
+        return self._traced[key]
+
+    def _tiles(self, plan: _plan.Plan) -> Iterator[Tile]:
+        kernels: dict[tuple[int, ...], Kernel] = {}
+        on = jax.local_devices()[: plan.n_devices]
+        waiting: collections.deque[tuple[Any, list[jax.Array]]] = collections.deque()
+        for choice, batch in self._batches(plan):
+            if choice not in kernels:
+                program = self._arguments.program(self.model, choice)
+                kernels[choice] = self._arguments.kernel(program, plan.tile, on)
+            try:
+                waiting.append((batch, kernels[choice](batch)))
+            except Exception as error:
+                self._note(error, batch)
+                raise
+            if len(waiting) > _IN_FLIGHT:
+                yield from self._fetch(*waiting.popleft())
+        while waiting:
+            yield from self._fetch(*waiting.popleft())
+
+    def _batches(self, plan: _plan.Plan) -> Iterator[tuple[tuple[int, ...], Any]]:
+        """Yield batches whose tiles share their static choices."""
+        if not self._arguments.chosen:
+            yield from (((), batch) for batch in plan.batches())
+            return
+        tiles = itertools.chain.from_iterable(
+            dataclasses.replace(plan, n_devices=1).batches()
+        )
+        by_choice: dict[tuple[int, ...], list[Any]] = collections.defaultdict(list)
+        for tile in tiles:
+            by_choice[self._arguments.choice_at([int(run[0]) for run in tile])].append(tile)
+        for choice, mine in by_choice.items():
+            for start in range(0, len(mine), plan.n_devices):
+                batch = mine[start : start + plan.n_devices]
+                yield choice, batch + batch[-1:] * (plan.n_devices - len(batch))
+
+    def _fetch(self, batch: Sequence[Any], outputs: list[jax.Array]) -> Iterator[Tile]:
+        try:
+            jax.block_until_ready(outputs)  # can be interrupted, unlike the copy to NumPy
+            arrays = jax.device_get(outputs)
+        except Exception as error:
+            self._note(error, batch)
+            raise
+        for i, tile in enumerate(batch):
+            if i == 0 or tile is not batch[i - 1]:
+                yield tile, [array[i] for array in arrays]
+
+    def _note(self, error: BaseException, batch: Sequence[Any]) -> None:
+        ends = [np.concatenate(runs) for runs in zip(*batch, strict=True)]
+        note_point(error, self.space, [np.array([run.min(), run.max()]) for run in ends])
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class _Traced:
+    """What a trace of the model at one point tells."""
+
+    template: Template
+    operations: int
+
+
+_CONCRETE = (
+    jax.errors.ConcretizationTypeError,  # of which a branch on a traced value is one
+    jax.errors.TracerArrayConversionError,
+    jax.errors.TracerIntegerConversionError,
+)
+
+
+def _trace(program: Program, arguments: Arguments) -> _Traced:
+    """Trace the model at one point, without computing anything."""
+    found: list[Template] = []
+
+    def flatten(result: Any) -> list[Any]:
+        found.append(template_of(result))
+        return device_arrays(result)
+
+    probe = dataclasses.replace(program, flatten=flatten)
+    try:
+        jaxpr, shapes = jax.make_jaxpr(probe.point, return_shape=True)(*arguments.one_point())
+    except Exception as error:
+        if isinstance(error, jax.errors.TracerArrayConversionError):
+            error.add_note(
+                "the model calls NumPy on a traced value: use jax.numpy in it, or run it with "
+                "SequentialExecution"
+            )
+        elif isinstance(error, _CONCRETE):
+            error.add_note(
+                "the model needs the number behind a traced value, for a branch, a loop or a "
+                "shape: use jax.lax.cond, jnp.where or jax.lax.fori_loop, make the value a "
+                "ChoiceAxis, or run the model with SequentialExecution"
+            )
+        error.add_note("while the model was traced for ParallelExecution")
+        raise
+    template = found[-1]
+    outputs = tuple(
+        dataclasses.replace(output, dtype=np.dtype(struct.dtype))
+        for output, struct in zip(template.outputs, shapes, strict=True)
+    )
+    return _Traced(
+        dataclasses.replace(template, outputs=outputs),
+        _kernel.operations(jaxpr.jaxpr),
+    )

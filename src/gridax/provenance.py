@@ -1,0 +1,302 @@
+"""Where a result comes from, as attributes; and the space read back from them.
+
+Structure is written as JSON: key paths, names, kinds. Values stand in the coordinates. Nothing of
+a file is ever imported, unpickled or evaluated.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import json
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from gridax._grid import Column, Grid
+from gridax._labels import Table
+from gridax._template import Output, Part, Template
+from gridax._tree import Path, Skeleton, entry
+from gridax._version import __version__
+from gridax.axes import StoredAxis
+from gridax.space import Space, fixed_scalar, is_axis
+
+FORMAT = 1
+_LONGEST_JSON = 2**26
+
+
+def attributes(space: Space, template: Template, model: Callable[..., Any]) -> dict[str, Any]:
+    """Return the attributes of a result's Dataset."""
+    return {
+        "gridax_format": FORMAT,
+        "gridax_version": __version__,
+        "jax_version": jax.__version__,
+        "xarray_version": xr.__version__,
+        "model": _qualified(model),
+        "mode": space.mode,
+        "key": json.dumps(
+            {
+                "impl": str(jax.random.key_impl(space.key)),
+                "data": np.asarray(jax.random.key_data(space.key)).tolist(),
+            }
+        ),
+        "device": jax.local_devices()[0].device_kind,
+        "x64": bool(jax.config.jax_enable_x64),
+        "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "space": json.dumps(_space_to_json(space)),
+        "outputs": json.dumps(_template_to_json(template)),
+    }
+
+
+def _qualified(model: Callable[..., Any]) -> str:
+    named = model if hasattr(model, "__qualname__") else getattr(model, "func", type(model))
+    return f"{named.__module__}.{named.__qualname__}"
+
+
+def _space_to_json(space: Space) -> dict[str, Any]:
+    columns = {column.slot: column for column in space.grid.columns}
+    leaves = []
+    for slot in space.skeleton.written:
+        entry_: dict[str, Any] = {"path": _path_to_json(space.skeleton.paths[slot])}
+        if slot in columns:
+            entry_["axis"] = _column_to_json(columns[slot])
+        else:
+            entry_.update(_fixed_to_json(space.skeleton.leaves[slot]))
+        leaves.append(entry_)
+    return {"dims": list(space.sizes.items()), "leaves": leaves}
+
+
+def _column_to_json(column: Column) -> dict[str, Any]:
+    table = column.table
+    found = {
+        "name": column.name,
+        "dim": column.dim,
+        "home": column.home,
+        "axis": repr(column.axis),
+        "group": None if column.axis.group is None else str(column.axis.group),
+        "kind": table.kind,
+        "shape": table.shape,
+        "impl": table.impl,
+        "labeled": table.labeled,
+        "repeats": column.repeats,
+        "coords": sorted(table.coords),
+        "extra": sorted(table.extra),
+    }
+    if table.kind == "choice":
+        rows = np.atleast_1d(column.take(np.arange(table_size(column))))
+        found["choices"] = [_fixed_to_json(table.values[row]) for row in rows]
+    else:
+        found["dtype"] = str(table.values.dtype)
+        found["value_dims"] = None if table.dims is None else list(table.dims)
+    return found
+
+
+def table_size(column: Column) -> int:
+    """Return how many rows a column has along its dimension."""
+    return len(column.table) if column.rows is None else np.size(column.rows)
+
+
+def _fixed_to_json(leaf: Any) -> dict[str, Any]:
+    if isinstance(leaf, (bool, int, float, str)):
+        return {"value": leaf}
+    scalar = fixed_scalar(leaf)
+    if scalar is not None:
+        return {"value": scalar.item(), "dtype": str(scalar.dtype)}
+    if hasattr(leaf, "shape") and hasattr(leaf, "dtype"):
+        return {"missing": f"{leaf.dtype}[{','.join(map(str, leaf.shape))}]"}
+    return {"missing": getattr(leaf, "__name__", type(leaf).__name__)}
+
+
+def _template_to_json(template: Template) -> dict[str, Any]:
+    return {
+        "parts": [
+            {"kind": part.kind, "names": part.names, "path": _path_to_json(part.path)}
+            for part in template.parts
+        ],
+        "outputs": [{"name": output.name, "impl": output.impl} for output in template.outputs],
+    }
+
+
+def _path_to_json(path: Path) -> list[list[Any]]:
+    steps = []
+    for key in path:
+        kind, value = entry(key)
+        steps.append([kind, value if isinstance(value, (str, int)) else str(value)])
+    return steps
+
+
+@dataclasses.dataclass(frozen=True)
+class Missing:
+    """Stands in a state that was read from a file for what files do not keep."""
+
+    what: str
+
+    def __repr__(self) -> str:
+        return f"<not stored: {self.what}>"
+
+
+def is_result(dataset: xr.Dataset) -> bool:
+    """Whether a Dataset carries our attributes."""
+    return "gridax_format" in dataset.attrs
+
+
+def read(dataset: xr.Dataset) -> tuple[Space, Template]:
+    """Return the space and the template that a result's Dataset describes.
+
+    Raises
+    ------
+    ValueError
+        If there is no description, or it is damaged or of a newer format.
+    """
+    if not is_result(dataset):
+        raise ValueError(
+            "it holds no gridax result, as the attribute 'gridax_format' is missing; "
+            "xarray.open_dataset opens any netCDF file"
+        )
+    if dataset.attrs["gridax_format"] != FORMAT:
+        raise ValueError(
+            f"it has the format {dataset.attrs['gridax_format']}, but this version of gridax "
+            f"reads format {FORMAT}; install a newer gridax"
+        )
+    try:
+        return _read_space(dataset), _read_template(dataset)
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError, RecursionError) as error:
+        raise ValueError(
+            f"its description of the space is damaged ({type(error).__name__}: {error}); "
+            "xarray.open_dataset may still read the data"
+        ) from error
+
+
+def _json(dataset: xr.Dataset, name: str) -> Any:
+    text = dataset.attrs[name]
+    if not isinstance(text, str) or len(text) > _LONGEST_JSON:
+        raise ValueError(f"the attribute {name!r} is no text of a sensible length")
+    return json.loads(text)
+
+
+def _read_space(dataset: xr.Dataset) -> Space:
+    described = _json(dataset, "space")
+    sizes = {str(dim): int(size) for dim, size in described["dims"]}
+    for dim, size in sizes.items():
+        if dataset.sizes.get(dim, size) != size:
+            raise ValueError(f"dimension {dim!r} has {dataset.sizes[dim]} entries, not {size}")
+    leaves, columns = [], {}
+    for leaf in described["leaves"]:
+        if "axis" in leaf:
+            column = _read_column(leaf["axis"], dataset)
+            columns[id(column.axis)] = column
+            leaves.append((leaf["path"], column.axis))
+        else:
+            leaves.append((leaf["path"], _read_fixed(leaf)))
+    skeleton = Skeleton.of(nest(leaves), is_axis)
+    ordered = [
+        dataclasses.replace(columns[id(skeleton.leaves[slot])], slot=slot)
+        for slot in skeleton.written
+        if id(skeleton.leaves[slot]) in columns
+    ]
+    key = _json(dataset, "key")
+    data = jnp.asarray(np.asarray(key["data"], dtype=np.uint32))
+    return Space.assemble(
+        skeleton,
+        Grid(sizes, tuple(ordered)),
+        str(dataset.attrs["mode"]),
+        jax.random.wrap_key_data(data, impl=key["impl"]),
+    )
+
+
+def _read_fixed(leaf: Mapping[str, Any]) -> Any:
+    if "missing" in leaf:
+        return Missing(str(leaf["missing"]))
+    value = leaf["value"]
+    return np.asarray(value, dtype=leaf["dtype"])[()] if "dtype" in leaf else value
+
+
+def _read_column(described: Mapping[str, Any], dataset: xr.Dataset) -> Column:
+    name, dim, kind = described["name"], described["dim"], described["kind"]
+    label = dataset.variables[name]
+    labels = np.atleast_1d(label.values)
+    rows: Any = None if dim is not None else np.int64(0)
+    known: dict[str, Any] = {"kind": kind, "labeled": bool(described["labeled"])}
+    if kind == "choice":
+        known["values"] = tuple(map(_read_fixed, described["choices"]))
+    elif kind == "number" and not described["labeled"]:
+        known["values"] = labels.astype(described["dtype"])
+    else:
+        values = dataset.variables[f"{name}_value"].values.astype(described["dtype"], copy=False)
+        if described["repeats"]:
+            table_labels = dataset.variables[f"{name}_item"].values
+            rows = pd.Index(table_labels).get_indexer(labels)
+            labels = table_labels
+            rows = rows if dim is not None else rows[0]
+        elif dim is None:
+            values = values[None]
+        known["values"] = values
+    if described["shape"] is not None:
+        known["shape"] = tuple(map(int, described["shape"]))
+    if described["impl"] is not None:
+        known["impl"] = str(described["impl"])
+    if described.get("value_dims"):
+        known["dims"] = tuple(map(str, described["value_dims"]))
+    known["coords"] = {key: dataset.variables[key] for key in described["coords"]}
+    known["extra"] = {
+        key: dataset.variables[key] if dim is not None else dataset.variables[key].expand_dims(dim=name)
+        for key in described["extra"]
+    }
+    table = Table(labels=labels, **known)
+    attrs = {k: v for k, v in label.attrs.items()}
+    axis = StoredAxis(table, str(described["axis"]), group=described["group"], attrs=attrs)
+    return Column(name, axis, -1, table, dim=dim, home=str(described["home"]), rows=rows)
+
+
+def _read_template(dataset: xr.Dataset) -> Template:
+    described = _json(dataset, "outputs")
+    outputs = [_read_output(output, dataset) for output in described["outputs"]]
+    parts = tuple(
+        Part(str(part["kind"]), tuple(part["names"]), ())  # type: ignore[arg-type]
+        for part in described["parts"]
+    )
+    leaves = [(part["path"], i) for i, part in enumerate(described["parts"])]
+    order, treedef = jax.tree.flatten(nest(leaves))
+    if sorted(order) != list(range(len(parts))):
+        raise ValueError("the outputs' paths contradict each other")
+    starts = np.cumsum([0, *(len(part.names) for part in parts)])
+    arranged = [outputs[i] for k in order for i in range(starts[k], starts[k + 1])]
+    return Template(tuple(arranged), tuple(parts[k] for k in order), treedef)
+
+
+def _read_output(described: Mapping[str, Any], dataset: xr.Dataset) -> Output:
+    variable = dataset.variables[described["name"]]
+    grid_dims = {dim for dim, _ in _json(dataset, "space")["dims"]}
+    own = [(str(dim), size) for dim, size in variable.sizes.items() if dim not in grid_dims]
+    return Output(
+        name=str(described["name"]),
+        shape=tuple(size for _, size in own),
+        dtype=variable.dtype,
+        dims=tuple(dim for dim, _ in own),
+        attrs={k: v for k, v in variable.attrs.items() if k != "prng_impl"},
+        impl=described["impl"],
+    )
+
+
+def nest(leaves: Sequence[tuple[Sequence[Sequence[Any]], Any]]) -> Any:
+    """Return nested dicts and lists with each leaf at its path of (kind, key) steps.
+
+    Examples
+    --------
+    >>> nest([([["dict", "a"], ["index", 0]], 1), ([["dict", "a"], ["index", 1]], 2)])
+    {'a': [1, 2]}
+    """
+    if len(leaves) == 1 and not leaves[0][0]:
+        return leaves[0][1]
+    branches: dict[Any, list[tuple[Sequence[Sequence[Any]], Any]]] = {}
+    for path, leaf in leaves:
+        (_, key), *rest = path
+        branches.setdefault(key, []).append((rest, leaf))
+    if all(path[0][0] == "index" for path, _ in leaves):
+        return [nest(branches[key]) for key in sorted(branches)]
+    return {key: nest(branch) for key, branch in branches.items()}

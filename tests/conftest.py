@@ -1,0 +1,98 @@
+"""The world the tests run in: several simulated CPU devices, and nothing let pass silently."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from types import TracebackType
+
+# Figures go to files, in the examples that tests start as processes too.
+os.environ["MPLBACKEND"] = "Agg"
+
+import hypothesis
+import jax
+import pytest
+
+# Read once, when JAX starts: hence here, before any test module is imported.
+jax.config.update("jax_num_cpu_devices", 4)
+# An operation that stretches a vector over a matrix is a bug more often than a wish.
+jax.config.update("jax_numpy_rank_promotion", "raise")
+# JAX_PLATFORMS=cuda,cpu runs the suite on a GPU.
+if not jax.config.jax_platforms:
+    jax.config.update("jax_platforms", "cpu")
+
+# No deadline: the first example of a property compiles, the others do not.
+hypothesis.settings.register_profile(
+    "quick", max_examples=25, deadline=None, derandomize=True, database=None
+)
+hypothesis.settings.register_profile("thorough", max_examples=500, deadline=None)
+hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
+
+# Names of the functions that XLA compiled in this process. JAX cannot take back a listener by a
+# public name in every version that gridax supports, so there is one, for good.
+_compiled: list[str] = []
+
+
+def _on_duration(event: str, duration_s: float, **about: object) -> None:
+    if event == "/jax/core/compile/backend_compile_duration":
+        _compiled.append(str(about.get("fun_name", "")))
+
+
+jax.monitoring.register_event_duration_secs_listener(_on_duration)
+
+
+class Compilations:
+    """What XLA compiled inside a ``with`` block (so far, while the block is open)."""
+
+    def __init__(self) -> None:
+        self._block = slice(0, 0)
+
+    def __enter__(self) -> Compilations:
+        self._block = slice(len(_compiled), None)
+        return self
+
+    def __exit__(
+        self,
+        exception_type: type[BaseException] | None,
+        exception: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._block = slice(self._block.start, len(_compiled))
+
+    @property
+    def names(self) -> list[str]:
+        return _compiled[self._block]
+
+    @property
+    def count(self) -> int:
+        return len(self.names)
+
+    def __repr__(self) -> str:
+        return f"Compilations({self.names})"
+
+
+@pytest.fixture
+def compilations() -> Compilations:
+    """Count compilations: ``with compilations: …`` and then ``compilations.count``."""
+    return Compilations()
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    if item.get_closest_marker("gpu") and jax.default_backend() == "cpu":
+        pytest.skip("needs an accelerator (run with JAX_PLATFORMS=cuda,cpu)")
+
+
+@pytest.fixture
+def rank_promotion() -> Iterator[None]:
+    """Allow what NumPyro does to sample distributions with a batch shape."""
+    with jax.numpy_rank_promotion("allow"):
+        yield
+
+
+@pytest.fixture(autouse=True)
+def _close_figures() -> Iterator[None]:
+    """Leave no figure open to the next test, without importing matplotlib for it."""
+    yield
+    if pyplot := sys.modules.get("matplotlib.pyplot"):
+        pyplot.close("all")
