@@ -15,7 +15,7 @@ from gridax._grid import Column, Grid
 
 
 def collect(grid: Grid, n_vmap: Any, n_pmap: Any, fill_value: Any) -> dict[int, Any]:
-    """Return the stacked values of each axis by its slot, of shape (\\*batch, \\*value_shape)."""
+    """Return the stacked values of each axis by its slot, of shape ``(*batch, *value_shape)``."""
     batch = [
         _checks.count(size, "collect", what)
         for what, size in (("n_pmap", n_pmap), ("n_vmap", n_vmap))

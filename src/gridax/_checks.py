@@ -96,7 +96,9 @@ def attributes(attrs: Any, owner: str) -> dict[str, Any]:
     if attrs is None:
         return {}
     if not isinstance(attrs, Mapping):
-        raise TypeError(f"{owner}: attrs must be a mapping such as {{'units': 'ms'}}, got {attrs!r}")
+        raise TypeError(
+            f"{owner}: attrs must be a mapping such as {{'units': 'ms'}}, got {attrs!r}"
+        )
     for key, value in attrs.items():
         if not isinstance(key, str):
             raise TypeError(f"{owner}: an attribute's name must be a string, got {key!r}")

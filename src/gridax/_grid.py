@@ -143,8 +143,11 @@ class Grid:
         for column in self.columns:
             indexer = indexers.get(column.dim) if column.dim is not None else None
             if indexer is not None:
-                dim = column.dim if np.ndim(indexer) else None
-                column = dataclasses.replace(column, dim=dim, rows=column.take(indexer))
+                column = dataclasses.replace(
+                    column,
+                    dim=column.dim if np.ndim(indexer) else None,
+                    rows=column.take(indexer),
+                )
             columns.append(column)
         return Grid(sizes, tuple(columns))
 
@@ -257,7 +260,7 @@ def _check_unique(names: Sequence[str], homes: Sequence[str], paths: Sequence[st
 
 
 def _sizes(columns: Iterable[Column], mode: str, stacklevel: int) -> dict[str, int]:
-    """Return the size of each dimension: the shortest of its axes, with a warning if they differ."""
+    """Return the size of each dimension: that of its shortest axis; warn if they differ."""
     lengths: dict[str, dict[str, int]] = {}
     for column in columns:
         lengths.setdefault(column.home, {})[column.name] = len(column.table)

@@ -176,14 +176,14 @@ class PointIndex(Index):
             columns.append(numbers[candidates])
             scales.append((np.ptp(finite) if finite.size else 0.0) or 1.0)
         found = []
-        for query in zip(*(q.astype(float) for q in wanted.values()), strict=True):
-            gaps = [np.abs(column - q) for column, q in zip(columns, query, strict=True)]
+        for point in zip(*(q.astype(float) for q in wanted.values()), strict=True):
+            gaps = [np.abs(column - q) for column, q in zip(columns, point, strict=True)]
             distance = sum((gap / scale) ** 2 for gap, scale in zip(gaps, scales, strict=True))
             best = int(np.argmin(distance))
             if np.isnan(distance[best]) or (
                 tolerance is not None and any(gap[best] > tolerance for gap in gaps)
             ):
-                raise KeyError(self._missing(dict(zip(wanted, query, strict=True)), tolerance))
+                raise KeyError(self._missing(dict(zip(wanted, point, strict=True)), tolerance))
             found.append(candidates[best])
         return np.array(found, dtype=np.int64)
 

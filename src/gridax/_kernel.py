@@ -129,7 +129,7 @@ class Program:
     ) -> list[Any]:
         """Evaluate all points of a tile, given the indices along each dimension.
 
-        Outputs have the shape (\\*tile, \\*output_shape).
+        Outputs have the shape ``(*tile, *output_shape)``.
         """
         taken = []
         for leaf, table, row in zip(self.leaves, tables, rows, strict=True):
@@ -137,7 +137,9 @@ class Program:
             if leaf.by_row and leaf.dim is not None:
                 at = row[at]
             taken.append(table[at])
-        along = [[k for k, leaf in enumerate(self.leaves) if leaf.dim == d] for d in range(len(index))]
+        along = [
+            [k for k, leaf in enumerate(self.leaves) if leaf.dim == d] for d in range(len(index))
+        ]
 
         def nest(d: int, values: list[Any]) -> list[Any]:
             if d == len(index):
@@ -170,7 +172,7 @@ def compiled(program: Program, tile: tuple[int, ...], on: tuple[Any, ...]) -> Ca
     """Return the jitted function of one batch of tiles, one per device.
 
     It takes an int32 array of shape (n_devices, sum(tile)) with the indices along all dimensions,
-    and returns outputs of shape (n_devices, \\*tile, \\*output_shape).
+    and returns outputs of shape ``(n_devices, *tile, *output_shape)``.
     """
     ends = np.cumsum(tile)[:-1].tolist()
 

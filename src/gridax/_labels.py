@@ -129,7 +129,7 @@ class Table:
     ----------
     labels : numpy.ndarray of float64, int64, bool or str, shape (n,)
         What a person selects by.
-    values : numpy.ndarray, shape (n, \\*value_shape), or tuple of n objects
+    values : numpy.ndarray, shape ``(n, *value_shape)``, or tuple of n objects
         What the model receives, in the dtype that it receives; raw uint32 data for keys.
     kind : {"number", "array", "key", "choice"}
         A number has itself as label unless `labeled`; the others have labels of their own.
@@ -176,7 +176,7 @@ class Table:
         return jnp.asarray(value)
 
     def stacked(self) -> jax.Array:
-        """Return all values as one JAX array of shape (n, \\*value_shape)."""
+        """Return all values as one JAX array of shape ``(n, *value_shape)``."""
         if self.kind == "choice":
             return jnp.arange(len(self))
         if self.kind == "key":

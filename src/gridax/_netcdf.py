@@ -33,7 +33,10 @@ def encode(dataset: xr.Dataset) -> xr.Dataset:
         If an attribute would change the data when the file is read, or cannot be stored.
     """
     attrs, kept = {}, {}
-    for owner, given in [("", dataset.attrs), *((str(n), v.attrs) for n, v in dataset.variables.items())]:
+    for owner, given in [
+        ("", dataset.attrs),
+        *((str(n), v.attrs) for n, v in dataset.variables.items()),
+    ]:
         attrs[owner], extra = _encode_attrs(given, owner)
         if extra:
             kept[owner] = extra
@@ -124,12 +127,11 @@ def _decode_values(variable: xr.Variable, dtype: str) -> xr.Variable:
     return variable.copy(data=values.astype(jnp.dtype(dtype)))
 
 
-def _encode_attrs(
-    attrs: Mapping[Any, Any], owner: str
-) -> tuple[dict[str, Any], dict[str, Any]]:
+def _encode_attrs(attrs: Mapping[Any, Any], owner: str) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return what a file holds as it is, and what is restored from JSON."""
     who = f"variable {owner!r}" if owner else "the Dataset"
-    plain, extra = {}, {}
+    plain: dict[str, Any] = {}
+    extra: dict[str, Any] = {}
     for key, value in _checks.attributes(attrs, who).items():
         if isinstance(value, (np.generic, np.ndarray)) and value.dtype.kind in "biufU":
             if value.dtype.kind in "iuf" and np.ndim(value) < 2 and np.size(value):
@@ -155,7 +157,11 @@ def _encode_attrs(
 
 def _is_flat(value: Any) -> bool:
     """Whether a list can also be read by programs that do not know our notes."""
-    return isinstance(value, (list, tuple)) and bool(value) and (
-        all(isinstance(item, str) for item in value)
-        or all(isinstance(item, (int, float)) and not isinstance(item, bool) for item in value)
+    return (
+        isinstance(value, (list, tuple))
+        and bool(value)
+        and (
+            all(isinstance(item, str) for item in value)
+            or all(isinstance(item, (int, float)) and not isinstance(item, bool) for item in value)
+        )
     )

@@ -113,7 +113,7 @@ def by_label(
             isinstance(query, slice) or columns[name].table.labels.dtype.kind not in "fiu"
             for name, query in queries.items()
         )
-        how = {} if exact else {"method": method, "tolerance": tolerance}
+        how: dict[str, Any] = {} if exact else {"method": method, "tolerance": tolerance}
         probe = dataset.assign({_POSITION: ((dim,), np.arange(grid.sizes[dim]))})[_POSITION]
         try:
             found = probe.sel(queries, **how).values
@@ -164,7 +164,7 @@ def where(mask: Any, sizes: Mapping[str, int]) -> np.ndarray:
             f"space's: {_listed(sizes)}"
         )
     strides, stride = {}, 1
-    for dim, size in reversed(sizes.items()):
+    for dim, size in reversed(list(sizes.items())):
         strides[dim] = stride
         stride *= size
     rest = [dim for dim in sizes if dim not in mask.dims]

@@ -172,7 +172,7 @@ def _is_keys(data: Any) -> bool:
 
 def _output(leaf: Any, name: str, value: Any) -> Output:
     array = _array(value, name)
-    data = value._data if isinstance(value, xr.Variable) else value
+    data: Any = value._data if isinstance(value, xr.Variable) else value
     keys = isinstance(data, jax.Array) and _is_keys(data)
     known: dict[str, Any] = {}
     if isinstance(value, xr.Variable):

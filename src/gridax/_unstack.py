@@ -35,14 +35,14 @@ def unstack(dataset: xr.Dataset, grid: Grid) -> xr.Dataset:
     if np.unique(flat).size < flat.size:
         raise ValueError("unstack cannot place points that were picked more than once")
     full = flat.size == int(np.prod(shape))
-    coords = {}
+    coords: dict[str, xr.Variable] = {}
     for home, columns in homes.items():
         for column in columns:
             rows = column.take(picked[home])
             moved = dataclasses.replace(column, dim=home, rows=rows, home=home)
             coords.update(moved.coordinates(len(rows)))
     left = {name for column in grid.members(POINT) for name in column.coordinates(flat.size)}
-    variables = {}
+    variables: dict[str, xr.Variable] = {}
     for name, variable in dataset.variables.items():
         if name in left:
             continue
@@ -54,7 +54,7 @@ def unstack(dataset: xr.Dataset, grid: Grid) -> xr.Dataset:
 
 
 def _codes(labels: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-    """Number the distinct labels of one dimension; return numbers and first places."""
+    """Return a number for each point's label, and where each number first stands."""
     index = pd.Index(labels[0]) if len(labels) == 1 else pd.MultiIndex.from_arrays(labels)
     codes, distinct = index.factorize(sort=len(labels) == 1 and labels[0].dtype.kind in "fiu")
     first = np.full(len(distinct), -1)

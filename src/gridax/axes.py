@@ -49,6 +49,7 @@ class Axis(abc.ABC):
     >>> import jax.numpy as jnp
     >>> class Squares(Axis):
     ...     size = 4
+    ...
     ...     def generate_values(self, key=None):
     ...         return jnp.arange(4.0) ** 2
     >>> import gridax as gx
@@ -78,7 +79,7 @@ class Axis(abc.ABC):
 
     @abc.abstractmethod
     def generate_values(self, key: jax.Array | None = None) -> jax.Array:
-        """Return all values as a JAX array of shape (size, \\*value_shape).
+        """Return all values as a JAX array of shape ``(size, *value_shape)``.
 
         Parameters
         ----------
@@ -123,7 +124,7 @@ class _LabeledAxis(Axis):
     def __repr__(self) -> str:
         """Return the call that made the axis, arrays in short."""
         parts = []
-        for field in sorted(dataclasses.fields(self), key=lambda field: field.kw_only):
+        for field in sorted(dataclasses.fields(self), key=lambda field: bool(field.kw_only)):
             value = getattr(self, field.name)
             if field.default is dataclasses.MISSING:
                 parts.append(_short(value))
@@ -140,7 +141,7 @@ class _LabeledAxis(Axis):
         """Return values and labels; `owner` names the axis in errors."""
 
     def generate_values(self, key: jax.Array | None = None) -> jax.Array:
-        """Return all values as a JAX array of shape (size, \\*value_shape)."""
+        """Return all values as a JAX array of shape ``(size, *value_shape)``."""
         return self.table(key, owner(self)).stacked()
 
 
@@ -334,7 +335,7 @@ class DataAxis(_LabeledAxis):
 
     Parameters
     ----------
-    values : array_like, shape (n, \\*value_shape)
+    values : array_like, shape ``(n, *value_shape)``
         Lists, NumPy and JAX arrays, typed PRNG keys, or an `xarray.DataArray`, whose name, attrs
         and coordinates are kept. Numbers are their own labels (floats as shortest decimals);
         arrays and keys have the labels 0..n-1 or those of the DataArray's first dimension.
@@ -619,7 +620,7 @@ class ChoiceAxis(_LabeledAxis):
         return Table(self.labels, self.values, "choice")
 
 
-def _choice_labels(values: tuple[Any, ...]) -> list[Any]:
+def _choice_labels(values: Sequence[Any]) -> list[Any]:
     for kind in (bool, str, int, float):
         if all(type(value) is kind for value in values):
             return list(values)

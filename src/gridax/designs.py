@@ -126,7 +126,7 @@ def from_samples(
 
     Parameters
     ----------
-    samples : mapping of str to array_like, shape (n, \\*value_shape)
+    samples : mapping of str to array_like, shape ``(n, *value_shape)``
         Draws by name; the first dimension is the draw. Also what `numpyro.infer.Predictive`
         returns.
     group : hashable, optional
@@ -180,7 +180,7 @@ def _spread(unit: np.ndarray, onto: Any, name: str) -> np.ndarray:
     """Move numbers of the unit interval onto bounds or a distribution."""
     owner = f"axis {name!r}"
     if isinstance(onto, (tuple, list)) and len(onto) == 2:
-        low, high = _checks.bounds(*onto, owner)
+        low, high = _checks.bounds(onto[0], onto[1], owner)
         return low + (high - low) * unit
     if not hasattr(onto, "icdf"):
         raise TypeError(f"{owner}: give bounds (low, high) or a numpyro distribution, got {onto!r}")

@@ -46,7 +46,7 @@ def attributes(space: Space, template: Template, model: Callable[..., Any]) -> d
             }
         ),
         "device": jax.local_devices()[0].device_kind,
-        "x64": bool(jax.config.jax_enable_x64),
+        "x64": bool(jax.config.read("jax_enable_x64")),
         "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "space": json.dumps(_space_to_json(space)),
         "outputs": json.dumps(_template_to_json(template)),
@@ -73,7 +73,7 @@ def _space_to_json(space: Space) -> dict[str, Any]:
 
 def _column_to_json(column: Column) -> dict[str, Any]:
     table = column.table
-    found = {
+    found: dict[str, Any] = {
         "name": column.name,
         "dim": column.dim,
         "home": column.home,
@@ -244,7 +244,9 @@ def _read_column(described: Mapping[str, Any], dataset: xr.Dataset) -> Column:
         known["dims"] = tuple(map(str, described["value_dims"]))
     known["coords"] = {key: dataset.variables[key] for key in described["coords"]}
     known["extra"] = {
-        key: dataset.variables[key] if dim is not None else dataset.variables[key].expand_dims(dim=name)
+        key: dataset.variables[key]
+        if dim is not None
+        else dataset.variables[key].expand_dims(dim=name)
         for key in described["extra"]
     }
     table = Table(labels=labels, **known)

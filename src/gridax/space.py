@@ -71,7 +71,9 @@ class Space(Sequence[Any]):
         self._skeleton, self._grid, self._mode, self._key = skeleton, grid, mode, key
         self._place = {dim: i for i, dim in enumerate(grid.dims)}
         # Neighbouring points share values: each is put on the device once, not once per point.
-        self._number = functools.lru_cache(maxsize=8192)(lambda column, row: column.table.value(row))
+        self._number = functools.lru_cache(maxsize=8192)(
+            lambda column, row: column.table.value(row)
+        )
 
     @classmethod
     def assemble(cls, skeleton: Skeleton, grid: _grid.Grid, mode: str, key: jax.Array) -> Space:
@@ -351,9 +353,7 @@ def _typed_key(key: Any) -> jax.Array:
         return jax.random.key(operator.index(key))
     if getattr(key, "dtype", None) == np.uint32 and np.ndim(key) == 1:
         return jax.random.wrap_key_data(jnp.asarray(key))
-    raise TypeError(
-        f"key must be one PRNG key such as jax.random.key(0), or an int, got {key!r}"
-    )
+    raise TypeError(f"key must be one PRNG key such as jax.random.key(0), or an int, got {key!r}")
 
 
 def _axes_of(skeleton: Skeleton) -> list[tuple[int, str, Axis]]:

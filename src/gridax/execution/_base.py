@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import abc
+import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -140,13 +141,18 @@ def _title(model: Callable[..., Any]) -> str:
     return getattr(model, "__name__", type(model).__name__)
 
 
-def note_point(error: BaseException, space: Space, index: Sequence[Any]) -> None:
-    """Say at which point, or within which ranges of labels, an error arose."""
-    place = {dim: np.atleast_1d(i) for dim, i in zip(space.dims, index, strict=True)}
-    parts = []
-    for column in space.grid.columns:
-        rows = np.atleast_1d(column.rows if column.dim is None else column.take(place[column.dim]))
-        labels = [label.item() for label in column.table.labels[rows]]
-        many = len(set(labels)) > 1
-        parts.append(f"{column.name}={labels[0]!r}" + (f"…{labels[-1]!r}" if many else ""))
-    error.add_note(f"while the model was evaluated at {', '.join(parts)}")
+@contextlib.contextmanager
+def at_point(space: Space, index: Sequence[Any]) -> Iterator[None]:
+    """Note on any error at which labels, or within which ranges of labels, it arose."""
+    try:
+        yield
+    except Exception as error:
+        place = {dim: np.atleast_1d(i) for dim, i in zip(space.dims, index, strict=True)}
+        parts = []
+        for column in space.grid.columns:
+            rows = column.rows if column.dim is None else column.take(place[column.dim])
+            labels = [label.item() for label in column.table.labels[np.atleast_1d(rows)]]
+            several = f"…{labels[-1]!r}" if len(set(labels)) > 1 else ""
+            parts.append(f"{column.name}={labels[0]!r}{several}")
+        error.add_note(f"while the model was evaluated at {', '.join(parts)}")
+        raise

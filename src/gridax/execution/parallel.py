@@ -15,7 +15,7 @@ from gridax import _checks, _kernel, _plan
 from gridax._kernel import Kernel, Program
 from gridax._template import Template, template_of
 from gridax.execution._arguments import Arguments, device_arrays
-from gridax.execution._base import Execution, Tile, note_point
+from gridax.execution._base import Execution, Tile, at_point
 from gridax.space import Space
 
 # Batches under way at a time: one computes while the one before is copied to the host.
@@ -50,7 +50,8 @@ class ParallelExecution(Execution):
 
     Examples
     --------
-    >>>     >>> import gridax as gx
+    >>> import jax.numpy as jnp
+    >>> import gridax as gx
     >>> space = gx.Space({"x": gx.GridAxis(0, 1, 11), "k": gx.DataAxis([1, 2])}, mode="product")
     >>> result = ParallelExecution(lambda s: jnp.exp(-s["k"] * s["x"]), space).run(progress=False)
     >>> round(result.dataset["value"].sel(x=0.5, k=2).item(), 4)
@@ -90,9 +91,9 @@ class ParallelExecution(Execution):
                     f"{difference}; every choice must return the same outputs. Run the choices "
                     "one by one, with sel"
                 )
-        return template, lambda: self._tiles(self._plan(template, cost))
+        return template, lambda: self._tiles(self._planned(template, cost))
 
-    def _plan(self, template: Template, cost: int) -> _plan.Plan:
+    def _planned(self, template: Template, cost: int) -> _plan.Plan:
         n_devices = self.n_pmap or jax.local_device_count()
         n = self.space.N
         width = self.n_vmap or _plan.default_width(cost, template.nbytes, n, n_devices)
@@ -101,7 +102,7 @@ class ParallelExecution(Execution):
     def _trace(self, choice: tuple[int, ...]) -> _Traced:
         """Trace the model once per static choice; kept for the next run."""
         program = self._arguments.program(self.model, choice)
-        key = (program, jax.config.jax_enable_x64)
+        key = (program, bool(jax.config.read("jax_enable_x64")))
         if key not in self._traced:
             self._traced[key] = _trace(program, self._arguments)
         return self._traced[key]
@@ -114,11 +115,8 @@ class ParallelExecution(Execution):
             if choice not in kernels:
                 program = self._arguments.program(self.model, choice)
                 kernels[choice] = self._arguments.kernel(program, plan.tile, on)
-            try:
+            with at_point(self.space, _extent(batch)):
                 waiting.append((batch, kernels[choice](batch)))
-            except Exception as error:
-                self._note(error, batch)
-                raise
             if len(waiting) > _IN_FLIGHT:
                 yield from self._fetch(*waiting.popleft())
         while waiting:
@@ -129,9 +127,7 @@ class ParallelExecution(Execution):
         if not self._arguments.chosen:
             yield from (((), batch) for batch in plan.batches())
             return
-        tiles = itertools.chain.from_iterable(
-            dataclasses.replace(plan, n_devices=1).batches()
-        )
+        tiles = itertools.chain.from_iterable(dataclasses.replace(plan, n_devices=1).batches())
         by_choice: dict[tuple[int, ...], list[Any]] = collections.defaultdict(list)
         for tile in tiles:
             by_choice[self._arguments.choice_at([int(run[0]) for run in tile])].append(tile)
@@ -141,19 +137,18 @@ class ParallelExecution(Execution):
                 yield choice, batch + batch[-1:] * (plan.n_devices - len(batch))
 
     def _fetch(self, batch: Sequence[Any], outputs: list[jax.Array]) -> Iterator[Tile]:
-        try:
+        with at_point(self.space, _extent(batch)):
             jax.block_until_ready(outputs)  # can be interrupted, unlike the copy to NumPy
             arrays = jax.device_get(outputs)
-        except Exception as error:
-            self._note(error, batch)
-            raise
         for i, tile in enumerate(batch):
             if i == 0 or tile is not batch[i - 1]:
                 yield tile, [array[i] for array in arrays]
 
-    def _note(self, error: BaseException, batch: Sequence[Any]) -> None:
-        ends = [np.concatenate(runs) for runs in zip(*batch, strict=True)]
-        note_point(error, self.space, [np.array([run.min(), run.max()]) for run in ends])
+
+def _extent(batch: Sequence[Sequence[np.ndarray]]) -> list[np.ndarray]:
+    """Return the first and last index of a batch along each dimension."""
+    runs = [np.concatenate(along) for along in zip(*batch, strict=True)]
+    return [np.array([run.min(), run.max()]) for run in runs]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

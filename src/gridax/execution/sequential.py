@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from gridax._template import Template, arrays_of, template_of
-from gridax.execution._base import Execution, Tile, note_point
+from gridax.execution._base import Execution, Tile, at_point
 from gridax.space import Space
 
 
@@ -57,24 +57,24 @@ class SequentialExecution(Execution):
 
     def _start(self) -> tuple[Template, Callable[[], Iterator[Tile]]]:
         points = self._points()
-        index, first = next(points)
-        template = self._noted(index, lambda: template_of(first))
+        first = next(points)
+        with at_point(self.space, first[0]):
+            template = template_of(first[1])
 
         def tiles() -> Iterator[Tile]:
-            for index, result in itertools.chain([(index_first, first)], points):
-                arrays = self._noted(index, lambda r=result: self._arrays(r, template))
+            for index, result in itertools.chain([first], points):
+                with at_point(self.space, index):
+                    arrays = self._arrays(result, template)
                 yield [np.array([i]) for i in index], arrays
 
-        index_first = index
         return template, tiles
 
     def _points(self) -> Iterator[tuple[tuple[int, ...], Any]]:
         indices = itertools.product(*map(range, self.space.shape))
         for index, state in zip(indices, self.space, strict=True):
-            yield (
-                index,
-                self._noted(index, lambda s=state: self.model(s, *self.args, **self.kwargs)),
-            )
+            with at_point(self.space, index):
+                result = self.model(state, *self.args, **self.kwargs)
+            yield index, result
 
     def _arrays(self, result: Any, template: Template) -> list[np.ndarray]:
         difference = template.difference(template_of(result))
@@ -83,10 +83,3 @@ class SequentialExecution(Execution):
         ndim = len(self.space.shape)
         arrays = map(np.asarray, arrays_of(result))
         return [array.reshape((1,) * ndim + array.shape) for array in arrays]
-
-    def _noted(self, index: tuple[int, ...], evaluate: Callable[[], Any]) -> Any:
-        try:
-            return evaluate()
-        except Exception as error:
-            note_point(error, self.space, index)
-            raise

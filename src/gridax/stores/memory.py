@@ -21,7 +21,7 @@ class MemoryStore:
     shape : tuple of int
         Sizes of the grid's dimensions.
     outputs : sequence of Output
-        Each gets an array of shape (\\*shape, \\*output.shape).
+        Each gets an array of shape ``(*shape, *output.shape)``.
 
     Raises
     ------
