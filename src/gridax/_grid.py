@@ -18,7 +18,7 @@ import numpy as np
 import xarray as xr
 
 from gridax import _checks
-from gridax._labels import Table
+from gridax._tables import Table
 from gridax.axes import Axis, is_random, tabulate
 
 POINT = "point"

@@ -6,9 +6,7 @@ label 0.3, not 0.30000000000000004, and a float32 array has 0.3, not 0.300000011
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -121,111 +119,6 @@ def device_values(values: np.ndarray, owner: str) -> np.ndarray:
     return cast
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
-class Table:
-    """The values of one axis and their labels, on the host, one row per value.
-
-    Attributes
-    ----------
-    labels : numpy.ndarray of float64, int64, bool or str, shape (n,)
-        What a person selects by.
-    values : numpy.ndarray, shape ``(n, *value_shape)``, or tuple of n objects
-        What the model receives, in the dtype that it receives; raw uint32 data for keys.
-    kind : {"number", "array", "key", "choice"}
-        A number has itself as label unless `labeled`; the others have labels of their own.
-    shape : tuple of int or None
-        Shape to which a number is broadcast inside the model.
-    dims, coords : names and coordinates of the dimensions after the first.
-    extra : coordinates along the axis that came with a DataArray.
-    impl : name of the keys' implementation, for keys.
-    labeled : whether a number's label was given by the user and differs from it.
-    """
-
-    labels: np.ndarray
-    values: Any
-    kind: Literal["number", "array", "key", "choice"]
-    shape: tuple[int, ...] | None = None
-    dims: tuple[str, ...] | None = None
-    coords: Mapping[str, xr.Variable] = dataclasses.field(default_factory=dict)
-    extra: Mapping[str, xr.Variable] = dataclasses.field(default_factory=dict)
-    impl: str | None = None
-    labeled: bool = False
-
-    def __len__(self) -> int:
-        return len(self.labels)
-
-    @property
-    def kept_beside(self) -> bool:
-        """Whether the labels alone do not say the values."""
-        return self.kind in ("array", "key") or self.labeled
-
-    def sorted(self) -> Table:
-        """Return the table in ascending order of its labels."""
-        order = np.argsort(self.labels, kind="stable")
-        return dataclasses.replace(self, labels=self.labels[order], values=self.values[order])
-
-    def value(self, row: int) -> Any:
-        """Return one value as the model receives it: a JAX array, a key, or the chosen object."""
-        value = self.values[row]
-        if self.kind == "choice":
-            return value
-        if self.kind == "key":
-            return jax.random.wrap_key_data(jnp.asarray(value), impl=self.impl)
-        if self.shape is not None:
-            value = np.broadcast_to(value, self.shape)
-        return jnp.asarray(value)
-
-    def stacked(self) -> jax.Array:
-        """Return all values as one JAX array of shape ``(n, *value_shape)``."""
-        if self.kind == "choice":
-            return jnp.arange(len(self))
-        if self.kind == "key":
-            return jax.random.wrap_key_data(jnp.asarray(self.values), impl=self.impl)
-        values = jnp.asarray(self.values)
-        if self.shape is None:
-            return values
-        column = values.reshape(values.shape + (1,) * len(self.shape))
-        return jnp.broadcast_to(column, values.shape + self.shape)
-
-
-def number_table(values: np.ndarray, owner: str, shape: tuple[int, ...] | None = None) -> Table:
-    """Return the table of real numbers, bools or integers that are their own labels."""
-    if jnp.issubdtype(values.dtype, jnp.floating):
-        if np.isnan(values).any():
-            raise ValueError(f"{owner}: NaN cannot be a label; remove it or pass labels=")
-        dtype, values = values.dtype, shortest(values)
-        labels = values
-        values = device_values(values if dtype == np.float64 else values.astype(dtype), owner)
-        if np.unique(labels).size != np.unique(values).size:
-            first, second = _colliding(labels, values)
-            raise ValueError(
-                f"{owner}: the values {first!r} and {second!r} are different, but the same in "
-                f"{values.dtype}, which JAX would use; enable 64 bits with "
-                "jax.config.update('jax_enable_x64', True) or choose values further apart"
-            )
-    else:
-        values = device_values(values, owner)
-        labels = values if values.dtype == bool else values.astype(np.int64)
-    return Table(labels, values, "number", shape)
-
-
-def _colliding(labels: np.ndarray, values: np.ndarray) -> tuple[float, float]:
-    order = np.argsort(labels)
-    same = (np.diff(values[order]) == 0) & (np.diff(labels[order]) != 0)
-    i = int(np.flatnonzero(same)[0])
-    return labels[order][i].item(), labels[order][i + 1].item()
-
-
-def key_table(keys: jax.Array, labels: np.ndarray | None = None) -> Table:
-    """Return the table of typed PRNG keys of shape (n, ...)."""
-    return Table(
-        labels=np.arange(len(keys)) if labels is None else labels,
-        values=np.asarray(jax.random.key_data(keys)),
-        kind="key",
-        impl=str(jax.random.key_impl(keys)),
-    )
-
-
 def given_labels(labels: Any, size: int, owner: str) -> np.ndarray:
     """Check labels that a user gives: one per value, of one kind, no two alike."""
     array = np.asarray(labels)
@@ -250,3 +143,8 @@ def given_labels(labels: Any, size: int, owner: str) -> np.ndarray:
             "labels must differ"
         )
     return array
+
+
+def is_keys(value: Any) -> bool:
+    """Whether `value` is an array of typed PRNG keys, traced or not."""
+    return isinstance(value, jax.Array) and jnp.issubdtype(value.dtype, jax.dtypes.prng_key)

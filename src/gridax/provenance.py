@@ -19,7 +19,7 @@ import pandas as pd
 import xarray as xr
 
 from gridax._grid import Column, Grid
-from gridax._labels import Table
+from gridax._tables import Table
 from gridax._template import Output, Part, Template
 from gridax._tree import Path, Skeleton, entry
 from gridax._version import __version__

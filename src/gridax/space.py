@@ -17,7 +17,7 @@ import xarray as xr
 from gridax import _batch, _checks, _frame, _grid, _labels, _select
 from gridax._index import attach_all
 from gridax._tree import Skeleton, attribute_holding, dotted
-from gridax.axes import Axis, default_key, is_keys
+from gridax.axes import Axis, default_key
 
 MODES = ("product", "zip")
 
@@ -347,7 +347,7 @@ def _typed_key(key: Any) -> jax.Array:
     """Return a typed key from a typed key, a legacy key, an int, or None."""
     if key is None:
         return default_key()
-    if is_keys(key) and key.ndim == 0:
+    if _labels.is_keys(key) and key.ndim == 0:
         return key
     if _select.is_integer(key):
         return jax.random.key(operator.index(key))
@@ -409,7 +409,7 @@ def _coordinates(skeleton: Skeleton, grid: _grid.Grid) -> dict[str, xr.Variable]
 def fixed_scalar(leaf: Any) -> np.ndarray | None:
     """Return a fixed number, bool or string as its label, or None for any other leaf."""
     if isinstance(leaf, (bool, int, float, str, np.generic)) or (
-        isinstance(leaf, (np.ndarray, jax.Array)) and leaf.ndim == 0 and not is_keys(leaf)
+        isinstance(leaf, (np.ndarray, jax.Array)) and leaf.ndim == 0 and not _labels.is_keys(leaf)
     ):
         array = np.asarray(leaf)
         if jnp.issubdtype(array.dtype, jnp.floating):

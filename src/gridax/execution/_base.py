@@ -11,7 +11,7 @@ import jax
 import numpy as np
 import xarray as xr
 
-from gridax import _template, provenance
+from gridax import _output_labels, provenance
 from gridax._template import Template
 from gridax.execution._progress import Meter, Progress
 from gridax.result import Result
@@ -94,9 +94,9 @@ class Execution(abc.ABC):
         raw, tiles = self._start()
         taken = self.space.dataset
         names = {*map(str, taken.variables), *map(str, taken.sizes)}
-        template = _template.labeled(raw, names, self.space.dims, dims)
+        template = _output_labels.labeled(raw, names, self.space.dims, dims)
         known = {str(name): taken.variables[name] for name in taken.coords}
-        own = _template.coordinates(template, coords, known)
+        own = _output_labels.coordinates(template, coords, known)
         store = MemoryStore(self.space.shape, template.outputs)
         try:
             with Meter(progress, self.space.N, _title(self.model)) as meter:
