@@ -20,7 +20,7 @@ def model(state):
 
 state = {
     "drive": gx.GridAxis(0, 2, 101, attrs={"long_name": "input current", "units": "1"}),
-    "tau": gx.GridAxis(1, 20, 77, attrs={"long_name": "recovery time constant", "units": "1"}),
+    "tau": gx.GridAxis(1, 10, 91, attrs={"long_name": "recovery time constant", "units": "1"}),
 }
 result = gx.ParallelExecution(model, gx.Space(state, mode="product")).run()
 print(result.dataset)

@@ -291,7 +291,8 @@ def attach(dataset: xr.Dataset, dim: str, members: Sequence[str]) -> xr.Dataset:
 def attach_all(dataset: xr.Dataset, members: Mapping[str, Sequence[str]]) -> xr.Dataset:
     """Give every dimension its index: those with `members`, and those with a coordinate."""
     for dim, names in members.items():
-        dataset = attach(dataset, dim, names)
+        if names:
+            dataset = attach(dataset, dim, names)
     for dim in map(str, dataset.dims):
         if dim in dataset.coords and dim not in dataset.xindexes:
             dataset = attach(dataset, dim, [dim])

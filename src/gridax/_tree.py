@@ -29,6 +29,11 @@ def dotted(path: Path) -> str:
     return text.removeprefix(".") or "value"
 
 
+def is_private(path: Path) -> bool:
+    """Whether a key on the path starts with an underscore: internals, not parameters."""
+    return any(str(entry(key)[1]).startswith("_") for key in path)
+
+
 def entry(key: Any) -> tuple[str, Any]:
     """Return what kind of step a key is (``dict``, ``index`` or ``attr``) and its value."""
     match key:

@@ -191,13 +191,26 @@ def _spread(unit: np.ndarray, onto: Any, name: str) -> np.ndarray:
         )
     # The ends of the unit interval may lie at infinity.
     tiny = float(jnp.finfo(jnp.result_type(float)).eps)
+    unit = np.clip(unit, tiny, 1 - tiny)
     try:
-        return np.asarray(onto.icdf(jnp.clip(unit, tiny, 1 - tiny)))
-    except NotImplementedError:
-        raise ValueError(
-            f"{owner}: {type(onto).__name__} has no inverse cumulative distribution function in "
-            "NumPyro; give bounds, or use NumPyroAxis"
-        ) from None
+        return np.asarray(onto.icdf(jnp.asarray(unit)))
+    except (NotImplementedError, ImportError):
+        return _scipy_icdf(onto, unit, owner)
+
+
+def _scipy_icdf(onto: Any, unit: np.ndarray, owner: str) -> np.ndarray:
+    """Invert what NumPyro cannot without a further package."""
+    from scipy import stats
+
+    match type(onto).__name__:
+        case "Beta":
+            return stats.beta(float(onto.concentration1), float(onto.concentration0)).ppf(unit)
+        case "Gamma":
+            return stats.gamma(float(onto.concentration), scale=1 / float(onto.rate)).ppf(unit)
+    raise ValueError(
+        f"{owner}: {type(onto).__name__} has no inverse cumulative distribution function in "
+        "NumPyro; give bounds, or use NumPyroAxis"
+    )
 
 
 def _axes(

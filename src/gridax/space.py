@@ -16,7 +16,7 @@ import xarray as xr
 
 from gridax import _batch, _checks, _frame, _grid, _labels, _select
 from gridax._index import attach_all
-from gridax._tree import Skeleton, attribute_holding, dotted
+from gridax._tree import Skeleton, attribute_holding, dotted, is_private
 from gridax.axes import Axis, default_key
 
 MODES = ("product", "zip")
@@ -143,7 +143,8 @@ class Space(Sequence[Any]):
         """Coordinates of the whole space, one table per dimension, as an `xarray.Dataset`.
 
         Labels of the axes along their dimensions, the values that labels do not say as
-        ``<name>_value``, and fixed scalars of the state as scalar coordinates.
+        ``<name>_value``, and fixed scalars of the state as scalar coordinates (without those
+        below a key that starts with an underscore).
         """
         coordinates = xr.Coordinates(_coordinates(self._skeleton, self._grid), indexes={})
         members = {dim: [c.name for c in self._grid.members(dim)] for dim in self.dims}
@@ -243,7 +244,9 @@ class Space(Sequence[Any]):
         return self._with(self._grid.isel(chosen))
 
     def filter(self, predicate: Callable[[xr.Dataset], xr.DataArray]) -> Space:
-        """Keep the points for which a predicate holds, along the dimension ``point``.
+        """Keep the points for which a predicate holds.
+
+        They lie along the dimension ``point``; a space of one dimension keeps its own.
 
         Parameters
         ----------
@@ -392,7 +395,7 @@ def _coordinates(skeleton: Skeleton, grid: _grid.Grid) -> dict[str, xr.Variable]
     slots = {column.slot for column in grid.columns}
     for slot in skeleton.written:
         name = dotted(skeleton.paths[slot])
-        if slot in slots or _checks.unusable(name):
+        if slot in slots or is_private(skeleton.paths[slot]) or _checks.unusable(name):
             continue
         value = fixed_scalar(skeleton.leaves[slot])
         if value is None:

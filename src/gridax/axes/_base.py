@@ -61,6 +61,10 @@ class Axis(abc.ABC):
         self.group, self.name, self.attrs, self.wrap = group, name, attrs, wrap
         check_options(self)
 
+    def __repr__(self) -> str:
+        """Return the kind of the axis and its size."""
+        return f"{type(self).__name__}(size={self.size})"
+
     @property
     @abc.abstractmethod
     def size(self) -> int:

@@ -103,11 +103,11 @@ class Execution(abc.ABC):
                 for index, values in tiles():
                     meter.add(store.write(index, values))
         except BaseException as error:
-            if meter.done:
+            if store.n_done:
                 self.partial = self._result(template, own, store, partial=True)
                 error.result = self.partial  # type: ignore[attr-defined]
                 error.add_note(
-                    f"{meter.done} of {meter.total} points were computed and are kept: see the "
+                    f"{store.n_done} of {self.space.N} points were computed and are kept: see the "
                     "attribute `partial` of the executor"
                 )
             raise

@@ -115,8 +115,13 @@ class ParallelExecution(Execution):
             if choice not in kernels:
                 program = self._arguments.program(self.model, choice)
                 kernels[choice] = self._arguments.kernel(program, plan.tile, on)
-            with at_point(self.space, _extent(batch)):
-                waiting.append((batch, kernels[choice](batch)))
+            try:
+                with at_point(self.space, _extent(batch)):
+                    waiting.append((batch, kernels[choice](batch)))
+            except Exception:
+                while waiting:  # what was under way before is not lost
+                    yield from self._fetch(*waiting.popleft())
+                raise
             if len(waiting) > _IN_FLIGHT:
                 yield from self._fetch(*waiting.popleft())
         while waiting:
@@ -187,7 +192,7 @@ def _trace(program: Program, arguments: Arguments) -> _Traced:
             error.add_note(
                 "the model needs the number behind a traced value, for a branch, a loop or a "
                 "shape: use jax.lax.cond, jnp.where or jax.lax.fori_loop, make the value a "
-                "ChoiceAxis, or run the model with SequentialExecution"
+                "ChoiceAxis or, if it is fixed, a plain number, or run the model with SequentialExecution"
             )
         error.add_note("while the model was traced for ParallelExecution")
         raise

@@ -54,6 +54,11 @@ class MemoryStore:
         self.status[where] = DONE
         return new
 
+    @property
+    def n_done(self) -> int:
+        """Number of points that are stored."""
+        return int((self.status == DONE).sum())
+
     def erase_pending(self) -> None:
         """Fill what was not computed: NaN where the dtype has one, else zero."""
         pending = self.status == PENDING
