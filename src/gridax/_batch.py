@@ -14,8 +14,14 @@ from gridax import _checks
 from gridax._grid import Column, Grid
 
 
-def collect(grid: Grid, n_vmap: Any, n_pmap: Any, fill_value: Any) -> dict[int, Any]:
-    """Return the stacked values of each axis by its slot, of shape ``(*batch, *value_shape)``."""
+def collect(
+    grid: Grid, n_vmap: Any, n_pmap: Any, fill_value: Any
+) -> tuple[dict[int, Any], dict[int, Any]]:
+    """Return the values of the axes by their slots: the stacked ones and the chosen ones.
+
+    Stacked values have the shape ``(*batch, *value_shape)``; a choice must have been made, and
+    stays the object that it is.
+    """
     batch = [
         _checks.count(size, "collect", what)
         for what, size in (("n_pmap", n_pmap), ("n_vmap", n_vmap))
@@ -32,16 +38,27 @@ def collect(grid: Grid, n_vmap: Any, n_pmap: Any, fill_value: Any) -> dict[int, 
             stacklevel=3,
         )
     shape = (*batch, n_rest)
-    return {column.slot: _stack(column, grid, shape, fill_value) for column in grid.columns}
+    stacked, chosen = {}, {}
+    for column in grid.columns:
+        if column.table.kind == "choice":
+            chosen[column.slot] = _chosen(column)
+        else:
+            stacked[column.slot] = _stack(column, grid, shape, fill_value)
+    return stacked, chosen
 
 
-def _stack(column: Column, grid: Grid, shape: tuple[int, ...], fill_value: Any) -> Any:
-    table = column.table
-    if table.kind == "choice":
+def _chosen(column: Column) -> Any:
+    if column.dim is not None:
         raise TypeError(
             f"axis {column.name!r}: choices cannot be stacked to an array; fix one with sel or "
             "isel before collect"
         )
+    value = column.table.value(int(column.rows))
+    return value if column.axis.wrap is None else column.axis.wrap(value)
+
+
+def _stack(column: Column, grid: Grid, shape: tuple[int, ...], fill_value: Any) -> Any:
+    table = column.table
     values = table.values[point_rows(column, grid)]
     missing = math.prod(shape) - len(values)
     if missing:

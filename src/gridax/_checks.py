@@ -46,7 +46,8 @@ def number(value: Any, owner: str, what: str) -> float:
     array = np.asarray(value)
     if array.ndim != 0 or not isinstance(array.item(), numbers.Real) or array.dtype == bool:
         raise TypeError(f"{owner}: {what} must be one real number, got {value!r}")
-    result = float(array)
+    # A float32 of 0.1 is meant as 0.1, not as 0.10000000149011612.
+    result = float(str(array)) if array.dtype.kind == "f" else float(array)
     if not np.isfinite(result):
         raise ValueError(f"{owner}: {what} must be finite, got {result}")
     return result

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import numpy as np
 import xarray as xr
 
 from gridax import _netcdf, provenance
+from gridax.stores.memory import human
 
 
 @contextlib.contextmanager
@@ -20,17 +22,21 @@ def whole(path: Path) -> Iterator[Path]:
 
     An exception leaves what stood at `path` as it was, and nothing beside it.
     """
-    beside = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    beside = _sibling(path, "partial")
     try:
         yield beside
         _sync(beside)
         os.replace(beside, path)
         _sync(path.parent)
     finally:
-        if beside.is_dir():
-            shutil.rmtree(beside, ignore_errors=True)
-        else:
-            beside.unlink(missing_ok=True)
+        if beside.exists():
+            os.truncate(beside, 0)  # HDF5 may not let go of a file that it failed to write
+            beside.unlink()
+
+
+def _sibling(path: Path, kind: str) -> Path:
+    """Return a hidden name beside `path` that nobody uses."""
+    return path.with_name(f".{path.name}.{uuid.uuid4().hex[:12]}.{kind}")
 
 
 def _sync(path: Path) -> None:
@@ -54,15 +60,23 @@ def write_netcdf(dataset: xr.Dataset, path: Path) -> None:
     """
     check_target(path)
     encoded = _netcdf.encode(dataset)
-    with whole(path) as beside:
-        encoded.to_netcdf(beside, engine="netcdf4", format="NETCDF4")
+    for variable in encoded.variables.values():
+        if variable.size and variable.ndim and variable.dtype.kind != "U":
+            variable.encoding["fletcher32"] = True  # so that damage is found when it is read
+    with whole(path.resolve()) as beside:  # a link stays one
+        try:
+            encoded.to_netcdf(beside, engine="netcdf4", format="NETCDF4")
+        except RuntimeError as error:  # how netCDF4 says that the disk is full, too
+            raise _not_written(path, str(error)) from error
         with xr.open_dataset(beside, engine="netcdf4", decode_times=False) as written:
             for name in encoded.variables:
                 if not _same(encoded.variables[name], written.variables[name]):
-                    raise OSError(
-                        f"{str(path)!r} was not written: {str(name)!r} reads back otherwise; is "
-                        "the disk full?"
-                    )
+                    raise _not_written(path, f"{str(name)!r} reads back otherwise")
+
+
+def _not_written(path: Path, why: str) -> OSError:
+    free = human(shutil.disk_usage(path.parent).free)
+    return OSError(f"{str(path)!r} was not written: {why}; its disk has {free} of free space")
 
 
 def check_target(path: Path) -> None:
@@ -71,6 +85,8 @@ def check_target(path: Path) -> None:
         raise FileNotFoundError(f"the folder {str(path.parent)!r} does not exist; create it first")
     if path.is_dir():
         raise IsADirectoryError(f"{str(path)!r} is a folder; give the name of a file")
+    if path.exists() and not path.is_file():
+        raise FileExistsError(f"{str(path)!r} is a device or the like; give the name of a file")
 
 
 def _same(wanted: xr.Variable, found: xr.Variable) -> bool:
@@ -104,7 +120,7 @@ def write_zarr(dataset: xr.Dataset, path: Path, overwrite: bool) -> None:
     if path.exists():
         if not overwrite:
             raise FileExistsError(f"{str(path)!r} exists; pass overwrite=True to replace a result")
-        if not (path.is_dir() and provenance.is_result(read(path))):
+        if not _is_result(path):
             raise FileExistsError(
                 f"{str(path)!r} is no gridax result, so it is not replaced even with overwrite=True"
             )
@@ -112,11 +128,12 @@ def write_zarr(dataset: xr.Dataset, path: Path, overwrite: bool) -> None:
     for name, variable in encoded.variables.items():
         if variable.dtype.kind == "U":  # Zarr has no stable format for strings of fixed length
             encoded[name] = variable.copy(data=variable.values.astype(np.dtypes.StringDType()))
-    beside = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    path = path.resolve()  # a link stays one
+    beside = _sibling(path, "partial")
     try:
         encoded.to_zarr(beside, mode="w-", zarr_format=3, consolidated=False)
         if path.exists():
-            old = path.with_name(f".{path.name}.{os.getpid()}.old")
+            old = _sibling(path, "old")
             os.replace(path, old)
             os.replace(beside, path)
             shutil.rmtree(old)
@@ -124,6 +141,13 @@ def write_zarr(dataset: xr.Dataset, path: Path, overwrite: bool) -> None:
             os.replace(beside, path)
     finally:
         shutil.rmtree(beside, ignore_errors=True)
+
+
+def _is_result(path: Path) -> bool:
+    try:
+        return path.is_dir() and provenance.is_result(read(path))
+    except ValueError:
+        return False
 
 
 def read(path: Path) -> xr.Dataset:
@@ -139,15 +163,20 @@ def read(path: Path) -> xr.Dataset:
     if not path.exists():
         raise FileNotFoundError(f"there is no file {str(path)!r}")
     kind = "Zarr store" if path.is_dir() else "netCDF file"
+    stored = xr.Dataset()
     try:
         if path.is_dir():
             stored = xr.open_zarr(path, consolidated=False, chunks=None, decode_times=False)
         else:
             stored = xr.open_dataset(path, engine="netcdf4", decode_times=False)
-        return _netcdf.decode(stored)
+        dataset = _netcdf.decode(stored)
     except PermissionError:
         raise
     except Exception as error:  # whatever a damaged or foreign file makes the readers raise
+        stored.close()
         raise ValueError(
             f"{str(path)!r} cannot be read as a {kind} ({type(error).__name__}: {error})"
         ) from error
+    if dataset is not stored:
+        dataset.set_close(stored.close)
+    return dataset

@@ -10,7 +10,7 @@ import dataclasses
 import math
 import warnings
 import zlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -95,9 +95,10 @@ class Column:
                 along, rows = (self.item_name,), slice(None)
             dims = along + self.value_dims()
             found[self.value_name] = xr.Variable(dims, table.values[rows], attrs)
-            found.update(table.coords)
+        found.update(table.coords)
         for name, variable in table.extra.items():
-            found[name] = xr.Variable(along, variable.values[rows], variable.attrs)
+            inner = tuple(map(str, variable.dims[1:]))
+            found[name] = xr.Variable(along + inner, variable.values[rows], variable.attrs)
         return found
 
 
@@ -156,7 +157,7 @@ class Grid:
         index: dict[str, np.ndarray] = {}
         rest = points
         for dim, size in reversed(self.sizes.items()):
-            rest, index[dim] = np.divmod(rest, size)
+            rest, index[dim] = rest // size, (rest % size).astype(np.int64)
         columns = tuple(
             column
             if column.dim is None
@@ -196,8 +197,8 @@ def build(
 ) -> Grid:
     """Build the grid of the axes found in a state: their slot, dotted path and axis, in order."""
     names = [_name(axis, path) for _, path, axis in found]
-    homes = [_home(axis, name, mode) for name, (_, _, axis) in zip(names, found, strict=True)]
-    _check_unique(names, homes, [path for _, path, _ in found])
+    homes = _homes(names, [axis for _, _, axis in found], mode)
+    _check_unique(names, homes, found)
     columns = []
     for name, home, (slot, _, axis) in zip(names, homes, found, strict=True):
         table = _tabulate(axis, key, name)
@@ -233,29 +234,43 @@ def _name(axis: Axis, path: str) -> str:
     return _checks.name(axis.name if axis.name is not None else path, f"axis at {path!r}")
 
 
-def _home(axis: Axis, name: str, mode: str) -> str:
+def _homes(names: Sequence[str], axes: Sequence[Axis], mode: str) -> list[str]:
+    """Return the dimension along which each axis moves; a group's is the group as text."""
     if mode == "zip":
-        return POINT
-    if axis.group is None:
-        return name
-    return _checks.name(str(axis.group), f"axis {name!r}, group {axis.group!r}")
+        return [POINT] * len(axes)
+    homes = list(names)
+    texts: dict[Hashable, str] = {}
+    for i, (name, axis) in enumerate(zip(names, axes, strict=True)):
+        if axis.group is not None:
+            text = _checks.name(str(axis.group), f"axis {name!r}, group {axis.group!r}")
+            homes[i] = texts.setdefault(axis.group, text)
+    groups = {text: group for group, text in texts.items()}
+    for group, text in texts.items():
+        if groups[text] != group:
+            raise ValueError(
+                f"the groups {group!r} and {groups[text]!r} are different, but the dimension of "
+                f"both would be called {text!r}; rename one of them"
+            )
+    return homes
 
 
-def _check_unique(names: Sequence[str], homes: Sequence[str], paths: Sequence[str]) -> None:
+def _check_unique(
+    names: Sequence[str], homes: Sequence[str], found: Sequence[tuple[int, str, Axis]]
+) -> None:
     """Refuse two axes of one name, or a group that bears the name of an axis outside it."""
-    owner: dict[str, str] = {}
-    for name, path in zip(names, paths, strict=True):
+    owner: dict[str, tuple[int, str, Axis]] = {}
+    for name, entry in zip(names, found, strict=True):
         if name in owner:
             raise ValueError(
-                f"the axes at {owner[name]!r} and {path!r} are both called {name!r}; give one of "
-                "them another name="
+                f"the axes at {owner[name][1]!r} and {entry[1]!r} are both called {name!r}; give "
+                "one of them another name="
             )
-        owner[name] = path
-    for home, name in zip(homes, names, strict=True):
-        if home in owner and homes[names.index(home)] != home:
+        owner[name] = entry
+    for home, name, (_, _, axis) in zip(homes, names, found, strict=True):
+        if home in owner and owner[home][2].group != axis.group:
             raise ValueError(
                 f"the group {home!r} of axis {name!r} bears the name of the axis at "
-                f"{owner[home]!r}, which is not in it; rename one of them"
+                f"{owner[home][1]!r}, which is not in it; rename one of them"
             )
 
 
@@ -281,9 +296,10 @@ def _check_value_dims(grid: Grid) -> None:
     """Refuse a dimension of a value that bears the name of an axis or group."""
     taken = {column.name for column in grid.columns} | set(grid.dims)
     for column in grid.columns:
-        if not column.table.kept_beside:
-            continue
-        inner = [*column.value_dims(), *column.table.coords, *column.table.extra]
+        table = column.table
+        inner = [*column.value_dims()] if table.kept_beside else []
+        inner += [*table.coords, *table.extra]
+        inner += [str(dim) for variable in table.extra.values() for dim in variable.dims[1:]]
         for name in inner:
             if name in taken:
                 raise ValueError(

@@ -6,6 +6,8 @@ xarray allows a coordinate one index only, pandas refuses nearest on unsorted la
 
 from __future__ import annotations
 
+import functools
+import math
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -112,18 +114,20 @@ class PointIndex(Index):
             raise ValueError(
                 f"selecting along {self.dim!r} knows method=None and 'nearest', got {method!r}"
             )
-        ranges = {name: q for name, q in labels.items() if isinstance(q, slice)}
-        queries = {name: q for name, q in labels.items() if name not in ranges}
-        inside = self._inside({name: canonical_query(q) for name, q in ranges.items()})
+        queries = {name: canonical_query(q, self.members[name]) for name, q in labels.items()}
+        ranges = {name: q for name, q in queries.items() if isinstance(q, slice)}
+        inside = self._inside(ranges)
+        for name in ranges:
+            del queries[name]
         if not queries:
             return IndexSelResult({self.dim: np.flatnonzero(inside)})
-        (dims, shape), wanted = _aligned(queries, self.dim)
-        if method is None:
-            found = self._exact(wanted, inside, shape)
-        else:
-            found = self._nearest(wanted, inside, tolerance).reshape(shape)
-        if dims is not None and found.shape == shape and dims != (self.dim,):
-            return IndexSelResult({self.dim: xr.Variable(dims, found)})
+        wanted, shape, like = _aligned(queries, self.dim)
+        found = self._find(wanted, inside, method == "nearest", tolerance)
+        if len(found) != math.prod(shape):  # one query that several points match
+            return IndexSelResult({self.dim: found})
+        found = found.reshape(shape)
+        if like is not None and like.dims != (self.dim,):
+            return IndexSelResult({self.dim: like.copy(data=found)})
         return IndexSelResult({self.dim: found if found.ndim else int(found)})
 
     def _inside(self, ranges: Mapping[Any, slice]) -> np.ndarray:
@@ -139,53 +143,64 @@ class PointIndex(Index):
                 mask &= labels <= part.stop
         return mask
 
-    def _exact(
-        self, wanted: Mapping[Any, np.ndarray], inside: np.ndarray, shape: tuple[int, ...]
+    def _find(
+        self,
+        wanted: Mapping[Any, np.ndarray],
+        inside: np.ndarray,
+        nearest: bool,
+        tolerance: float | None,
     ) -> np.ndarray:
-        """Return the position of each query; a single query may match several points."""
-        hits = []
-        for query in zip(*wanted.values(), strict=True):
-            mask = inside.copy()
-            for name, label in zip(wanted, query, strict=True):
-                mask &= self.members[name] == label
-            where = np.flatnonzero(mask)
-            if where.size == 0:
-                raise KeyError(self._missing(dict(zip(wanted, query, strict=True))))
-            hits.append(where)
-        if all(where.size == 1 for where in hits):
-            return np.concatenate(hits).reshape(shape) if hits else np.zeros(shape, dtype=int)
-        return np.concatenate(hits)
+        """Return where the points of all queries stand; an exact query may match several.
 
-    def _nearest(
-        self, wanted: Mapping[Any, np.ndarray], inside: np.ndarray, tolerance: float | None
-    ) -> np.ndarray:
-        """Return the nearest point of each query, in distances scaled by each member's range."""
-        (candidates,) = np.nonzero(inside)
-        if candidates.size == 0:
-            raise KeyError(f"no point along {self.dim!r} lies within the slices given")
-        columns, scales = [], []
-        for name, query in wanted.items():
-            labels = self.members[name]
-            if labels.dtype.kind not in "fiub" or np.asarray(query).dtype.kind not in "fiub":
+        What is no number is matched exactly even if the nearest point is asked for.
+        """
+        near = [name for name in wanted if nearest and self.members[name].dtype.kind in "fiu"]
+        for name in near:
+            if wanted[name].dtype.kind not in "fiub":
                 raise TypeError(
-                    f"method='nearest' needs numbers; {name!r} has the labels {_few(labels)} and "
-                    f"was asked for {_few(query)}"
+                    f"{name!r} has numbers, {_few(self.members[name])}, but method='nearest' was "
+                    f"asked for {_few(wanted[name])}"
                 )
-            numbers = labels.astype(float)
-            finite = numbers[np.isfinite(numbers)]
-            columns.append(numbers[candidates])
-            scales.append((np.ptp(finite) if finite.size else 0.0) or 1.0)
-        found = []
-        for point in zip(*(q.astype(float) for q in wanted.values()), strict=True):
-            gaps = [np.abs(column - q) for column, q in zip(columns, point, strict=True)]
-            distance = sum((gap / scale) ** 2 for gap, scale in zip(gaps, scales, strict=True))
-            best = int(np.argmin(distance))
-            if np.isnan(distance[best]) or (
-                tolerance is not None and any(gap[best] > tolerance for gap in gaps)
-            ):
-                raise KeyError(self._missing(dict(zip(wanted, point, strict=True)), tolerance))
-            found.append(candidates[best])
-        return np.array(found, dtype=np.int64)
+        found = [np.zeros(0, dtype=np.int64)]
+        for query in zip(*wanted.values(), strict=True):
+            asked = dict(zip(wanted, query, strict=True))
+            mask = inside.copy()
+            for name in wanted.keys() - near:
+                mask &= self.members[name] == asked[name]
+            where = np.flatnonzero(mask)
+            if near and where.size:
+                where = self._closest(where, {name: asked[name] for name in near}, tolerance)
+            if where.size == 0:
+                raise KeyError(self._missing(asked, tolerance))
+            found.append(where)
+        return np.concatenate(found)
+
+    def _closest(
+        self, where: np.ndarray, asked: Mapping[Any, Any], tolerance: float | None
+    ) -> np.ndarray:
+        """Return the nearest of some points, or none if it is too far away.
+
+        Distances are scaled by each member's range; `tolerance` holds for each member unscaled.
+        """
+        distance = np.zeros(len(where))
+        far = np.zeros(len(where), dtype=bool)
+        for name, label in asked.items():
+            with np.errstate(invalid="ignore"):  # inf - inf
+                gap = np.abs(self.members[name][where].astype(float) - float(label))
+            distance += (gap / self._ranges[name]) ** 2
+            far |= np.isnan(gap) if tolerance is None else ~(gap <= tolerance)
+        best = np.argmin(distance)
+        return where[:0] if far[best] else where[best : best + 1]
+
+    @functools.cached_property
+    def _ranges(self) -> dict[Hashable, float]:
+        """Width of the range of each member of numbers, or 1 if it has none."""
+        ranges = {}
+        for name, labels in self.members.items():
+            if labels.dtype.kind in "fiu":
+                finite = labels[np.isfinite(labels)].astype(float)
+                ranges[name] = float(np.ptp(finite) if finite.size else 0.0) or 1.0
+        return ranges
 
     def _missing(self, query: Mapping[Any, Any], tolerance: float | None = None) -> str:
         asked = ", ".join(f"{name}={_plain(label)!r}" for name, label in query.items())
@@ -250,16 +265,18 @@ class PointIndex(Index):
 
 def _aligned(
     queries: Mapping[Any, Any], dim: Hashable
-) -> tuple[tuple[tuple[Hashable, ...] | None, tuple[int, ...]], dict[Any, np.ndarray]]:
-    """Bring the queries of several members to one shape; scalars go with every element."""
-    dims: tuple[Hashable, ...] | None = None
-    arrays = {}
-    for name, query in queries.items():
-        if isinstance(query, (xr.DataArray, xr.Variable)):
-            dims = tuple(query.dims)
-        canonical = canonical_query(query)
-        values = getattr(canonical, "values", canonical)
-        arrays[name] = np.asarray(values)
+) -> tuple[dict[Any, np.ndarray], tuple[int, ...], xr.DataArray | None]:
+    """Bring the queries of several members to one shape; scalars go with every element.
+
+    Return the flat queries, their shape, and a DataArray that lends its dims and coordinates to
+    what is found, if there is one among the queries.
+    """
+    given = {name: xr.DataArray(q) for name, q in queries.items() if hasattr(q, "dims") and q.ndim}
+    labeled = dict(zip(given, xr.broadcast(*given.values()), strict=True))
+    arrays = {
+        name: np.asarray(getattr(query, "values", query))
+        for name, query in {**queries, **labeled}.items()
+    }
     shapes = {a.shape for a in arrays.values() if a.ndim}
     if len(shapes) > 1:
         lengths = ", ".join(f"{name}: {arrays[name].shape}" for name in arrays)
@@ -269,14 +286,15 @@ def _aligned(
         )
     shape = next(iter(shapes), ())
     flat = {name: np.broadcast_to(a, shape).reshape(-1) for name, a in arrays.items()}
-    return (dims if shape else None, shape), flat
+    return flat, shape, next(iter(labeled.values()), None)
 
 
 def attach(dataset: xr.Dataset, dim: str, members: Sequence[str]) -> xr.Dataset:
     """Give a dimension the index that its labels need.
 
-    A single coordinate with sorted labels, or with strings, keeps pandas' index; everything else
-    gets a `PointIndex` over all members.
+    A single coordinate of sorted numbers, or of different strings, keeps pandas' index; everything
+    else gets a `PointIndex` over all members. (xarray takes bools for a mask where pandas' index
+    is, not for labels.)
     """
     if len(members) == 1 and members[0] == dim and _suits_pandas(dataset[dim].values):
         if isinstance(dataset.xindexes.get(dim), PandasIndex):
@@ -301,7 +319,7 @@ def attach_all(dataset: xr.Dataset, members: Mapping[str, Sequence[str]]) -> xr.
 
 def _suits_pandas(labels: np.ndarray) -> bool:
     if labels.dtype.kind not in "fiu":
-        return True
+        return labels.dtype.kind != "b" and pd.Index(labels).is_unique
     steps = labels[1:] > labels[:-1]
     return bool(steps.all()) or bool((labels[1:] < labels[:-1]).all())
 

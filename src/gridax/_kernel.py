@@ -38,8 +38,9 @@ class Static:
 
 
 def _identity(value: Any) -> tuple[Any, ...]:
-    if isinstance(value, float):
-        return (float, value.hex())
+    if isinstance(value, (float, complex, np.generic)):
+        array = np.asarray(value)  # compared by its bytes, as 0.0 == -0.0 and nan != nan
+        return (type(value), array.dtype, array.tobytes())
     try:
         hash(value)
     except TypeError:

@@ -29,11 +29,17 @@ def shortest(values: np.ndarray) -> np.ndarray:
     0.3
     """
     values = np.asarray(values)
+    labels = _shortest_each(values)
+    if values.dtype == np.float64 and np.unique(labels).size < np.unique(values).size:
+        return values.copy()  # what differs only past the 15th digit keeps all its digits
+    return labels
+
+
+def _shortest_each(values: np.ndarray) -> np.ndarray:
+    """Return the shortest decimal of each value by itself."""
     exact = values.astype(np.float64)
     if values.dtype == np.float64:
-        rounded = _round_significant(exact, 15)
-        # Data that differ only past the 15th digit keep all their digits.
-        return rounded if np.unique(rounded).size == np.unique(exact).size else exact
+        return _round_significant(exact, 15)
     labels = exact.copy()
     open_ = np.isfinite(exact) & (exact != 0)
     digits = jnp.finfo(values.dtype).precision
@@ -57,38 +63,43 @@ def _round_significant(x: np.ndarray, digits: int) -> np.ndarray:
     out = np.where(places >= 0, np.rint(v * power) / power, np.rint(v / power) * power)
     for i in np.flatnonzero(~easy):
         out[i] = float(f"{v[i]:.{digits - 1}e}")
-    result[where] = out
+    result[where] = np.where(np.isfinite(out), out, v)  # the largest float64 would become inf
     return result
 
 
-def canonical_query(value: Any) -> Any:
-    """Return a selector with its floats as labels are: shortest decimals in float64.
+def canonical_query(query: Any, labels: np.ndarray) -> Any:
+    """Return a selector of some `labels` with its floats as labels are: shortest decimals.
 
-    Slices, lists and arrays are treated element by element; anything else passes unchanged.
+    A float that is a label already stays as it is. Slices, lists and arrays are treated element
+    by element; anything else passes unchanged.
 
     Examples
     --------
-    >>> canonical_query(0.1 + 0.2)
+    >>> labels = np.array([0.1, 0.2, 0.3])
+    >>> canonical_query(0.1 + 0.2, labels)
     0.3
-    >>> canonical_query(slice(np.float32(0.1), None))
+    >>> canonical_query(slice(np.float32(0.1), None), labels)
     slice(0.1, None, None)
     """
-    if isinstance(value, slice):
-        return slice(canonical_query(value.start), canonical_query(value.stop), value.step)
-    if isinstance(value, xr.DataArray):
-        return value.copy(data=_canonical_array(value.to_numpy()))
-    if isinstance(value, xr.Variable):
-        return value.copy(data=_canonical_array(value.to_numpy()))
-    if isinstance(value, (float, np.floating, np.ndarray, jax.Array, list, tuple)):
-        array = _canonical_array(np.asarray(value))
+    if isinstance(query, slice):
+        start, stop = (canonical_query(end, labels) for end in (query.start, query.stop))
+        return slice(start, stop, query.step)
+    if isinstance(query, (xr.DataArray, xr.Variable)):
+        return query.copy(data=_canonical_array(query.to_numpy(), labels))
+    if isinstance(query, (float, np.floating, np.ndarray, jax.Array, list, tuple)):
+        array = _canonical_array(np.asarray(query), labels)
         return array.item() if array.ndim == 0 and array.dtype == np.float64 else array
-    return value
+    return query
 
 
-def _canonical_array(array: np.ndarray) -> np.ndarray:
+def _canonical_array(array: np.ndarray, labels: np.ndarray) -> np.ndarray:
     if not jnp.issubdtype(array.dtype, jnp.floating):
         return array
-    return shortest(array.ravel()).reshape(array.shape)
+    exact = array.astype(np.float64).ravel()
+    rounded = _shortest_each(array.ravel())
+    if labels.dtype.kind in "fiu" and (rounded != exact).any():
+        rounded = np.where(np.isin(exact, labels), exact, rounded)
+    return rounded.reshape(array.shape)
 
 
 def device_values(values: np.ndarray, owner: str) -> np.ndarray:
@@ -122,6 +133,8 @@ def device_values(values: np.ndarray, owner: str) -> np.ndarray:
 def given_labels(labels: Any, size: int, owner: str) -> np.ndarray:
     """Check labels that a user gives: one per value, of one kind, no two alike."""
     array = np.asarray(labels)
+    if isinstance(labels, (list, tuple)) and len({_kind(label) for label in labels}) > 1:
+        array = np.array(labels, dtype=object)  # not the strings or numbers that NumPy makes of it
     if array.shape != (size,):
         raise ValueError(
             f"{owner}: labels must be one per value, {size} in a row, got shape {array.shape}"
@@ -133,16 +146,29 @@ def given_labels(labels: Any, size: int, owner: str) -> np.ndarray:
             f"{owner}: labels must be all numbers, all bools or all strings, got {labels!r}"
         )
     if array.dtype.kind == "f":
+        if np.isnan(array).any():
+            raise ValueError(f"{owner}: NaN cannot be a label")
         array = shortest(array)
     elif array.dtype.kind in "iu":
-        array = array.astype(np.int64)
+        array = whole(array)
     unique, counts = np.unique(array, return_counts=True)
     if (counts > 1).any():
         raise ValueError(
             f"{owner}: the label {unique[counts > 1][0].item()!r} stands more than once; "
-            "labels must differ"
+            "give labels= that differ"
         )
     return array
+
+
+def _kind(label: Any) -> str:
+    """Return the kind of a label, as NumPy's letters; whole and other numbers are one kind."""
+    return "f" if (kind := np.asarray(label).dtype.kind) in "iu" else kind
+
+
+def whole(values: np.ndarray) -> np.ndarray:
+    """Return integer labels: int64, or uint64 where only that holds them."""
+    fits = values.dtype != np.uint64 or values.max(initial=0) <= np.iinfo(np.int64).max
+    return values.astype(np.int64) if fits else values
 
 
 def is_keys(value: Any) -> bool:

@@ -1,14 +1,15 @@
 """Datasets as files can hold them, and back.
 
-netCDF has no complex numbers, no half-precision floats, no names that start with a bracket, no
-bool, None or dict attributes and no secondary indexes. What it has not is written in another way,
-and the attribute ``gridax_encoding`` says how, as JSON.
+netCDF has no complex numbers, no half-precision floats, no dates, no names that start with a
+bracket, no bool, None or dict attributes and no secondary indexes. What it has not is written in
+another way, and the attribute ``gridax_encoding`` says how, as JSON.
 """
 
 from __future__ import annotations
 
 import json
 import re
+import unicodedata
 from collections.abc import Mapping
 from typing import Any
 
@@ -22,6 +23,10 @@ from gridax._index import PointIndex, attach_all
 _KEY = "gridax_encoding"
 _COMPLEX = "complex_part"
 _GOOD_START = re.compile(r"[A-Za-z0-9_\u0080-\U0010ffff]")
+# Names of attributes that stay out of netCDF: leading underscores and a few names are its own.
+_GOOD_ATTR = re.compile(r"[A-Za-z0-9\u0080-\U0010ffff][^/\x00-\x1f\x7f]*(?<! )")
+_HDF5_ATTRS = ("CLASS", "DIMENSION_LIST", "NAME", "REFERENCE_LIST")
+_TIME_UNITS = {"s": "seconds", "ms": "milliseconds", "us": "microseconds", "ns": "nanoseconds"}
 
 
 def encode(dataset: xr.Dataset) -> xr.Dataset:
@@ -56,7 +61,7 @@ def encode(dataset: xr.Dataset) -> xr.Dataset:
         plain, dtype = _encode_values(variable)
         if dtype is not None:
             notes["dtypes"][str(name)] = dtype
-        plain.attrs = attrs[str(name)]
+        plain.attrs = {**_time_attrs(variable.dtype), **attrs[str(name)]}
         # Without this, xarray marks NaN as missing and adds an attribute to every variable.
         plain.encoding = {"_FillValue": None} if plain.dtype.kind == "f" else {}
         variables[name] = plain
@@ -94,7 +99,7 @@ def _safe_names(names: list[str]) -> dict[str, str]:
     """Return each name as a file can hold it, all different."""
     safe: dict[str, str] = {}
     for name in sorted(names):
-        text = name.replace(" ", "_")
+        text = unicodedata.normalize("NFC", name.replace(" ", "_"))  # as netCDF does anyway
         if not _GOOD_START.match(text):
             text = f"_{text}"
         while text in safe.values() or (text != name and text in names):
@@ -105,26 +110,45 @@ def _safe_names(names: list[str]) -> dict[str, str]:
 
 def _encode_values(variable: xr.Variable) -> tuple[xr.Variable, str | None]:
     """Return a variable that files can hold, and its own dtype if that is another."""
-    dtype = variable.dtype
+    dtype: Any = variable.dtype
     values: Any
     if dtype.kind == "c":
-        values = np.ascontiguousarray(variable.values)
-        values = values.view(values.real.dtype).reshape(*values.shape, 2)
+        values = np.stack([variable.values.real, variable.values.imag], axis=-1)
         return xr.Variable((*variable.dims, _COMPLEX), values), str(dtype)
     if dtype == np.float16 or dtype.kind == "V":
         floating = jnp.issubdtype(dtype, jnp.floating)
         return variable.copy(data=variable.values.astype(np.float32 if floating else np.int8)), str(
             dtype
         )
+    if dtype.kind in "UT":
+        return xr.Variable(variable.dims, np.array(variable.values.tolist(), str)), "str"
+    if dtype.kind in "Mm":
+        return xr.Variable(variable.dims, variable.values.astype(np.int64)), str(dtype)
     return variable.copy(deep=False), None
 
 
-def _decode_values(variable: xr.Variable, dtype: str) -> xr.Variable:
+def _decode_values(variable: xr.Variable, name: str) -> xr.Variable:
+    dtype: Any = jnp.dtype(name)
+    if not (jnp.issubdtype(dtype, jnp.number) or dtype.kind in "UMm"):
+        raise ValueError(f"{name!r} is no dtype of a result")
     values = variable.values
-    if dtype.startswith("complex"):
+    if dtype.kind == "c":
         values = np.ascontiguousarray(values).view(dtype)[..., 0]
         return xr.Variable(variable.dims[:-1], values, variable.attrs)
-    return variable.copy(data=values.astype(jnp.dtype(dtype)))
+    added = _time_attrs(dtype)
+    attrs = {key: value for key, value in variable.attrs.items() if added.get(key) != value}
+    values = np.array(values.tolist(), str) if dtype.kind == "U" else values.astype(dtype)
+    return xr.Variable(variable.dims, values, attrs)
+
+
+def _time_attrs(dtype: Any) -> dict[str, str]:
+    """Return what tells other programs that integers are dates or durations."""
+    if dtype.kind not in "Mm":
+        return {}
+    unit = _TIME_UNITS[np.datetime_data(dtype)[0]]
+    if dtype.kind == "m":
+        return {"units": unit}
+    return {"units": f"{unit} since 1970-01-01", "calendar": "proleptic_gregorian"}
 
 
 def _encode_attrs(attrs: Mapping[Any, Any], owner: str) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -133,14 +157,10 @@ def _encode_attrs(attrs: Mapping[Any, Any], owner: str) -> tuple[dict[str, Any],
     plain: dict[str, Any] = {}
     extra: dict[str, Any] = {}
     for key, value in _checks.attributes(attrs, who).items():
-        if isinstance(value, (np.generic, np.ndarray)) and value.dtype.kind in "biufU":
-            if value.dtype.kind in "iuf" and np.ndim(value) < 2 and np.size(value):
-                plain[key] = value
-                continue
+        named = _is_plain_name(key)
+        if isinstance(value, (np.generic, np.ndarray)) and not (named and _is_plain(value)):
             value = value.tolist()
-        if isinstance(value, str) or (
-            isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < 2**63
-        ):
+        if named and _is_plain(value):
             plain[key] = value
             continue
         try:
@@ -150,18 +170,28 @@ def _encode_attrs(attrs: Mapping[Any, Any], owner: str) -> tuple[dict[str, Any],
                 f"{who}: the attribute {key!r} is {value!r}, which a file cannot hold; make it a "
                 "string or a number"
             ) from None
-        if _is_flat(value):
+        if named and _is_flat(value):
             plain[key] = list(value)
     return plain, extra
 
 
+def _is_plain_name(name: str) -> bool:
+    good = _GOOD_ATTR.fullmatch(name) and unicodedata.is_normalized("NFC", name)
+    return bool(good) and name not in _HDF5_ATTRS
+
+
+def _is_plain(value: Any) -> bool:
+    """Whether a file gives back a text, a number, or a row of numbers as it is."""
+    if isinstance(value, str):
+        return "\0" not in value
+    if isinstance(value, (np.generic, np.ndarray)):
+        numbers = value.dtype.kind in "iu" or value.dtype in (np.float32, np.float64)
+        return numbers and (value.ndim == 0 or (value.ndim == 1 and value.size > 1))
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < 2**63
+
+
 def _is_flat(value: Any) -> bool:
     """Whether a list can also be read by programs that do not know our notes."""
-    return (
-        isinstance(value, (list, tuple))
-        and bool(value)
-        and (
-            all(isinstance(item, str) for item in value)
-            or all(isinstance(item, (int, float)) and not isinstance(item, bool) for item in value)
-        )
-    )
+    if not isinstance(value, (list, tuple)) or not value:
+        return False
+    return all(map(_is_plain, value)) and len({isinstance(item, str) for item in value}) == 1

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -25,10 +25,15 @@ def labeled(
 
     Raises
     ------
-    ValueError
-        If `dims` names an unknown output, has the wrong length, or clashes.
+    TypeError, ValueError
+        If `dims` is no mapping, names an unknown output, has the wrong length, or clashes.
     """
     known = {output.name for output in template.outputs}
+    if not isinstance(dims, Mapping | None):
+        raise TypeError(
+            f"dims= must name the dimensions by output, such as {{{min(known)!r}: ('time',)}}, got "
+            f"{dims!r}"
+        )
     for name in dims or {}:
         if name not in known:
             raise ValueError(f"dims= names {name!r}, but the outputs are {sorted(known)}")
@@ -61,6 +66,11 @@ def _labeled(
             f"{problem or 'it is the name of a coordinate'}"
         )
     if dims is not None:
+        if not isinstance(dims, str | Sequence):
+            raise TypeError(
+                f"dims= for output {output.name!r} must be a name or a sequence of names, got "
+                f"{dims!r}"
+            )
         dims = (dims,) if isinstance(dims, str) else tuple(dims)
         if len(dims) != len(output.shape):
             raise ValueError(
@@ -91,9 +101,14 @@ def coordinates(
 
     Raises
     ------
-    ValueError
-        If a coordinate has no such dimension, another size, or clashes with another.
+    TypeError, ValueError
+        If a coordinate has no such dimension, another size, clashes with another, or holds what
+        files cannot hold.
     """
+    if not isinstance(given, Mapping | None):
+        raise TypeError(
+            f"coords= must give coordinates by name, such as {{'time': times}}, got {given!r}"
+        )
     sizes = {
         dim: size
         for output in template.outputs
@@ -108,6 +123,7 @@ def coordinates(
     ]
     claims += [(name, _as_variable(name, c), "coords=") for name, c in (given or {}).items()]
     for name, variable, claimant in claims:
+        variable = _canonical(name, variable, claimant)
         _check_coordinate(name, variable, claimant, sizes, names)
         other = found.get(name, taken.get(name))
         if other is not None and not other.equals(variable):
@@ -127,14 +143,26 @@ def _as_variable(name: str, coord: Any) -> xr.Variable:
         return coord
     if not isinstance(coord, tuple):
         coord = ((name,), coord)
-    dims, values, *attrs = coord
-    values = np.asarray(values)
-    if values.dtype.kind == "f":  # a time of 0.3 in float32 is selected by 0.3
-        values = _labels.shortest(values.reshape(-1)).reshape(values.shape)
     try:
-        return xr.Variable(dims, values, *attrs)
-    except ValueError as error:
+        dims, values, *attrs = coord
+        return xr.Variable(dims, np.asarray(values), *attrs)
+    except (TypeError, ValueError) as error:
         raise ValueError(f"coords= for {name!r}: {error}") from None
+
+
+def _canonical(name: str, variable: xr.Variable, claimant: str) -> xr.Variable:
+    """Return a coordinate as files can hold it; a time of 0.3 in float32 is selected by 0.3."""
+    values = variable.values
+    if values.dtype.kind in "OT" and all(isinstance(value, str) for value in values.flat):
+        values = values.astype(str)
+    if values.dtype.kind not in "bcfiuMmU":
+        raise TypeError(
+            f"{claimant}: the coordinate {name!r} holds {values.dtype}, which files cannot hold; "
+            "make it numbers, strings or dates"
+        )
+    if values.dtype.kind == "f" and values.ndim == 1:
+        values = _labels.shortest(values)
+    return xr.Variable(variable.dims, values, variable.attrs)
 
 
 def _check_coordinate(

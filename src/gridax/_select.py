@@ -40,13 +40,15 @@ def single(index: Any, n: int) -> int | None:
 
 
 def flat_positions(index: Any, n: int, empty: bool = False) -> np.ndarray:
-    """Return flat positions as int64 from a slice, a list of ints or a boolean array."""
+    """Return flat positions, int64 if that holds them, from a slice, or a list of ints or bools."""
+    huge = n > np.iinfo(np.int64).max  # positions are Python's own integers then
     if isinstance(index, slice):
         chosen = range(n)[index]
-        _check_count(len(chosen), empty)
-        return np.arange(chosen.start, chosen.stop, chosen.step, dtype=np.int64)
-    array = np.asarray(index)
-    if array.ndim != 1 or (array.size and array.dtype.kind not in "iub"):
+        _check_count((chosen[-1] - chosen[0]) // chosen.step + 1 if chosen else 0, empty)
+        dtype = object if huge else np.int64
+        return np.arange(chosen.start, chosen.stop, chosen.step, dtype=dtype)
+    array = np.asarray(index, dtype=object if huge else None)
+    if array.ndim != 1 or not (array.dtype.kind in "iub" or all(map(is_integer, array))):
         raise TypeError(
             f"points are picked by an int, a slice, or a list of ints or bools, got {index!r}"
         )
@@ -58,7 +60,8 @@ def flat_positions(index: Any, n: int, empty: bool = False) -> np.ndarray:
     if bad.any():
         raise IndexError(f"point {array[bad][0]} is out of range for a space of {n} points")
     _check_count(len(array), empty)
-    return np.where(array < 0, array + n, array).astype(np.int64)
+    array = array if huge else array.astype(np.int64)
+    return np.where(array < 0, array + n, array)
 
 
 def _check_count(count: int, empty: bool = False) -> None:
@@ -99,6 +102,10 @@ def by_label(
     tolerance: float | None,
 ) -> dict[str, Any]:
     """Return positions per dimension from labels per axis, with xarray's own selection."""
+    if method not in (None, "nearest"):
+        raise ValueError(f"method must be None or 'nearest', got {method!r}")
+    if tolerance is not None and method is None:
+        raise ValueError("tolerance= goes with method='nearest'; labels match exactly without it")
     home: dict[str, dict[str, Any]] = {}
     columns = {column.name: column for column in grid.columns if column.dim is not None}
     for name, label in labels.items():
@@ -106,7 +113,10 @@ def by_label(
             raise ValueError(f"no axis {name!r} to select by; the axes are {_listed(columns)}")
         dim = columns[name].dim
         assert dim is not None
-        home.setdefault(dim, {})[name] = canonical_query(label)
+        table = columns[name].table
+        if np.asarray(label).dtype == bool and table.labels.dtype != bool:
+            raise TypeError(f"the labels of {name!r} are no bools, got {label!r}; isel takes masks")
+        home.setdefault(dim, {})[name] = canonical_query(label, table.labels)
     chosen = {}
     for dim, queries in home.items():
         exact = all(
@@ -118,7 +128,10 @@ def by_label(
         try:
             found = probe.sel(queries, **how).values
         except KeyError as error:
-            raise KeyError(_missing(queries, dataset, error)) from None
+            raise KeyError(_missing(queries, dataset, error, tolerance)) from None
+        except (IndexError, TypeError, ValueError) as error:
+            error.add_note(f"while selecting {_asked(queries)}")
+            raise
         if found.size == 0:
             raise KeyError(f"no point lies in {_asked(queries)}; {_have(queries, dataset)}")
         if found.ndim > 1:
@@ -127,10 +140,13 @@ def by_label(
     return chosen
 
 
-def _missing(queries: Mapping[str, Any], dataset: xr.Dataset, error: KeyError) -> str:
+def _missing(
+    queries: Mapping[str, Any], dataset: xr.Dataset, error: KeyError, tolerance: float | None
+) -> str:
     if "no point along" in str(error):
         return str(error.args[0])
-    return f"no point has {_asked(queries)}; {_have(queries, dataset)}"
+    within = "" if tolerance is None else f" within {tolerance}"
+    return f"no point has {_asked(queries)}{within}; {_have(queries, dataset)}"
 
 
 def _asked(queries: Mapping[str, Any]) -> str:
@@ -153,9 +169,10 @@ def _have(queries: Mapping[str, Any], dataset: xr.Dataset) -> str:
 def where(mask: Any, sizes: Mapping[str, int]) -> np.ndarray:
     """Return the flat positions, ascending, at which a mask over some dimensions holds."""
     if not isinstance(mask, xr.DataArray) or mask.dtype != bool:
+        of = f" of {mask.dtype}" if hasattr(mask, "dtype") else ""
         raise TypeError(
-            "the predicate must return a boolean DataArray, such as lambda ds: ds.a < ds.b, got "
-            f"{type(mask).__name__}"
+            "the predicate must return a DataArray of bools, such as lambda ds: ds.a < ds.b, got "
+            f"{type(mask).__name__}{of}"
         )
     unknown = [dim for dim in mask.dims if dim not in sizes]
     if unknown:
@@ -168,13 +185,13 @@ def where(mask: Any, sizes: Mapping[str, int]) -> np.ndarray:
         strides[dim] = stride
         stride *= size
     rest = [dim for dim in sizes if dim not in mask.dims]
-    hits = mask.transpose(*[dim for dim in sizes if dim in mask.dims]).values
+    hits = mask.transpose(*[dim for dim in sizes if dim in mask.dims]).values[None]  # 1-d at least
     count = int(hits.sum()) * math.prod(sizes[dim] for dim in rest)
     if count == 0:
         raise ValueError("the filter keeps no point")
     _check_count(count)
     points = np.zeros(int(hits.sum()), dtype=np.int64)
-    for dim, index in zip([d for d in sizes if d in mask.dims], np.nonzero(hits), strict=False):
+    for dim, index in zip([d for d in sizes if d in mask.dims], np.nonzero(hits)[1:], strict=True):
         points += index * strides[dim]
     for dim in rest:
         points = (points[:, None] + np.arange(sizes[dim]) * strides[dim]).reshape(-1)

@@ -11,7 +11,8 @@ import jax.numpy as jnp
 import numpy as np
 import xarray as xr
 
-from gridax._labels import device_values, given_labels, is_keys, shortest
+from gridax import _checks
+from gridax._labels import device_values, given_labels, is_keys, shortest, whole
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -29,7 +30,7 @@ class Table:
     shape : tuple of int or None
         Shape to which a number is broadcast inside the model.
     dims, coords : names and coordinates of the dimensions after the first.
-    extra : coordinates along the axis that came with a DataArray.
+    extra : coordinates that came with a DataArray, the axis' dimension first.
     impl : name of the keys' implementation, for keys.
     labeled : whether a number's label was given by the user and differs from it.
     """
@@ -98,7 +99,7 @@ def number_table(values: np.ndarray, owner: str, shape: tuple[int, ...] | None =
             )
     else:
         values = device_values(values, owner)
-        labels = values if values.dtype == bool else values.astype(np.int64)
+        labels = values if values.dtype == bool else whole(values)
     return Table(labels, values, "number", shape)
 
 
@@ -132,30 +133,32 @@ def array_table(array: np.ndarray, labels: Any, owner: str) -> Table:
 
 def dataarray_table(array: xr.DataArray, labels: Any, owner: str) -> Table:
     """Return the table of a DataArray, with its names and coordinates."""
-    along = array.dims[0]
+    along, values = array.dims[0], array.to_numpy()
     if labels is None and along in array.coords:
         labels = given_labels(array.coords[along].to_numpy(), len(array), owner)
-        numbers = array.ndim == 1 and array.dtype.kind in "fiub"
-        if numbers and np.array_equal(labels, array_table(array.to_numpy(), None, owner).labels):
-            labels = None  # a DataArray of numbers that are its own coordinate
-    table = array_table(array.to_numpy(), labels, owner)
-    others = {str(name): c.variable for name, c in array.coords.items() if name != along}
+        if values.ndim == 1 and values.dtype.kind in "fiub":
+            own = shortest(values) if values.dtype.kind == "f" else values
+            if np.array_equal(labels, own):
+                labels = None  # numbers that are their own coordinate
+    others = {name: c.variable for name, c in array.coords.items() if name != along}
+    for name in (*array.dims[1:], *others):
+        _checks.name(name, f"{owner}, its DataArray")
     return dataclasses.replace(
-        table,
-        dims=tuple(str(dim) for dim in array.dims[1:]) or None,
-        coords={name: v for name, v in others.items() if along not in v.dims},
-        extra={name: v for name, v in others.items() if v.dims == (along,)},
+        array_table(values, labels, owner),
+        dims=tuple(map(str, array.dims[1:])) or None,
+        coords={str(name): v for name, v in others.items() if along not in v.dims},
+        extra={str(name): v.transpose(along, ...) for name, v in others.items() if along in v.dims},
     )
 
 
 def as_array(values: Any, owner: str) -> np.ndarray:
-    """Return values as one array, refusing ragged and masked ones."""
+    """Return a copy of values as one array, refusing ragged and masked ones."""
     if isinstance(values, np.ma.MaskedArray):
         raise TypeError(f"{owner}: masked values have no meaning here; fill or drop them first")
     if isinstance(values, (list, tuple)) and values and all(is_keys(v) for v in values):
         raise TypeError(f"{owner}: stack the keys to one array first: jnp.stack(keys)")
     try:
-        return np.asarray(values)
+        return np.array(values)  # a copy, which nobody changes afterwards
     except ValueError:
         raise ValueError(
             f"{owner}: values must all have the same shape; these are ragged. Use ChoiceAxis for "

@@ -43,11 +43,14 @@ class Output:
         return int(np.prod(self.shape, dtype=object)) * self.dtype.itemsize
 
 
+PartKind = Literal["array", "variable", "dataarray", "dataset"]
+
+
 @dataclasses.dataclass(frozen=True)
 class Part:
     """A leaf of the result: an array, or an xarray object with one array per variable."""
 
-    kind: Literal["array", "variable", "dataarray", "dataset"]
+    kind: PartKind
     names: tuple[str | None, ...]
     path: Path
 
@@ -66,15 +69,21 @@ class Template:
         return sum(output.nbytes for output in self.outputs)
 
     def difference(self, other: Template) -> str | None:
-        """Say how another result differs in structure, names or shapes, or return None."""
-        mine = [(output.name, output.shape) for output in self.outputs]
-        theirs = [(output.name, output.shape) for output in other.outputs]
-        for (name, shape), (other_name, other_shape) in zip(mine, theirs, strict=False):
-            if name == other_name and shape != other_shape:
-                return f"output {name!r} has shape {other_shape}, but had {shape} before"
-        if mine != theirs or self.treedef != other.treedef:
-            names, others = [n for n, _ in mine], [n for n, _ in theirs]
-            return f"the model returned {others}, but {names} before"
+        """Say how another result differs in structure, shapes or labels, or return None."""
+        before, now = [o.name for o in self.outputs], [o.name for o in other.outputs]
+        if before != now:
+            return f"the model returned {now}, but {before} before"
+        if self.treedef != other.treedef:
+            return f"the model returned {other.treedef}, but {self.treedef} before"
+        for old, new in zip(self.outputs, other.outputs, strict=True):
+            for what in ("shape", "dims", "impl"):
+                then, value = getattr(old, what), getattr(new, what)
+                if then != value:
+                    return f"output {old.name!r} has {what} {value}, but had {then} before"
+            for name in {**old.coords, **new.coords}:
+                then, value = old.coords.get(name), new.coords.get(name)
+                if then is None or not then.equals(value):
+                    return f"the coordinate {name!r} of output {old.name!r} is not what it was"
         return None
 
 
@@ -122,7 +131,9 @@ _XARRAY: dict[type, Any] = {
 
 def _flatten(result: Any) -> tuple[list[tuple[Path, Any]], Any]:
     if result is None:
-        raise TypeError("the model returned None; it must return arrays or numbers")
+        raise TypeError(
+            "the model returned None; it must return arrays or numbers (is there no return?)"
+        )
     leaves, treedef = jax.tree_util.tree_flatten_with_path(
         result, is_leaf=lambda leaf: isinstance(leaf, (xr.Variable, xr.DataArray, xr.Dataset))
     )
@@ -161,6 +172,8 @@ def _array(value: Any, name: str) -> Any:
 def _a(value: Any) -> str:
     if isinstance(value, str):
         return f"the string {value!r}"
+    if isinstance(value, int):
+        return f"the integer {value}, which is too large"
     kind = f"{type(value).__name__}"
     if getattr(value, "dtype", None) is not None:
         return f"an array of {value.dtype}"
@@ -192,8 +205,8 @@ def _concrete_coords(
             continue
         if isinstance(coord.variable._data, jax.core.Tracer):
             raise TypeError(
-                f"output {name!r}: the coordinate {str(key)!r} depends on the parameters; return "
-                "it as an output of its own"
+                f"output {name!r}: the coordinate {str(key)!r} is traced; make it with NumPy if it "
+                "is the same at every point, else return it as an output of its own"
             )
         coords[str(key)] = coord.variable.copy(data=np.asarray(coord.variable.values))
     return coords

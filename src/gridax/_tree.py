@@ -104,9 +104,17 @@ def attribute_holding(leaf: Any, wanted: Callable[[Any], bool]) -> str | None:
     """Return the attribute of an opaque object that holds something `wanted`, or None.
 
     JAX does not look into objects that are not registered as pytrees, so an axis in one would
-    be overlooked without a word.
+    be overlooked without a word. Lists and dictionaries that an attribute holds are searched too.
     """
     fields = getattr(leaf, "__dict__", {})
     if isinstance(leaf, type) or not isinstance(fields, Mapping):
         return None
-    return next((key for key, value in fields.items() if wanted(value)), None)
+    return next((key for key, value in fields.items() if _holds(value, wanted)), None)
+
+
+def _holds(value: Any, wanted: Callable[[Any], bool]) -> bool:
+    if isinstance(value, Mapping):
+        value = list(value.values())
+    if isinstance(value, (list, tuple)):
+        return any(_holds(part, wanted) for part in value)
+    return wanted(value)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
+import jax.numpy as jnp
 import numpy as np
 import pandas as pd
 import xarray as xr
@@ -72,7 +73,7 @@ def _placed(
 ) -> xr.Variable:
     variable = variable.transpose(POINT, ...)
     values = variable.values
-    if not full and values.dtype.kind in "biu":
+    if not full and not jnp.issubdtype(values.dtype, jnp.inexact):
         values = values.astype(float)
     size = int(np.prod(shape))
     target = np.empty((size, *values.shape[1:]), values.dtype)

@@ -9,6 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from gridax import _checks
+from gridax._labels import device_values
+from gridax._tables import number_table
 from gridax.axes import DataAxis
 
 __all__ = ["from_samples", "halton", "latin_hypercube", "sobol"]
@@ -62,7 +64,7 @@ def sobol(
     >>> space.sizes
     {'sobol': 64}
     """
-    return _design("Sobol", over, n, group, seed, attrs)
+    return _design("sobol", over, n, group, seed, attrs)
 
 
 def halton(
@@ -86,7 +88,7 @@ def halton(
     >>> halton({"x": (0.0, 1.0), "y": (-1.0, 1.0)}, n=10)["y"].size
     10
     """
-    return _design("Halton", over, n, group, seed, attrs)
+    return _design("halton", over, n, group, seed, attrs)
 
 
 def latin_hypercube(
@@ -113,7 +115,7 @@ def latin_hypercube(
     >>> sorted((x * 4).astype(int).tolist())
     [0, 1, 2, 3]
     """
-    return _design("LatinHypercube", over, n, group, seed, attrs)
+    return _design("latin_hypercube", over, n, group, seed, attrs)
 
 
 def from_samples(
@@ -171,7 +173,8 @@ def _design(
 
     _check_mapping(over, method, "ranges by name, such as {'G': (0.1, 0.8)}")
     n = _checks.count(n, method, "n")
-    unit = getattr(qmc, method)(d=len(over), rng=seed).random(n)
+    engines = {"sobol": qmc.Sobol, "halton": qmc.Halton, "latin_hypercube": qmc.LatinHypercube}
+    unit = engines[method](d=len(over), rng=seed).random(n)
     values = {name: _spread(unit[:, i], over[name], name) for i, name in enumerate(over)}
     return _axes(values, group, attrs)
 
@@ -181,7 +184,8 @@ def _spread(unit: np.ndarray, onto: Any, name: str) -> np.ndarray:
     owner = f"axis {name!r}"
     if isinstance(onto, (tuple, list)) and len(onto) == 2:
         low, high = _checks.bounds(onto[0], onto[1], owner)
-        return low + (high - low) * unit
+        number_table(np.array([low, high]), owner)  # refuses bounds that are one number in JAX
+        return device_values(low + (high - low) * unit, owner)
     if not hasattr(onto, "icdf"):
         raise TypeError(f"{owner}: give bounds (low, high) or a numpyro distribution, got {onto!r}")
     if onto.batch_shape or onto.event_shape:

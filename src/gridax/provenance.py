@@ -10,7 +10,7 @@ import dataclasses
 import datetime
 import json
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, get_args
 
 import jax
 import jax.numpy as jnp
@@ -18,16 +18,17 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from gridax import _checks
 from gridax._grid import Column, Grid
 from gridax._tables import Table
-from gridax._template import Output, Part, Template
+from gridax._template import Output, Part, PartKind, Template
 from gridax._tree import Path, Skeleton, entry
 from gridax._version import __version__
 from gridax.axes import StoredAxis
-from gridax.space import Space, fixed_scalar, is_axis
+from gridax.space import MODES, Space, fixed_scalar, is_axis
 
 FORMAT = 1
-_LONGEST_JSON = 2**26
+_LONGEST_JSON, _LONGEST_LIST = 2**26, 2**20
 
 
 def attributes(space: Space, template: Template, model: Callable[..., Any]) -> dict[str, Any]:
@@ -64,14 +65,16 @@ def _space_to_json(space: Space) -> dict[str, Any]:
     for slot in space.skeleton.written:
         entry_: dict[str, Any] = {"path": _path_to_json(space.skeleton.paths[slot])}
         if slot in columns:
-            entry_["axis"] = _column_to_json(columns[slot])
+            column = columns[slot]
+            size = space.sizes[column.dim] if column.dim is not None else 1
+            entry_["axis"] = _column_to_json(column, size)
         else:
             entry_.update(_fixed_to_json(space.skeleton.leaves[slot]))
         leaves.append(entry_)
     return {"dims": list(space.sizes.items()), "leaves": leaves}
 
 
-def _column_to_json(column: Column) -> dict[str, Any]:
+def _column_to_json(column: Column, size: int) -> dict[str, Any]:
     table = column.table
     found: dict[str, Any] = {
         "name": column.name,
@@ -88,17 +91,12 @@ def _column_to_json(column: Column) -> dict[str, Any]:
         "extra": sorted(table.extra),
     }
     if table.kind == "choice":
-        rows = np.atleast_1d(column.take(np.arange(table_size(column))))
+        rows = np.arange(size) if column.rows is None else np.atleast_1d(column.rows)
         found["choices"] = [_fixed_to_json(table.values[row]) for row in rows]
     else:
         found["dtype"] = str(table.values.dtype)
         found["value_dims"] = None if table.dims is None else list(table.dims)
     return found
-
-
-def table_size(column: Column) -> int:
-    """Return how many rows a column has along its dimension."""
-    return len(column.table) if column.rows is None else np.size(column.rows)
 
 
 def _fixed_to_json(leaf: Any) -> dict[str, Any]:
@@ -164,8 +162,9 @@ def read(dataset: xr.Dataset) -> tuple[Space, Template]:
             f"reads format {FORMAT}; install a newer gridax"
         )
     try:
-        return _read_space(dataset), _read_template(dataset)
-    except (AttributeError, IndexError, KeyError, TypeError, ValueError, RecursionError) as error:
+        space = _read_space(dataset)
+        return space, _read_template(dataset, space.grid)
+    except Exception as error:  # whatever a damaged or foreign description leads to
         raise ValueError(
             f"its description of the space is damaged ({type(error).__name__}: {error}); "
             "xarray.open_dataset may still read the data"
@@ -183,8 +182,8 @@ def _read_space(dataset: xr.Dataset) -> Space:
     described = _json(dataset, "space")
     sizes = {str(dim): int(size) for dim, size in described["dims"]}
     for dim, size in sizes.items():
-        if dataset.sizes.get(dim, size) != size:
-            raise ValueError(f"dimension {dim!r} has {dataset.sizes[dim]} entries, not {size}")
+        found = dataset.sizes.get(dim, 0)
+        _require(found == size, f"dimension {dim!r} has {found} entries, not {size}")
     leaves, columns = [], {}
     for leaf in described["leaves"]:
         if "axis" in leaf:
@@ -199,14 +198,35 @@ def _read_space(dataset: xr.Dataset) -> Space:
         for slot in skeleton.written
         if id(skeleton.leaves[slot]) in columns
     ]
-    key = _json(dataset, "key")
-    data = jnp.asarray(np.asarray(key["data"], dtype=np.uint32))
-    return Space.assemble(
-        skeleton,
-        Grid(sizes, tuple(ordered)),
-        str(dataset.attrs["mode"]),
-        jax.random.wrap_key_data(data, impl=key["impl"]),
-    )
+    _require(bool(ordered), "it has no axis")
+    _require({c.dim for c in ordered} - {None} == set(sizes), "a dimension has no axis")
+    _require(len({c.name for c in ordered}) == len(ordered), "two axes bear one name")
+    mode = dataset.attrs["mode"]
+    _require(mode in MODES, f"the mode {mode!r} is unknown")
+    described_key = _json(dataset, "key")
+    data = np.asarray(described_key["data"], dtype=np.uint32)
+    key = jax.random.wrap_key_data(jnp.asarray(data), impl=described_key["impl"])
+    _require(key.ndim == 0, "the key is no single key")
+    return Space.assemble(skeleton, Grid(sizes, tuple(ordered)), mode, key)
+
+
+def _require(holds: bool, otherwise: str) -> None:
+    if not holds:
+        raise ValueError(otherwise)
+
+
+def _dtype(name: Any) -> np.dtype:
+    """Return a dtype that JAX has; a file could name any, as large as it likes."""
+    dtype = jnp.dtype(str(name))
+    numbers = jnp.issubdtype(dtype, jnp.number) or dtype.kind == "b"
+    _require(numbers, f"{name!r} is no dtype of numbers")
+    return dtype
+
+
+def _check_keys(shape: Sequence[int], dtype: Any, impl: Any) -> None:
+    """Refuse raw data that are no PRNG keys."""
+    data = jax.ShapeDtypeStruct(tuple(shape), dtype)
+    jax.eval_shape(lambda x: jax.random.wrap_key_data(x, impl=impl), data)
 
 
 def _read_fixed(leaf: Mapping[str, Any]) -> Any:
@@ -219,27 +239,32 @@ def _read_fixed(leaf: Mapping[str, Any]) -> Any:
 def _read_column(described: Mapping[str, Any], dataset: xr.Dataset) -> Column:
     name, dim, kind = described["name"], described["dim"], described["kind"]
     label = dataset.variables[name]
+    _require(label.dims == (() if dim is None else (dim,)), f"{name!r} does not lie along {dim!r}")
+    _require(kind in ("number", "array", "key", "choice"), f"{name!r} has the kind {kind!r}")
     labels = np.atleast_1d(label.values)
     rows: Any = None if dim is not None else np.int64(0)
     known: dict[str, Any] = {"kind": kind, "labeled": bool(described["labeled"])}
     if kind == "choice":
         known["values"] = tuple(map(_read_fixed, described["choices"]))
     elif kind == "number" and not described["labeled"]:
-        known["values"] = labels.astype(described["dtype"])
+        known["values"] = labels.astype(_dtype(described["dtype"]))
     else:
-        values = dataset.variables[f"{name}_value"].values.astype(described["dtype"], copy=False)
+        dtype = _dtype(described["dtype"])
+        values = dataset.variables[f"{name}_value"].values.astype(dtype, copy=False)
         if described["repeats"]:
             table_labels = dataset.variables[f"{name}_item"].values
             rows = pd.Index(table_labels).get_indexer(labels)
+            _require((rows >= 0).all(), f"{name!r} has labels that are not in {name}_item")
             labels = table_labels
             rows = rows if dim is not None else rows[0]
         elif dim is None:
             values = values[None]
         known["values"] = values
     if described["shape"] is not None:
-        known["shape"] = tuple(map(int, described["shape"]))
-    if described["impl"] is not None:
-        known["impl"] = str(described["impl"])
+        known["shape"] = _checks.shape(described["shape"], name, "shape")
+    if kind == "key":
+        known["impl"] = described["impl"]
+        _check_keys(known["values"].shape, known["values"].dtype, described["impl"])
     if described.get("value_dims"):
         known["dims"] = tuple(map(str, described["value_dims"]))
     known["coords"] = {key: dataset.variables[key] for key in described["coords"]}
@@ -250,49 +275,68 @@ def _read_column(described: Mapping[str, Any], dataset: xr.Dataset) -> Column:
         for key in described["extra"]
     }
     table = Table(labels=labels, **known)
+    _require(len(table.values) == len(labels), f"{name!r} has not one label per value")
     attrs = {k: v for k, v in label.attrs.items()}
     axis = StoredAxis(table, str(described["axis"]), group=described["group"], attrs=attrs)
     return Column(name, axis, -1, table, dim=dim, home=str(described["home"]), rows=rows)
 
 
-def _read_template(dataset: xr.Dataset) -> Template:
+def _read_template(dataset: xr.Dataset, grid: Grid) -> Template:
     described = _json(dataset, "outputs")
-    outputs = [_read_output(output, dataset) for output in described["outputs"]]
-    parts = tuple(
-        Part(str(part["kind"]), tuple(part["names"]), ())  # type: ignore[arg-type]
-        for part in described["parts"]
-    )
+    outputs = [_read_output(output, dataset, grid) for output in described["outputs"]]
+    parts = tuple(map(_read_part, described["parts"]))
     leaves = [(part["path"], i) for i, part in enumerate(described["parts"])]
     order, treedef = jax.tree.flatten(nest(leaves))
-    if sorted(order) != list(range(len(parts))):
-        raise ValueError("the outputs' paths contradict each other")
+    _require(sorted(order) == list(range(len(parts))), "the outputs' paths contradict each other")
     starts = np.cumsum([0, *(len(part.names) for part in parts)])
+    _require(0 < len(outputs) == starts[-1], "the outputs and their places differ in number")
     arranged = [outputs[i] for k in order for i in range(starts[k], starts[k + 1])]
     return Template(tuple(arranged), tuple(parts[k] for k in order), treedef)
 
 
-def _read_output(described: Mapping[str, Any], dataset: xr.Dataset) -> Output:
-    variable = dataset.variables[described["name"]]
-    grid_dims = {dim for dim, _ in _json(dataset, "space")["dims"]}
-    own = [(str(dim), size) for dim, size in variable.sizes.items() if dim not in grid_dims]
+def _read_part(described: Mapping[str, Any]) -> Part:
+    kind, names = described["kind"], tuple(described["names"])
+    _require(kind in get_args(PartKind), f"an output has the kind {kind!r}")
+    wanted = (str,) if kind == "dataset" else (str, type(None))
+    _require(
+        all(isinstance(name, wanted) for name in names) and (kind == "dataset" or len(names) == 1),
+        f"an output of the kind {kind!r} has the names {names!r}",
+    )
+    return Part(kind, names, ())
+
+
+def _read_output(described: Mapping[str, Any], dataset: xr.Dataset, grid: Grid) -> Output:
+    name, impl = described["name"], described["impl"]
+    variable = dataset.variables[name]
+    own = variable.dims[len(grid.dims) :]
+    _require(
+        variable.dims[: len(grid.dims)] == grid.dims,
+        f"output {name!r} lies along {variable.dims}, not along {grid.dims}",
+    )
+    _dtype(variable.dtype)
+    if impl is not None:
+        _check_keys(variable.shape, variable.dtype, impl)
     return Output(
-        name=str(described["name"]),
-        shape=tuple(size for _, size in own),
+        name=name,
+        shape=variable.shape[len(grid.dims) :],
         dtype=variable.dtype,
-        dims=tuple(dim for dim, _ in own),
+        dims=tuple(map(str, own)),
         attrs={k: v for k, v in variable.attrs.items() if k != "prng_impl"},
-        impl=described["impl"],
+        impl=impl,
     )
 
 
 def nest(leaves: Sequence[tuple[Sequence[Sequence[Any]], Any]]) -> Any:
     """Return nested dicts and lists with each leaf at its path of (kind, key) steps.
 
+    Where a list has no leaf, it has None.
+
     Examples
     --------
     >>> nest([([["dict", "a"], ["index", 0]], 1), ([["dict", "a"], ["index", 1]], 2)])
     {'a': [1, 2]}
     """
+    _require(bool(leaves), "it lists no leaf")
     if len(leaves) == 1 and not leaves[0][0]:
         return leaves[0][1]
     branches: dict[Any, list[tuple[Sequence[Sequence[Any]], Any]]] = {}
@@ -300,5 +344,7 @@ def nest(leaves: Sequence[tuple[Sequence[Sequence[Any]], Any]]) -> Any:
         (_, key), *rest = path
         branches.setdefault(key, []).append((rest, leaf))
     if all(path[0][0] == "index" for path, _ in leaves):
-        return [nest(branches[key]) for key in sorted(branches)]
+        length = max(branches) + 1
+        _require(min(branches) >= 0 and length <= _LONGEST_LIST, "a path counts too far")
+        return [nest(branches[i]) if i in branches else None for i in range(length)]
     return {key: nest(branch) for key, branch in branches.items()}

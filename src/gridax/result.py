@@ -221,5 +221,5 @@ def open_result(path: str | os.PathLike[str]) -> Result:
         space, template = provenance.read(dataset)
     except ValueError as error:
         dataset.close()
-        raise ValueError(f"{str(path)!r} cannot be opened as a result: {error}") from None
+        raise ValueError(f"{str(path)!r} cannot be opened as a result: {error}") from error
     return Result(dataset, space, template)

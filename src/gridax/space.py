@@ -138,7 +138,7 @@ class Space(Sequence[Any]):
         """The flattened state; for gridax's own modules."""
         return self._skeleton
 
-    @functools.cached_property
+    @property
     def dataset(self) -> xr.Dataset:
         """Coordinates of the whole space, one table per dimension, as an `xarray.Dataset`.
 
@@ -146,6 +146,10 @@ class Space(Sequence[Any]):
         ``<name>_value``, and fixed scalars of the state as scalar coordinates (without those
         below a key that starts with an underscore).
         """
+        return self._dataset.copy()
+
+    @functools.cached_property
+    def _dataset(self) -> xr.Dataset:
         coordinates = xr.Coordinates(_coordinates(self._skeleton, self._grid), indexes={})
         members = {dim: [c.name for c in self._grid.members(dim)] for dim in self.dims}
         return attach_all(xr.Dataset(coords=coordinates), members)
@@ -240,7 +244,7 @@ class Space(Sequence[Any]):
         0.30000001192092896
         """
         labels = {**(indexers or {}), **by_label}
-        chosen = _select.by_label(self.dataset, self._grid, labels, method, tolerance)
+        chosen = _select.by_label(self._dataset, self._grid, labels, method, tolerance)
         return self._with(self._grid.isel(chosen))
 
     def filter(self, predicate: Callable[[xr.Dataset], xr.DataArray]) -> Space:
@@ -317,12 +321,12 @@ class Space(Sequence[Any]):
         >>> gx.Space({"x": gx.GridAxis(0, 1, 6)}).collect(n_vmap=2)["x"].shape
         (2, 3)
         """
-        batched = _batch.collect(self._grid, n_vmap, n_pmap, fill_value)
+        batched, chosen = _batch.collect(self._grid, n_vmap, n_pmap, fill_value)
+        fill = self._skeleton.fill
         if combine:
-            return self._skeleton.fill(batched)
+            return fill(batched | chosen)
         others = (i for i in range(len(self._skeleton.leaves)) if i not in batched)
-        fixed = dict.fromkeys(batched)
-        return self._skeleton.fill({**batched, **dict.fromkeys(others)}), self._skeleton.fill(fixed)
+        return fill(batched | dict.fromkeys(others)), fill(chosen | dict.fromkeys(batched))
 
     def __repr__(self) -> str:
         sizes = ", ".join(f"{dim}: {size}" for dim, size in self.sizes.items())
@@ -353,7 +357,10 @@ def _typed_key(key: Any) -> jax.Array:
     if _labels.is_keys(key) and key.ndim == 0:
         return key
     if _select.is_integer(key):
-        return jax.random.key(operator.index(key))
+        seed = operator.index(key)
+        if not -(2**31) <= seed < 2**32:
+            raise ValueError(f"key: the seed {seed} has more than the 32 bits that JAX would use")
+        return jax.random.key(seed)
     if getattr(key, "dtype", None) == np.uint32 and np.ndim(key) == 1:
         return jax.random.wrap_key_data(jnp.asarray(key))
     raise TypeError(f"key must be one PRNG key such as jax.random.key(0), or an int, got {key!r}")

@@ -14,7 +14,8 @@ from gridax.axes.ranges import UniformAxis
 
 def tabulate(axis: Axis, key: jax.Array, owner: str) -> Table:
     """Return values and labels of any axis, a user's own included; `owner` names it in errors."""
-    if isinstance(axis, LabeledAxis):
+    own = type(axis).generate_values
+    if isinstance(axis, LabeledAxis) and own is LabeledAxis.generate_values:
         return axis.table(key, owner)
     size = _checks.count(axis.size, owner, "size")
     values = axis.generate_values(key)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
+import numpy as np
 
 from gridax._labels import given_labels
 from gridax._tables import Table
@@ -68,7 +69,8 @@ class ChoiceAxis(LabeledAxis):
 
 
 def _choice_labels(values: Sequence[Any]) -> list[Any]:
-    for kind in (bool, str, int, float):
-        if all(type(value) is kind for value in values):
-            return list(values)
+    values = [value.item() if isinstance(value, np.generic) else value for value in values]
+    for kinds in ((bool,), (str,), (int, float)):
+        if all(type(value) in kinds for value in values):
+            return values
     return [getattr(v, "__name__", None) or (v if isinstance(v, str) else repr(v)) for v in values]

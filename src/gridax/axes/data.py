@@ -66,6 +66,7 @@ class DataAxis(LabeledAxis):
             put("attrs", {**array.attrs, **(self.attrs or {})})
             check_options(self)
             check_values(array.to_numpy(), owner(self))
+            put("values", array.copy(deep=True))
         elif is_keys(array):
             if array.ndim == 0:
                 raise ValueError(f"{owner(self)}: one key is no axis; use KeyAxis or split it")

@@ -59,10 +59,12 @@ class NumPyroAxis(LabeledAxis):
         return self.n
 
     def _normalize(self, put: Callable[[str, Any], None]) -> None:
-        if not (hasattr(self.distribution, "sample") and hasattr(self.distribution, "event_shape")):
+        given = self.distribution
+        sampled = hasattr(given, "sample") and hasattr(given, "event_shape")
+        if isinstance(given, type) or not sampled:
             raise TypeError(
                 f"{owner(self)}: distribution must be one of numpyro.distributions, such as "
-                f"dist.Normal(0.0, 1.0), got {self.distribution!r}"
+                f"dist.Normal(0.0, 1.0), got {given!r}"
             )
         put("n", _checks.count(self.n, owner(self), "n"))
         put("sample_shape", _checks.shape(self.sample_shape, owner(self), "sample_shape"))

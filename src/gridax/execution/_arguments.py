@@ -41,7 +41,7 @@ class Arguments:
         for slot, leaf in enumerate(self.skeleton.leaves):
             if slot in axes:
                 continue
-            if isinstance(leaf, (jax.Array, np.ndarray)) and leaf.dtype != object:
+            if _is_numeric(leaf):
                 self.arrays.append((slot, self._fitting(slot, leaf)))
             else:
                 self.static.append((slot, Static(leaf)))
@@ -102,6 +102,11 @@ class Arguments:
             found.append(tuple(flat[order.index(i)] for i in range(len(flat))))
         return found
 
+    def named(self, choice: tuple[int, ...]) -> str:
+        """Return the labels of static choices, as messages show them."""
+        pairs = zip(self.chosen, choice, strict=True)
+        return ", ".join(f"{c.name}={c.table.labels[row].item()!r}" for c, row in pairs)
+
     def choice_at(self, index: Sequence[int]) -> tuple[int, ...]:
         """Return the rows of the static choices at a point."""
         places = {dim: i for i, dim in enumerate(self.space.dims)}
@@ -120,6 +125,15 @@ class Arguments:
                 alike.setdefault(tuple(int(c.take(i)) for c in columns), []).append(i)
             found.append(tuple(map(tuple, alike.values())))
         return found
+
+
+def _is_numeric(leaf: Any) -> bool:
+    """Whether a fixed leaf is an array that JAX can hold; arrays of names stay as they are."""
+    return isinstance(leaf, jax.Array) or (
+        isinstance(leaf, np.ndarray)
+        and not isinstance(leaf, np.ma.MaskedArray)
+        and (jnp.issubdtype(leaf.dtype, jnp.number) or leaf.dtype == bool)
+    )
 
 
 def _axis_slots(skeleton: Skeleton, columns: Sequence[Column]) -> dict[int, int]:

@@ -12,6 +12,7 @@ import numpy as np
 import xarray as xr
 
 from gridax import _output_labels, provenance
+from gridax._index import attach_all
 from gridax._template import Template
 from gridax.execution._progress import Meter, Progress
 from gridax.result import Result
@@ -36,7 +37,10 @@ class Execution(abc.ABC):
         self, model: Callable[..., Any], space: Space, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> None:
         if not callable(model):
-            raise TypeError(f"the model must be callable, got {model!r}")
+            raise TypeError(
+                f"the model must be callable, got {type(model).__name__}; it comes first, then the "
+                f"space: {type(self).__name__}(model, space)"
+            )
         if not isinstance(space, Space):
             raise TypeError(
                 f"space must be a gridax.Space, got {type(space).__name__}; make one with "
@@ -91,26 +95,26 @@ class Execution(abc.ABC):
         attribute `result`, the executor as `partial`. Its Dataset has a variable `status`.
         """
         self.partial = None
-        raw, tiles = self._start()
-        taken = self.space.dataset
-        names = {*map(str, taken.variables), *map(str, taken.sizes)}
-        template = _output_labels.labeled(raw, names, self.space.dims, dims)
-        known = {str(name): taken.variables[name] for name in taken.coords}
-        own = _output_labels.coordinates(template, coords, known)
-        store = MemoryStore(self.space.shape, template.outputs)
-        try:
-            with Meter(progress, self.space.N, _title(self.model)) as meter:
+        with Meter(progress, self.space.N, _title(self.model)) as meter:
+            raw, tiles = self._start()
+            taken = self.space.dataset
+            names = {*map(str, taken.variables), *map(str, taken.sizes)}
+            template = _output_labels.labeled(raw, names, self.space.dims, dims)
+            known = {str(name): taken.variables[name] for name in taken.coords}
+            own = _output_labels.coordinates(template, coords, known)
+            store = MemoryStore(self.space.shape, template.outputs)
+            try:
                 for index, values in tiles():
                     meter.add(store.write(index, values))
-        except BaseException as error:
-            if store.n_done:
-                self.partial = self._result(template, own, store, partial=True)
-                error.result = self.partial  # type: ignore[attr-defined]
-                error.add_note(
-                    f"{store.n_done} of {self.space.N} points were computed and are kept: see the "
-                    "attribute `partial` of the executor"
-                )
-            raise
+            except BaseException as error:
+                if store.n_done:
+                    self.partial = self._result(template, own, store, partial=True)
+                    error.result = self.partial  # type: ignore[attr-defined]
+                    error.add_note(
+                        f"{store.n_done} of {self.space.N} points were computed and are kept: see "
+                        "the attribute `partial` of the executor"
+                    )
+                raise
         return self._result(template, own, store, partial=False)
 
     def _result(
@@ -132,7 +136,8 @@ class Execution(abc.ABC):
         if partial:
             flags = {"flag_values": [0, 1, 2], "flag_meanings": "pending done failed"}
             variables["status"] = xr.Variable(grid_dims, store.status, flags)
-        dataset = self.space.dataset.assign_coords(coords).assign(variables)
+        own = xr.Coordinates(coords, indexes={})
+        dataset = attach_all(self.space.dataset.assign_coords(own).assign(variables), {})
         attrs = provenance.attributes(self.space, template, self.model)
         return Result(dataset.assign_attrs(attrs), self.space, template)
 

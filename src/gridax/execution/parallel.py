@@ -82,14 +82,15 @@ class ParallelExecution(Execution):
         self._traced: dict[tuple[Any, ...], _Traced] = {}
 
     def _start(self) -> tuple[Template, Callable[[], Iterator[Tile]]]:
-        traced = [self._trace(choice) for choice in self._arguments.choices()]
+        choices = self._arguments.choices()
+        traced = [self._trace(choice) for choice in choices]
         template, cost = traced[0].template, max(t.operations for t in traced)
-        for other in traced[1:]:
+        for choice, other in zip(choices, traced, strict=True):
             difference = template.difference(other.template)
             if difference:
                 raise ValueError(
-                    f"{difference}; every choice must return the same outputs. Run the choices "
-                    "one by one, with sel"
+                    f"with {self._arguments.named(choice)}, {difference}; every choice must return "
+                    "the same outputs. Run the choices one by one, with sel"
                 )
         return template, lambda: self._tiles(self._planned(template, cost))
 
@@ -104,7 +105,7 @@ class ParallelExecution(Execution):
         program = self._arguments.program(self.model, choice)
         key = (program, bool(jax.config.read("jax_enable_x64")))
         if key not in self._traced:
-            self._traced[key] = _trace(program, self._arguments)
+            self._traced[key] = _trace(program, self._arguments, self._arguments.named(choice))
         return self._traced[key]
 
     def _tiles(self, plan: _plan.Plan) -> Iterator[Tile]:
@@ -164,14 +165,32 @@ class _Traced:
     operations: int
 
 
+def _advice(error: BaseException) -> str | None:
+    """Say what to do about a model that JAX cannot trace."""
+    if isinstance(error, jax.errors.TracerArrayConversionError):
+        return (
+            "the model calls NumPy on a traced value: use jax.numpy in it (but NumPy for the "
+            "coordinates of xarray objects), or run it with SequentialExecution"
+        )
+    of_shape = isinstance(error, TypeError) and "concrete values" in str(error)  # a plain TypeError
+    if of_shape or isinstance(error, _CONCRETE) or isinstance(error.__cause__, _CONCRETE):
+        return (
+            "the model needs the number behind a traced value, for a branch, a loop, a shape, "
+            "Python's math or an entry of a NumPy array: use jnp.where, jax.lax.cond, "
+            "jax.lax.fori_loop or jax.numpy, make the value a ChoiceAxis or, if it is fixed, a "
+            "plain number, or run the model with SequentialExecution"
+        )
+    return None
+
+
 _CONCRETE = (
     jax.errors.ConcretizationTypeError,  # of which a branch on a traced value is one
-    jax.errors.TracerArrayConversionError,
+    jax.errors.NonConcreteBooleanIndexError,
     jax.errors.TracerIntegerConversionError,
 )
 
 
-def _trace(program: Program, arguments: Arguments) -> _Traced:
+def _trace(program: Program, arguments: Arguments, choice: str) -> _Traced:
     """Trace the model at one point, without computing anything."""
     found: list[Template] = []
 
@@ -183,18 +202,11 @@ def _trace(program: Program, arguments: Arguments) -> _Traced:
     try:
         jaxpr, shapes = jax.make_jaxpr(probe.point, return_shape=True)(*arguments.one_point())
     except Exception as error:
-        if isinstance(error, jax.errors.TracerArrayConversionError):
-            error.add_note(
-                "the model calls NumPy on a traced value: use jax.numpy in it, or run it with "
-                "SequentialExecution"
-            )
-        elif isinstance(error, _CONCRETE):
-            error.add_note(
-                "the model needs the number behind a traced value, for a branch, a loop or a "
-                "shape: use jax.lax.cond, jnp.where or jax.lax.fori_loop, make the value a "
-                "ChoiceAxis or, if it is fixed, a plain number, or run the model with SequentialExecution"
-            )
-        error.add_note("while the model was traced for ParallelExecution")
+        advice = _advice(error)
+        if advice is not None:
+            error.add_note(advice)
+        where = f" with {choice}" if choice else ""
+        error.add_note(f"while the model was traced for ParallelExecution{where}")
         raise
     template = found[-1]
     outputs = tuple(

@@ -6,6 +6,7 @@ import math
 import os
 from collections.abc import Sequence
 
+import jax.numpy as jnp
 import numpy as np
 
 from gridax._template import Output
@@ -50,7 +51,7 @@ class MemoryStore:
                 common = np.result_type(value.dtype, self.arrays[i].dtype)
                 self.arrays[i] = self.arrays[i].astype(common)
             self.arrays[i][where] = value
-        new = int((self.status[where] == PENDING).sum())
+        new = int((self.status[_region(list(map(np.unique, index)))] == PENDING).sum())
         self.status[where] = DONE
         return new
 
@@ -63,7 +64,7 @@ class MemoryStore:
         """Fill what was not computed: NaN where the dtype has one, else zero."""
         pending = self.status == PENDING
         for array in self.arrays:
-            array[pending] = np.nan if array.dtype.kind in "fcV" else 0
+            array[pending] = np.nan if jnp.issubdtype(array.dtype, jnp.inexact) else 0
 
 
 def _region(index: Sequence[np.ndarray]) -> tuple[slice, ...] | tuple[np.ndarray, ...]:

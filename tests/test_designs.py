@@ -1,0 +1,191 @@
+"""Joint designs: axes of one group that fill their ranges together."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import numpyro
+import numpyro.distributions as dist
+import pytest
+from numpyro.infer import Predictive
+
+import gridax as gx
+from tests.ids import plain
+from tests.x64 import x64
+
+DESIGNS = [gx.sobol, gx.halton, gx.latin_hypercube]
+BY_DESIGN = pytest.mark.parametrize("design", DESIGNS, ids=lambda design: design.__name__)
+
+
+def values_of(axis: gx.Axis) -> np.ndarray:
+    return np.asarray(axis.generate_values())
+
+
+@BY_DESIGN
+def test_a_design_fills_its_bounds_evenly(design: Any) -> None:
+    axes = design({"G": (0.1, 0.8), "sigma": [-1, 1]}, n=64)
+    for name, (low, high) in {"G": (0.1, 0.8), "sigma": (-1, 1)}.items():
+        values = values_of(axes[name])
+        assert values.shape == (64,)
+        counts, _ = np.histogram(values, bins=8, range=(low, high))
+        assert counts.sum() == 64
+        assert abs(counts - 8).max() <= 3  # 64 independent draws would stray by 8 here
+    assert abs(np.corrcoef(values_of(axes["G"]), values_of(axes["sigma"]))[0, 1]) < 0.25
+
+
+@BY_DESIGN
+def test_the_axes_of_a_design_share_one_dimension_and_select_together(design: Any) -> None:
+    axes = design({"G": (0.1, 0.8), "sigma": (0.0, 0.1)}, n=8, attrs={"G": {"units": "1"}})
+    state = {"a": axes["G"], "b": {"c": axes["sigma"]}, "x": gx.GridAxis(0, 1, 3)}
+    space = gx.Space(state, mode="product")
+    assert space.sizes == {design.__name__: 8, "x": 3}
+    assert list(space.axes) == ["G", "sigma", "x"]
+    assert space.dataset["G"].attrs == {"units": "1"}
+    point = space.isel({design.__name__: 5})
+    found = space.sel(G=point.dataset["G"].item(), sigma=point.dataset["sigma"].item())
+    assert found.dims == ("x",)
+    assert found[0]["b"]["c"] == point[0]["b"]["c"]
+
+
+@BY_DESIGN
+def test_a_seed_says_which_points(design: Any) -> None:
+    over = {"x": (0.0, 1.0)}
+    same = values_of(design(over, n=4)["x"])
+    np.testing.assert_array_equal(values_of(design(over, n=4, seed=0)["x"]), same)
+    assert (values_of(design(over, n=4, seed=1)["x"]) != same).all()
+
+
+@BY_DESIGN
+def test_a_distribution_is_covered_by_its_quantiles(design: Any) -> None:
+    values = values_of(design({"tau": dist.Normal(2.0, 0.5), "p": dist.Beta(2.0, 5.0)}, 64)["tau"])
+    quantiles = np.asarray(dist.Normal(2.0, 0.5).icdf(jnp.linspace(0.1, 0.9, 5)))
+    np.testing.assert_allclose(np.quantile(values, np.linspace(0.1, 0.9, 5)), quantiles, atol=0.1)
+
+
+def test_the_group_may_have_another_name() -> None:
+    first = gx.sobol({"a": (0, 1)}, 4, group="first")
+    second = gx.sobol({"b": (0, 1)}, 4, group="second")
+    assert gx.Space({**first, **second}, mode="product").sizes == {"first": 4, "second": 4}
+
+
+def test_a_latin_hypercube_has_one_value_in_each_interval() -> None:
+    axes = gx.latin_hypercube({"x": (0.0, 1.0), "y": (0.0, 1.0)}, n=10)
+    for axis in axes.values():
+        assert sorted((values_of(axis) * 10).astype(int)) == list(range(10))
+
+
+def test_sobol_says_when_the_number_of_points_unbalances_it() -> None:
+    with pytest.warns(UserWarning, match="balance properties of Sobol' points"):
+        gx.sobol({"x": (0, 1)}, n=5)
+
+
+def test_a_large_design_holds_values_as_jax_does() -> None:
+    values = gx.sobol({"x": (0.0, 1.0)}, n=2**14)["x"]
+    assert gx.Space({"x": values}).sizes == {"point": 2**14}
+    with x64():
+        assert gx.sobol({"x": (0.0, 1.0)}, n=4)["x"].generate_values().dtype == jnp.float64
+
+
+def test_the_ends_of_a_distribution_stay_finite() -> None:
+    values = values_of(gx.sobol({"x": dist.Normal(0.0, 1.0)}, n=2**10)["x"])
+    assert np.isfinite(values).all()
+
+
+def test_joint_draws_become_axes_of_one_group() -> None:
+    def model() -> None:
+        g = numpyro.sample("G", dist.Uniform(0.0, 1.0))
+        numpyro.sample("W", dist.Normal(jnp.full((2, 3), g), jnp.ones((2, 3))))
+
+    draws = Predictive(model, num_samples=5)(jax.random.key(0))
+    axes = gx.from_samples(draws, attrs={"G": {"units": "1"}})
+    space = gx.Space({"coupling": axes["G"], "weights": axes["W"]}, mode="product")
+    assert space.sizes == {"sample": 5}
+    for i, state in enumerate(space):
+        assert state["coupling"] == draws["G"][i]
+        np.testing.assert_array_equal(state["weights"], draws["W"][i])
+    assert space.dataset["W_value"].dims == ("sample", "W_dim_0", "W_dim_1")
+    g = space.dataset["G"].values[3]
+    assert space.sel(G=g)[0]["weights"][0, 0] == draws["W"][3, 0, 0]
+
+
+@pytest.mark.parametrize(
+    ("over", "error", "message"),
+    [
+        ({}, TypeError, "sobol: give ranges by name, such as {'G': (0.1, 0.8)}; got {}"),
+        ([(0, 1)], TypeError, "give ranges by name, such as {'G': (0.1, 0.8)}; got [(0, 1)]"),
+        ({"x": (1, 0)}, ValueError, "axis 'x': low must be smaller than high, got low=1.0, high="),
+        ({"x": (0, np.inf)}, ValueError, "axis 'x': high must be finite, got inf"),
+        ({"x": (1.0, 1.0 + 1e-9)}, ValueError, "axis 'x': the values 1.0 and 1.000000001 are"),
+        ({"x": (0, 1e300)}, ValueError, "e+300 does not fit in float32, which JAX would use"),
+        (
+            {"x": 3.0},
+            TypeError,
+            "axis 'x': give bounds (low, high) or a numpyro distribution, got 3.0",
+        ),
+        (
+            {"x": (0, 1, 2)},
+            TypeError,
+            "axis 'x': give bounds (low, high) or a numpyro distribution, got (0, 1, 2)",
+        ),
+        (
+            {"x": dist.Dirichlet(jnp.ones(3))},
+            ValueError,
+            "axis 'x': a design needs a distribution of single numbers, got batch shape () and "
+            "event shape (3,)",
+        ),
+        (
+            {"x": dist.VonMises(0.0, 1.0)},
+            ValueError,
+            "axis 'x': VonMises has no inverse cumulative distribution function in NumPyro; give "
+            "bounds, or use NumPyroAxis",
+        ),
+        ({"a/b": (0, 1)}, ValueError, "'a/b' cannot name a dimension"),
+    ],
+    ids=plain,
+)
+def test_a_design_says_what_it_cannot_cover(
+    over: Any, error: type[Exception], message: str
+) -> None:
+    with pytest.raises(error, match=re.escape(message)):
+        gx.sobol(over, n=4)
+
+
+@pytest.mark.parametrize("n", [0, -1])
+@BY_DESIGN
+def test_a_design_needs_a_size(design: Any, n: int) -> None:
+    message = f"{design.__name__}: n must be at least 1, got {n}"
+    with pytest.raises(ValueError, match=re.escape(message)):
+        design({"x": (0, 1)}, n=n)
+
+
+def test_attributes_of_no_axis_are_refused() -> None:
+    message = "attrs are given for ['y'], which is none of ['x']"
+    with pytest.raises(ValueError, match=re.escape(message)):
+        gx.sobol({"x": (0, 1)}, n=4, attrs={"y": {"units": "1"}})
+
+
+@pytest.mark.parametrize(
+    ("samples", "error", "message"),
+    [
+        (
+            {},
+            TypeError,
+            "from_samples: give samples by name, such as mcmc.get_samples(); got {}",
+        ),
+        (
+            {"a": [1.0, 2.0], "b": [1.0]},
+            ValueError,
+            "from_samples: the numbers of samples differ: {'a': 2, 'b': 1}",
+        ),
+        ({"a": 1.0}, ValueError, "axis 'a': values must have at least one dimension"),
+    ],
+)
+def test_samples_that_do_not_belong_together_are_refused(
+    samples: Any, error: type[Exception], message: str
+) -> None:
+    with pytest.raises(error, match=re.escape(message)):
+        gx.from_samples(samples)

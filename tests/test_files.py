@@ -1,0 +1,276 @@
+"""Files appear whole or not at all, replace only what may be replaced, and open or say why not."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from pathlib import Path
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import xarray as xr
+
+import gridax as gx
+from tests.ids import plain
+
+SPACE = gx.Space({"x": gx.GridAxis(0, 1, 5), "k": gx.KeyAxis(3)}, mode="product")
+
+
+def run(factor=1.0):
+    return gx.ParallelExecution(lambda s: factor * s["x"] * jnp.ones(20), SPACE).run(progress=False)
+
+
+@pytest.fixture(scope="module")
+def result():
+    return run()
+
+
+def save(result, path, **options):
+    method = result.to_zarr if path.suffix == ".zarr" else result.to_netcdf
+    method(path, **options)
+
+
+def names_in(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+@pytest.mark.parametrize("name", ["run.nc", "run.zarr", "no suffix", "ünï çödé.nc"])
+def test_a_saved_result_is_one_file_and_nothing_stays_beside_it(result, tmp_path, name):
+    save(result, tmp_path / name)
+    assert names_in(tmp_path) == [name]
+    assert gx.open_result(tmp_path / name).dataset.identical(result.dataset)
+
+
+@pytest.mark.parametrize("name", ["run.nc", "run.zarr"])
+def test_a_path_may_be_relative_and_a_string(result, tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    (result.to_zarr if name.endswith("zarr") else result.to_netcdf)(name)
+    assert gx.open_result(name).dataset.identical(result.dataset)
+
+
+def test_a_netcdf_file_is_replaced(result, tmp_path):
+    path = tmp_path / "run.nc"
+    run(2.0).to_netcdf(path)
+    opened = gx.open_result(path)
+    result.to_netcdf(path)
+    assert gx.open_result(path).dataset.identical(result.dataset)
+    assert opened.dataset["value"].max() == 2  # who has opened the old file keeps it
+    assert names_in(tmp_path) == ["run.nc"]
+
+
+def test_a_zarr_store_is_replaced_only_when_asked_for(result, tmp_path):
+    path = tmp_path / "run.zarr"
+    run(2.0).to_zarr(path)
+    text = f"{str(path)!r} exists; pass overwrite=True to replace a result"
+    with pytest.raises(FileExistsError, match=re.escape(text)):
+        result.to_zarr(path)
+    assert gx.open_result(path).dataset["value"].max() == 2
+    result.to_zarr(path, overwrite=True)
+    assert gx.open_result(path).dataset.identical(result.dataset)
+    assert names_in(tmp_path) == ["run.zarr"]
+
+
+def a_text_file(path):
+    path.write_text("my notes")
+
+
+def a_folder(path):
+    path.mkdir()
+    (path / "thesis.tex").write_text("years of work")
+
+
+def a_zarr_store_of_somebody_else(path):
+    xr.Dataset({"a": ("x", [1, 2])}).to_zarr(path, zarr_format=3, consolidated=False)
+
+
+def a_netcdf_result(path):
+    run().to_netcdf(path)
+
+
+@pytest.mark.parametrize(
+    "make", [a_text_file, a_folder, a_zarr_store_of_somebody_else, a_netcdf_result]
+)
+def test_nothing_but_a_zarr_result_is_replaced_by_one(result, tmp_path, make):
+    path = tmp_path / "data"
+    make(path)
+    before = sorted(p.relative_to(tmp_path) for p in tmp_path.rglob("*"))
+    text = f"{str(path)!r} is no gridax result, so it is not replaced even with overwrite=True"
+    with pytest.raises(FileExistsError, match=re.escape(text)):
+        result.to_zarr(path, overwrite=True)
+    assert sorted(p.relative_to(tmp_path) for p in tmp_path.rglob("*")) == before
+
+
+@pytest.mark.parametrize("name", ["run.nc", "run.zarr"])
+def test_a_link_stays_a_link(result, tmp_path, name):
+    (tmp_path / "big disk").mkdir()
+    target, link = tmp_path / "big disk" / name, tmp_path / name
+    save(run(2.0), target)
+    link.symlink_to(target)
+    save(result, link, **({"overwrite": True} if name.endswith("zarr") else {}))
+    assert link.is_symlink()
+    assert gx.open_result(target).dataset.identical(result.dataset)
+    assert names_in(tmp_path / "big disk") == [name]
+
+
+@pytest.mark.parametrize("name", ["run.nc", "run.zarr"])
+def test_a_folder_that_does_not_exist_is_not_made(result, tmp_path, name):
+    text = f"the folder {str(tmp_path / 'missing')!r} does not exist; create it first"
+    with pytest.raises(FileNotFoundError, match=re.escape(text)):
+        save(result, tmp_path / "missing" / name)
+    assert names_in(tmp_path) == []
+
+
+def test_netcdf_does_not_go_over_a_folder(result, tmp_path):
+    (tmp_path / "run.nc").mkdir()
+    text = f"{str(tmp_path / 'run.nc')!r} is a folder; give the name of a file"
+    with pytest.raises(IsADirectoryError, match=re.escape(text)):
+        result.to_netcdf(tmp_path / "run.nc")
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="the system has no named pipes")
+def test_netcdf_does_not_go_over_a_device(result, tmp_path):
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    text = f"{str(path)!r} is a device or the like; give the name of a file"
+    with pytest.raises(FileExistsError, match=re.escape(text)):
+        result.to_netcdf(path)
+    assert path.is_fifo()
+
+
+@pytest.mark.parametrize("method", ["to_netcdf", "to_zarr"])
+@pytest.mark.parametrize("path", [None, 3, ["run.nc"]], ids=plain)
+def test_what_is_no_path_is_refused(result, method, path):
+    with pytest.raises(TypeError, match=r"str, bytes or os.PathLike object"):
+        getattr(result, method)(path)
+
+
+@pytest.mark.parametrize("name", ["run.nc", "run.zarr"])
+def test_an_attribute_that_would_change_the_data_leaves_the_old_file(result, tmp_path, name):
+    path = tmp_path / name
+    save(result, path)
+    bad = run(2.0)
+    bad.dataset["value"].attrs["scale_factor"] = 2.0
+    text = "variable 'value': the attribute 'scale_factor' would change the data when a file is"
+    with pytest.raises(ValueError, match=re.escape(text)):
+        save(bad, path, **({"overwrite": True} if name.endswith("zarr") else {}))
+    assert gx.open_result(path).dataset.identical(result.dataset)
+    assert names_in(tmp_path) == [name]
+
+
+def write(content):
+    return lambda path: path.write_bytes(content)
+
+
+def a_plain_netcdf_file(path):
+    xr.Dataset({"a": ("x", [1, 2])}).to_netcdf(path)
+
+
+@pytest.mark.parametrize(
+    ("make", "text"),
+    [
+        (write(b"G, rate\n0.1, 3\n"), "cannot be read as a netCDF file (OSError: "),
+        (write(b""), "cannot be read as a netCDF file (OSError: "),
+        (write(b"\x89HDF\r\n\x1a\n" + bytes(100)), "cannot be read as a netCDF file (OSError: "),
+        (write(b"CDF\x01" + bytes(100)), "cannot be"),
+        (a_folder, "cannot be read as a Zarr store (GroupNotFoundError: "),
+        (
+            a_plain_netcdf_file,
+            "cannot be opened as a result: it holds no gridax result, as the attribute "
+            "'gridax_format' is missing; xarray.open_dataset opens any netCDF file",
+        ),
+        (
+            a_zarr_store_of_somebody_else,
+            "cannot be opened as a result: it holds no gridax result, as the attribute",
+        ),
+    ],
+    ids=["text", "empty", "HDF5 header", "netCDF header", "folder", "plain netCDF", "plain Zarr"],
+)
+def test_what_is_no_result_is_not_opened(tmp_path, make, text):
+    path = tmp_path / "data"
+    make(path)
+    with pytest.raises(ValueError, match=re.escape(f"{str(path)!r} {text}")):
+        gx.open_result(path)
+
+
+def test_a_truncated_file_is_not_opened(result, tmp_path):
+    result.to_netcdf(tmp_path / "whole.nc")
+    content = (tmp_path / "whole.nc").read_bytes()
+    path = tmp_path / "part.nc"
+    for size in np.linspace(0, len(content) - 1, 12, dtype=int):
+        path.write_bytes(content[:size])
+        with pytest.raises(ValueError, match="cannot be read as a netCDF file"):
+            gx.open_result(path)
+
+
+def test_a_flipped_byte_in_the_data_is_found_when_they_are_read(result, tmp_path):
+    result.to_netcdf(tmp_path / "whole.nc")
+    content = (tmp_path / "whole.nc").read_bytes()
+    data = result.dataset["value"].values.tobytes()
+    start = content.index(data)
+    for i, offset in enumerate((0, len(data) // 2, len(data) - 1)):
+        damaged = bytearray(content)
+        damaged[start + offset] ^= 1
+        path = tmp_path / f"damaged{i}.nc"
+        path.write_bytes(damaged)
+        opened = gx.open_result(path)
+        with pytest.raises((OSError, RuntimeError), match="HDF error"):
+            opened.to_dataframe()
+
+
+def test_a_flipped_byte_in_the_labels_is_found_when_the_file_is_opened(result, tmp_path):
+    result.to_netcdf(tmp_path / "whole.nc")
+    content = bytearray((tmp_path / "whole.nc").read_bytes())
+    content[content.index(SPACE.dataset["x"].values.tobytes()) + 9] ^= 1
+    (tmp_path / "damaged.nc").write_bytes(content)
+    with pytest.raises(ValueError, match="cannot be read as a netCDF file"):
+        gx.open_result(tmp_path / "damaged.nc")
+
+
+def test_a_file_with_random_damage_opens_or_says_why_not(result, tmp_path):
+    result.to_netcdf(tmp_path / "whole.nc")
+    content = (tmp_path / "whole.nc").read_bytes()
+    rng = np.random.default_rng(0)
+    refusals = []
+    for i, start in enumerate(rng.integers(0, len(content) - 64, size=80)):
+        damaged = bytearray(content)
+        damaged[start : start + 64] = rng.bytes(64)
+        path = tmp_path / f"damaged{i}.nc"
+        path.write_bytes(damaged)
+        try:
+            opened = gx.open_result(path)
+        except ValueError as error:
+            refusals.append((path, str(error)))
+        else:
+            assert len(opened) == len(result)
+            opened.dataset.close()
+    assert refusals
+    assert all(str(path) in text for path, text in refusals)
+
+
+@pytest.mark.parametrize("missing", ["zarr.json", "x", "value"])
+def test_a_zarr_result_that_lost_a_part_is_not_opened(result, tmp_path, missing):
+    path = tmp_path / "run.zarr"
+    result.to_zarr(path)
+    lost = path / missing
+    lost.unlink() if lost.is_file() else shutil.rmtree(lost)
+    with pytest.raises(ValueError, match=re.escape(str(path))):
+        gx.open_result(path)
+
+
+@pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="root may read everything")
+def test_a_file_that_may_not_be_read_says_so(result, tmp_path):
+    path = tmp_path / "run.nc"
+    result.to_netcdf(path)
+    path.chmod(0)
+    with pytest.raises(PermissionError):
+        gx.open_result(path)
+
+
+@pytest.mark.parametrize("opener", [gx.open_result, gx.Result.open])
+def test_both_ways_to_open_are_the_same(result, tmp_path, opener):
+    result.to_netcdf(tmp_path / "run.nc")
+    opened = opener(Path(tmp_path / "run.nc"))
+    assert isinstance(opened, gx.Result)
+    assert opened.dataset.identical(result.dataset)

@@ -1,0 +1,263 @@
+from __future__ import annotations
+
+import os
+import re
+import time
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pandas as pd
+import pytest
+import xarray as xr
+
+import gridax as gx
+from tests.ids import plain
+from tests.models import LABELED, reading
+
+
+def product(**axes):
+    return gx.Space(axes, mode="product")
+
+
+SPACE = product(G=gx.GridAxis(0, 1, 3), trial=gx.KeyAxis(2))
+
+
+def model(state):
+    x = state["G"] * jnp.arange(1.0, 4.0)
+    return {"mean": x.mean(), "activity": xr.DataArray(x, {"time": [0.1, 0.2, 0.3]}, ["time"])}
+
+
+@pytest.fixture(scope="module")
+def result():
+    return gx.ParallelExecution(model, SPACE).run(progress=False)
+
+
+@pytest.fixture(scope="module", params=["to_netcdf", "to_zarr"])
+def reopened(request, result, tmp_path_factory):
+    path = tmp_path_factory.mktemp("saved") / "result"
+    getattr(result, request.param)(path)
+    return gx.open_result(path)
+
+
+def test_a_result_is_a_sequence_of_what_the_model_returned(result):
+    assert len(result) == 6
+    for i, (found, state) in enumerate(zip(result, SPACE, strict=True)):
+        expected = model(state)
+        assert found.keys() == expected.keys()
+        np.testing.assert_allclose(found["mean"], expected["mean"], rtol=1e-6)
+        np.testing.assert_allclose(found["activity"], expected["activity"].data, rtol=1e-6)
+        assert found["activity"]["time"].values.tolist() == [0.1, 0.2, 0.3]
+        assert result[i]["mean"] == found["mean"]
+
+
+def test_positions_count_from_the_end_and_may_be_of_any_integer_type(result):
+    assert result[-1]["mean"] == result[5]["mean"] == result[np.int64(5)]["mean"]
+
+
+@pytest.mark.parametrize(
+    ("index", "points"),
+    [
+        (slice(1, 4), [1, 2, 3]),
+        (slice(None, None, -2), [5, 3, 1]),
+        (slice(4, 4), []),
+        ([0, -1, 0], [0, 5, 0]),
+        (np.array([2, 3]), [2, 3]),
+        (np.array([True, False, False, True, False, False]), [0, 3]),
+    ],
+    ids=plain,
+)
+def test_several_positions_give_a_list(result, index, points):
+    found = result[index]
+    assert isinstance(found, list)
+    assert [f["mean"] for f in found] == [result[i]["mean"] for i in points]
+
+
+@pytest.mark.parametrize(
+    ("index", "error", "text"),
+    [
+        (6, IndexError, "point 6 is out of range for a space of 6 points"),
+        (-7, IndexError, "point -7 is out of range for a space of 6 points"),
+        ([0, 6], IndexError, "point 6 is out of range for a space of 6 points"),
+        ([True], IndexError, "a boolean index must have 6 entries, got 1"),
+        (
+            1.0,
+            TypeError,
+            "points are picked by an int, a slice, or a list of ints or bools, got 1.0",
+        ),
+        (
+            "G",
+            TypeError,
+            "points are picked by an int, a slice, or a list of ints or bools, got 'G'",
+        ),
+        (True, TypeError, "points are picked by an int, a slice, or a list of ints or bools, got"),
+    ],
+    ids=plain,
+)
+def test_positions_that_do_not_exist_are_refused(result, index, error, text):
+    with pytest.raises(error, match=re.escape(text)):
+        result[index]
+
+
+def test_iterations_do_not_disturb_each_other(result):
+    pairs = [(a["mean"], b["mean"]) for a in result for b in result]
+    means = [r["mean"] for r in result]
+    assert pairs == [(a, b) for a in means for b in means]
+
+
+def test_selection_by_label_and_position_is_that_of_the_dataset(result):
+    assert result.sel(G=0.5, trial=1).identical(result.dataset.sel(G=0.5, trial=1))
+    assert result.isel(G=-1).identical(result.dataset.isel(G=-1))
+    assert result.sel(G=0.4, method="nearest")["G"].item() == 0.5
+    assert result.sel(time=0.3)["activity"].shape == (3, 2)
+
+
+def test_a_table_has_parameters_then_outputs_one_row_per_point(result):
+    table = result.to_dataframe()
+    assert list(table.columns) == ["G", "trial", "activity", "mean"]
+    assert table["G"].tolist() == [0, 0, 0.5, 0.5, 1, 1]
+    assert table["trial"].tolist() == [0, 1, 0, 1, 0, 1]
+    assert table["mean"].tolist() == [r["mean"] for r in result]
+    np.testing.assert_array_equal(table["activity"][3], result[3]["activity"])
+    assert len(table[table.G == 0.5]) == 2
+
+
+def test_arrays_are_cells_of_a_table():
+    space = product(W=gx.DataAxis(np.eye(2)), n=gx.DataAxis([1.5, 2.5], labels=["low", "high"]))
+    table = gx.SequentialExecution(lambda s: s["n"] * s["W"], space).run(False).to_dataframe()
+    assert list(table.columns) == ["W", "n", "n_value", "value"]
+    assert table["n"].tolist() == ["low", "high"] * 2
+    assert table["n_value"].tolist() == [1.5, 2.5] * 2
+    np.testing.assert_array_equal(table["W"][3], [0, 1])
+    np.testing.assert_array_equal(table["value"][3], [0, 2.5])
+
+
+@pytest.mark.parametrize(
+    "space",
+    [
+        product(a=gx.GridAxis(0, 1, 3), b=gx.DataAxis([4, 5]))[[5, 0, 3]],
+        product(a=gx.GridAxis(0, 1, 3), b=gx.DataAxis([4, 5])).isel(a=1),
+        product(a=gx.GridAxis(0, 1, 3), b=gx.DataAxis([4, 5])).isel(a=1, b=0),
+        gx.Space({"a": gx.GridAxis(0, 1, 3), "b": gx.DataAxis([4, 5, 6])}, mode="zip"),
+    ],
+    ids=["scattered", "one dimension", "no dimension", "zip"],
+)
+def test_a_table_follows_the_points_of_any_space(space):
+    table = gx.SequentialExecution(reading, space).run(progress=False).to_dataframe()
+    assert table["value"].tolist() == [np.float32(reading(state)) for state in space]
+    pd.testing.assert_frame_equal(table[["a", "b"]], space.to_dataframe())
+
+
+def test_reading_a_result_does_no_work_on_the_device(result, compilations):
+    with compilations, jax.transfer_guard("disallow"):
+        result.to_dataframe()
+        list(result)
+        result[2:4]
+    assert compilations.count == 0
+
+
+def test_reading_many_points_is_fast():
+    space = product(a=gx.GridAxis(0, 1, 300), b=gx.GridAxis(0, 1, 300))
+    run = gx.ParallelExecution(
+        lambda s: {"p": s["a"], "q": s["b"], "r": s["a"] * s["b"]}, space
+    ).run(progress=False)
+    start = time.perf_counter()
+    table = run.to_dataframe()
+    assert time.perf_counter() - start < 2
+    assert len(table) == 90_000
+    assert table["r"].iloc[-1] == 1
+
+
+@pytest.mark.parametrize("kind", LABELED)
+@pytest.mark.parametrize("save", ["to_netcdf", "to_zarr"])
+def test_what_a_person_types_selects_its_point_in_a_file(kind, save, tmp_path):
+    state, mode, typed, point = LABELED[kind]
+    space = gx.Space(state, mode=mode)
+    run = gx.SequentialExecution(reading, space).run(progress=False)
+    getattr(run, save)(tmp_path / "result")
+    again = gx.open_result(tmp_path / "result")
+    np.testing.assert_allclose(again.sel(typed)["value"], reading(space[point]), rtol=1e-6)
+    assert again.space.sel(typed).dims == ()
+    if kind != "choices":  # functions are not stored
+        np.testing.assert_allclose(
+            reading(again.space.sel(typed)[0]), reading(space[point]), rtol=1e-6
+        )
+
+
+def test_an_opened_result_is_the_one_that_was_saved(result, reopened):
+    assert reopened.dataset.identical(result.dataset)
+    assert len(reopened) == len(result)
+    for mine, theirs in zip(reopened, result, strict=True):
+        assert mine["mean"] == theirs["mean"]
+        assert mine["activity"].identical(theirs["activity"])
+    pd.testing.assert_frame_equal(reopened.to_dataframe(), result.to_dataframe())
+
+
+def test_an_opened_result_has_its_space_again(reopened):
+    space = reopened.space
+    assert (space.dims, space.shape, space.mode) == (SPACE.dims, SPACE.shape, SPACE.mode)
+    assert repr(space) == repr(SPACE)
+    assert space.dataset.identical(SPACE.dataset)
+    assert (jax.random.key_data(space.key) == jax.random.key_data(SPACE.key)).all()
+    for mine, theirs in zip(space, SPACE, strict=True):
+        assert mine["G"] == theirs["G"]
+        assert mine["G"].dtype == theirs["G"].dtype
+        assert (jax.random.key_data(mine["trial"]) == jax.random.key_data(theirs["trial"])).all()
+
+
+def test_an_opened_space_can_be_run_again(result, reopened):
+    again = gx.ParallelExecution(model, reopened.space.sel(G=slice(0.5, None))).run(progress=False)
+    assert again.dataset.drop_attrs().identical(result.dataset.sel(G=slice(0.5, None)).drop_attrs())
+
+
+def test_data_of_a_file_are_read_when_they_are_used(reopened):
+    assert not isinstance(reopened.dataset["mean"].variable._data, np.ndarray)
+    assert reopened[0]["mean"] == 0
+
+
+def test_an_opened_result_may_be_saved_over_itself(result, tmp_path):
+    path = tmp_path / "result.nc"
+    result.to_netcdf(path)
+    opened = gx.open_result(path)
+    opened.to_netcdf(path)
+    assert gx.Result.open(path).dataset.identical(result.dataset)
+    assert opened.dataset.identical(result.dataset)
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="the system lists no open files")
+def test_a_file_can_be_closed(result, tmp_path):
+    path = tmp_path / "result.nc"
+
+    def is_open():
+        return path in {Path(os.path.realpath(fd)) for fd in Path("/proc/self/fd").iterdir()}
+
+    result.to_netcdf(path)
+    assert not is_open()
+    opened = gx.open_result(path)
+    assert is_open()
+    opened.dataset.close()
+    assert not is_open()
+
+
+def test_the_repr_shows_points_and_dataset(result):
+    assert repr(result).startswith("<gridax.Result: 6 points>\n<xarray.Dataset>")
+    assert result._repr_html_().startswith("<b>gridax.Result</b>: 6 points")
+
+
+def test_opening_what_does_not_exist_says_so(tmp_path):
+    path = tmp_path / "nowhere.nc"
+    with pytest.raises(FileNotFoundError, match=re.escape(f"there is no file {str(path)!r}")):
+        gx.open_result(path)
+
+
+def test_xarray_opens_a_saved_result_without_gridax(result, tmp_path):
+    result.to_netcdf(tmp_path / "result.nc")
+    result.to_zarr(tmp_path / "result.zarr")
+    for dataset in (
+        xr.open_dataset(tmp_path / "result.nc"),
+        xr.open_zarr(tmp_path / "result.zarr", consolidated=False, chunks=None),
+    ):
+        assert dataset["mean"].dims == ("G", "trial")
+        assert dataset.sel(G=0.5, trial=1, time=0.3)["activity"].item() == 1.5
+        assert set(dataset.coords) == {"G", "trial", "trial_value", "time"}
