@@ -75,4 +75,5 @@ def test_a_full_disk_leaves_the_old_file(on_a_small_disk, name):
         timeout=120,
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "Error" in done.stdout
+    assert "OSError" in done.stdout
+    assert f"/mnt/{name}" in done.stdout or "No space left on device" in done.stdout
