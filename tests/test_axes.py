@@ -54,6 +54,13 @@ def test_axes_are_frozen(axis: gx.Axis) -> None:
         axis.name = "other"  # type: ignore[misc]
 
 
+@BY_KIND
+def test_an_axis_equals_itself_alone(axis: gx.Axis) -> None:
+    twin = dataclasses.replace(axis)  # type: ignore[type-var]
+    assert axis != twin
+    assert len({axis, twin, axis}) == 2
+
+
 def test_only_random_axes_depend_on_the_key() -> None:
     other = jax.random.key(8)
     changed = [
@@ -498,6 +505,13 @@ def test_the_attributes_of_a_dataarray_are_checked_too() -> None:
 )
 def test_a_repr_is_the_call_that_made_the_axis(axis: gx.Axis, text: str) -> None:
     assert repr(axis) == text
+
+
+def test_a_long_repr_is_cut() -> None:
+    text = repr(gx.ChoiceAxis([f"integrator {i}" for i in range(20)]))
+    assert text.startswith("ChoiceAxis(('integrator 0', 'integrator 1', ")
+    assert text.endswith("...)")
+    assert len(text) == len("ChoiceAxis()") + 60
 
 
 def test_an_axis_of_your_own_needs_a_size_and_values_only() -> None:

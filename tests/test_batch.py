@@ -111,6 +111,14 @@ def test_choices_do_not_stack() -> None:
         space.collect()
 
 
+def test_a_value_that_was_selected_is_repeated() -> None:
+    space = product({"x": gx.GridAxis(0, 1, 11), "W": gx.DataAxis(np.eye(2)), "k": gx.KeyAxis(3)})
+    batch = space.sel(x=0.3, W=1).collect()
+    assert batch["x"].tolist() == [np.float32(0.3)] * 3
+    assert batch["W"].tolist() == [[0.0, 1.0]] * 3
+    assert (batch["k"] == jnp.stack([space[i]["k"] for i in range(3)])).all()
+
+
 def test_a_choice_that_was_made_goes_with_the_batch_as_it_is() -> None:
     space = product({"f": gx.ChoiceAxis([jnp.tanh, jnp.sin]), "x": gx.GridAxis(0, 1, 2)})
     chosen = space.sel(f="sin")

@@ -18,6 +18,7 @@ OWNER = "axis 'G'"
 def test_a_count_becomes_a_python_int(value: object) -> None:
     count = _checks.count(value, OWNER, "n")
     assert (type(count), count) == (int, 3)
+    assert _checks.count(1, OWNER, "n") == 1
 
 
 @pytest.mark.parametrize("value", [2.0, 2.5, True, np.True_, "3", None, [3], np.array([3])])

@@ -12,6 +12,7 @@ import numpyro
 import numpyro.distributions as dist
 import pytest
 from numpyro.infer import Predictive
+from scipy import stats
 
 import gridax as gx
 from tests.ids import plain
@@ -60,10 +61,22 @@ def test_a_seed_says_which_points(design: Any) -> None:
 
 
 @BY_DESIGN
-def test_a_distribution_is_covered_by_its_quantiles(design: Any) -> None:
-    values = values_of(design({"tau": dist.Normal(2.0, 0.5), "p": dist.Beta(2.0, 5.0)}, 64)["tau"])
-    quantiles = np.asarray(dist.Normal(2.0, 0.5).icdf(jnp.linspace(0.1, 0.9, 5)))
-    np.testing.assert_allclose(np.quantile(values, np.linspace(0.1, 0.9, 5)), quantiles, atol=0.1)
+@pytest.mark.parametrize(
+    ("distribution", "same"),
+    [
+        (dist.Normal(2.0, 0.5), stats.norm(2.0, 0.5)),
+        (dist.Beta(2.0, 5.0), stats.beta(2.0, 5.0)),
+        (dist.Gamma(2.0, 4.0), stats.gamma(2.0, scale=0.25)),
+        (dist.Uniform(1.0, 3.0), stats.uniform(1.0, 2.0)),
+    ],
+    ids=lambda given: type(given).__name__,
+)
+def test_a_distribution_is_covered_by_its_quantiles(
+    design: Any, distribution: Any, same: Any
+) -> None:
+    values = values_of(design({"x": distribution, "other": (0, 1)}, 64)["x"])
+    at = np.linspace(0.1, 0.9, 5)
+    np.testing.assert_allclose(same.cdf(np.quantile(values, at)), at, atol=0.04)
 
 
 def test_the_group_may_have_another_name() -> None:
@@ -83,11 +96,14 @@ def test_sobol_says_when_the_number_of_points_unbalances_it() -> None:
         gx.sobol({"x": (0, 1)}, n=5)
 
 
-def test_a_large_design_holds_values_as_jax_does() -> None:
-    values = gx.sobol({"x": (0.0, 1.0)}, n=2**14)["x"]
+@pytest.mark.parametrize(
+    "over", [(0.0, 1.0), dist.Normal(0.0, 1.0), dist.Beta(2.0, 5.0)], ids=plain
+)
+def test_a_large_design_holds_values_as_jax_does(over: Any) -> None:
+    values = gx.sobol({"x": over}, n=2**14)["x"]
     assert gx.Space({"x": values}).sizes == {"point": 2**14}
     with x64():
-        assert gx.sobol({"x": (0.0, 1.0)}, n=4)["x"].generate_values().dtype == jnp.float64
+        assert gx.sobol({"x": over}, n=4)["x"].generate_values().dtype == jnp.float64
 
 
 def test_the_ends_of_a_distribution_stay_finite() -> None:

@@ -274,3 +274,12 @@ def test_both_ways_to_open_are_the_same(result, tmp_path, opener):
     opened = opener(Path(tmp_path / "run.nc"))
     assert isinstance(opened, gx.Result)
     assert opened.dataset.identical(result.dataset)
+
+
+def test_what_was_computed_from_a_result_is_not_called_damaged(result, tmp_path):
+    result.dataset.isel(x=slice(0, 1)).to_netcdf(tmp_path / "part.nc")
+    text = (
+        "it does not hold the whole space that it describes, as after selecting or averaging: 'x'"
+    )
+    with pytest.raises(ValueError, match=re.escape(text)):
+        gx.open_result(tmp_path / "part.nc")

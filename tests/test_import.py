@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from importlib.metadata import version
 
 import pytest
 
@@ -74,6 +75,4 @@ def test_tracebacks_and_reprs_say_gridax():
 
 
 def test_the_version_is_that_of_the_installed_package():
-    from importlib.metadata import version
-
     assert gx.__version__ == version("gridax")

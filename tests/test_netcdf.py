@@ -119,6 +119,14 @@ ATTRS = {
 }
 
 
+@pytest.mark.parametrize("dtype", ["bfloat16", "complex64", "int4"])
+def test_a_row_of_numbers_as_attribute_comes_back_with_values_of_any_dtype(through, dtype):
+    dataset = xr.Dataset({"y": ("t", VALUES[dtype], {"range": [0, 1], "units": "mV"})})
+    found = through(dataset)["y"]
+    assert str(found.dtype) == dtype
+    assert found.attrs == {"range": [0, 1], "units": "mV"}
+
+
 def plain(value):
     return value.tolist() if isinstance(value, (np.generic, np.ndarray)) else value
 

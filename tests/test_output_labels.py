@@ -270,3 +270,30 @@ def test_outputs_that_disagree_about_a_coordinate_are_refused():
     text = "output 'b': the coordinate 't' has values that differ from those of another coordinate"
     with pytest.raises(ValueError, match=re.escape(text)):
         coordinates(labeled(raw, (), (), None), None, {})
+
+
+@pytest.mark.parametrize(
+    ("taken", "text"),
+    [
+        (
+            {"time": xr.Variable((), 2.0)},
+            "output 'activity' has a dimension 'time', but the space has another coordinate of "
+            "that name; give the dimension another name, with dims= or in the model",
+        ),
+        (
+            {"W_value": xr.Variable(("W", "region"), np.zeros((2, 4)))},
+            "the dimension 'region' has size 2 in output 'activity' and 4 in the coordinate "
+            "'W_value'; give one of them another name",
+        ),
+    ],
+    ids=["the name of a fixed value", "another size"],
+)
+def test_dimensions_that_do_not_fit_the_space_are_refused_before_the_run(taken, text):
+    template = labeled_series({"activity": ("time", "region")})
+    with pytest.raises(ValueError, match=f"^{re.escape(text)}$"):
+        coordinates(template, None, taken)
+
+
+def test_a_dimension_that_a_value_of_the_space_has_too_is_shared():
+    taken = {"W_value": xr.Variable(("W", "region"), np.zeros((3, 2)))}
+    assert coordinates(labeled_series({"activity": ("time", "region")}), None, taken) == {}

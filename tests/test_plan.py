@@ -1,3 +1,5 @@
+"""Tiles of a grid, in integers."""
+
 from __future__ import annotations
 
 import math
@@ -5,8 +7,11 @@ import math
 import numpy as np
 import pytest
 
-from gridax import _plan
-from gridax._plan import Cut, default_width, make, tile_shape
+from gridax._plan import Level, Plan
+
+
+def level(dims, sizes, width=1, **options):
+    return Level(tuple(dims), tuple(sizes), width, **options)
 
 
 @pytest.mark.parametrize(
@@ -18,38 +23,20 @@ from gridax._plan import Cut, default_width, make, tile_shape
         (3, 1, [[0], [1], [2]]),
     ],
 )
-def test_runs_cover_a_dimension_and_the_last_is_shifted_inwards(size, width, runs):
-    cut = Cut(size, width)
-    assert [run.tolist() for run in cut.runs()] == runs
-    assert cut.n_runs == len(runs)
+def test_runs_cover_a_level_and_the_last_is_shifted_inwards(size, width, runs):
+    one = level([0], [size], width)
+    assert [run.tolist() for run in one.runs()] == runs
+    assert one.n_runs == len(runs)
 
 
 def test_runs_stay_within_their_group_and_a_short_group_repeats_itself():
-    cut = Cut(6, 3, groups=((0, 2, 3, 5), (1, 4)))
-    assert [run.tolist() for run in cut.runs()] == [[0, 2, 3], [2, 3, 5], [1, 4, 1]]
-    assert cut.n_runs == 3
-
-
-@pytest.mark.parametrize(
-    ("sizes", "width", "tile"),
-    [
-        ((64, 64), 64, (8, 8)),
-        ((64, 64), 32, (4, 8)),  # the last dimension, whose data are contiguous, grows first
-        ((100, 3), 16, (4, 3)),
-        ((1000,), 64, (64,)),  # the last run computes 24 points twice, which is little
-        ((65,), 64, (33,)),  # two even runs, where 64 would compute 63 points twice
-        ((7,), 1000, (7,)),
-        ((5, 5), 1, (1, 1)),
-        ((1, 1, 9), 4, (1, 1, 3)),
-        ((), 8, ()),
-    ],
-)
-def test_tiles_are_nearly_cubic_and_compute_few_points_twice(sizes, width, tile):
-    assert tile_shape(sizes, width) == tile
+    one = level([0], [6], 3, groups=((0, 2, 3, 5), (1, 4)))
+    assert [run.tolist() for run in one.runs()] == [[0, 2, 3], [2, 3, 5], [1, 4, 1]]
+    assert (one.n_runs, one.longest) == (3, 4)
 
 
 def test_a_plan_gives_every_device_a_tile_and_fills_up_with_the_last():
-    plan = make((5,), width=2, n_devices=2)
+    plan = Plan((5,), (level([0], [5], 2),), n_devices=2)
     batches = list(plan.batches())
     assert [[tile[0].tolist() for tile in batch] for batch in batches] == [
         [[0, 1], [2, 3]],
@@ -59,48 +46,48 @@ def test_a_plan_gives_every_device_a_tile_and_fills_up_with_the_last():
     assert (plan.n_tiles, plan.n_points, plan.tile) == (3, 5, (2,))
 
 
-def test_a_plan_uses_no_more_devices_than_it_has_tiles():
-    assert make((3,), width=8, n_devices=4).n_devices == 1
-    assert make((3,), width=1, n_devices=4).n_devices == 3
+def test_dimensions_of_one_level_go_in_step():
+    plan = Plan((2, 3), (level([0, 1], [2, 3], 4),), n_devices=1)
+    first, second = plan.tiles()
+    assert [i.tolist() for i in plan.indices(first)] == [[0, 0, 0, 1], [0, 1, 2, 0]]
+    assert [i.tolist() for i in plan.indices(second)] == [[0, 1, 1, 1], [2, 0, 1, 2]]
+    assert plan.lengths == (4, 4)
+
+
+def test_a_tile_of_levels_in_order_is_a_block_of_slices():
+    plan = Plan((2, 3, 4), (level([0, 1], [2, 3], 4), level([2], [4], 2)), n_devices=1)
+    shape, where = plan.region(next(plan.tiles()))
+    assert (shape, where) == ((6, 4), (slice(0, 4), slice(0, 2)))
+
+
+def test_a_tile_of_levels_out_of_order_is_a_mesh_of_indices():
+    plan = Plan((2, 3, 2), (level([0, 2], [2, 2], 4), level([1], [3], 2)), n_devices=1)
+    shape, where = plan.region(next(plan.tiles()))
+    grid = np.arange(12).reshape(shape)
+    assert grid[where].tolist() == [[0, 2], [1, 3], [6, 8], [7, 9]]
+
+
+def test_a_tile_of_a_group_is_a_mesh_of_indices():
+    plan = Plan((4,), (level([0], [4], 2, groups=((0, 2), (1, 3))),), n_devices=1)
+    regions = [plan.region(tile) for tile in plan.tiles()]
+    assert [np.arange(4).reshape(shape)[where].tolist() for shape, where in regions] == [
+        [0, 2],
+        [1, 3],
+    ]
 
 
 def test_a_space_without_dimensions_is_one_tile():
-    plan = make((), width=8, n_devices=4)
+    plan = Plan((), (), n_devices=1)
     assert list(plan.batches()) == [[()]]
-    assert (plan.n_points, plan.n_devices, plan.tile) == (1, 1, ())
+    assert plan.region(()) == ((), ())
+    assert (plan.n_points, plan.n_tiles, plan.tile) == (1, 1, ())
 
 
 def test_planning_a_huge_grid_costs_no_array_of_its_size():
-    plan = make((10**4, 10**4, 10**4), width=4096, n_devices=4)
+    sizes = (10**4, 10**4, 10**4)
+    plan = Plan(sizes, (level([0, 1, 2], sizes, 4096),), n_devices=4)
     assert plan.n_points == 10**12
-    first = next(plan.batches())
-    assert [run.tolist()[:2] for run in first[0]] == [[0, 1]] * 3
-    assert isinstance(plan.n_tiles, int)
-    assert plan.n_tiles * math.prod(plan.tile) >= 10**12
-
-
-def test_indices_are_int32_as_the_kernel_takes_them():
-    for run in Cut(5, 2).runs():
-        assert run.dtype == np.int32
-
-
-@pytest.mark.parametrize(
-    ("operations", "output_bytes", "n_points", "n_devices", "width"),
-    [
-        (1, 4, 10**9, 1, _plan._MOST),  # cheap: as many as there may be
-        (10**12, 4, 10**9, 1, _plan._LEAST),  # expensive: few, but enough to vectorize
-        (1, 4, 100, 4, 25),  # every device gets its share
-        (1, 4, 1, 4, 1),
-        (1, 2 * _plan._OUTPUT_BYTES, 10**9, 1, 1),  # outputs that fill the room: one by one
-        (0, 0, 10, 1, 10),
-    ],
-)
-def test_the_default_width_follows_the_cost_of_a_point(
-    operations, output_bytes, n_points, n_devices, width
-):
-    assert default_width(operations, output_bytes, n_points, n_devices) == width
-
-
-def test_a_costlier_model_never_gets_wider_tiles():
-    widths = [default_width(10**k, 4, 10**9, 1) for k in range(12)]
-    assert widths == sorted(widths, reverse=True)
+    (first, *_), second = next(plan.batches()), plan.n_tiles
+    assert first[0].tolist()[:2] == [0, 1]
+    assert isinstance(second, int)
+    assert second * math.prod(plan.tile) >= 10**12

@@ -125,7 +125,9 @@ def test_a_table_has_parameters_then_outputs_one_row_per_point(result):
 
 def test_arrays_are_cells_of_a_table():
     space = product(W=gx.DataAxis(np.eye(2)), n=gx.DataAxis([1.5, 2.5], labels=["low", "high"]))
-    table = gx.SequentialExecution(lambda s: s["n"] * s["W"], space).run(False).to_dataframe()
+    table = (
+        gx.SequentialExecution(lambda s: s["n"] * s["W"], space).run(progress=False).to_dataframe()
+    )
     assert list(table.columns) == ["W", "n", "n_value", "value"]
     assert table["n"].tolist() == ["low", "high"] * 2
     assert table["n_value"].tolist() == [1.5, 2.5] * 2
@@ -183,6 +185,19 @@ def test_what_a_person_types_selects_its_point_in_a_file(kind, save, tmp_path):
         np.testing.assert_allclose(
             reading(again.space.sel(typed)[0]), reading(space[point]), rtol=1e-6
         )
+
+
+@pytest.mark.parametrize("save", ["to_netcdf", "to_zarr"])
+def test_random_labels_select_by_nearest_in_a_file(save, tmp_path):
+    space = gx.Space({"x": gx.UniformAxis(0, 1, 20), "y": gx.UniformAxis(0, 1, 20)}, mode="zip")
+    run = gx.SequentialExecution(lambda s: s["y"], space).run(progress=False)
+    getattr(run, save)(tmp_path / "result")
+    again = gx.open_result(tmp_path / "result")
+    labels = space.dataset["x"].values
+    wanted = int(np.abs(labels - 0.5).argmin())
+    assert again.sel(x=0.5, method="nearest")["value"] == space[wanted]["y"]
+    assert again.sel(x=labels[7])["value"] == space[7]["y"]  # to the last digit
+    assert again.space.sel(x=0.5, method="nearest")[0]["y"] == space[wanted]["y"]
 
 
 def test_an_opened_result_is_the_one_that_was_saved(result, reopened):
@@ -261,3 +276,27 @@ def test_xarray_opens_a_saved_result_without_gridax(result, tmp_path):
         assert dataset["mean"].dims == ("G", "trial")
         assert dataset.sel(G=0.5, trial=1, time=0.3)["activity"].item() == 1.5
         assert set(dataset.coords) == {"G", "trial", "trial_value", "time"}
+
+
+@pytest.mark.parametrize("three", [0.1 + 0.2, np.float32(0.3), np.linspace(0, 1, 11)[3]])
+def test_computed_floats_select_as_well(three):
+    space = gx.Space({"x": gx.GridAxis(0, 1, 11)}, mode="product")
+    result = gx.SequentialExecution(lambda s: float(s["x"]), space).run(progress=False)
+    assert result.sel(x=three)["value"].item() == pytest.approx(0.3)
+    assert result.sel(x=[three])["x"].values.tolist() == [0.3]
+
+
+def test_a_table_of_a_part_says_which_points_were_computed():
+    def model(state):
+        if state["x"] > 0.5:
+            raise RuntimeError("too large")
+        return {"k": 7}
+
+    space = gx.Space({"x": gx.GridAxis(0, 1, 3)}, mode="product")
+    execution = gx.SequentialExecution(model, space)
+    with pytest.raises(RuntimeError):
+        execution.run(progress=False)
+    table = execution.partial.to_dataframe()
+    assert table["status"].tolist() == [1, 1, 0]
+    assert table["k"].tolist()[:2] == [7, 7]
+    assert np.isnan(table["k"][2])

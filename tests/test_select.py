@@ -74,6 +74,15 @@ def test_a_mask_picks_where_it_holds() -> None:
     assert flat_positions(np.array([False, True, False]), 3).tolist() == [1]
 
 
+def test_a_tuple_is_refused_as_it_could_mean_one_point_or_several() -> None:
+    text = (
+        "points are picked by one flat position, got (0, 1); use isel to give a position per "
+        "dimension, or a list to pick several points"
+    )
+    with pytest.raises(TypeError, match=f"^{re.escape(text)}$"):
+        single((0, 1), 6)
+
+
 @pytest.mark.parametrize(
     ("index", "n", "error", "message"),
     [

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 import gridax as gx
+from gridax._grid import draw_key
 from tests.ids import plain
 
 
@@ -98,6 +99,29 @@ def test_a_wrapped_value_is_seen_by_the_state_alone() -> None:
 def hash_of(key: jax.Array) -> jax.Array:
     """Return a number or two of a key."""
     return jax.random.uniform(key, (2,))
+
+
+class Exponential(gx.Axis):
+    """A random axis as a user writes it."""
+
+    size = 5
+
+    def generate_values(self, key: jax.Array | None = None) -> jax.Array:
+        return jax.random.exponential(key, (self.size,))
+
+
+def test_an_axis_of_your_own_takes_part_like_any_other() -> None:
+    axis = Exponential(name="wait", attrs={"units": "s"}, wrap=jnp.log)
+    space = product({"deep": [axis], "x": gx.GridAxis(0, 1, 2)}, key=3)
+    drawn = axis.generate_values(draw_key(jax.random.key(3), "wait"))
+    assert [state["deep"][0].item() for state in space.isel(x=0)] == [
+        jnp.log(value).item() for value in drawn
+    ]
+    assert space.dataset["wait"].attrs == {"units": "s"}
+    nearest = space.sel(wait=float(drawn[2]), method="nearest", tolerance=1e-6)
+    assert nearest[0]["deep"][0] == jnp.log(drawn[2])
+    pair = {"a": Exponential(group="g"), "b": gx.DataAxis([5, 4, 3, 2, 1], group="g")}
+    assert product(pair).sel(b=4).N == 1
 
 
 def test_a_shape_broadcasts_values_not_labels() -> None:
@@ -326,3 +350,23 @@ def test_the_html_repr_shows_dims_labels_and_sizes() -> None:
 def test_public_names_say_gridax() -> None:
     assert gx.Space.__module__ == gx.GridAxis.__module__ == "gridax"
     assert repr(gx.Space) == "<class 'gridax.Space'>"
+
+
+def test_the_class_of_an_axis_is_no_axis():
+    text = "'key' is the class KeyAxis, not an axis; call it with its values"
+    with pytest.raises(TypeError, match=re.escape(text)):
+        gx.Space({"key": gx.KeyAxis, "x": gx.GridAxis(0, 1, 2)})
+
+
+def test_two_fixed_values_of_one_name_are_refused():
+    state = {"G": {"x": 1.0}, "G.x": 2.0, "y": gx.GridAxis(0, 1, 2)}
+    with pytest.raises(
+        ValueError, match=re.escape("two fixed values of the state are both called")
+    ):
+        gx.Space(state)
+
+
+def test_slices_of_a_descending_axis_keep_what_lies_between():
+    space = gx.Space({"x": gx.DataAxis([3.0, 2.0, 1.0])}, mode="product")
+    assert space.sel(x=slice(1, 2)).dataset["x"].values.tolist() == [2, 1]
+    assert space.dataset.sel(x=slice(1, 2))["x"].values.tolist() == [2, 1]

@@ -85,6 +85,16 @@ def test_a_random_number_is_found_by_its_printed_label_or_by_nearest(axis: gx.Ax
         assert space.sel(x=typed + 1e-9, method="nearest").dataset["x"] == label
 
 
+@pytest.mark.parametrize("axis", [axis for axis, _ in TYPED.values()], ids=list(TYPED))
+def test_labels_are_the_same_with_64_bits(axis: gx.Axis) -> None:
+    space = product({"x": axis})
+    with x64():
+        wide = product({"x": axis})
+        assert wide.dataset["x"].variable.identical(space.dataset["x"].variable)
+        for label in wide.dataset["x"].values.tolist():
+            assert wide.sel(x=label).dataset["x"] == label
+
+
 def test_the_model_gets_the_label_in_the_dtype_of_jax() -> None:
     state = {"x": gx.GridAxis(0, 1, 11)}
     assert product(state)[3]["x"] == np.float32(0.3)

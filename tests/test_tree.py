@@ -53,6 +53,20 @@ class Pair:
         return cls(*children)
 
 
+class Named:
+    """A node whose keys are plain strings, none of JAX's own kinds."""
+
+    def __init__(self, first: Any, second: Any) -> None:
+        self.first, self.second = first, second
+
+
+jax.tree_util.register_pytree_with_keys(
+    Named,
+    lambda node: ((("first", node.first), ("second", node.second)), None),
+    lambda aux, children: Named(*children),
+)
+
+
 def named_leaves(tree: Any) -> dict[str, Any]:
     """Return the leaves by dotted name, in the order of writing."""
     skeleton = Skeleton.of(tree)
@@ -72,6 +86,7 @@ def named_leaves(tree: Any) -> dict[str, Any]:
         (Model(1, 2, "m"), ["weights", "bias"]),
         (Bunch(z=1, a=Bunch(y=2, b=3)), ["z", "a.y", "a.b"]),
         (Pair({"z": 1, "a": 2}, 3), ["[0].z", "[0].a", "[1]"]),
+        (Named({"z": 1, "a": 2}, 3), ["first.z", "first.a", "second"]),
         (collections.OrderedDict(z=1, a=2), ["z", "a"]),
         (collections.defaultdict(int, {"z": 1, "a": 2}), ["z", "a"]),
         ({2: 1, 1: 2}, ["2", "1"]),
@@ -133,6 +148,7 @@ def test_what_is_leaf_accepts_is_not_opened() -> None:
         ([1], ("index", 0)),
         (Pair(1, None), ("index", 0)),
         (Coupling(1, None), ("attr", "strength")),
+        (Named(1, None), ("dict", "first")),
     ],
 )
 def test_a_key_says_its_kind_and_value(tree: Any, expected: tuple[str, Any]) -> None:
@@ -168,8 +184,14 @@ def test_an_axis_that_jax_cannot_reach_is_refused(held: Any) -> None:
         Space(state, mode="product")
 
 
+class Defaults:
+    """A class is a leaf like a function; what it holds is nobody's state."""
+
+    G = GridAxis(0, 1, 3)
+
+
 @pytest.mark.parametrize(
-    "leaf", [Opaque(a=1), GridAxis, len, "text", None, 1.0, types.SimpleNamespace(a=[1, {"b": 2}])]
+    "leaf", [Opaque(a=1), Defaults, len, "text", None, 1.0, types.SimpleNamespace(a=[1, {"b": 2}])]
 )
 def test_a_leaf_without_axes_holds_none(leaf: Any) -> None:
     assert attribute_holding(leaf, lambda value: isinstance(value, GridAxis)) is None

@@ -57,7 +57,10 @@ def swept(config, **axes):
 
 @pytest.fixture(scope="module")
 def space(brain):
-    axes = {"G": gx.GridAxis(0.1, 0.4, COUPLINGS, name="G"), "key": gx.KeyAxis(TRIALS, name="trial")}
+    axes = {
+        "G": gx.GridAxis(0.1, 0.4, COUPLINGS, name="G"),
+        "key": gx.KeyAxis(TRIALS, name="trial"),
+    }
     return gx.Space(swept(brain[1], **axes), mode="product", key=jax.random.key(0))
 
 

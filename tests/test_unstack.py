@@ -116,6 +116,6 @@ def test_points_that_are_not_scattered_over_a_product_are_refused(space, dims):
 
 
 def test_points_that_were_picked_twice_are_refused():
-    text = "unstack cannot place points that were picked more than once"
+    text = "unstack cannot place points that have the same labels: they were picked more than once"
     with pytest.raises(ValueError, match=re.escape(text)):
         run(GRID[[0, 3, 0]]).unstack()

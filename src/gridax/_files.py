@@ -115,6 +115,8 @@ def write_zarr(dataset: xr.Dataset, path: Path, overwrite: bool) -> None:
     FileExistsError
         If something stands at `path` that may not be replaced.
     """
+    from gridax.stores._halting import HaltingStore  # zarr takes time to import
+
     if not path.parent.is_dir():
         raise FileNotFoundError(f"the folder {str(path.parent)!r} does not exist; create it first")
     if path.exists():
@@ -130,8 +132,9 @@ def write_zarr(dataset: xr.Dataset, path: Path, overwrite: bool) -> None:
             encoded[name] = variable.copy(data=variable.values.astype(np.dtypes.StringDType()))
     path = path.resolve()  # a link stays one
     beside = _sibling(path, "partial")
+    store = HaltingStore(beside)
     try:
-        encoded.to_zarr(beside, mode="w-", zarr_format=3, consolidated=False)
+        encoded.to_zarr(store, mode="w-", zarr_format=3, consolidated=False)
         if path.exists():
             old = _sibling(path, "old")
             os.replace(path, old)
@@ -140,6 +143,7 @@ def write_zarr(dataset: xr.Dataset, path: Path, overwrite: bool) -> None:
         else:
             os.replace(beside, path)
     finally:
+        store.halt()
         shutil.rmtree(beside, ignore_errors=True)
 
 

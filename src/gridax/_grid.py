@@ -52,10 +52,6 @@ class Column:
         """Return the rows of the table at some indices of the dimension."""
         return indexer if self.rows is None else self.rows[indexer]
 
-    def labels(self, size: int) -> np.ndarray:
-        """Return the labels along the dimension."""
-        return self.table.labels[:size] if self.rows is None else self.table.labels[self.rows]
-
     @property
     def attrs(self) -> dict[str, Any]:
         """Attributes of the coordinate."""

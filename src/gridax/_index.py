@@ -321,7 +321,7 @@ def _suits_pandas(labels: np.ndarray) -> bool:
     if labels.dtype.kind not in "fiu":
         return labels.dtype.kind != "b" and pd.Index(labels).is_unique
     steps = labels[1:] > labels[:-1]
-    return bool(steps.all()) or bool((labels[1:] < labels[:-1]).all())
+    return bool(steps.all())
 
 
 def _plain(value: Any) -> Any:

@@ -1,22 +1,25 @@
-"""The compiled function that evaluates tiles: one nested vmap per dimension, one tile per device.
+"""The compiled function that evaluates tiles: one nested vmap per level, one tile per device.
 
-A product grid has names for what varies with what. With one `jax.vmap` per dimension, JAX itself
-sees that a stage of the model depends on some dimensions only, and computes it once per index of
-those dimensions; a flat vmap over stacked points repeats it for every point.
+A product grid has names for what varies with what. With one `jax.vmap` per level, JAX itself sees
+that a stage of the model depends on some levels only, and computes it once per position in them; a
+flat vmap over stacked points repeats it for every point.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import functools
-import math
-from collections.abc import Callable, Sequence
+import hashlib
+import re
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+from gridax._plan import Plan, Tile
 
 
 class Static:
@@ -126,11 +129,17 @@ class Program:
         return self.flatten(self.model.value(state, *args, **kwargs))
 
     def tile(
-        self, index: Sequence[Any], tables: Sequence[Any], rows: Sequence[Any], arrays: Any
+        self,
+        levels: Sequence[Sequence[int]],
+        index: Sequence[Any],
+        tables: Sequence[Any],
+        rows: Sequence[Any],
+        arrays: Any,
     ) -> list[Any]:
         """Evaluate all points of a tile, given the indices along each dimension.
 
-        Outputs have the shape ``(*tile, *output_shape)``.
+        The dimensions of a level have equally many indices, which go in step; outputs have the
+        shape ``(*tile, *output_shape)``, with one size per level.
         """
         taken = []
         for leaf, table, row in zip(self.leaves, tables, rows, strict=True):
@@ -138,22 +147,20 @@ class Program:
             if leaf.by_row and leaf.dim is not None:
                 at = row[at]
             taken.append(table[at])
-        along = [
-            [k for k, leaf in enumerate(self.leaves) if leaf.dim == d] for d in range(len(index))
-        ]
+        along = [[k for k, leaf in enumerate(self.leaves) if leaf.dim in dims] for dims in levels]
 
-        def nest(d: int, values: list[Any]) -> list[Any]:
-            if d == len(index):
+        def nest(n: int, values: list[Any]) -> list[Any]:
+            if n == len(levels):
                 return self.point(arrays, values)
 
             def one(mine: list[Any]) -> list[Any]:
                 inner = list(values)
-                for k, value in zip(along[d], mine, strict=True):
+                for k, value in zip(along[n], mine, strict=True):
                     inner[k] = value
-                return nest(d + 1, inner)
+                return nest(n + 1, inner)
 
-            mine = [values[k] for k in along[d]]
-            width = index[d].shape[0]
+            mine = [values[k] for k in along[n]]
+            width = index[levels[n][0]].shape[0]
             if width == 1 or not mine:  # nothing varies, so nothing needs a batching rule
                 outs = one([value[0] for value in mine])
                 return [jnp.broadcast_to(out, (width, *jnp.shape(out))) for out in outs]
@@ -169,17 +176,25 @@ def devices(n: int | None) -> list[Any]:
 
 # Bounded, so that models that were thrown away do not stay in memory for good.
 @functools.lru_cache(maxsize=64)
-def compiled(program: Program, tile: tuple[int, ...], on: tuple[Any, ...]) -> Callable[..., Any]:
+def compiled(
+    program: Program,
+    fingerprint: str,
+    levels: tuple[tuple[int, ...], ...],
+    lengths: tuple[int, ...],
+    on: tuple[Any, ...],
+) -> Callable[..., Any]:
     """Return the jitted function of one batch of tiles, one per device.
 
-    It takes an int32 array of shape (n_devices, sum(tile)) with the indices along all dimensions,
-    and returns outputs of shape ``(n_devices, *tile, *output_shape)``.
+    `fingerprint` tells apart programs that are equal, but were traced to something else, as models
+    read more than their arguments. The function takes an int32 array of shape
+    ``(n_devices, sum(lengths))`` with the indices along all dimensions, `lengths` of them, and
+    returns outputs of shape ``(n_devices, *tile, *output_shape)``.
     """
-    ends = np.cumsum(tile)[:-1].tolist()
+    ends = np.cumsum(lengths)[:-1].tolist()
 
     def batch(index: Any, tables: Any, rows: Any, arrays: Any) -> list[Any]:
-        parts = jnp.split(index[0], ends) if tile else []
-        return [out[None] for out in program.tile(parts, tables, rows, arrays)]
+        parts = jnp.split(index[0], ends) if lengths else []
+        return [out[None] for out in program.tile(levels, parts, tables, rows, arrays)]
 
     if len(on) > 1:
         # Every device runs its own tile: no communication, and loops of their own length. What
@@ -195,6 +210,32 @@ def compiled(program: Program, tile: tuple[int, ...], on: tuple[Any, ...]) -> Ca
     return jax.jit(batch)
 
 
+def fingerprint(traced: Any) -> str:
+    """Return a digest of a traced program and of the constants in it."""
+    digest = hashlib.sha256()
+    # Places in memory, of functions for derivatives, change from trace to trace.
+    digest.update(re.sub(r" at 0x[0-9a-f]+", "", str(traced)).encode())
+    for constant in _constants(traced):
+        if isinstance(constant, jax.Array) and jnp.issubdtype(constant.dtype, jax.dtypes.prng_key):
+            constant = jax.random.key_data(constant)
+        array = np.asarray(constant)
+        digest.update(f"{array.shape}{array.dtype}".encode())
+        digest.update(np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()
+
+
+def _constants(traced: Any) -> Iterator[Any]:
+    yield from getattr(traced, "consts", ())
+    for equation in traced.eqns:
+        for atom in equation.invars:
+            if hasattr(atom, "val"):
+                yield atom.val
+        for value in equation.params.values():
+            for inner in value if isinstance(value, (tuple, list)) else (value,):
+                if hasattr(inner, "eqns"):
+                    yield from _constants(inner)
+
+
 def _mesh(on: tuple[Any, ...]) -> Mesh:
     return Mesh(np.array(on), ("device",))
 
@@ -205,53 +246,31 @@ class Kernel:
     def __init__(
         self,
         program: Program,
-        tile: tuple[int, ...],
+        fingerprint: str,
+        plan: Plan,
         on: Sequence[Any],
         tables: Sequence[np.ndarray],
         rows: Sequence[np.ndarray],
         arrays: Sequence[Any],
     ) -> None:
         on = tuple(on)
-        self._run = compiled(program, tile, on)
+        self._plan = plan
+        self._run = compiled(
+            program, fingerprint, tuple(level.dims for level in plan.levels), plan.lengths, on
+        )
         whole: Any = on[0] if len(on) == 1 else NamedSharding(_mesh(on), PartitionSpec())
         self._split: Any = (
             on[0] if len(on) == 1 else NamedSharding(_mesh(on), PartitionSpec("device"))
         )
         self._arguments = jax.device_put((list(tables), list(rows), list(arrays)), whole)
 
-    def __call__(self, batch: Sequence[tuple[np.ndarray, ...]]) -> list[jax.Array]:
-        """Start a batch, one tile of indices per device; return its outputs, not waited for."""
-        packed = np.stack([np.concatenate([*tile, []]) for tile in batch]).astype(np.int32)
+    def __call__(self, batch: Sequence[Tile]) -> list[jax.Array]:
+        """Start a batch, one tile per device; return its outputs, not waited for."""
+        packed = np.empty((len(batch), sum(self._plan.lengths)), dtype=np.int32)
+        for row, tile in zip(packed, batch, strict=True):
+            # The empty list stands for a grid without dimensions, which has one point.
+            np.concatenate([[], *self._plan.indices(tile)], out=row, casting="unsafe")
         outputs = self._run(jax.device_put(packed, self._split), *self._arguments)
         for output in outputs:
             output.copy_to_host_async()
         return outputs
-
-
-def operations(jaxpr: Any) -> int:
-    """Return roughly how many elementary operations a traced program makes.
-
-    Loops of known length count in full; a `while` loop counts as a hundred turns.
-    """
-    total = 0
-    for equation in jaxpr.eqns:
-        turns = {"scan": equation.params.get("length", 1), "while": 100}.get(
-            equation.primitive.name, 1
-        )
-        inner = sum(operations(sub) for sub in _subprograms(equation.params))
-        own = sum(math.prod(getattr(v.aval, "shape", ())) for v in equation.outvars)
-        if equation.primitive.name == "dot_general":
-            (summed, _), _ = equation.params["dimension_numbers"]
-            own *= math.prod(equation.invars[0].aval.shape[d] for d in summed)
-        total += turns * inner if inner else own
-    return total
-
-
-def _subprograms(params: dict[str, Any]) -> list[Any]:
-    found = []
-    for value in params.values():
-        for item in value if isinstance(value, (tuple, list)) else (value,):
-            item = getattr(item, "jaxpr", item)
-            if hasattr(item, "eqns"):
-                found.append(item)
-    return found

@@ -136,7 +136,7 @@ def _decode_values(variable: xr.Variable, name: str) -> xr.Variable:
         values = np.ascontiguousarray(values).view(dtype)[..., 0]
         return xr.Variable(variable.dims[:-1], values, variable.attrs)
     added = _time_attrs(dtype)
-    attrs = {key: value for key, value in variable.attrs.items() if added.get(key) != value}
+    attrs = {k: v for k, v in variable.attrs.items() if not isinstance(v, str) or added.get(k) != v}
     values = np.array(values.tolist(), str) if dtype.kind == "U" else values.astype(dtype)
     return xr.Variable(variable.dims, values, attrs)
 

@@ -114,6 +114,7 @@ def coordinates(
         for output in template.outputs
         for dim, size in zip(output.dims or (), output.shape, strict=True)
     }
+    _check_dims(template, taken)
     found: dict[str, xr.Variable] = {}
     names = {output.name for output in template.outputs}
     claims = [
@@ -133,6 +134,25 @@ def coordinates(
             )
         found.setdefault(name, variable)
     return {name: variable for name, variable in found.items() if name not in taken}
+
+
+def _check_dims(template: Template, taken: Mapping[str, xr.Variable]) -> None:
+    """Refuse dimensions that xarray would refuse beside `taken`, but only after the run."""
+    lengths = {dim: (n, name) for name, v in taken.items() for dim, n in v.sizes.items()}
+    for output in template.outputs:
+        for dim, size in zip(output.dims or (), output.shape, strict=True):
+            if dim in taken and taken[dim].dims != (dim,):
+                raise ValueError(
+                    f"output {output.name!r} has a dimension {dim!r}, but the space has another "
+                    "coordinate of that name; give the dimension another name, with dims= or in "
+                    "the model"
+                )
+            length, name = lengths.get(dim, (size, ""))
+            if length != size:
+                raise ValueError(
+                    f"the dimension {dim!r} has size {size} in output {output.name!r} and {length} "
+                    f"in the coordinate {name!r}; give one of them another name"
+                )
 
 
 def _as_variable(name: str, coord: Any) -> xr.Variable:

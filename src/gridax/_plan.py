@@ -1,8 +1,10 @@
-"""How a grid is cut to tiles: pure integer arithmetic, no arrays of the size of the grid.
+"""How a grid is cut to tiles: integer arithmetic, nothing of the size of the grid.
 
-A tile is a hyper-rectangle of points that one device evaluates in one vectorized call. All tiles
-of a plan have one shape, so one compiled program does. Where a dimension's size is no multiple of
-the tile's, the last tile is shifted inwards and a few points are computed twice; nothing is padded.
+A tile is a set of points that one device evaluates in one vectorized call: the product of a run of
+neighbours along each level. A level is one dimension, or several that always vary together in the
+model and are therefore vectorized as one. All tiles of a plan have one shape, so one compiled
+program does. Where runs do not fit, the last is shifted inwards and a few points are computed
+twice; nothing is padded.
 """
 
 from __future__ import annotations
@@ -11,21 +13,41 @@ import dataclasses
 import itertools
 import math
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 
+# A tile, as one run of flat positions per level.
+Tile = tuple[np.ndarray, ...]
+
 
 @dataclasses.dataclass(frozen=True)
-class Cut:
-    """One dimension, cut to runs of `width` indices.
+class Level:
+    """Dimensions that are vectorized as one, cut to runs of `width` of their points.
 
-    `groups`, if given, are the indices that may share a run, such as those of one static choice;
-    otherwise any neighbours may.
+    Attributes
+    ----------
+    dims : numbers of the dimensions; the last varies fastest.
+    sizes : their sizes.
+    width : points in a run.
+    groups : flat positions that may share a run, such as those of one static choice; any may if
+        None.
     """
 
-    size: int
-    width: int
+    dims: tuple[int, ...]
+    sizes: tuple[int, ...]
+    width: int = 1
     groups: tuple[tuple[int, ...], ...] | None = None
+
+    @property
+    def size(self) -> int:
+        """Number of points along the level."""
+        return math.prod(self.sizes)
+
+    @property
+    def longest(self) -> int:
+        """Points that a run can hold at most."""
+        return self.size if self.groups is None else max(map(len, self.groups))
 
     @property
     def n_runs(self) -> int:
@@ -35,12 +57,17 @@ class Cut:
         return sum(math.ceil(len(group) / self.width) for group in self.groups)
 
     def runs(self) -> Iterator[np.ndarray]:
-        """Yield the indices of each run; all have `width` entries."""
-        for group in (np.arange(self.size),) if self.groups is None else map(np.array, self.groups):
+        """Yield the flat positions of each run, as int64; all have `width` entries."""
+        if self.groups is None:
+            for start in range(0, self.size, self.width):
+                start = min(start, self.size - self.width)
+                yield np.arange(start, start + self.width)
+            return
+        for group in map(np.array, self.groups):
             for start in range(0, len(group), self.width):
-                # The last run is shifted inwards; a group shorter than a run repeats itself.
                 start = max(0, min(start, len(group) - self.width))
-                yield np.resize(group[start : start + self.width], self.width).astype(np.int32)
+                # A group that is shorter than a run repeats itself.
+                yield np.resize(group[start : start + self.width], self.width)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,120 +76,85 @@ class Plan:
 
     Attributes
     ----------
-    cuts : one per dimension.
-    n_devices : number of tiles evaluated at the same time.
+    sizes : sizes of the grid's dimensions.
+    levels : what is vectorized together, and how wide.
+    n_devices : tiles evaluated at the same time.
     """
 
-    cuts: tuple[Cut, ...]
+    sizes: tuple[int, ...]
+    levels: tuple[Level, ...]
     n_devices: int
-
-    @property
-    def tile(self) -> tuple[int, ...]:
-        """Shape of a tile."""
-        return tuple(cut.width for cut in self.cuts)
-
-    @property
-    def n_tiles(self) -> int:
-        """Number of tiles."""
-        return math.prod(cut.n_runs for cut in self.cuts)
 
     @property
     def n_points(self) -> int:
         """Number of points of the grid."""
-        return math.prod(cut.size for cut in self.cuts)
+        return math.prod(self.sizes)
 
-    def batches(self) -> Iterator[list[tuple[np.ndarray, ...]]]:
-        """Yield lists of `n_devices` tiles, each as one index array per dimension.
+    @property
+    def tile(self) -> tuple[int, ...]:
+        """Points of a tile along each level."""
+        return tuple(level.width for level in self.levels)
+
+    @property
+    def n_tiles(self) -> int:
+        """Number of tiles."""
+        return math.prod(level.n_runs for level in self.levels)
+
+    @property
+    def lengths(self) -> tuple[int, ...]:
+        """Number of indices that a tile has along each dimension."""
+        width = {dim: level.width for level in self.levels for dim in level.dims}
+        return tuple(width[dim] for dim in range(len(self.sizes)))
+
+    def tiles(self) -> Iterator[Tile]:
+        """Yield every tile; together they hold every point."""
+        return _product(self.levels)
+
+    def batches(self) -> Iterator[list[Tile]]:
+        """Yield lists of `n_devices` tiles.
 
         The last list is filled up with its own last tile, so that every device has work.
         """
-        tiles = itertools.product(*(list(cut.runs()) for cut in self.cuts))
+        tiles = self.tiles()
         while batch := list(itertools.islice(tiles, self.n_devices)):
             yield batch + batch[-1:] * (self.n_devices - len(batch))
 
+    def indices(self, tile: Tile) -> list[np.ndarray]:
+        """Return a tile's indices along each dimension, as many as its level is wide."""
+        found: dict[int, np.ndarray] = {}
+        for level, run in zip(self.levels, tile, strict=True):
+            if len(level.dims) == 1:
+                found[level.dims[0]] = run
+            else:
+                found.update(zip(level.dims, np.unravel_index(run, level.sizes), strict=True))
+        return [found[dim] for dim in range(len(self.sizes))]
 
-def make(
-    sizes: Sequence[int],
-    width: int,
-    n_devices: int,
-    groups: Sequence[tuple[tuple[int, ...], ...] | None] | None = None,
-) -> Plan:
-    """Return the plan with tiles of at most `width` points, as cubic as the sizes allow.
+    def region(self, tile: Tile) -> tuple[tuple[int, ...], tuple[Any, ...]]:
+        """Return the shape in which to see the grid, and the tile's place in it.
 
-    Parameters
-    ----------
-    sizes : sequence of int
-        Sizes of the dimensions.
-    width : int
-        Most points in a tile.
-    n_devices : int
-        Tiles evaluated at the same time; fewer if there are not that many.
-    groups : sequence, optional
-        Per dimension, the indices that may share a run, or None.
-
-    Examples
-    --------
-    >>> make((100, 3), width=16, n_devices=1).tile
-    (4, 3)
-    >>> make((64, 64), width=64, n_devices=1).tile
-    (8, 8)
-    """
-    groups = [None] * len(sizes) if groups is None else groups
-    limits = [
-        size if group is None else max(map(len, group))
-        for size, group in zip(sizes, groups, strict=True)
-    ]
-    tile = tile_shape(limits, width)
-    cuts = tuple(map(Cut, sizes, tile, groups))
-    n_tiles = math.prod(cut.n_runs for cut in cuts)
-    return Plan(cuts, min(n_devices, n_tiles))
+        Levels that hold the dimensions in the grid's own order merge them, so that a tile is a
+        block of slices; otherwise its place is a mesh of indices.
+        """
+        order = [dim for level in self.levels for dim in level.dims]
+        if order == sorted(order):
+            shape = tuple(level.size for level in self.levels)
+            if all(level.groups is None for level in self.levels):
+                return shape, tuple(slice(run[0], run[-1] + 1) for run in tile)
+            return shape, np.ix_(*tile)
+        axis = {dim: i for i, level in enumerate(self.levels) for dim in level.dims}
+        mesh = []
+        for dim, index in enumerate(self.indices(tile)):
+            spread = [1] * len(self.levels)
+            spread[axis[dim]] = len(index)
+            mesh.append(index.reshape(spread))
+        return self.sizes, tuple(mesh)
 
 
-def tile_shape(sizes: Sequence[int], width: int) -> tuple[int, ...]:
-    """Return a tile of at most `width` points within a grid of `sizes`, nearly cubic.
-
-    What depends on one dimension only is computed once per index of it in a tile, so a cube, which
-    has the fewest indices for its points, repeats least. Edges are powers of two, which vectorize
-    well, or whole dimensions, unless that would compute too many points twice.
-    """
-    tile = [1] * len(sizes)
-    while True:
-        # Grow the shortest edge that can grow; the last one first, where data are contiguous.
-        order = sorted(range(len(sizes)), key=lambda d: (tile[d], -d))
-        for d in order:
-            grown = min(tile[d] * 2, sizes[d])
-            if grown > tile[d] and math.prod(tile) // tile[d] * grown <= width:
-                tile[d] = grown
-                break
-        else:
-            return tuple(map(_evened, tile, sizes))
-
-
-def _evened(edge: int, size: int) -> int:
-    """Even out the runs of a dimension if the last would repeat more than a tenth of it."""
-    runs = math.ceil(size / edge)
-    return math.ceil(size / runs) if runs * edge > 1.1 * size else edge
-
-
-def default_width(operations: int, output_bytes: int, n_points: int, n_devices: int) -> int:
-    """Return how many points a device evaluates in one call, where the user does not say.
-
-    Enough work to outweigh the cost of a call, few enough points that the state of a model which
-    steps through time stays in the cache, and no more than gives every device a tile.
-
-    Parameters
-    ----------
-    operations : elementary operations of one point.
-    output_bytes : size of one point's outputs.
-    """
-    wanted = _WORK // max(operations, 1)
-    room = _OUTPUT_BYTES // max(output_bytes, 1)
-    width = max(min(max(wanted, _LEAST), _MOST, room), 1)
-    width = 1 << (width.bit_length() - 1)
-    return min(width, math.ceil(n_points / n_devices))
-
-
-# Measured on CPU cores; see docs/benchmarks.md.
-_WORK = 2**26
-_LEAST, _MOST = 64, 2**16
-_OUTPUT_BYTES = 2**26
+def _product(levels: Sequence[Level]) -> Iterator[Tile]:
+    """Yield the product of the runs, without ever holding all runs of a level."""
+    if not levels:
+        yield ()
+        return
+    for run in levels[0].runs():
+        for rest in _product(levels[1:]):
+            yield (run, *rest)

@@ -31,6 +31,11 @@ def is_integer(index: Any) -> bool:
 
 def single(index: Any, n: int) -> int | None:
     """Return the position of one point, from 0 to n - 1, or None if `index` means several."""
+    if isinstance(index, tuple):  # one index per dimension to NumPy, several points in a list
+        raise TypeError(
+            f"points are picked by one flat position, got {index!r}; use isel to give a position "
+            "per dimension, or a list to pick several points"
+        )
     if not is_integer(index):
         return None
     i = operator.index(index)

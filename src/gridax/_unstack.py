@@ -34,7 +34,10 @@ def unstack(dataset: xr.Dataset, grid: Grid) -> xr.Dataset:
     shape = tuple(len(first) for first in picked.values())
     flat = np.ravel_multi_index(tuple(where.values()), shape)
     if np.unique(flat).size < flat.size:
-        raise ValueError("unstack cannot place points that were picked more than once")
+        raise ValueError(
+            "unstack cannot place points that have the same labels: they were picked more than "
+            "once, or an axis holds a label more than once"
+        )
     full = flat.size == int(np.prod(shape))
     coords: dict[str, xr.Variable] = {}
     for home, columns in homes.items():

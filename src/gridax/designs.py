@@ -199,7 +199,7 @@ def _spread(unit: np.ndarray, onto: Any, name: str) -> np.ndarray:
     try:
         return np.asarray(onto.icdf(jnp.asarray(unit)))
     except (NotImplementedError, ImportError):
-        return _scipy_icdf(onto, unit, owner)
+        return _scipy_icdf(onto, unit, owner).astype(jnp.result_type(float))
 
 
 def _scipy_icdf(onto: Any, unit: np.ndarray, owner: str) -> np.ndarray:

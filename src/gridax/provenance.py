@@ -47,7 +47,8 @@ def attributes(space: Space, template: Template, model: Callable[..., Any]) -> d
             }
         ),
         "device": jax.local_devices()[0].device_kind,
-        "x64": bool(jax.config.read("jax_enable_x64")),
+        # A number, as xarray cannot write a bool into a netCDF file by itself.
+        "x64": int(jax.config.read("jax_enable_x64")),
         "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "space": json.dumps(_space_to_json(space)),
         "outputs": json.dumps(_template_to_json(template)),
@@ -161,6 +162,13 @@ def read(dataset: xr.Dataset) -> tuple[Space, Template]:
             f"it has the format {dataset.attrs['gridax_format']}, but this version of gridax "
             f"reads format {FORMAT}; install a newer gridax"
         )
+    for dim, size in _sizes(dataset).items():
+        if dataset.sizes.get(dim) != size:
+            raise ValueError(
+                f"it does not hold the whole space that it describes, as after selecting or "
+                f"averaging: {dim!r} has {dataset.sizes.get(dim, 0)} entries, not {size}; open it "
+                "with xarray.open_dataset"
+            )
     try:
         space = _read_space(dataset)
         return space, _read_template(dataset, space.grid)
@@ -178,12 +186,17 @@ def _json(dataset: xr.Dataset, name: str) -> Any:
     return json.loads(text)
 
 
+def _sizes(dataset: xr.Dataset) -> dict[str, int]:
+    """Return the sizes of the space's dimensions, or nothing if their description is damaged."""
+    try:
+        return {str(dim): int(size) for dim, size in _json(dataset, "space")["dims"]}
+    except Exception:
+        return {}
+
+
 def _read_space(dataset: xr.Dataset) -> Space:
     described = _json(dataset, "space")
-    sizes = {str(dim): int(size) for dim, size in described["dims"]}
-    for dim, size in sizes.items():
-        found = dataset.sizes.get(dim, 0)
-        _require(found == size, f"dimension {dim!r} has {found} entries, not {size}")
+    sizes = _sizes(dataset)
     leaves, columns = [], {}
     for leaf in described["leaves"]:
         if "axis" in leaf:

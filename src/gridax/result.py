@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ import pandas as pd
 import xarray as xr
 
 from gridax import _files, _frame, _select, _template, provenance
+from gridax._labels import canonical_query
 from gridax._template import Template
 from gridax._unstack import unstack
 from gridax.space import Space
@@ -75,7 +76,7 @@ class Result(Sequence[Any]):
 
         Parameters
         ----------
-        index : int, slice, sequence of int, or boolean array
+        index : int, slice, list or array of int, or boolean array
             Flat position; negative ones count from the end. Arrays are NumPy arrays.
         """
         i = _select.single(index, len(self))
@@ -92,9 +93,25 @@ class Result(Sequence[Any]):
         values = [v.values if isinstance(v, xr.Variable) else v for v in values]
         return _template.restore(self._template, values, self._own_coords)
 
-    def sel(self, *args: Any, **kwargs: Any) -> xr.Dataset:
-        """Select from the Dataset by label, as `xarray.Dataset.sel`."""
-        return self.dataset.sel(*args, **kwargs)
+    def sel(
+        self,
+        indexers: Mapping[str, Any] | None = None,
+        method: str | None = None,
+        tolerance: float | None = None,
+        drop: bool = False,
+        **by_label: Any,
+    ) -> xr.Dataset:
+        """Select from the Dataset by label, as `xarray.Dataset.sel`.
+
+        Computed floats are read as labels are: 0.1 + 0.2, or a float32 of 0.3, selects 0.3.
+        """
+        queries = {
+            name: canonical_query(query, self.dataset[name].values)
+            if name in self.dataset.coords
+            else query
+            for name, query in {**(indexers or {}), **by_label}.items()
+        }
+        return self.dataset.sel(queries, method=method, tolerance=tolerance, drop=drop)
 
     def isel(self, *args: Any, **kwargs: Any) -> xr.Dataset:
         """Select from the Dataset by position, as `xarray.Dataset.isel`."""
@@ -107,7 +124,11 @@ class Result(Sequence[Any]):
         --------
         >>> import gridax as gx
         >>> space = gx.Space({"x": gx.GridAxis(0, 1, 11)}, mode="product")
-        >>> df = gx.ParallelExecution(lambda s: s["x"] > 0.5, space).run(False).to_dataframe()
+        >>> df = (
+        ...     gx.ParallelExecution(lambda s: s["x"] > 0.5, space)
+        ...     .run(progress=False)
+        ...     .to_dataframe()
+        ... )
         >>> df[df.x == 0.3]["value"].item()
         False
         """
@@ -115,6 +136,8 @@ class Result(Sequence[Any]):
         for output, array in zip(self._template.outputs, self._arrays, strict=True):
             values = np.asarray(array).reshape((len(self), *output.shape))
             columns[output.name] = values if values.ndim == 1 else _frame.cells(values)
+        if "status" in self.dataset:  # of a run that did not end: 0 pending, 1 done
+            columns["status"] = self.dataset["status"].values.reshape(-1)
         return pd.DataFrame(columns)
 
     def to_netcdf(self, path: str | os.PathLike[str]) -> None:
@@ -189,8 +212,9 @@ def open_result(path: str | os.PathLike[str]) -> Result:
     """Open a result that was saved as netCDF or Zarr; data are read when they are used.
 
     Indexes, dtypes and attributes that files cannot hold are put back, and the Space is built
-    again: labels, values, keys and fixed numbers. Fixed arrays and objects are not stored; a
-    placeholder stands for each. Nothing of the file is executed.
+    again: labels, values, keys and fixed numbers, in dicts and lists whatever containers the state
+    had. Fixed arrays and objects are not stored; a placeholder stands for each. Nothing of the file
+    is executed.
 
     Parameters
     ----------

@@ -159,7 +159,7 @@ class Space(Sequence[Any]):
 
         Parameters
         ----------
-        index : int, slice, sequence of int, or boolean array of length N
+        index : int, slice, list or array of int, or boolean array of length N
             Flat position; negative ones count from the end.
 
         Returns
@@ -372,6 +372,10 @@ def _axes_of(skeleton: Skeleton) -> list[tuple[int, str, Axis]]:
     seen: dict[int, str] = {}
     for slot in skeleton.written:
         leaf, path = skeleton.leaves[slot], dotted(skeleton.paths[slot])
+        if isinstance(leaf, type) and issubclass(leaf, Axis):
+            raise TypeError(
+                f"{path!r} is the class {leaf.__name__}, not an axis; call it with its values"
+            )
         if not is_axis(leaf):
             hidden = attribute_holding(leaf, is_axis)
             if hidden is not None:
@@ -400,6 +404,7 @@ def _coordinates(skeleton: Skeleton, grid: _grid.Grid) -> dict[str, xr.Variable]
     """Return the axes' coordinates and the fixed scalars, refusing two owners of one name."""
     found = grid.coordinates()
     slots = {column.slot for column in grid.columns}
+    fixed: set[str] = set()
     for slot in skeleton.written:
         name = dotted(skeleton.paths[slot])
         if slot in slots or is_private(skeleton.paths[slot]) or _checks.unusable(name):
@@ -407,6 +412,11 @@ def _coordinates(skeleton: Skeleton, grid: _grid.Grid) -> dict[str, xr.Variable]
         value = fixed_scalar(skeleton.leaves[slot])
         if value is None:
             continue
+        if name in fixed:
+            raise ValueError(
+                f"two fixed values of the state are both called {name!r}; rename a key of one"
+            )
+        fixed.add(name)
         if name in found or name in grid.sizes:
             raise ValueError(
                 f"the fixed value at {name!r} and an axis or group called {name!r} would share "

@@ -19,7 +19,7 @@ def store_of(shape, output_shape=(), dtype="float64"):
 def test_a_tile_is_stored_at_its_indices_and_nowhere_else():
     store = store_of((3, 4), (2,))
     values = np.arange(8.0).reshape(2, 2, 2)
-    assert store.write([np.array([1, 2]), np.array([0, 1])], [values]) == 4
+    assert store.write(((3, 4), (slice(1, 3), slice(0, 2))), [values]) == 4
     assert store.n_done == 4
     np.testing.assert_array_equal(store.arrays[0][1:3, 0:2], values)
     assert (store.status == PENDING).sum() == 8
@@ -28,21 +28,21 @@ def test_a_tile_is_stored_at_its_indices_and_nowhere_else():
 
 def test_indices_need_not_be_neighbours():
     store = store_of((5,))
-    store.write([np.array([4, 0, 2])], [np.array([40.0, 0.0, 20.0])])
+    store.write(((5,), (np.array([4, 0, 2]),)), [np.array([40.0, 0.0, 20.0])])
     store.erase_pending()
     np.testing.assert_array_equal(store.arrays[0], [0, np.nan, 20, np.nan, 40])
 
 
 def test_points_that_come_twice_count_once():
     store = store_of((4,))
-    assert store.write([np.array([0, 1, 0])], [np.zeros(3)]) == 2
-    assert store.write([np.array([1, 2])], [np.zeros(2)]) == 1
+    assert store.write(((4,), (np.array([0, 1, 0]),)), [np.zeros(3)]) == 2
+    assert store.write(((4,), (np.array([1, 2]),)), [np.zeros(2)]) == 1
     assert store.n_done == 3
 
 
 def test_a_grid_without_dimensions_is_one_point():
     store = store_of((), (2,))
-    assert store.write([], [np.array([1.0, 2.0])]) == 1
+    assert store.write(((), ()), [np.array([1.0, 2.0])]) == 1
     assert store.arrays[0].tolist() == [1.0, 2.0]
     assert store.n_done == 1
 
@@ -60,31 +60,60 @@ def test_a_grid_without_dimensions_is_one_point():
 )
 def test_a_dtype_widens_when_a_later_value_needs_it(first, second, dtype):
     store = store_of((2,), dtype=str(first.dtype))
-    store.write([np.array([0])], [first[None]])
-    store.write([np.array([1])], [second[None]])
+    store.write(((2,), (0,)), [first])
+    store.write(((2,), (1,)), [second])
     assert store.arrays[0].dtype == dtype
     assert store.arrays[0].tolist() == [first, second]
 
 
+def test_dimensions_may_be_seen_as_one():
+    store = store_of((2, 3))
+    assert store.write(((6,), (slice(2, 5),)), [np.array([2.0, 3.0, 4.0])]) == 3
+    store.erase_pending()
+    np.testing.assert_array_equal(store.arrays[0], [[np.nan, np.nan, 2], [3, 4, np.nan]])
+
+
+def test_a_mesh_of_indices_places_a_tile_across_dimensions():
+    store = store_of((2, 3))
+    mesh = (np.array([[0], [1]]), np.array([[2, 0]]))
+    assert store.write(((2, 3), mesh), [np.array([[1.0, 2.0], [3.0, 4.0]])]) == 4
+    store.erase_pending()
+    np.testing.assert_array_equal(store.arrays[0], [[2, np.nan, 1], [4, np.nan, 3]])
+
+
 @pytest.mark.parametrize(
-    ("dtype", "erased"),
+    ("dtype", "after"),
     [
-        ("float32", np.nan),
-        ("bfloat16", np.nan),
-        ("complex64", np.nan),
-        ("int32", 0),
-        ("bool", False),
-        ("int4", 0),
+        ("float32", "float32"),
+        ("bfloat16", "bfloat16"),
+        ("complex64", "complex64"),
+        ("int32", "float64"),
+        ("bool", "float64"),
+        ("int4", "float64"),
     ],
 )
-def test_what_was_not_computed_is_nan_or_zero(dtype, erased):
+def test_what_was_not_computed_is_nan_and_never_an_invented_number(dtype, after):
     store = store_of((3,), (2,), dtype)
-    store.arrays[0][...] = 1
-    store.write([np.array([1])], [np.ones((1, 2), jnp.dtype(dtype))])
+    store.write(((3,), (1,)), [np.ones(2, jnp.dtype(dtype))])
     store.erase_pending()
+    assert store.arrays[0].dtype == jnp.dtype(after)
     assert (store.arrays[0][1] == 1).all()
-    for i in (0, 2):
-        np.testing.assert_array_equal(store.arrays[0][i].astype(complex).real, [erased, erased])
+    assert np.isnan(store.arrays[0][[0, 2]].astype(complex)).all()
+
+
+def test_integers_stay_integers_where_everything_was_computed():
+    store = store_of((2,), dtype="int32")
+    store.write(((2,), (slice(0, 2),)), [np.array([1, 2], np.int32)])
+    store.erase_pending()
+    assert store.arrays[0].dtype == np.int32
+
+
+def test_keys_that_were_not_computed_are_zeros_as_keys_have_no_nan():
+    keys = Output("key", (2,), np.dtype(np.uint32), impl="threefry2x32")
+    store = MemoryStore((2,), [keys])
+    store.write(((2,), (0,)), [np.array([7, 8], np.uint32)])
+    store.erase_pending()
+    assert store.arrays[0].tolist() == [[7, 8], [0, 0]]
 
 
 def test_outputs_larger_than_the_machine_are_refused_before_anything_runs():

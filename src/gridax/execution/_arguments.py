@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -13,6 +14,7 @@ import numpy as np
 from gridax._grid import Column
 from gridax._kernel import Kernel, Leaf, Program, Static
 from gridax._labels import device_values
+from gridax._plan import Plan
 from gridax._template import arrays_of
 from gridax._tree import Skeleton, dotted
 from gridax.space import Space, is_axis
@@ -46,6 +48,18 @@ class Arguments:
             else:
                 self.static.append((slot, Static(leaf)))
 
+    def warn_of_keys(self, stacklevel: int) -> None:
+        """Warn of PRNG keys whose draws depend on how many are drawn in one call."""
+        for impl in sorted({leaf.impl for leaf in self.leaves if leaf.impl is not None}):
+            if "rbg" in impl:
+                warnings.warn(
+                    f"draws from keys of the kind {impl!r} depend on how many points JAX evaluates "
+                    "in one call, so they differ from those of SequentialExecution and with "
+                    "n_vmap; threefry keys, which are the default, do not",
+                    UserWarning,
+                    stacklevel=stacklevel + 1,
+                )
+
     def _fitting(self, slot: int, leaf: Any) -> Any:
         if isinstance(leaf, np.ndarray):
             path = dotted(self.skeleton.paths[slot][1:])
@@ -67,10 +81,10 @@ class Arguments:
             flatten=device_arrays,
         )
 
-    def kernel(self, program: Program, tile: tuple[int, ...], on: Sequence[Any]) -> Kernel:
+    def kernel(self, program: Program, fingerprint: str, plan: Plan, on: Sequence[Any]) -> Kernel:
         """Return the program on devices, with the data it needs."""
         arrays = [array for _, array in self.arrays]
-        return Kernel(program, tile, on, self.tables, self.rows, arrays)
+        return Kernel(program, fingerprint, plan, on, self.tables, self.rows, arrays)
 
     def one_point(self) -> tuple[list[Any], list[Any]]:
         """Return shapes and dtypes of the fixed arrays and of one row of each table."""

@@ -17,10 +17,10 @@ from gridax._template import Template
 from gridax.execution._progress import Meter, Progress
 from gridax.result import Result
 from gridax.space import Space, is_axis
-from gridax.stores.memory import MemoryStore
+from gridax.stores.memory import MemoryStore, Region
 
-# The index along each dimension of the points of a tile, and their outputs.
-Tile = tuple[Sequence[np.ndarray], Sequence[np.ndarray]]
+# Where the points of a tile lie, and their outputs.
+Evaluated = tuple[Region, Sequence[np.ndarray]]
 
 
 class Execution(abc.ABC):
@@ -55,11 +55,12 @@ class Execution(abc.ABC):
         self.partial: Result | None = None
 
     @abc.abstractmethod
-    def _start(self) -> tuple[Template, Callable[[], Iterator[Tile]]]:
+    def _start(self) -> tuple[Template, Callable[[], Iterator[Evaluated]]]:
         """Return what the model returns, and a function that evaluates all tiles."""
 
     def run(
         self,
+        *,
         progress: Progress = True,
         dims: Mapping[str, Any] | None = None,
         coords: Mapping[str, Any] | None = None,
@@ -104,8 +105,8 @@ class Execution(abc.ABC):
             own = _output_labels.coordinates(template, coords, known)
             store = MemoryStore(self.space.shape, template.outputs)
             try:
-                for index, values in tiles():
-                    meter.add(store.write(index, values))
+                for region, values in tiles():
+                    meter.add(store.write(region, values))
             except BaseException as error:
                 if store.n_done:
                     self.partial = self._result(template, own, store, partial=True)

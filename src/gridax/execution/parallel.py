@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import collections
 import dataclasses
-import itertools
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import jax
 import numpy as np
 
-from gridax import _checks, _kernel, _plan
-from gridax._kernel import Kernel, Program
+from gridax import _checks, _tiling
+from gridax._kernel import Kernel, Program, fingerprint
+from gridax._plan import Plan, Tile
 from gridax._template import Template, template_of
+from gridax._work import Work, work_of
 from gridax.execution._arguments import Arguments, device_arrays
-from gridax.execution._base import Execution, Tile, at_point
+from gridax.execution._base import Evaluated, Execution, at_point
 from gridax.space import Space
 
 # Batches under way at a time: one computes while the one before is copied to the host.
@@ -26,7 +27,9 @@ class ParallelExecution(Execution):
     """Evaluate a JAX model over tiles of points, vectorized and on all devices.
 
     The model is traced, so it must use `jax.numpy`. Arrays in the state are arguments of the
-    compiled program; numbers, strings and other objects are part of it, as written.
+    compiled program; numbers, strings and other objects are part of it, as written. As with
+    `jax.jit`, so is what the model reads from outside its arguments, as it was when the executor
+    first ran; a new executor reads it anew.
 
     Parameters
     ----------
@@ -79,12 +82,15 @@ class ParallelExecution(Execution):
                 )
         self.n_vmap, self.n_pmap = n_vmap, n_pmap
         self._arguments = Arguments(space, args, kwargs)
+        self._arguments.warn_of_keys(stacklevel=3)
         self._traced: dict[tuple[Any, ...], _Traced] = {}
+        self._plans: dict[tuple[Any, ...], Plan] = {}
+        self._kernels: dict[tuple[Any, ...], Kernel] = {}
 
-    def _start(self) -> tuple[Template, Callable[[], Iterator[Tile]]]:
+    def _start(self) -> tuple[Template, Callable[[], Iterator[Evaluated]]]:
         choices = self._arguments.choices()
         traced = [self._trace(choice) for choice in choices]
-        template, cost = traced[0].template, max(t.operations for t in traced)
+        template = traced[0].template
         for choice, other in zip(choices, traced, strict=True):
             difference = template.difference(other.template)
             if difference:
@@ -92,13 +98,22 @@ class ParallelExecution(Execution):
                     f"with {self._arguments.named(choice)}, {difference}; every choice must return "
                     "the same outputs. Run the choices one by one, with sel"
                 )
-        return template, lambda: self._tiles(self._planned(template, cost))
+        work = max((each.work for each in traced), key=lambda work: sum(work.time.values()))
+        return template, lambda: self._tiles(self._plan(work, template.nbytes))
 
-    def _planned(self, template: Template, cost: int) -> _plan.Plan:
-        n_devices = self.n_pmap or jax.local_device_count()
-        n = self.space.N
-        width = self.n_vmap or _plan.default_width(cost, template.nbytes, n, n_devices)
-        return _plan.make(self.space.shape, width, n_devices, self._arguments.groups())
+    def _plan(self, work: Work, point_bytes: int) -> Plan:
+        key = (bool(jax.config.read("jax_enable_x64")), point_bytes)
+        if key not in self._plans:
+            n_devices = self.n_pmap or jax.local_device_count()
+            self._plans[key] = _tiling.plan(
+                self.space.shape,
+                work,
+                point_bytes,
+                n_devices,
+                self._arguments.groups(),
+                self.n_vmap,
+            )
+        return self._plans[key]
 
     def _trace(self, choice: tuple[int, ...]) -> _Traced:
         """Trace the model once per static choice; kept for the next run."""
@@ -108,52 +123,60 @@ class ParallelExecution(Execution):
             self._traced[key] = _trace(program, self._arguments, self._arguments.named(choice))
         return self._traced[key]
 
-    def _tiles(self, plan: _plan.Plan) -> Iterator[Tile]:
-        kernels: dict[tuple[int, ...], Kernel] = {}
-        on = jax.local_devices()[: plan.n_devices]
+    def _tiles(self, plan: Plan) -> Iterator[Evaluated]:
+        on = tuple(jax.local_devices()[: plan.n_devices])
         waiting: collections.deque[tuple[Any, list[jax.Array]]] = collections.deque()
         for choice, batch in self._batches(plan):
-            if choice not in kernels:
-                program = self._arguments.program(self.model, choice)
-                kernels[choice] = self._arguments.kernel(program, plan.tile, on)
+            kernel = self._kernel(choice, plan, on)
             try:
-                with at_point(self.space, _extent(batch)):
-                    waiting.append((batch, kernels[choice](batch)))
+                with at_point(self.space, _extent(plan, batch)):
+                    waiting.append((batch, kernel(batch)))
             except Exception:
                 while waiting:  # what was under way before is not lost
-                    yield from self._fetch(*waiting.popleft())
+                    yield from self._fetch(plan, *waiting.popleft())
                 raise
             if len(waiting) > _IN_FLIGHT:
-                yield from self._fetch(*waiting.popleft())
+                yield from self._fetch(plan, *waiting.popleft())
         while waiting:
-            yield from self._fetch(*waiting.popleft())
+            yield from self._fetch(plan, *waiting.popleft())
 
-    def _batches(self, plan: _plan.Plan) -> Iterator[tuple[tuple[int, ...], Any]]:
+    def _kernel(self, choice: tuple[int, ...], plan: Plan, on: tuple[Any, ...]) -> Kernel:
+        """Return the compiled program with its data on the devices; kept for the next run."""
+        key = (choice, plan, on, bool(jax.config.read("jax_enable_x64")))
+        if key not in self._kernels:
+            program = self._arguments.program(self.model, choice)
+            traced_as = self._trace(choice).fingerprint
+            self._kernels[key] = self._arguments.kernel(program, traced_as, plan, on)
+        return self._kernels[key]
+
+    def _batches(self, plan: Plan) -> Iterator[tuple[tuple[int, ...], Any]]:
         """Yield batches whose tiles share their static choices."""
         if not self._arguments.chosen:
             yield from (((), batch) for batch in plan.batches())
             return
-        tiles = itertools.chain.from_iterable(dataclasses.replace(plan, n_devices=1).batches())
-        by_choice: dict[tuple[int, ...], list[Any]] = collections.defaultdict(list)
-        for tile in tiles:
-            by_choice[self._arguments.choice_at([int(run[0]) for run in tile])].append(tile)
+        by_choice: dict[tuple[int, ...], list[Tile]] = collections.defaultdict(list)
+        for tile in plan.tiles():
+            first = [int(index[0]) for index in plan.indices(tile)]
+            by_choice[self._arguments.choice_at(first)].append(tile)
         for choice, mine in by_choice.items():
             for start in range(0, len(mine), plan.n_devices):
                 batch = mine[start : start + plan.n_devices]
                 yield choice, batch + batch[-1:] * (plan.n_devices - len(batch))
 
-    def _fetch(self, batch: Sequence[Any], outputs: list[jax.Array]) -> Iterator[Tile]:
-        with at_point(self.space, _extent(batch)):
+    def _fetch(
+        self, plan: Plan, batch: Sequence[Tile], outputs: list[jax.Array]
+    ) -> Iterator[Evaluated]:
+        with at_point(self.space, _extent(plan, batch)):
             jax.block_until_ready(outputs)  # can be interrupted, unlike the copy to NumPy
             arrays = jax.device_get(outputs)
         for i, tile in enumerate(batch):
             if i == 0 or tile is not batch[i - 1]:
-                yield tile, [array[i] for array in arrays]
+                yield plan.region(tile), [array[i] for array in arrays]
 
 
-def _extent(batch: Sequence[Sequence[np.ndarray]]) -> list[np.ndarray]:
+def _extent(plan: Plan, batch: Sequence[Tile]) -> list[np.ndarray]:
     """Return the first and last index of a batch along each dimension."""
-    runs = [np.concatenate(along) for along in zip(*batch, strict=True)]
+    runs = [np.concatenate(along) for along in zip(*map(plan.indices, batch), strict=True)]
     return [np.array([run.min(), run.max()]) for run in runs]
 
 
@@ -162,7 +185,8 @@ class _Traced:
     """What a trace of the model at one point tells."""
 
     template: Template
-    operations: int
+    work: Work
+    fingerprint: str
 
 
 def _advice(error: BaseException) -> str | None:
@@ -213,7 +237,9 @@ def _trace(program: Program, arguments: Arguments, choice: str) -> _Traced:
         dataclasses.replace(output, dtype=np.dtype(struct.dtype))
         for output, struct in zip(template.outputs, shapes, strict=True)
     )
-    return _Traced(
-        dataclasses.replace(template, outputs=outputs),
-        _kernel.operations(jaxpr.jaxpr),
-    )
+    varies = [frozenset[int]()] * len(program.arrays) + [
+        frozenset(() if leaf.dim is None else (leaf.dim,)) for leaf in program.leaves
+    ]
+    work = work_of(jaxpr.jaxpr, varies)
+    template = dataclasses.replace(template, outputs=outputs)
+    return _Traced(template, work, fingerprint(jaxpr))

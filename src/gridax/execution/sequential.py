@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from gridax._template import Template, arrays_of, template_of
-from gridax.execution._base import Execution, Tile, at_point
+from gridax.execution._base import Evaluated, Execution, at_point
 from gridax.space import Space
 
 
@@ -17,7 +18,8 @@ class SequentialExecution(Execution):
     """Evaluate a model point by point in a Python loop.
 
     Works for any callable: NumPy code, external simulators, models with side effects. The model
-    is called exactly once per point, in the order of the points.
+    is called exactly once per point, in the order of the points. Fixed NumPy arrays of the state
+    are read-only in it, so that no point changes what the next one gets.
 
     Parameters
     ----------
@@ -55,23 +57,23 @@ class SequentialExecution(Execution):
             raise TypeError("give the space to run over: SequentialExecution(model, space)")
         super().__init__(model, space, args, kwargs)
 
-    def _start(self) -> tuple[Template, Callable[[], Iterator[Tile]]]:
+    def _start(self) -> tuple[Template, Callable[[], Iterator[Evaluated]]]:
         points = self._points()
         first = next(points)
         with at_point(self.space, first[0]):
             template = template_of(first[1])
 
-        def tiles() -> Iterator[Tile]:
+        def tiles() -> Iterator[Evaluated]:
             for index, result in itertools.chain([first], points):
                 with at_point(self.space, index):
                     arrays = self._arrays(result, template)
-                yield [np.array([i]) for i in index], arrays
+                yield (self.space.shape, index), arrays
 
         return template, tiles
 
     def _points(self) -> Iterator[tuple[tuple[int, ...], Any]]:
         indices = itertools.product(*map(range, self.space.shape))
-        for index, state in zip(indices, self.space, strict=True):
+        for index, state in zip(indices, _with_read_only_arrays(self.space), strict=True):
             with at_point(self.space, index):
                 result = self.model(state, *self.args, **self.kwargs)
             yield index, result
@@ -80,6 +82,15 @@ class SequentialExecution(Execution):
         difference = template.difference(template_of(result))
         if difference:
             raise ValueError(f"{difference}; every point must return the same outputs")
-        ndim = len(self.space.shape)
-        arrays = map(np.asarray, arrays_of(result))
-        return [array.reshape((1,) * ndim + array.shape) for array in arrays]
+        return [np.asarray(array) for array in arrays_of(result)]
+
+
+def _with_read_only_arrays(space: Space) -> Space:
+    """Return the space with fixed NumPy arrays that a model cannot change for the next point."""
+    leaves = list(space.skeleton.leaves)
+    for i, leaf in enumerate(leaves):
+        if isinstance(leaf, np.ndarray):
+            leaves[i] = leaf.view()
+            leaves[i].flags.writeable = False
+    skeleton = dataclasses.replace(space.skeleton, leaves=tuple(leaves))
+    return Space.assemble(skeleton, space.grid, space.mode, space.key)

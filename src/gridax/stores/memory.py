@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Sequence
+from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
@@ -12,6 +13,9 @@ import numpy as np
 from gridax._template import Output
 
 PENDING, DONE, FAILED = 0, 1, 2
+
+# A shape in which to see the grid, and a place in it.
+Region = tuple[tuple[int, ...], tuple[Any, ...]]
 
 
 class MemoryStore:
@@ -39,21 +43,34 @@ class MemoryStore:
                 f"has {human(there)} of memory; run parts of the space (sel, isel), or return less "
                 "per point"
             )
+        self.outputs = tuple(outputs)
         self.arrays = [np.empty((*shape, *output.shape), output.dtype) for output in outputs]
         self.status = np.full(tuple(shape), PENDING, dtype=np.uint8)
 
-    def write(self, index: Sequence[np.ndarray], values: Sequence[np.ndarray]) -> int:
-        """Store the outputs of a tile; return how many of its points are new."""
-        where = _region(index)
+    def write(self, region: Region, values: Sequence[Any]) -> int:
+        """Store the outputs of a tile; return how many of its points are new.
+
+        Parameters
+        ----------
+        region : the shape in which to see the grid, and the place of the tile in it: one int,
+            slice or index array per size.
+        values : outputs of the tile, each of shape ``(*tile, *output.shape)``.
+        """
+        shape, where = region
         for i, value in enumerate(values):
             if not np.can_cast(value.dtype, self.arrays[i].dtype, "safe"):
                 # A Python model may return 0 here and 0.5 there.
                 common = np.result_type(value.dtype, self.arrays[i].dtype)
                 self.arrays[i] = self.arrays[i].astype(common)
-            self.arrays[i][where] = value
-        new = int((self.status[_region(list(map(np.unique, index)))] == PENDING).sum())
-        self.status[where] = DONE
-        return new
+            array = self.arrays[i]
+            array.reshape(shape + array.shape[self.status.ndim :])[where] = value
+        status = self.status.reshape(shape)
+        pending = status[where] == PENDING
+        status[where] = DONE
+        if any(isinstance(index, np.ndarray) for index in where):  # a tile may repeat a point
+            flat = np.ravel_multi_index(np.broadcast_arrays(*where), shape)
+            return np.unique(flat[pending]).size
+        return int(pending.sum())
 
     @property
     def n_done(self) -> int:
@@ -61,21 +78,18 @@ class MemoryStore:
         return int((self.status == DONE).sum())
 
     def erase_pending(self) -> None:
-        """Fill what was not computed: NaN where the dtype has one, else zero."""
+        """Fill what was not computed with NaN; integers and bools become floats for that.
+
+        Keys have no NaN, so theirs become zeros.
+        """
         pending = self.status == PENDING
-        for array in self.arrays:
-            array[pending] = np.nan if jnp.issubdtype(array.dtype, jnp.inexact) else 0
-
-
-def _region(index: Sequence[np.ndarray]) -> tuple[slice, ...] | tuple[np.ndarray, ...]:
-    """Return slices where the indices are neighbours, else an open mesh."""
-    slices = []
-    for run in index:
-        start, stop = int(run[0]), int(run[-1]) + 1
-        if stop - start != len(run) or (np.diff(run) != 1).any():
-            return np.ix_(*index)
-        slices.append(slice(start, stop))
-    return tuple(slices)
+        if not pending.any():
+            return
+        for i, (array, output) in enumerate(zip(self.arrays, self.outputs, strict=True)):
+            inexact = jnp.issubdtype(array.dtype, jnp.inexact)
+            if not inexact and output.impl is None:
+                self.arrays[i] = array = array.astype(float)
+            array[pending] = 0 if output.impl is not None else np.nan
 
 
 def _physical_memory() -> int | None:
