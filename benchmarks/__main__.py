@@ -10,7 +10,7 @@ import jax
 # Before JAX starts: as many devices as cores, for gridax and its opponents alike.
 jax.config.update("jax_num_cpu_devices", os.cpu_count())
 
-from . import brain, compiling, imports, opponent, results, spaces  # noqa: E402
+from . import brain, compiling, imports, opponent, results, spaces, sweeps  # noqa: E402
 from .measure import Row  # noqa: E402
 
 SECTIONS = {
@@ -19,6 +19,7 @@ SECTIONS = {
     "imports": imports.rows,
     "compiling": compiling.rows,
     "brain": brain.rows,
+    "sweeps": sweeps.rows,
 }
 LINE = "{:<52} {:<24} {:<20} {}"
 

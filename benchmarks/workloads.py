@@ -17,8 +17,9 @@ import gridax as gx
 class Workload:
     """A sweep: `axes` by name, each with its values; `model` takes a dict of one value each.
 
-    `wanted` are the goals against tvboptim at its best and against hand-written flat code at its
-    best, as ratios of run times.
+    Names are in alphabetical order, in which tvboptim has its dimensions. `wanted` are the goals
+    against tvboptim at its best and against hand-written flat code at its best, as ratios of run
+    times.
     """
 
     name: str
@@ -49,7 +50,7 @@ def noisy_network(n: int, steps: int, nodes: int = 64) -> Workload:
     weights = _weights(nodes)
 
     def model(state: dict[str, Any]) -> Any:
-        noise = jax.random.normal(state["key"], (steps, nodes))
+        noise = jax.random.normal(state["trial"], (steps, nodes))
 
         def step(x: Any, kick: Any) -> tuple[Any, None]:
             return x + 0.1 * (
@@ -61,7 +62,7 @@ def noisy_network(n: int, steps: int, nodes: int = 64) -> Workload:
     axes = {
         "G": np.linspace(0.1, 2.0, n, dtype=np.float32),
         "sigma": np.linspace(0.1, 1.0, n, dtype=np.float32),
-        "key": jax.random.split(jax.random.key(0), n),
+        "trial": jax.random.split(jax.random.key(0), n),
     }
     return Workload(f"noise-driven network, {n} × {n} × {n}", model, axes, (3.0, 3.0))
 
@@ -142,11 +143,11 @@ def connectomes(n_subjects: int, n_couplings: int, steps: int, regions: int = 84
         w = state["W"] / state["W"].sum(axis=1, keepdims=True)
 
         def step(x: Any, _: None) -> tuple[Any, None]:
-            return x + 0.1 * (jnp.tanh(state["G"] * (w @ x) + 0.1) - x), None
+            return x + 0.1 * (jnp.tanh(state["g"] * (w @ x) + 0.1) - x), None
 
         return jax.lax.scan(step, jnp.full(regions, 0.1), length=steps)[0]
 
-    axes = {"W": weights, "G": np.linspace(0.1, 2.0, n_couplings, dtype=np.float32)}
+    axes = {"W": weights, "g": np.linspace(0.1, 2.0, n_couplings, dtype=np.float32)}
     return Workload(f"{n_subjects} connectomes × {n_couplings} couplings", model, axes, (None, 1.5))
 
 

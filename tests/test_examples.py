@@ -71,5 +71,5 @@ def test_what_the_readme_points_to_exists():
 
 def test_the_benchmarks_run_with_tiny_sizes(tmp_path):
     out = run(["-m", "benchmarks", "--quick"], tmp_path)
-    for section in ("spaces", "results", "imports", "compiling", "brain"):
+    for section in ("spaces", "results", "imports", "compiling", "brain", "sweeps"):
         assert f"-- {section}" in out

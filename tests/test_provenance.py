@@ -16,8 +16,8 @@ import pytest
 import xarray as xr
 
 import gridax as gx
-from gridax import provenance
-from gridax.provenance import Missing, nest
+from gridax import _reopen, provenance
+from gridax._reopen import Missing, nest
 from tests.ids import plain
 from tests.models import reading
 
@@ -363,7 +363,7 @@ def test_a_newer_format_is_refused(saved, tmp_path):
 
 
 def test_a_description_of_absurd_length_is_not_even_parsed(monkeypatch, saved, tmp_path):
-    monkeypatch.setattr(provenance, "_LONGEST_JSON", 1000)
+    monkeypatch.setattr(_reopen, "_LONGEST_JSON", 1000)
     file = tampered(saved, tmp_path, space=" " * 2000)
     with pytest.raises(ValueError, match="the attribute 'space' is no text of a sensible length"):
         gx.open_result(file)

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from gridax import _files, _frame, _select, _template, provenance
+from gridax import _files, _frame, _reopen, _select, _template
 from gridax._labels import canonical_query
 from gridax._template import Template
 from gridax._unstack import unstack
@@ -242,7 +242,7 @@ def open_result(path: str | os.PathLike[str]) -> Result:
     path = Path(path)
     dataset = _files.read(path)
     try:
-        space, template = provenance.read(dataset)
+        space, template = _reopen.read(dataset)
     except ValueError as error:
         dataset.close()
         raise ValueError(f"{str(path)!r} cannot be opened as a result: {error}") from error
