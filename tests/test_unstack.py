@@ -119,3 +119,12 @@ def test_points_that_were_picked_twice_are_refused():
     text = "unstack cannot place points that have the same labels: they were picked more than once"
     with pytest.raises(ValueError, match=re.escape(text)):
         run(GRID[[0, 3, 0]]).unstack()
+
+
+def test_keys_have_nothing_to_fill_gaps_with():
+    space = gx.Space({"a": gx.GridAxis(0, 1, 2), "key": gx.KeyAxis(2)}, mode="product")
+    some = gx.SequentialExecution(lambda s: s["key"], space[:3]).run(progress=False)
+    with pytest.raises(ValueError, match="unstack cannot fill an output of PRNG keys"):
+        some.unstack()
+    every = gx.SequentialExecution(lambda s: s["key"], space[:4]).run(progress=False)
+    assert every.unstack()["value"].shape == (2, 2, 2)

@@ -74,6 +74,8 @@ def _placed(
     shape: tuple[int, ...],
     full: bool,
 ) -> xr.Variable:
+    if not full and "prng_impl" in variable.attrs:
+        raise ValueError("unstack cannot fill an output of PRNG keys where points were not picked")
     variable = variable.transpose(POINT, ...)
     values = variable.values
     if not full and not jnp.issubdtype(values.dtype, jnp.inexact):

@@ -184,6 +184,7 @@ class Result(Sequence[Any]):
         """Return scattered points on the grid that they were picked from.
 
         Outputs of points that were not picked are NaN (integers and bools become floats then).
+        Numbers of an axis stand in ascending order, other labels as they first appear.
 
         Raises
         ------

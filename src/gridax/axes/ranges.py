@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 import jax
 import numpy as np
@@ -15,7 +15,37 @@ from gridax.axes._base import LabeledAxis, default_key, owner
 
 
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
-class GridAxis(LabeledAxis):
+class _RangeAxis(LabeledAxis):
+    """Numbers between two bounds. Abstract: `table`."""
+
+    low: float
+    high: float
+    n: int
+    shape: tuple[int, ...] | None = None
+
+    _positive: ClassVar[bool] = False
+
+    @property
+    def size(self) -> int:
+        """Number of values."""
+        return self.n
+
+    def _normalize(self, put: Callable[[str, Any], None]) -> None:
+        low, high = _checks.bounds(self.low, self.high, owner(self))
+        if self._positive and low <= 0:
+            raise ValueError(
+                f"{owner(self)}: a logarithmic grid needs positive bounds, got low={low}, "
+                f"high={high}"
+            )
+        put("low", low)
+        put("high", high)
+        put("n", _checks.count(self.n, owner(self), "n"))
+        if self.shape is not None:
+            put("shape", _checks.shape(self.shape, owner(self), "shape"))
+
+
+@dataclasses.dataclass(frozen=True, eq=False, repr=False)
+class GridAxis(_RangeAxis):
     """Evenly spaced values, both ends included.
 
     Parameters
@@ -47,29 +77,13 @@ class GridAxis(LabeledAxis):
     ValueError: axis 'G': low must be smaller than high, got low=1.0, high=0.5
     """
 
-    low: float
-    high: float
-    n: int
-    shape: tuple[int, ...] | None = None
-
-    @property
-    def size(self) -> int:
-        """Number of values."""
-        return self.n
-
-    def _normalize(self, put: Callable[[str, Any], None]) -> None:
-        low, high = _checks.bounds(self.low, self.high, owner(self))
-        put("low", low)
-        put("high", high)
-        _normalize_extent(self, put)
-
     def table(self, key: jax.Array | None, owner: str) -> Table:
         """Return values and labels."""
         return number_table(np.linspace(self.low, self.high, self.n), owner, self.shape)
 
 
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
-class LogGridAxis(LabeledAxis):
+class LogGridAxis(_RangeAxis):
     """Values evenly spaced on a logarithmic scale, both ends included.
 
     Parameters
@@ -95,26 +109,7 @@ class LogGridAxis(LabeledAxis):
     [0.001, 0.01, 0.1]
     """
 
-    low: float
-    high: float
-    n: int
-    shape: tuple[int, ...] | None = None
-
-    @property
-    def size(self) -> int:
-        """Number of values."""
-        return self.n
-
-    def _normalize(self, put: Callable[[str, Any], None]) -> None:
-        low, high = _checks.bounds(self.low, self.high, owner(self))
-        if low <= 0:
-            raise ValueError(
-                f"{owner(self)}: a logarithmic grid needs positive bounds, got low={low}, "
-                f"high={high}"
-            )
-        put("low", low)
-        put("high", high)
-        _normalize_extent(self, put)
+    _positive = True
 
     def table(self, key: jax.Array | None, owner: str) -> Table:
         """Return values and labels."""
@@ -122,7 +117,7 @@ class LogGridAxis(LabeledAxis):
 
 
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
-class UniformAxis(LabeledAxis):
+class UniformAxis(_RangeAxis):
     """Random values, uniform between two bounds.
 
     In a product, the values of an ungrouped axis stand in ascending order.
@@ -150,22 +145,6 @@ class UniformAxis(LabeledAxis):
     (3, 4, 2)
     """
 
-    low: float
-    high: float
-    n: int
-    shape: tuple[int, ...] | None = None
-
-    @property
-    def size(self) -> int:
-        """Number of values."""
-        return self.n
-
-    def _normalize(self, put: Callable[[str, Any], None]) -> None:
-        low, high = _checks.bounds(self.low, self.high, owner(self))
-        put("low", low)
-        put("high", high)
-        _normalize_extent(self, put)
-
     def table(self, key: jax.Array | None, owner: str) -> Table:
         """Return values and labels."""
         key = default_key() if key is None else key
@@ -173,9 +152,3 @@ class UniformAxis(LabeledAxis):
         low, high = number_table(np.array([self.low, self.high]), owner).values
         draws = jax.random.uniform(key, (self.n,), minval=low, maxval=high)
         return number_table(np.asarray(draws), owner, self.shape)
-
-
-def _normalize_extent(axis: Any, put: Callable[[str, Any], None]) -> None:
-    put("n", _checks.count(axis.n, owner(axis), "n"))
-    if axis.shape is not None:
-        put("shape", _checks.shape(axis.shape, owner(axis), "shape"))
