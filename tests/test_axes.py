@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import random
 import re
 from typing import Any
 
@@ -389,7 +390,7 @@ def test_choices_that_cannot_be_told_apart_are_refused(
         gx.ChoiceAxis(values)
 
 
-@pytest.mark.parametrize("distribution", [dist.Normal, "Normal", None, np.random.default_rng(0)])
+@pytest.mark.parametrize("distribution", [dist.Normal, "Normal", None, random])
 def test_what_is_no_distribution_is_refused(distribution: Any) -> None:
     message = (
         "NumPyroAxis: distribution must be one of numpyro.distributions, such as "

@@ -25,6 +25,8 @@ _CALL = 60_000.0
 _MOVED, _MOVED_FAR = 0.05, 0.5
 _CACHE, _COMMON_CACHE = 2**19, 2**25
 _MOST_POINTS, _MOST_BYTES = 2**20, 2**26
+# Each further level that is vectorized makes arrays of one dimension more, and moves them about.
+_NESTED = 1.15
 # Points that wait for the slowest of them, where a loop turns more often for some.
 _MOST_UNEVEN = 256
 
@@ -113,6 +115,7 @@ def nanoseconds(
     arithmetic, carried, stacked = total(work.time), total(work.state), total(work.stacked)
     # Beyond the cache, every turn of a loop waits for memory.
     arithmetic *= 1.0 + 0.25 * max(0.0, math.log2(max(carried, 1.0) / _CACHE))
+    arithmetic *= _NESTED ** max(0, sum(w > 1 for w in tile) - 1)
     moved = stacked + math.prod(tile) * point_bytes
     moved *= _MOVED_FAR if moved > _COMMON_CACHE else _MOVED
     one = _CALL + work.launches + arithmetic + moved

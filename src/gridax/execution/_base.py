@@ -148,12 +148,15 @@ def _title(model: Callable[..., Any]) -> str:
 
 
 @contextlib.contextmanager
-def at_point(space: Space, index: Sequence[Any]) -> Iterator[None]:
-    """Note on any error at which labels, or within which ranges of labels, it arose."""
+def at_point(space: Space, where: Callable[..., Sequence[Any]], *args: Any) -> Iterator[None]:
+    """Note on any error at which labels, or within which ranges of labels, it arose.
+
+    ``where(*args)``, called only then, gives the index or indices along each dimension.
+    """
     try:
         yield
     except Exception as error:
-        place = {dim: np.atleast_1d(i) for dim, i in zip(space.dims, index, strict=True)}
+        place = {dim: np.atleast_1d(i) for dim, i in zip(space.dims, where(*args), strict=True)}
         parts = []
         for column in space.grid.columns:
             rows = column.rows if column.dim is None else column.take(place[column.dim])

@@ -129,7 +129,7 @@ class ParallelExecution(Execution):
         for choice, batch in self._batches(plan):
             kernel = self._kernel(choice, plan, on)
             try:
-                with at_point(self.space, _extent(plan, batch)):
+                with at_point(self.space, _extent, plan, batch):
                     waiting.append((batch, kernel(batch)))
             except Exception:
                 while waiting:  # what was under way before is not lost
@@ -166,7 +166,7 @@ class ParallelExecution(Execution):
     def _fetch(
         self, plan: Plan, batch: Sequence[Tile], outputs: list[jax.Array]
     ) -> Iterator[Evaluated]:
-        with at_point(self.space, _extent(plan, batch)):
+        with at_point(self.space, _extent, plan, batch):
             jax.block_until_ready(outputs)  # can be interrupted, unlike the copy to NumPy
             arrays = jax.device_get(outputs)
         for i, tile in enumerate(batch):

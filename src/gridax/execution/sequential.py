@@ -60,12 +60,12 @@ class SequentialExecution(Execution):
     def _start(self) -> tuple[Template, Callable[[], Iterator[Evaluated]]]:
         points = self._points()
         first = next(points)
-        with at_point(self.space, first[0]):
+        with at_point(self.space, tuple, first[0]):
             template = template_of(first[1])
 
         def tiles() -> Iterator[Evaluated]:
             for index, result in itertools.chain([first], points):
-                with at_point(self.space, index):
+                with at_point(self.space, tuple, index):
                     arrays = self._arrays(result, template)
                 yield (self.space.shape, index), arrays
 
@@ -74,7 +74,7 @@ class SequentialExecution(Execution):
     def _points(self) -> Iterator[tuple[tuple[int, ...], Any]]:
         indices = itertools.product(*map(range, self.space.shape))
         for index, state in zip(indices, _with_read_only_arrays(self.space), strict=True):
-            with at_point(self.space, index):
+            with at_point(self.space, tuple, index):
                 result = self.model(state, *self.args, **self.kwargs)
             yield index, result
 
