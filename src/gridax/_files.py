@@ -30,7 +30,11 @@ def whole(path: Path) -> Iterator[Path]:
         _sync(path.parent)
     finally:
         if beside.exists():
-            os.truncate(beside, 0)  # HDF5 may not let go of a file that it failed to write
+            # HDF5 may not let go of a file that it failed to write, and knows files by their inode
+            # numbers: the room is given back, but the number stays taken as long as we live, lest
+            # the next file gets it and HDF5 refuses to write it.
+            os.truncate(beside, 0)
+            os.open(beside, os.O_RDONLY)
             beside.unlink()
 
 
