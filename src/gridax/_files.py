@@ -30,11 +30,7 @@ def whole(path: Path) -> Iterator[Path]:
         _sync(path.parent)
     finally:
         if beside.exists():
-            # HDF5 may not let go of a file that it failed to write, and knows files by their inode
-            # numbers: the room is given back, but the number stays taken as long as we live, lest
-            # the next file gets it and HDF5 refuses to write it.
-            os.truncate(beside, 0)
-            os.open(beside, os.O_RDONLY)
+            os.truncate(beside, 0)  # HDF5 may not let go of a file that it failed to write
             beside.unlink()
 
 
@@ -67,6 +63,10 @@ def write_netcdf(dataset: xr.Dataset, path: Path) -> None:
     for variable in encoded.variables.values():
         if variable.size and variable.ndim and variable.dtype.kind != "U":
             variable.encoding["fletcher32"] = True  # so that damage is found when it is read
+    # HDF5 keeps a file that it could not write open, and with it the room: better not begin.
+    needed = sum(v.nbytes for v in encoded.variables.values() if v.dtype.kind != "U")
+    if needed > shutil.disk_usage(path.parent).free:
+        raise _not_written(path, f"it needs {human(needed)}")
     with whole(path.resolve()) as beside:  # a link stays one
         try:
             encoded.to_netcdf(beside, engine="netcdf4", format="NETCDF4")
