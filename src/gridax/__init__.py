@@ -1,6 +1,7 @@
 """Labeled parameter grids for JAX models: axes in a pytree, a run over a Space, one Dataset."""
 
 from gridax._index import PointIndex
+from gridax._plan import Plan
 from gridax._version import __version__
 from gridax.axes import (
     Axis,
@@ -13,7 +14,7 @@ from gridax.axes import (
     UniformAxis,
 )
 from gridax.designs import from_samples, halton, latin_hypercube, sobol
-from gridax.execution import ParallelExecution, SequentialExecution
+from gridax.execution import ParallelExecution, SequentialExecution, use_cpu_devices
 from gridax.result import Result, open_result
 from gridax.space import Space
 
@@ -29,6 +30,7 @@ __all__ = [
     "LogGridAxis",
     "NumPyroAxis",
     "ParallelExecution",
+    "Plan",
     "PointIndex",
     "Result",
     "SequentialExecution",
@@ -40,6 +42,7 @@ __all__ = [
     "latin_hypercube",
     "open_result",
     "sobol",
+    "use_cpu_devices",
 ]
 
 # Tracebacks and reprs say gridax.Space, which is what users import.

@@ -13,7 +13,7 @@ import numpy as np
 import xarray as xr
 
 from gridax import _netcdf, provenance
-from gridax.stores.memory import human
+from gridax._memory import human
 
 
 @contextlib.contextmanager

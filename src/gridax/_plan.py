@@ -1,10 +1,11 @@
-"""How a grid is cut to tiles: integer arithmetic, nothing of the size of the grid.
+"""How a grid is cut to blocks and tiles: integer arithmetic, nothing of the size of the grid.
 
-A tile is a set of points that one device evaluates in one vectorized call: the product of a run of
-neighbours along each level. A level is one dimension, or several that always vary together in the
-model and are therefore vectorized as one. All tiles of a plan have one shape, so one compiled
-program does. Where runs do not fit, the last is shifted inwards and a few points are computed
-twice; nothing is padded.
+A block is a box of neighbours in the grid. A tile is a set of points of a block that one device
+evaluates in one call: the product of a run of neighbours along each level. A level is one
+dimension, or several that always vary together in the model and are therefore vectorized as one.
+All tiles of a plan have one shape, so one compiled program does. Where runs do not fit, the last is
+shifted inwards and a few points are computed twice; where there is not even room for one, its
+points are repeated, and what they give again is left out. Nothing is padded with invented values.
 """
 
 from __future__ import annotations
@@ -13,77 +14,130 @@ import dataclasses
 import itertools
 import math
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-# A tile, as one run of flat positions per level.
-Tile = tuple[np.ndarray, ...]
+from gridax._memory import human
+
+# First and one past the last index along each dimension.
+Box = tuple[tuple[int, int], ...]
+
+
+class Tile(NamedTuple):
+    """A block, and a run of positions in it per level, shorter than others where it ends."""
+
+    box: Box
+    runs: tuple[np.ndarray, ...]
+
+
+class Region(NamedTuple):
+    """Where a tile lies in arrays over the grid.
+
+    Attributes
+    ----------
+    box : index that cuts out the block: slices of the first dimensions, and an ellipsis.
+    shape : shape in which to see the block.
+    where : place of the tile in that shape: an int, a slice or an array of indices per size.
+    """
+
+    box: tuple[Any, ...]
+    shape: tuple[int, ...]
+    where: tuple[Any, ...]
 
 
 @dataclasses.dataclass(frozen=True)
 class Level:
-    """Dimensions that are vectorized as one, cut to runs of `width` of their points.
+    """Dimensions that are vectorized as one, cut to runs of some of their points.
 
     Attributes
     ----------
     dims : numbers of the dimensions; the last varies fastest.
-    sizes : their sizes.
-    width : points in a run.
-    groups : flat positions that may share a run, such as those of one static choice; any may if
-        None.
+    width : points that are vectorized.
+    depth : how many times as many are in a run, evaluated one after the other.
+    groups : positions along the only dimension that may share a run, such as those of one static
+        choice; any may if None.
     """
 
     dims: tuple[int, ...]
-    sizes: tuple[int, ...]
     width: int = 1
+    depth: int = 1
     groups: tuple[tuple[int, ...], ...] | None = None
 
     @property
-    def size(self) -> int:
-        """Number of points along the level."""
-        return math.prod(self.sizes)
+    def length(self) -> int:
+        """Points in a run."""
+        return self.width * self.depth
 
-    @property
-    def longest(self) -> int:
-        """Points that a run can hold at most."""
-        return self.size if self.groups is None else max(map(len, self.groups))
+    def size(self, sizes: Sequence[int]) -> int:
+        """Return the number of points along the level in a grid of some sizes."""
+        return math.prod(sizes[dim] for dim in self.dims)
 
-    @property
-    def n_runs(self) -> int:
-        """Number of runs."""
+    def longest(self, sizes: Sequence[int]) -> int:
+        """Return how many points a run can hold at most."""
+        return self.size(sizes) if self.groups is None else max(map(len, self.groups))
+
+    def n_runs(self, box: Box) -> int:
+        """Return the number of runs in a box."""
+        return sum(_ceil_div(len(part), self.length) for part in self._parts(box))
+
+    def runs(self, box: Box) -> Iterator[np.ndarray]:
+        """Yield the positions of each run in the box, as int64.
+
+        All have one length, but for parts of the box that are shorter than that.
+        """
+        for part in self._parts(box):
+            for start in range(0, len(part), self.length):
+                start = max(0, min(start, len(part) - self.length))
+                run = part[start : start + self.length]
+                yield np.arange(run.start, run.stop) if isinstance(run, range) else np.array(run)
+
+    def _parts(self, box: Box) -> list[Sequence[int]]:
+        """Return positions in the box that may share a run."""
         if self.groups is None:
-            return math.ceil(self.size / self.width)
-        return sum(math.ceil(len(group) / self.width) for group in self.groups)
-
-    def runs(self) -> Iterator[np.ndarray]:
-        """Yield the flat positions of each run, as int64; all have `width` entries."""
-        if self.groups is None:
-            for start in range(0, self.size, self.width):
-                start = min(start, self.size - self.width)
-                yield np.arange(start, start + self.width)
-            return
-        for group in map(np.array, self.groups):
-            for start in range(0, len(group), self.width):
-                start = max(0, min(start, len(group) - self.width))
-                # A group that is shorter than a run repeats itself.
-                yield np.resize(group[start : start + self.width], self.width)
+            return [range(math.prod(stop - start for start, stop in _along(box, self.dims)))]
+        start, stop = box[self.dims[0]]
+        parts = ([i - start for i in group if start <= i < stop] for group in self.groups)
+        return [part for part in parts if part]
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, repr=False)
 class Plan:
-    """Tiles of a grid, in batches of one tile per device.
+    """How a sweep is cut to blocks and tiles, as `ParallelExecution.plan` returns it.
 
     Attributes
     ----------
-    sizes : sizes of the grid's dimensions.
-    levels : what is vectorized together, and how wide.
-    n_devices : tiles evaluated at the same time.
+    dims : tuple of str
+        Names of the dimensions.
+    sizes : tuple of int
+        Number of points along each.
+    block : tuple of int
+        Size of a block along each dimension; the last blocks may be smaller.
+    levels : tuple of Level
+        Dimensions that are vectorized together, and the width of a tile along them.
+    n_devices : int
+        Devices that work at the same time.
+    point_bytes : int
+        Bytes of the outputs of one point.
+    tile_bytes : int
+        Estimated bytes that a device needs at the same time.
+
+    Examples
+    --------
+    >>> import gridax as gx
+    >>> space = gx.Space({"x": gx.GridAxis(0, 1, 100)}, mode="product")
+    >>> plan = gx.ParallelExecution(lambda s: s["x"] ** 2, space, n_pmap=1).plan()
+    >>> plan.n_points, plan.tile
+    (100, (100,))
     """
 
+    dims: tuple[str, ...]
     sizes: tuple[int, ...]
+    block: tuple[int, ...]
     levels: tuple[Level, ...]
-    n_devices: int
+    n_devices: int = 1
+    point_bytes: int = 0
+    tile_bytes: int = 0
 
     @property
     def n_points(self) -> int:
@@ -91,70 +145,144 @@ class Plan:
         return math.prod(self.sizes)
 
     @property
-    def tile(self) -> tuple[int, ...]:
-        """Points of a tile along each level."""
-        return tuple(level.width for level in self.levels)
+    def n_blocks(self) -> int:
+        """Number of blocks."""
+        return math.prod(map(_ceil_div, self.sizes, self.block))
 
     @property
-    def n_tiles(self) -> int:
-        """Number of tiles."""
-        return math.prod(level.n_runs for level in self.levels)
+    def tile(self) -> tuple[int, ...]:
+        """Points of a tile along each level."""
+        return tuple(level.length for level in self.levels)
+
+    @property
+    def n_vmap(self) -> int:
+        """Points that are vectorized."""
+        return math.prod(level.width for level in self.levels)
 
     @property
     def lengths(self) -> tuple[int, ...]:
         """Number of indices that a tile has along each dimension."""
-        width = {dim: level.width for level in self.levels for dim in level.dims}
-        return tuple(width[dim] for dim in range(len(self.sizes)))
+        length = {dim: level.length for level in self.levels for dim in level.dims}
+        return tuple(length[dim] for dim in range(len(self.sizes)))
 
-    def tiles(self) -> Iterator[Tile]:
-        """Yield every tile; together they hold every point."""
-        return _product(self.levels)
+    def n_tiles(self, box: Box) -> int:
+        """Return the number of tiles in a block."""
+        return math.prod(level.n_runs(box) for level in self.levels)
 
-    def batches(self) -> Iterator[list[Tile]]:
-        """Yield lists of `n_devices` tiles.
+    def blocks(self) -> Iterator[Box]:
+        """Yield the blocks; they are disjoint and together hold every point."""
+        along = zip(self.sizes, self.block, strict=True)
+        return itertools.product(*(_Cuts(size, block) for size, block in along))
 
-        The last list is filled up with its own last tile, so that every device has work.
-        """
-        tiles = self.tiles()
-        while batch := list(itertools.islice(tiles, self.n_devices)):
-            yield batch + batch[-1:] * (self.n_devices - len(batch))
+    def tiles(self, box: Box) -> Iterator[Tile]:
+        """Yield the tiles of a block; together they hold every point of it."""
+        return (Tile(box, runs) for runs in _product(self.levels, box))
+
+    def split(self, tile: Tile) -> Iterator[Tile]:
+        """Yield tiles of this plan that hold the points of a tile of a wider plan."""
+        pieces = [
+            _pieces(run, level.length) for run, level in zip(tile.runs, self.levels, strict=True)
+        ]
+        return (Tile(tile.box, runs) for runs in itertools.product(*pieces))
 
     def indices(self, tile: Tile) -> list[np.ndarray]:
-        """Return a tile's indices along each dimension, as many as its level is wide."""
+        """Return a tile's indices along each dimension, as many as `lengths` says.
+
+        A short run is repeated.
+        """
         found: dict[int, np.ndarray] = {}
-        for level, run in zip(self.levels, tile, strict=True):
-            if len(level.dims) == 1:
-                found[level.dims[0]] = run
-            else:
-                found.update(zip(level.dims, np.unravel_index(run, level.sizes), strict=True))
+        for level, run in zip(self.levels, tile.runs, strict=True):
+            run = run if len(run) == level.length else np.resize(run, level.length)
+            shape = tuple(stop - start for start, stop in _along(tile.box, level.dims))
+            local = (run,) if len(shape) == 1 else np.unravel_index(run, shape)
+            for dim, index in zip(level.dims, local, strict=True):
+                found[dim] = index + tile.box[dim][0]
         return [found[dim] for dim in range(len(self.sizes))]
 
-    def region(self, tile: Tile) -> tuple[tuple[int, ...], tuple[Any, ...]]:
-        """Return the shape in which to see the grid, and the tile's place in it.
+    def region(self, tile: Tile) -> Region:
+        """Return the place of a tile in arrays over the grid.
 
         Levels that hold the dimensions in the grid's own order merge them, so that a tile is a
-        block of slices; otherwise its place is a mesh of indices.
+        box of slices; otherwise its place is a mesh of indices.
         """
+        shape = tuple(stop - start for start, stop in tile.box)
+        cut = () if shape == self.sizes else tuple(slice(*bounds) for bounds in tile.box)
+        box = (*cut, ...)
         order = [dim for level in self.levels for dim in level.dims]
         if order == sorted(order):
-            shape = tuple(level.size for level in self.levels)
-            if all(level.groups is None for level in self.levels):
-                return shape, tuple(slice(run[0], run[-1] + 1) for run in tile)
-            return shape, np.ix_(*tile)
-        axis = {dim: i for i, level in enumerate(self.levels) for dim in level.dims}
-        mesh = []
-        for dim, index in enumerate(self.indices(tile)):
+            merged = tuple(level.size(shape) for level in self.levels)
+            return Region(box, merged, _place(tile.runs))
+        mesh: dict[int, np.ndarray] = {}
+        for i, (level, run) in enumerate(zip(self.levels, tile.runs, strict=True)):
             spread = [1] * len(self.levels)
-            spread[axis[dim]] = len(index)
-            mesh.append(index.reshape(spread))
-        return self.sizes, tuple(mesh)
+            spread[i] = len(run)
+            local = np.unravel_index(run, tuple(shape[dim] for dim in level.dims))
+            mesh |= zip(level.dims, (index.reshape(spread) for index in local), strict=True)
+        return Region(box, shape, tuple(mesh[dim] for dim in range(len(shape))))
+
+    def __repr__(self) -> str:
+        return "\n".join(["<gridax.Plan>", *(f"{name:<9}{text}" for name, text in self._rows())])
+
+    def _rows(self) -> Iterator[tuple[str, str]]:
+        sizes = " × ".join(f"{d} {n}" for d, n in zip(self.dims, self.sizes, strict=True))
+        yield "Points:", f"{self.n_points} ({sizes or 'no dimension'})"
+        yield "Outputs:", f"{human(self.n_points * self.point_bytes)}"
+        block = " × ".join(f"{d} {n}" for d, n in zip(self.dims, self.block, strict=True))
+        yield "Blocks:", f"{self.n_blocks}" + (f" of {block}" if self.n_blocks > 1 else "")
+        lengths = [
+            f"{', '.join(self.dims[dim] for dim in level.dims)}: {level.length}"
+            for level in self.levels
+        ]
+        vectorized = "" if self.n_vmap == math.prod(self.tile) else f", {self.n_vmap} at a time"
+        yield "Tile:", f"{math.prod(self.tile)} points ({' × '.join(lengths)}){vectorized}"
+        yield "Tiles:", f"{self.n_tiles(next(self.blocks()))} in a block"
+        yield "Devices:", f"{self.n_devices}, about {human(self.tile_bytes)} on each at a time"
 
 
-def _product(levels: Sequence[Level]) -> Iterator[Tile]:
+def n_points(box: Box) -> int:
+    """Return the number of points of a box."""
+    return math.prod(stop - start for start, stop in box)
+
+
+class _Cuts(Sequence[tuple[int, int]]):
+    """Bounds of the pieces of a range, made one at a time."""
+
+    def __init__(self, size: int, piece: int) -> None:
+        self._size, self._piece = size, piece
+
+    def __len__(self) -> int:
+        return _ceil_div(self._size, self._piece)
+
+    def __getitem__(self, i: Any) -> Any:
+        start = range(0, self._size, self._piece)[i]
+        return start, min(start + self._piece, self._size)
+
+
+def _ceil_div(a: int, b: int) -> int:
+    return -(-a // b)
+
+
+def _along(box: Box, dims: Sequence[int]) -> list[tuple[int, int]]:
+    return [box[dim] for dim in dims]
+
+
+def _pieces(run: np.ndarray, length: int) -> list[np.ndarray]:
+    starts = (max(0, min(start, len(run) - length)) for start in range(0, len(run), length))
+    return [run[start : start + length] for start in starts]
+
+
+def _place(runs: Sequence[np.ndarray]) -> tuple[Any, ...]:
+    """Return slices for runs of neighbours, or a mesh."""
+    if all(run[-1] - run[0] == len(run) - 1 and (np.diff(run) == 1).all() for run in runs):
+        return tuple(slice(int(run[0]), int(run[-1]) + 1) for run in runs)
+    return np.ix_(*runs)
+
+
+def _product(levels: Sequence[Level], box: Box) -> Iterator[tuple[np.ndarray, ...]]:
     """Yield the product of the runs, without ever holding all runs of a level."""
     if not levels:
         yield ()
         return
-    for run in levels[0].runs():
-        for rest in _product(levels[1:]):
+    for run in levels[0].runs(box):
+        for rest in _product(levels[1:], box):
             yield (run, *rest)

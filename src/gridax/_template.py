@@ -8,6 +8,7 @@ code reads a traced and a computed result.
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
@@ -40,7 +41,7 @@ class Output:
     @property
     def nbytes(self) -> int:
         """Size of one point's values."""
-        return int(np.prod(self.shape, dtype=object)) * self.dtype.itemsize
+        return math.prod(self.shape) * self.dtype.itemsize
 
 
 PartKind = Literal["array", "variable", "dataarray", "dataset"]

@@ -7,9 +7,10 @@ are estimates in nanoseconds on one core; only their proportions matter.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 Dims = frozenset[int]
@@ -22,13 +23,31 @@ _WEIGHTS |= dict.fromkeys(("div", "sqrt", "rsqrt", "cbrt", "rem"), 3.0)
 _WEIGHTS |= dict.fromkeys(("sort", "top_k"), 40.0)
 _WEIGHTS |= dict.fromkeys(("gather", "scatter", "scatter-add", "dynamic_slice"), 2.0)
 _WEIGHTS |= dict.fromkeys(("reshape", "squeeze", "expand_dims", "broadcast_in_dim", "copy"), 0.2)
+_CALLBACK = 2e6  # of a call back to Python, whatever it does there
 _OPERATION = 0.04
 _MULTIPLY_ADD = 0.01
 _READ = 0.02
 # What a loop pays per turn, and for an operation that is not fused, or fused, with its neighbours.
 _TURN, _APART_COST, _FUSED_COST = 500.0, 300.0, 10.0
 _APART = {"dot_general", "random_bits", "threefry2x32", "gather", "scatter", "sort", "cumsum"}
-_UNKNOWN_TURNS = 100
+# Turns of a loop that ends by a condition; within another one it is mostly a short search.
+_UNKNOWN_TURNS, _UNKNOWN_TURNS_WITHIN = 100, 4
+
+
+@dataclasses.dataclass(eq=False)
+class Loop:
+    """What a loop costs besides its arithmetic.
+
+    Attributes
+    ----------
+    launches : estimated nanoseconds that all its turns pay once per tile, whatever its size.
+    operations : number of operations of all its turns.
+    carried : bytes that it carries from turn to turn, of one point.
+    """
+
+    launches: float = 0.0
+    operations: float = 0.0
+    carried: dict[Dims, int] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(eq=False)
@@ -38,8 +57,8 @@ class Work:
     Attributes
     ----------
     time : estimated nanoseconds of arithmetic.
-    launches : estimated nanoseconds that a whole tile pays once, whatever its size.
-    state : bytes that loops carry from turn to turn.
+    launches : estimated nanoseconds that a whole tile pays once outside of loops.
+    loops : the loops, each without those within it.
     stacked : bytes of arrays that loops read or write slice by slice.
     outputs : dimensions that each output varies along.
     uneven : dimensions along which the number of turns of a loop differs.
@@ -47,7 +66,7 @@ class Work:
 
     time: dict[Dims, float] = dataclasses.field(default_factory=dict)
     launches: float = 0.0
-    state: dict[Dims, int] = dataclasses.field(default_factory=dict)
+    loops: list[Loop] = dataclasses.field(default_factory=list)
     stacked: dict[Dims, int] = dataclasses.field(default_factory=dict)
     outputs: tuple[Dims, ...] = ()
     uneven: Dims = frozenset()
@@ -65,6 +84,20 @@ class _Walk:
 
     def __init__(self, work: Work | None) -> None:
         self.work = work
+        self._loop: Loop | None = None  # the innermost one that is being walked
+        self._searches = 0  # loops around, that end by a condition
+        self._branches = 0  # branches around
+
+    @contextlib.contextmanager
+    def _within(self, turns: float, searches: int = 0) -> Iterator[Loop]:
+        outer, loop = self._loop, Loop(launches=turns * _TURN)
+        self._loop, self._searches = loop, self._searches + searches
+        try:
+            yield loop
+        finally:
+            self._loop, self._searches = outer, self._searches - searches
+        if self.work is not None:
+            self.work.loops.append(loop)
 
     def through(self, jaxpr: Any, varies: Sequence[Dims], turns: float) -> list[Dims]:
         """Follow a program that runs `turns` times; return what its results vary along."""
@@ -90,7 +123,9 @@ class _Walk:
             index, *rest = inputs
             if self.work is not None:
                 self.work.uneven |= index  # a loop of bounded length ends by a branch like this
+            self._branches += 1
             branches = [self.through(_open(b), rest, turns) for b in params["branches"]]
+            self._branches -= 1
             return [index.union(*outs) for outs in zip(*branches, strict=True)]
         inner = [_open(p) for p in params.values() if hasattr(_open(p), "eqns")]
         if len(inner) == 1 and len(inner[0].invars) == len(inputs):
@@ -116,11 +151,11 @@ class _Walk:
             if grown == carry:
                 break
             carry = grown
-        outs = self.through(body, [*consts, *carry, *xs], turns * length)
+        with self._within(turns * length) as loop:
+            outs = self.through(body, [*consts, *carry, *xs], turns * length)
+        for variable, varies in zip(equation.outvars, carry, strict=False):
+            _add(loop.carried, varies, _nbytes(variable))
         if self.work is not None:
-            self.work.launches += turns * length * _TURN
-            for variable, varies in zip(equation.outvars, carry, strict=False):
-                _add(self.work.state, varies, _nbytes(variable))
             stacks = [*equation.invars[first + n_carry :], *equation.outvars[n_carry:]]
             for variable, varies in zip(stacks, [*xs, *outs[n_carry:]], strict=True):
                 _add(self.work.stacked, varies, _nbytes(variable))
@@ -139,13 +174,14 @@ class _Walk:
             if grown == carry:
                 break
             carry = grown
-        self.through(cond, [*cond_consts, *carry], turns * _UNKNOWN_TURNS)
-        self.through(body, [*body_consts, *carry], turns * _UNKNOWN_TURNS)
+        turns *= _UNKNOWN_TURNS_WITHIN if self._searches else _UNKNOWN_TURNS
+        with self._within(turns, searches=1) as loop:
+            self.through(cond, [*cond_consts, *carry], turns)
+            self.through(body, [*body_consts, *carry], turns)
+        for variable, varies in zip(variables[n_cond + n_body :], carry, strict=True):
+            _add(loop.carried, varies, _nbytes(variable))
         if self.work is not None:
-            self.work.launches += turns * _UNKNOWN_TURNS * _TURN
             self.work.uneven |= going
-            for variable, varies in zip(variables[n_cond + n_body :], carry, strict=True):
-                _add(self.work.state, varies, _nbytes(variable))
         return carry
 
     def _count(self, equation: Any, inputs: list[Dims], turns: float) -> None:
@@ -162,10 +198,15 @@ class _Walk:
                 _add(self.work.time, own, turns * _size(variable) * _READ)
         elif name.startswith(("reduce", "cum", "arg")):
             cost = sum(map(_size, equation.invars)) * _OPERATION
+        elif name in ("pure_callback", "io_callback"):
+            cost = 0.0 if self._branches else _CALLBACK  # a branch may be there for errors only
         else:
             cost = size * _WEIGHTS.get(name, 1.0) * _OPERATION
         _add(self.work.time, varies, turns * cost)
-        self.work.launches += turns * (_APART_COST if name in _APART else _FUSED_COST)
+        place = self._loop or self.work
+        place.launches += turns * (_APART_COST if name in _APART else _FUSED_COST)
+        if self._loop is not None:
+            self._loop.operations += turns
 
 
 def _open(program: Any) -> Any:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import datetime
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
@@ -24,8 +24,20 @@ from gridax.space import Space, fixed_scalar
 FORMAT = 1
 
 
-def attributes(space: Space, template: Template, model: Callable[..., Any]) -> dict[str, Any]:
-    """Return the attributes of a result's Dataset."""
+def stamp() -> dict[str, Any]:
+    """Return when and on what something is run, now."""
+    return {
+        "device": jax.local_devices()[0].device_kind,
+        # A number, as xarray cannot write a bool into a netCDF file by itself.
+        "x64": int(jax.config.read("jax_enable_x64")),
+        "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+    }
+
+
+def attributes(
+    space: Space, template: Template, model: Callable[..., Any], run: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return the attributes of a result's Dataset; `run` is the stamp of its run."""
     return {
         "gridax_format": FORMAT,
         "gridax_version": __version__,
@@ -39,10 +51,7 @@ def attributes(space: Space, template: Template, model: Callable[..., Any]) -> d
                 "data": np.asarray(jax.random.key_data(space.key)).tolist(),
             }
         ),
-        "device": jax.local_devices()[0].device_kind,
-        # A number, as xarray cannot write a bool into a netCDF file by itself.
-        "x64": int(jax.config.read("jax_enable_x64")),
-        "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        **run,
         "space": json.dumps(_space_to_json(space)),
         "outputs": json.dumps(_template_to_json(template)),
     }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -43,10 +43,22 @@ class Result(Sequence[Any]):
     0.6
     """
 
-    def __init__(self, dataset: xr.Dataset, space: Space, template: Template) -> None:
-        self.dataset = dataset
+    def __init__(
+        self,
+        dataset: xr.Dataset | Callable[[], xr.Dataset],
+        space: Space,
+        template: Template,
+        arrays: Sequence[np.ndarray] | None = None,
+    ) -> None:
+        self._made = dataset
         self.space = space
         self._template = template
+        self._given = arrays
+
+    @cached_property
+    def dataset(self) -> xr.Dataset:
+        """Outputs over the dimensions of the space, then their own."""
+        return self._made() if callable(self._made) else self._made
 
     @classmethod
     def open(cls, path: str | os.PathLike[str]) -> Result:
@@ -57,8 +69,10 @@ class Result(Sequence[Any]):
         return len(self.space)
 
     @cached_property
-    def _arrays(self) -> list[Any]:
+    def _arrays(self) -> Sequence[Any]:
         """The outputs over the grid; those of a file are read piece by piece."""
+        if self._given is not None:
+            return self._given
         variables = [self.dataset.variables[output.name] for output in self._template.outputs]
         return [v.values if isinstance(v._data, np.ndarray) else v for v in variables]
 

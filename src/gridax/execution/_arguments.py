@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import warnings
 from collections.abc import Callable, Sequence
@@ -12,12 +13,39 @@ import jax.numpy as jnp
 import numpy as np
 
 from gridax._grid import Column
-from gridax._kernel import Kernel, Leaf, Program, Static
 from gridax._labels import device_values
-from gridax._plan import Plan
-from gridax._template import arrays_of
 from gridax._tree import Skeleton, dotted
 from gridax.space import Space, is_axis
+
+
+@dataclasses.dataclass(frozen=True)
+class Leaf:
+    """How a row of the table of one axis becomes the leaf of one point.
+
+    Attributes
+    ----------
+    slot : position among the leaves.
+    dim : number of the dimension along which it moves, or None for a fixed row.
+    by_row : whether an array of row numbers stands between index and table.
+    impl : implementation of PRNG keys, if the table holds key data.
+    shape : shape to which the value is broadcast.
+    wrap : applied last.
+    """
+
+    slot: int
+    dim: int | None
+    by_row: bool
+    impl: str | None
+    shape: tuple[int, ...] | None
+    wrap: Callable[[Any], Any] | None
+
+    def finish(self, value: Any) -> Any:
+        """Return the leaf from a row of the table."""
+        if self.impl is not None:
+            value = jax.random.wrap_key_data(value, impl=self.impl)
+        if self.shape is not None:
+            value = jnp.broadcast_to(value, self.shape)
+        return value if self.wrap is None else self.wrap(value)
 
 
 class Arguments:
@@ -39,14 +67,12 @@ class Arguments:
             self.rows.append(rows)
         self.choice_slots = [slots[id(column.axis)] for column in self.chosen]
         axes = set(slots.values())
-        self.arrays, self.static = [], []
-        for slot, leaf in enumerate(self.skeleton.leaves):
-            if slot in axes:
-                continue
-            if _is_numeric(leaf):
-                self.arrays.append((slot, self._fitting(slot, leaf)))
-            else:
-                self.static.append((slot, Static(leaf)))
+        # Arrays are arguments of the compiled program; everything else is part of it, as written.
+        self.arrays = [
+            (slot, self._fitting(slot, leaf))
+            for slot, leaf in enumerate(self.skeleton.leaves)
+            if slot not in axes and _is_numeric(leaf)
+        ]
 
     def warn_of_keys(self, stacklevel: int) -> None:
         """Warn of PRNG keys whose draws depend on how many are drawn in one call."""
@@ -66,25 +92,35 @@ class Arguments:
             return device_values(leaf, f"the fixed array {path!r}")
         return leaf
 
-    def program(self, model: Callable[..., Any], choice: tuple[int, ...]) -> Program:
-        """Return the program of one combination of static choices, by their rows."""
-        chosen = [
-            (slot, Static(_wrapped(column, row)))
-            for slot, column, row in zip(self.choice_slots, self.chosen, choice, strict=True)
-        ]
-        return Program(
-            model=Static(model),
-            treedef=self.skeleton.treedef,
-            static=(*self.static, *chosen),
-            arrays=tuple(slot for slot, _ in self.arrays),
-            leaves=tuple(self.leaves),
-            flatten=device_arrays,
-        )
+    def call(
+        self,
+        model: Callable[..., Any],
+        choice: tuple[int, ...],
+        arrays: Sequence[Any],
+        values: Sequence[Any],
+    ) -> Any:
+        """Call the model at one point, given the fixed arrays and raw rows of the axes' tables.
 
-    def kernel(self, program: Program, fingerprint: str, plan: Plan, on: Sequence[Any]) -> Kernel:
-        """Return the program on devices, with the data it needs."""
-        arrays = [array for _, array in self.arrays]
-        return Kernel(program, fingerprint, plan, on, self.tables, self.rows, arrays)
+        `choice` are the rows of the static choices.
+        """
+        flat: list[Any] = list(self.skeleton.leaves)
+        for (slot, _), array in zip(self.arrays, arrays, strict=True):
+            flat[slot] = array
+        for leaf, value in zip(self.leaves, values, strict=True):
+            flat[leaf.slot] = leaf.finish(value)
+        for slot, column, row in zip(self.choice_slots, self.chosen, choice, strict=True):
+            flat[slot] = _wrapped(column, row)
+        state, args, kwargs = self.skeleton.treedef.unflatten(flat)
+        return model(state, *args, **kwargs)
+
+    def varies(self) -> list[frozenset[int]]:
+        """Return the dimensions along which each input of `call` varies."""
+        fixed = [frozenset[int]()] * len(self.arrays)
+        return fixed + [frozenset(() if leaf.dim is None else (leaf.dim,)) for leaf in self.leaves]
+
+    def data(self, constants: Sequence[Any]) -> tuple[list[Any], list[Any], list[Any]]:
+        """Return tables, row numbers, and fixed arrays with a model's constants before them."""
+        return self.tables, self.rows, [*constants, *(array for _, array in self.arrays)]
 
     def one_point(self) -> tuple[list[Any], list[Any]]:
         """Return shapes and dtypes of the fixed arrays and of one row of each table."""
@@ -169,7 +205,7 @@ def _leaf(column: Column, slot: int, places: dict[str, int]) -> tuple[Leaf, Any,
         by_row=rows is not None,
         impl=table.impl,
         shape=table.shape,
-        wrap=None if column.axis.wrap is None else Static(column.axis.wrap),
+        wrap=column.axis.wrap,
     )
     return leaf, values, np.asarray(0 if rows is None else rows, dtype=np.int32)
 
@@ -177,8 +213,3 @@ def _leaf(column: Column, slot: int, places: dict[str, int]) -> tuple[Leaf, Any,
 def _wrapped(column: Column, row: int) -> Any:
     value = column.table.value(row)
     return value if column.axis.wrap is None else column.axis.wrap(value)
-
-
-def device_arrays(result: Any) -> list[Any]:
-    """Return the arrays of a model's result as JAX arrays."""
-    return [jnp.asarray(array) for array in arrays_of(result)]

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import abc
 import contextlib
+import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import jax
 import numpy as np
-import xarray as xr
 
-from gridax import _output_labels, provenance
-from gridax._index import attach_all
+from gridax import _memory, provenance
+from gridax._plan import Region
 from gridax._template import Template
+from gridax.execution._assembly import Assembly
 from gridax.execution._progress import Meter, Progress
 from gridax.result import Result
 from gridax.space import Space, is_axis
-from gridax.stores.memory import MemoryStore, Region
+from gridax.stores.memory import MemoryStore
 
 # Where the points of a tile lie, and their outputs.
 Evaluated = tuple[Region, Sequence[np.ndarray]]
@@ -53,10 +54,14 @@ class Execution(abc.ABC):
                 )
         self.model, self.space, self.args, self.kwargs = model, space, args, kwargs
         self.partial: Result | None = None
+        self._known_assembly: Assembly | None = None
 
     @abc.abstractmethod
-    def _start(self) -> tuple[Template, Callable[[], Iterator[Evaluated]]]:
-        """Return what the model returns, and a function that evaluates all tiles."""
+    def _start(self, memory: int | None) -> tuple[Template, Callable[[], Iterator[Evaluated]]]:
+        """Return what the model returns, and a function that evaluates all tiles.
+
+        `memory` are the most bytes that a device may need.
+        """
 
     def run(
         self,
@@ -64,6 +69,7 @@ class Execution(abc.ABC):
         progress: Progress = True,
         dims: Mapping[str, Any] | None = None,
         coords: Mapping[str, Any] | None = None,
+        memory: int | str | None = None,
     ) -> Result:
         """Evaluate the model at every point.
 
@@ -78,6 +84,10 @@ class Execution(abc.ABC):
         coords : mapping, optional
             Coordinates of those dimensions: values, ``(dims, values)``, ``(dims, values, attrs)``
             or a DataArray, by name.
+        memory : int or str, optional
+            Most bytes, such as ``"4 GB"``, that the sweep may need on each device at a time, beside
+            its results. By default most of what is free there. One point at a time needs what it
+            needs, so `SequentialExecution` does not look at it.
 
         Returns
         -------
@@ -96,51 +106,41 @@ class Execution(abc.ABC):
         attribute `result`, the executor as `partial`. Its Dataset has a variable `status`.
         """
         self.partial = None
+        bound = None if memory is None else _memory.parsed(memory)
         with Meter(progress, self.space.N, _title(self.model)) as meter:
-            raw, tiles = self._start()
-            taken = self.space.dataset
-            names = {*map(str, taken.variables), *map(str, taken.sizes)}
-            template = _output_labels.labeled(raw, names, self.space.dims, dims)
-            known = {str(name): taken.variables[name] for name in taken.coords}
-            own = _output_labels.coordinates(template, coords, known)
-            store = MemoryStore(self.space.shape, template.outputs)
+            raw, tiles = self._start(bound)
+            assembly = self._assembly(raw, dims, coords)
+            store = MemoryStore(self.space.shape, assembly.template.outputs)
             try:
                 for region, values in tiles():
                     meter.add(store.write(region, values))
             except BaseException as error:
                 if store.n_done:
-                    self.partial = self._result(template, own, store, partial=True)
+                    store.erase_pending()
+                    self.partial = self._result(assembly, store, store.status)
                     error.result = self.partial  # type: ignore[attr-defined]
                     error.add_note(
                         f"{store.n_done} of {self.space.N} points were computed and are kept: see "
                         "the attribute `partial` of the executor"
                     )
                 raise
-        return self._result(template, own, store, partial=False)
+        return self._result(assembly, store, None)
 
-    def _result(
-        self,
-        template: Template,
-        coords: Mapping[str, xr.Variable],
-        store: MemoryStore,
-        partial: bool,
-    ) -> Result:
-        grid_dims = self.space.dims
-        variables: dict[str, Any] = {}
-        if partial:
-            store.erase_pending()
-        for output, array in zip(template.outputs, store.arrays, strict=True):
-            attrs = dict(output.attrs)
-            if output.impl is not None:
-                attrs["prng_impl"] = output.impl
-            variables[output.name] = xr.Variable((*grid_dims, *(output.dims or ())), array, attrs)
-        if partial:
-            flags = {"flag_values": [0, 1, 2], "flag_meanings": "pending done failed"}
-            variables["status"] = xr.Variable(grid_dims, store.status, flags)
-        own = xr.Coordinates(coords, indexes={})
-        dataset = attach_all(self.space.dataset.assign_coords(own).assign(variables), {})
-        attrs = provenance.attributes(self.space, template, self.model)
-        return Result(dataset.assign_attrs(attrs), self.space, template)
+    def _assembly(
+        self, raw: Template, dims: Mapping[str, Any] | None, coords: Mapping[str, Any] | None
+    ) -> Assembly:
+        """Return the labels; those of the run before if it was given none either."""
+        known = self._known_assembly
+        as_is = dims is None and coords is None
+        if known is None or known.raw is not raw or not as_is:
+            known = Assembly(self.model, self.space, raw, dims, coords)
+            self._known_assembly = known if as_is else None
+        return known
+
+    def _result(self, assembly: Assembly, store: MemoryStore, status: np.ndarray | None) -> Result:
+        # Made when it is asked for: a small sweep takes less time than its labels.
+        made = functools.partial(assembly.dataset, store.arrays, status, provenance.stamp())
+        return Result(made, self.space, assembly.template, store.arrays)
 
 
 def _title(model: Callable[..., Any]) -> str:

@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 import collections
-import dataclasses
-from collections.abc import Callable, Iterator, Sequence
+import functools
+import itertools
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import jax
-import numpy as np
 
-from gridax import _checks, _tiling
-from gridax._kernel import Kernel, Program, fingerprint
-from gridax._plan import Plan, Tile
-from gridax._template import Template, template_of
-from gridax._work import Work, work_of
-from gridax.execution._arguments import Arguments, device_arrays
-from gridax.execution._base import Evaluated, Execution, at_point
+from gridax import _checks, _memory
+from gridax._plan import Box, Plan, Tile, n_points
+from gridax._template import Template
+from gridax._tuning import Tuner
+from gridax.execution._arguments import Arguments
+from gridax.execution._base import Evaluated, Execution
+from gridax.execution._pipeline import Batch, Pipeline
+from gridax.execution._prepared import Choice, Prepared
+from gridax.execution._tracing import trace
 from gridax.space import Space
-
-# Batches under way at a time: one computes while the one before is copied to the host.
-_IN_FLIGHT = 2
 
 
 class ParallelExecution(Execution):
@@ -29,7 +28,8 @@ class ParallelExecution(Execution):
     The model is traced, so it must use `jax.numpy`. Arrays in the state are arguments of the
     compiled program; numbers, strings and other objects are part of it, as written. As with
     `jax.jit`, so is what the model reads from outside its arguments, as it was when the executor
-    first ran; a new executor reads it anew.
+    first ran; a new executor reads it anew. What was compiled is shared between executors whose
+    models turn out to be the same program, new lambdas included.
 
     Parameters
     ----------
@@ -41,8 +41,9 @@ class ParallelExecution(Execution):
     *args, **kwargs
         Passed on to the model.
     n_vmap : int, optional
-        Most points that a device evaluates in one vectorized call. Chosen from the model's cost
-        if None.
+        Points that a device evaluates in one vectorized call, at most; more than half as many
+        where the grid allows. If None, chosen from the model's cost and the device's memory, and in
+        a long sweep from measured times.
     n_pmap : int, optional
         Number of devices. All local ones if None.
 
@@ -50,6 +51,12 @@ class ParallelExecution(Execution):
     ------
     TypeError, ValueError
         If `n_vmap` or `n_pmap` is not a positive integer, or there are fewer devices.
+
+    Warns
+    -----
+    UserWarning
+        If a tile does not fit into the memory of a device and smaller ones are used; if a long
+        sweep leaves cores of a CPU idle.
 
     Examples
     --------
@@ -78,168 +85,105 @@ class ParallelExecution(Execution):
             if n_pmap > jax.local_device_count():
                 raise ValueError(
                     f"n_pmap={n_pmap}, but JAX sees {jax.local_device_count()} device(s) here. On "
-                    "a CPU, call jax.config.update('jax_num_cpu_devices', n) before JAX starts"
+                    "a CPU, call gridax.use_cpu_devices() before JAX starts"
                 )
         self.n_vmap, self.n_pmap = n_vmap, n_pmap
         self._arguments = Arguments(space, args, kwargs)
         self._arguments.warn_of_keys(stacklevel=3)
-        self._traced: dict[tuple[Any, ...], _Traced] = {}
-        self._plans: dict[tuple[Any, ...], Plan] = {}
-        self._kernels: dict[tuple[Any, ...], Kernel] = {}
+        self._by_x64: dict[bool, Prepared] = {}
+        self._only: Batch | None = None
 
-    def _start(self) -> tuple[Template, Callable[[], Iterator[Evaluated]]]:
-        choices = self._arguments.choices()
-        traced = [self._trace(choice) for choice in choices]
-        template = traced[0].template
-        for choice, other in zip(choices, traced, strict=True):
-            difference = template.difference(other.template)
-            if difference:
-                raise ValueError(
-                    f"with {self._arguments.named(choice)}, {difference}; every choice must return "
-                    "the same outputs. Run the choices one by one, with sel"
-                )
-        work = max((each.work for each in traced), key=lambda work: sum(work.time.values()))
-        return template, lambda: self._tiles(self._plan(work, template.nbytes))
+    def plan(self, memory: int | str | None = None) -> Plan:
+        """Return how the sweep will be cut to blocks and tiles; nothing is run.
 
-    def _plan(self, work: Work, point_bytes: int) -> Plan:
-        key = (bool(jax.config.read("jax_enable_x64")), point_bytes)
-        if key not in self._plans:
-            n_devices = self.n_pmap or jax.local_device_count()
-            self._plans[key] = _tiling.plan(
-                self.space.shape,
-                work,
-                point_bytes,
-                n_devices,
-                self._arguments.groups(),
-                self.n_vmap,
-            )
-        return self._plans[key]
+        The model is traced and compiled, which the next `run` need not repeat.
 
-    def _trace(self, choice: tuple[int, ...]) -> _Traced:
+        Parameters
+        ----------
+        memory : int or str, optional
+            As in `run`.
+
+        Returns
+        -------
+        Plan
+            Its repr tells the number of points, blocks and tiles, and the bytes.
+
+        Examples
+        --------
+        >>> import gridax as gx
+        >>> space = gx.Space({"a": gx.GridAxis(0, 1, 20), "b": gx.GridAxis(0, 1, 5)}, "product")
+        >>> ParallelExecution(lambda s: s["a"] * s["b"], space, n_vmap=10, n_pmap=1).plan()
+        <gridax.Plan>
+        Points:  100 (a 20 × b 5)
+        Outputs: 400 B
+        Blocks:  1
+        Tile:    100 points (a, b: 100), 10 at a time
+        Tiles:   1 in a block
+        Devices: 1, about ... on each at a time
+        """
+        bound = None if memory is None else _memory.parsed(memory)
+        return self._prepared().plan(self.n_vmap, bound)
+
+    def _start(self, memory: int | None) -> tuple[Template, Callable[[], Iterator[Evaluated]]]:
+        prepared = self._prepared()
+        return prepared.template, lambda: self._tiles(prepared, memory)
+
+    def _prepared(self) -> Prepared:
         """Trace the model once per static choice; kept for the next run."""
-        program = self._arguments.program(self.model, choice)
-        key = (program, bool(jax.config.read("jax_enable_x64")))
-        if key not in self._traced:
-            self._traced[key] = _trace(program, self._arguments, self._arguments.named(choice))
-        return self._traced[key]
+        x64 = bool(jax.config.read("jax_enable_x64"))  # which makes other programs
+        if x64 not in self._by_x64:
+            n_devices = self.n_pmap or jax.local_device_count()
+            choices = self._arguments.choices()
+            traced = {choice: trace(self.model, self._arguments, choice) for choice in choices}
+            self._by_x64[x64] = Prepared(self.space, self._arguments, traced, n_devices)
+        return self._by_x64[x64]
 
-    def _tiles(self, plan: Plan) -> Iterator[Evaluated]:
-        on = tuple(jax.local_devices()[: plan.n_devices])
-        waiting: collections.deque[tuple[Any, list[jax.Array]]] = collections.deque()
-        for choice, batch in self._batches(plan):
-            kernel = self._kernel(choice, plan, on)
-            try:
-                with at_point(self.space, _extent, plan, batch):
-                    waiting.append((batch, kernel(batch)))
-            except Exception:
-                while waiting:  # what was under way before is not lost
-                    yield from self._fetch(plan, *waiting.popleft())
-                raise
-            if len(waiting) > _IN_FLIGHT:
-                yield from self._fetch(plan, *waiting.popleft())
-        while waiting:
-            yield from self._fetch(plan, *waiting.popleft())
+    def _tiles(self, prepared: Prepared, memory: int | None) -> Iterator[Evaluated]:
+        plan = prepared.plan(self.n_vmap, memory)
+        pipeline = Pipeline(self.space, prepared)
+        if plan.n_blocks > 1:
+            yield from self._tuned(prepared, plan, pipeline, memory)
+        else:
+            for batch in self._all_batches(plan):
+                yield from pipeline.submit(batch)
+        yield from pipeline.drain()
 
-    def _kernel(self, choice: tuple[int, ...], plan: Plan, on: tuple[Any, ...]) -> Kernel:
-        """Return the compiled program with its data on the devices; kept for the next run."""
-        key = (choice, plan, on, bool(jax.config.read("jax_enable_x64")))
-        if key not in self._kernels:
-            program = self._arguments.program(self.model, choice)
-            traced_as = self._trace(choice).fingerprint
-            self._kernels[key] = self._arguments.kernel(program, traced_as, plan, on)
-        return self._kernels[key]
+    def _all_batches(self, plan: Plan) -> Iterable[Batch]:
+        """Return the batches of a plan of one block; a single one is kept for the next run."""
+        if self._only is None or self._only.plan is not plan:
+            batches = self._batches(plan, next(plan.blocks()))
+            first, second = next(batches), next(batches, None)
+            if second is not None:
+                return itertools.chain([first, second], batches)
+            self._only = first
+        return [self._only]
 
-    def _batches(self, plan: Plan) -> Iterator[tuple[tuple[int, ...], Any]]:
-        """Yield batches whose tiles share their static choices."""
-        if not self._arguments.chosen:
-            yield from (((), batch) for batch in plan.batches())
-            return
-        by_choice: dict[tuple[int, ...], list[Tile]] = collections.defaultdict(list)
-        for tile in plan.tiles():
-            first = [int(index[0]) for index in plan.indices(tile)]
-            by_choice[self._arguments.choice_at(first)].append(tile)
-        for choice, mine in by_choice.items():
-            for start in range(0, len(mine), plan.n_devices):
-                batch = mine[start : start + plan.n_devices]
-                yield choice, batch + batch[-1:] * (plan.n_devices - len(batch))
-
-    def _fetch(
-        self, plan: Plan, batch: Sequence[Tile], outputs: list[jax.Array]
+    def _tuned(
+        self, prepared: Prepared, plan: Plan, pipeline: Pipeline, memory: int | None
     ) -> Iterator[Evaluated]:
-        with at_point(self.space, _extent, plan, batch):
-            jax.block_until_ready(outputs)  # can be interrupted, unlike the copy to NumPy
-            arrays = jax.device_get(outputs)
-        for i, tile in enumerate(batch):
-            if i == 0 or tile is not batch[i - 1]:
-                yield plan.region(tile), [array[i] for array in arrays]
+        """Evaluate block by block, with the plan that proves to be the fastest."""
+        most = prepared.most_vectorized(plan, memory)
+        tuner = Tuner(plan, lambda other: prepared.sweep.neighbours(other, most))
+        left = plan.n_points
+        for box in plan.blocks():
+            plan = tuner.next(left)
+            tuner.compiled(prepared.compile(plan))
+            lap = tuner.begin(plan, n_points(box))
+            left -= lap.n_points
+            for batch in self._batches(plan, box):
+                yield from pipeline.submit(batch)
+            pipeline.after_this(functools.partial(tuner.end, lap))
+        prepared.settle(tuner.best, memory)
 
-
-def _extent(plan: Plan, batch: Sequence[Tile]) -> list[np.ndarray]:
-    """Return the first and last index of a batch along each dimension."""
-    runs = [np.concatenate(along) for along in zip(*map(plan.indices, batch), strict=True)]
-    return [np.array([run.min(), run.max()]) for run in runs]
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class _Traced:
-    """What a trace of the model at one point tells."""
-
-    template: Template
-    work: Work
-    fingerprint: str
-
-
-def _advice(error: BaseException) -> str | None:
-    """Say what to do about a model that JAX cannot trace."""
-    if isinstance(error, jax.errors.TracerArrayConversionError):
-        return (
-            "the model calls NumPy on a traced value: use jax.numpy in it (but NumPy for the "
-            "coordinates of xarray objects), or run it with SequentialExecution"
-        )
-    of_shape = isinstance(error, TypeError) and "concrete values" in str(error)  # a plain TypeError
-    if of_shape or isinstance(error, _CONCRETE) or isinstance(error.__cause__, _CONCRETE):
-        return (
-            "the model needs the number behind a traced value, for a branch, a loop, a shape, "
-            "Python's math or an entry of a NumPy array: use jnp.where, jax.lax.cond, "
-            "jax.lax.fori_loop or jax.numpy, make the value a ChoiceAxis or, if it is fixed, a "
-            "plain number, or run the model with SequentialExecution"
-        )
-    return None
-
-
-_CONCRETE = (
-    jax.errors.ConcretizationTypeError,  # of which a branch on a traced value is one
-    jax.errors.NonConcreteBooleanIndexError,
-    jax.errors.TracerIntegerConversionError,
-)
-
-
-def _trace(program: Program, arguments: Arguments, choice: str) -> _Traced:
-    """Trace the model at one point, without computing anything."""
-    found: list[Template] = []
-
-    def flatten(result: Any) -> list[Any]:
-        found.append(template_of(result))
-        return device_arrays(result)
-
-    probe = dataclasses.replace(program, flatten=flatten)
-    try:
-        jaxpr, shapes = jax.make_jaxpr(probe.point, return_shape=True)(*arguments.one_point())
-    except Exception as error:
-        advice = _advice(error)
-        if advice is not None:
-            error.add_note(advice)
-        where = f" with {choice}" if choice else ""
-        error.add_note(f"while the model was traced for ParallelExecution{where}")
-        raise
-    template = found[-1]
-    outputs = tuple(
-        dataclasses.replace(output, dtype=np.dtype(struct.dtype))
-        for output, struct in zip(template.outputs, shapes, strict=True)
-    )
-    varies = [frozenset[int]()] * len(program.arrays) + [
-        frozenset(() if leaf.dim is None else (leaf.dim,)) for leaf in program.leaves
-    ]
-    work = work_of(jaxpr.jaxpr, varies)
-    template = dataclasses.replace(template, outputs=outputs)
-    return _Traced(template, work, fingerprint(jaxpr))
+    def _batches(self, plan: Plan, box: Box) -> Iterator[Batch]:
+        """Yield the tiles of a block, one per device, that share their static choices."""
+        waiting: dict[Choice, list[Tile]] = collections.defaultdict(list)
+        for tile in plan.tiles(box):
+            choice: Choice = ()
+            if self._arguments.chosen:
+                choice = self._arguments.choice_at([int(i[0]) for i in plan.indices(tile)])
+            waiting[choice].append(tile)
+            if len(waiting[choice]) == plan.n_devices:
+                yield Batch(choice, plan, waiting.pop(choice))
+        for choice, tiles in waiting.items():
+            yield Batch(choice, plan, tiles)

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from gridax._plan import Region
 from gridax._template import Template, arrays_of, template_of
 from gridax.execution._base import Evaluated, Execution, at_point
 from gridax.space import Space
@@ -57,7 +58,7 @@ class SequentialExecution(Execution):
             raise TypeError("give the space to run over: SequentialExecution(model, space)")
         super().__init__(model, space, args, kwargs)
 
-    def _start(self) -> tuple[Template, Callable[[], Iterator[Evaluated]]]:
+    def _start(self, memory: int | None) -> tuple[Template, Callable[[], Iterator[Evaluated]]]:
         points = self._points()
         first = next(points)
         with at_point(self.space, tuple, first[0]):
@@ -67,7 +68,7 @@ class SequentialExecution(Execution):
             for index, result in itertools.chain([first], points):
                 with at_point(self.space, tuple, index):
                     arrays = self._arrays(result, template)
-                yield (self.space.shape, index), arrays
+                yield Region((...,), self.space.shape, index), arrays
 
         return template, tiles
 

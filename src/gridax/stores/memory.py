@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Sequence
 from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
 
+from gridax._memory import human, physical
+from gridax._plan import Region
 from gridax._template import Output
 
 PENDING, DONE, FAILED = 0, 1, 2
-
-# A shape in which to see the grid, and a place in it.
-Region = tuple[tuple[int, ...], tuple[Any, ...]]
 
 
 class MemoryStore:
@@ -36,7 +34,7 @@ class MemoryStore:
 
     def __init__(self, shape: Sequence[int], outputs: Sequence[Output]) -> None:
         needed = math.prod(shape) * sum(output.nbytes for output in outputs)
-        there = _physical_memory()
+        there = physical()
         if there and needed > there:
             raise MemoryError(
                 f"the outputs of {math.prod(shape)} points need {human(needed)}, but the machine "
@@ -52,25 +50,28 @@ class MemoryStore:
 
         Parameters
         ----------
-        region : the shape in which to see the grid, and the place of the tile in it: one int,
-            slice or index array per size.
-        values : outputs of the tile, each of shape ``(*tile, *output.shape)``.
+        region : the place of the tile.
+        values : outputs of the tile, each of shape ``(*tile, *output.shape)``, or with 1 in place
+            of a size of the tile along which the output does not vary.
         """
-        shape, where = region
+        box, shape, where = region
         for i, value in enumerate(values):
             if not np.can_cast(value.dtype, self.arrays[i].dtype, "safe"):
                 # A Python model may return 0 here and 0.5 there.
                 common = np.result_type(value.dtype, self.arrays[i].dtype)
                 self.arrays[i] = self.arrays[i].astype(common)
             array = self.arrays[i]
-            array.reshape(shape + array.shape[self.status.ndim :])[where] = value
-        status = self.status.reshape(shape)
-        pending = status[where] == PENDING
+            inner = array.shape[self.status.ndim :]
+            np.reshape(array[box], shape + inner, copy=False)[where] = value
+        status = np.reshape(self.status[box], shape, copy=False)
+        picked = any(isinstance(index, np.ndarray) for index in where)
+        if not picked and status[where].size == self.status.size:  # the whole grid
+            new = self.status.size - np.count_nonzero(self.status)
+            self.status.fill(DONE)
+            return int(new)
+        new = np.count_nonzero(status[where] == PENDING)
         status[where] = DONE
-        if any(isinstance(index, np.ndarray) for index in where):  # a tile may repeat a point
-            flat = np.ravel_multi_index(np.broadcast_arrays(*where), shape)
-            return np.unique(flat[pending]).size
-        return int(pending.sum())
+        return int(new)
 
     @property
     def n_done(self) -> int:
@@ -90,26 +91,3 @@ class MemoryStore:
             if not inexact and output.impl is None:
                 self.arrays[i] = array = array.astype(float)
             array[pending] = 0 if output.impl is not None else np.nan
-
-
-def _physical_memory() -> int | None:
-    """Return the bytes of memory of this machine, where the system says so."""
-    try:
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (AttributeError, ValueError, OSError):
-        return None
-
-
-def human(nbytes: float) -> str:
-    """Return a size in the unit that reads best.
-
-    Examples
-    --------
-    >>> human(4_200_000_000)
-    '4.2 GB'
-    """
-    for unit in ("B", "kB", "MB", "GB", "TB", "PB"):
-        if nbytes < 1000:
-            return f"{nbytes:.3g} {unit}"
-        nbytes /= 1000
-    return f"{nbytes:.3g} EB"

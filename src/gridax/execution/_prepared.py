@@ -1,0 +1,141 @@
+"""A model ready to be swept: traced for each static choice, planned, and compiled as needed."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+
+from gridax import _memory, _tiling
+from gridax._kernel import Kernel, on_devices
+from gridax._plan import Plan
+from gridax._template import Template
+from gridax.execution._arguments import Arguments
+from gridax.execution._tracing import Traced
+from gridax.space import Space
+
+# Part of a device's free memory that is planned with.
+_USABLE = 0.8
+
+Choice = tuple[int, ...]
+
+
+class Prepared:
+    """The programs of all static choices, and what was planned and compiled of them.
+
+    Parameters
+    ----------
+    space : the points.
+    arguments : what the programs are evaluated on.
+    traced : the model, by static choice.
+    n_devices : most devices to use.
+
+    Raises
+    ------
+    ValueError
+        If choices return different outputs.
+    """
+
+    def __init__(
+        self, space: Space, arguments: Arguments, traced: Mapping[Choice, Traced], n_devices: int
+    ) -> None:
+        self._arguments, self._traced = arguments, traced
+        self.template = self._template()
+        # The choice with the most work decides, as all tiles have one shape.
+        self._heaviest = max(traced, key=lambda choice: sum(traced[choice].work.time.values()))
+        cpu = jax.local_devices()[0].platform == "cpu"
+        self._share = n_devices if cpu else 1  # CPU devices share one memory
+        self.sweep = _tiling.Sweep(
+            dims=space.dims,
+            sizes=space.shape,
+            work=traced[self._heaviest].work,
+            point_bytes=self.template.nbytes,
+            n_devices=n_devices,
+            groups=arguments.groups(),
+            costs=_tiling.CPU if cpu else _tiling.ACCELERATOR,
+        )
+        self._plans: dict[tuple[Any, ...], Plan] = {}
+        self._kernels: dict[tuple[Choice, Plan], Kernel] = {}
+        self._nbytes: dict[Plan, int] = {}
+        self._on_devices: dict[tuple[Choice, int], Any] = {}
+
+    def _template(self) -> Template:
+        choices = iter(self._traced.items())
+        _, first = next(choices)
+        for choice, other in choices:
+            difference = first.template.difference(other.template)
+            if difference:
+                raise ValueError(
+                    f"with {self._arguments.named(choice)}, {difference}; every choice must return "
+                    "the same outputs. Run the choices one by one, with sel"
+                )
+        return first.template
+
+    def plan(self, n_vmap: int | None, memory: int | None) -> Plan:
+        """Return the plan with the least estimated time that fits into memory.
+
+        Parameters
+        ----------
+        n_vmap : most points that are vectorized; if given, only `memory` makes tiles smaller.
+        memory : most bytes that a device may need, or None for what is free.
+        """
+        key = (n_vmap, memory)
+        if key not in self._plans:
+            self._plans[key] = self._fitting(n_vmap, memory)
+        return self._plans[key]
+
+    def settle(self, plan: Plan, memory: int | None) -> None:
+        """Let the next sweep begin with a plan that was found to be fast."""
+        self._plans[None, memory] = plan
+
+    def most_vectorized(self, plan: Plan, memory: int | None) -> int:
+        """Return how many points may be vectorized, by how much the points of a plan need."""
+        # Beyond some times as many, nothing is known about caches and temporary arrays.
+        bound = memory or self._usable()
+        times = 4 if bound is None else min(4, max(1, bound // max(1, self.nbytes(plan))))
+        return times * plan.n_vmap
+
+    def _usable(self) -> int | None:
+        free = _memory.free(jax.local_devices()[0])
+        return None if free is None else int(_USABLE * free / self._share)
+
+    def _fitting(self, n_vmap: int | None, memory: int | None) -> Plan:
+        if memory is None and n_vmap is None:
+            memory = self._usable()
+        plan = self.sweep.plan(n_vmap, memory)
+        while memory is not None:
+            needed = self.nbytes(plan)
+            points = math.prod(plan.tile)
+            if needed <= memory or points == 1:
+                break
+            most = min(points // 2, max(1, int(points * memory / needed)))
+            plan = self.sweep.plan(n_vmap, memory, most)
+        return plan
+
+    def nbytes(self, plan: Plan) -> int:
+        """Return the bytes that a device needs at a time, from the compiled program."""
+        self.compile(plan)
+        waiting = _tiling.IN_FLIGHT * math.prod(plan.tile) * plan.point_bytes
+        return self._nbytes[plan] + waiting
+
+    def compile(self, plan: Plan) -> float:
+        """Compile the program of a plan, unless that was done; return the seconds."""
+        start = time.perf_counter()
+        if plan not in self._nbytes:
+            self._nbytes[plan] = self.kernel(self._heaviest, plan).compile()
+        return time.perf_counter() - start
+
+    def kernel(self, choice: Choice, plan: Plan) -> Kernel:
+        """Return the program of a choice with its data on the devices; kept for the next run."""
+        if (choice, plan) not in self._kernels:
+            on = tuple(jax.local_devices()[: plan.n_devices])
+            traced = self._traced[choice]
+            if (choice, len(on)) not in self._on_devices:
+                data = self._arguments.data(traced.constants)
+                self._on_devices[choice, len(on)] = on_devices(on, *data)
+            found = Kernel(traced.program, plan, on, self._on_devices[choice, len(on)])
+            self._kernels[choice, plan] = found
+        return self._kernels[choice, plan]
