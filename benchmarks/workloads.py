@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -29,6 +30,11 @@ class Workload:
     rtol: float = 1e-4
     atol: float = 1e-5
     fixed: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def n_points(self) -> int:
+        """Number of points."""
+        return math.prod(map(len, self.axes.values()))
 
     def space(self, package: Any = gx) -> Any:
         """Return the space of gridax, or of a package with the same names."""

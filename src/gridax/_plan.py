@@ -120,7 +120,8 @@ class Plan:
     point_bytes : int
         Bytes of the outputs of one point.
     tile_bytes : int
-        Estimated bytes that a device needs at the same time.
+        Bytes that a device needs at the same time beside the arrays of the state: those of the
+        compiled program, or an estimate.
 
     Examples
     --------
@@ -137,7 +138,7 @@ class Plan:
     levels: tuple[Level, ...]
     n_devices: int = 1
     point_bytes: int = 0
-    tile_bytes: int = 0
+    tile_bytes: int = dataclasses.field(default=0, compare=False)
 
     @property
     def n_points(self) -> int:

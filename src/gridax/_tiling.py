@@ -21,7 +21,7 @@ Widths = tuple[int, ...]
 # A stage that takes less than this part of the time is not worth a level of its own.
 _WORTH = 0.05
 # More combinations of widths than this are not tried one by one.
-_MOST_COMBINATIONS = 20_000
+_MOST_COMBINATIONS = 5_000
 _MOST_POINTS, _MOST_BYTES = 2**20, 2**26
 # Results that wait for the host, beside those that are being computed.
 IN_FLIGHT = 2
@@ -34,9 +34,12 @@ class Costs:
     Attributes
     ----------
     call : to start a tile and to fetch its outputs.
+    call_of_several : the same for a tile on each of several devices.
     launches, arithmetic : factors for the estimates of `Work`, which are those of a CPU core.
     moved, moved_far : per byte within the caches and beyond.
     cache, common_cache : bytes that a loop should carry and that it should stack at most.
+    threads : that a device may use.
+    thread : bytes that a loop carries for each thread that is used.
     native : bytes up to which a loop that carries them is compiled to one piece of machine code,
         without launches.
     operation : of an operation in such a loop.
@@ -48,11 +51,14 @@ class Costs:
     """
 
     call: float = 60_000.0
+    call_of_several: float = 300_000.0
     launches: float = 1.0
     arithmetic: float = 1.0
     moved: float = 0.05
     moved_far: float = 0.5
-    cache: int = 2**19
+    cache: int = 2**17
+    threads: int = 1
+    thread: int = 2**18
     common_cache: int = 2**25
     native: int = 128
     operation: float = 0.5
@@ -66,6 +72,7 @@ CPU = Costs()
 # not calibrated as the CPU's are.
 ACCELERATOR = Costs(
     call=100_000.0,
+    call_of_several=300_000.0,
     launches=10.0,
     arithmetic=0.005,
     moved=0.001,
@@ -77,7 +84,7 @@ ACCELERATOR = Costs(
     together=0.0,
 )
 # Each further level that is vectorized makes arrays of one dimension more, and moves them about.
-_NESTED = 1.15
+_NESTED = 1.05
 # Nanoseconds of a block, and of the whole sweep, from which cutting it to blocks allows to measure.
 _BLOCK, _LONG = 0.5e9, 4e9
 
@@ -130,6 +137,11 @@ class Sweep:
             fitting = [widths for widths in fitting if 2 * math.prod(widths) > largest]
         best = min(fitting, key=lambda widths: (self.nanoseconds(bare, widths), widths))
         return self.with_widths(best, fixed=n_vmap is not None, most=most)
+
+    def estimate(self) -> float:
+        """Return the estimated nanoseconds with the best tiles."""
+        bare = self.levels()
+        return min(self.nanoseconds(bare, widths) for widths in self._candidates(bare))
 
     def with_widths(self, widths: Widths, fixed: bool = False, most: int | None = None) -> Plan:
         """Return the plan of some widths; cut to blocks unless they are `fixed`."""
@@ -188,7 +200,8 @@ class Sweep:
         one = self._one(bare, widths)
         n_tiles = math.prod(map(_n_runs, _wide(bare, widths), itertools.repeat(self.sizes)))
         # What is evaluated in one call shares its cost.
-        call = self.costs.call * min(1.0, max(one / max(self.costs.together, one), 0.05))
+        call = self.costs.call_of_several if self.n_devices > 1 else self.costs.call
+        call *= min(1.0, max(one / max(self.costs.together, one), 0.05))
         return math.ceil(n_tiles / self.n_devices) * (one + call)
 
     def _one(self, bare: Sequence[Level], widths: Widths) -> float:
@@ -197,9 +210,12 @@ class Sweep:
         points = _Points(bare, widths)
         launches = work.launches + sum(_launches(loop, points, costs) for loop in work.loops)
         arithmetic = points.total(work.time) * costs.arithmetic
+        carried = max((points.total(loop.carried) for loop in work.loops), default=0.0)
+        threads = max(1, min(costs.threads, int(carried) // costs.thread))
+        arithmetic /= threads**0.9
         # Beyond the cache, every turn of a loop waits for memory.
-        carried = sum(points.total(loop.carried) for loop in work.loops)
-        arithmetic *= 1.0 + 0.25 * max(0.0, math.log2(max(carried, 1.0) / costs.cache))
+        beyond = max(1.0, carried / threads / costs.cache)
+        arithmetic *= 1.0 + 0.1 * math.log2(beyond)
         arithmetic *= _NESTED ** max(0, sum(width > 1 for width in widths) - 1)
         at_once = points.of(work.uneven) if work.uneven else 1
         waiting = at_once**costs.uneven

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -13,8 +14,10 @@ from gridax import _memory, _tiling
 from gridax._kernel import Kernel, on_devices
 from gridax._plan import Plan
 from gridax._template import Template
+from gridax.execution import _recompiling
 from gridax.execution._arguments import Arguments
-from gridax.execution._tracing import Traced
+from gridax.execution._cores import n_cores
+from gridax.execution._tracing import trace
 from gridax.space import Space
 
 # Part of a device's free memory that is planned with.
@@ -28,27 +31,27 @@ class Prepared:
 
     Parameters
     ----------
-    space : the points.
+    model, space : what is swept, over what.
     arguments : what the programs are evaluated on.
-    traced : the model, by static choice.
-    n_devices : most devices to use.
+    n_pmap : devices to use; all if None, or one if what is computed is too little for several.
 
     Raises
     ------
     ValueError
-        If choices return different outputs.
+        If choices return different outputs. Errors of the model are noted to be those of a trace.
     """
 
     def __init__(
-        self, space: Space, arguments: Arguments, traced: Mapping[Choice, Traced], n_devices: int
+        self, model: Callable[..., Any], space: Space, arguments: Arguments, n_pmap: int | None
     ) -> None:
-        self._arguments, self._traced = arguments, traced
+        traced = {choice: trace(model, arguments, choice) for choice in arguments.choices()}
+        self._model, self._arguments, self._traced = model, arguments, traced
         self.template = self._template()
         # The choice with the most work decides, as all tiles have one shape.
         self._heaviest = max(traced, key=lambda choice: sum(traced[choice].work.time.values()))
         cpu = jax.local_devices()[0].platform == "cpu"
-        self._share = n_devices if cpu else 1  # CPU devices share one memory
-        self.sweep = _tiling.Sweep(
+        n_devices = n_pmap or jax.local_device_count()
+        sweep = _tiling.Sweep(
             dims=space.dims,
             sizes=space.shape,
             work=traced[self._heaviest].work,
@@ -57,6 +60,11 @@ class Prepared:
             groups=arguments.groups(),
             costs=_tiling.CPU if cpu else _tiling.ACCELERATOR,
         )
+        threads = dataclasses.replace(sweep.costs, threads=n_cores() if cpu else 1)
+        alone = dataclasses.replace(sweep, n_devices=1, costs=threads)
+        little = n_pmap is None and alone.estimate() <= sweep.estimate()
+        self.sweep = alone if little or n_devices == 1 else sweep
+        self._share = self.sweep.n_devices if cpu else 1  # CPU devices share one memory
         self._plans: dict[tuple[Any, ...], Plan] = {}
         self._kernels: dict[tuple[Choice, Plan], Kernel] = {}
         self._nbytes: dict[Plan, int] = {}
@@ -106,14 +114,12 @@ class Prepared:
         if memory is None and n_vmap is None:
             memory = self._usable()
         plan = self.sweep.plan(n_vmap, memory)
-        while memory is not None:
-            needed = self.nbytes(plan)
-            points = math.prod(plan.tile)
-            if needed <= memory or points == 1:
-                break
-            most = min(points // 2, max(1, int(points * memory / needed)))
+        while True:
+            needed, points = self.nbytes(plan), math.prod(plan.tile)
+            if memory is None or needed <= memory or points == 1:
+                return dataclasses.replace(plan, tile_bytes=needed)
+            most = min(points // 2, max(1, points * memory // needed))
             plan = self.sweep.plan(n_vmap, memory, most)
-        return plan
 
     def nbytes(self, plan: Plan) -> int:
         """Return the bytes that a device needs at a time, from the compiled program."""
@@ -123,10 +129,13 @@ class Prepared:
 
     def compile(self, plan: Plan) -> float:
         """Compile the program of a plan, unless that was done; return the seconds."""
+        if plan in self._nbytes:
+            return 0.0
         start = time.perf_counter()
-        if plan not in self._nbytes:
-            self._nbytes[plan] = self.kernel(self._heaviest, plan).compile()
-        return time.perf_counter() - start
+        self._nbytes[plan] = self.kernel(self._heaviest, plan).compile()
+        seconds = time.perf_counter() - start
+        _recompiling.note(self._model, self._traced[self._heaviest].program, seconds)
+        return seconds
 
     def kernel(self, choice: Choice, plan: Plan) -> Kernel:
         """Return the program of a choice with its data on the devices; kept for the next run."""

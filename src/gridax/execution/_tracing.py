@@ -14,6 +14,7 @@ import numpy as np
 
 from gridax._kernel import Lookup, Program
 from gridax._labels import is_keys
+from gridax._layout import vectors_first
 from gridax._template import Template, arrays_of, template_of
 from gridax._work import Work, work_of
 from gridax.execution._arguments import Arguments
@@ -70,13 +71,14 @@ def trace(model: Callable[..., Any], arguments: Arguments, choice: tuple[int, ..
         dataclasses.replace(output, dtype=np.dtype(struct.dtype))
         for output, struct in zip(found[-1].outputs, shapes, strict=True)
     )
-    work = work_of(closed.jaxpr, arguments.varies())
+    jaxpr = vectors_first(closed.jaxpr)
+    work = work_of(jaxpr, arguments.varies())
     baked = tuple(None if _is_large(constant) else constant for constant in closed.consts)
     program = Program(
-        fingerprint=fingerprint(closed.jaxpr, baked),
+        fingerprint=fingerprint(jaxpr, baked),
         lookups=tuple(Lookup(leaf.dim, leaf.by_row) for leaf in arguments.leaves),
         outputs=work.outputs,
-        traced=closed.jaxpr,
+        traced=jaxpr,
         constants=baked,
     )
     large = tuple(np.asarray(c) if not isinstance(c, jax.Array) else c for c in closed.consts)

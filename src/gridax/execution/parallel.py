@@ -18,7 +18,6 @@ from gridax.execution._arguments import Arguments
 from gridax.execution._base import Evaluated, Execution
 from gridax.execution._pipeline import Batch, Pipeline
 from gridax.execution._prepared import Choice, Prepared
-from gridax.execution._tracing import trace
 from gridax.space import Space
 
 
@@ -45,7 +44,7 @@ class ParallelExecution(Execution):
         where the grid allows. If None, chosen from the model's cost and the device's memory, and in
         a long sweep from measured times.
     n_pmap : int, optional
-        Number of devices. All local ones if None.
+        Number of devices. If None, all local ones, or one where there is too little to compute.
 
     Raises
     ------
@@ -132,10 +131,7 @@ class ParallelExecution(Execution):
         """Trace the model once per static choice; kept for the next run."""
         x64 = bool(jax.config.read("jax_enable_x64"))  # which makes other programs
         if x64 not in self._by_x64:
-            n_devices = self.n_pmap or jax.local_device_count()
-            choices = self._arguments.choices()
-            traced = {choice: trace(self.model, self._arguments, choice) for choice in choices}
-            self._by_x64[x64] = Prepared(self.space, self._arguments, traced, n_devices)
+            self._by_x64[x64] = Prepared(self.model, self.space, self._arguments, self.n_pmap)
         return self._by_x64[x64]
 
     def _tiles(self, prepared: Prepared, memory: int | None) -> Iterator[Evaluated]:
