@@ -1,7 +1,7 @@
 """Products of a matrix and a vector, written so that vectorizing them moves nothing about.
 
-Under `jax.vmap`, ``W @ x`` with one matrix for many vectors becomes the product of the matrix and the
-transposed stack of vectors, and its result is transposed back: two copies in every step of a
+Under `jax.vmap`, ``W @ x`` with one matrix for many vectors becomes the product of the matrix and
+the transposed stack of vectors, and its result is transposed back: two copies in every step of a
 simulation. ``x @ W.T`` is the same sum, and its stack stays as it is.
 """
 
@@ -39,13 +39,9 @@ def _is_program(value: Any) -> bool:
 
 
 def _is_matrix_by_vector(equation: Any) -> bool:
-    (contracted, batch) = equation.params["dimension_numbers"]
-    matrix, vector = (variable.aval for variable in equation.invars)
-    return (
-        not batch[0]
-        and len(vector.shape) == len(contracted[1])
-        and len(matrix.shape) > len(contracted[0])
-    )
+    (of_matrix, of_vector), (batch, _) = equation.params["dimension_numbers"]
+    matrix, vector = (len(variable.aval.shape) for variable in equation.invars)
+    return not batch and vector == len(of_vector) and matrix > len(of_matrix)
 
 
 def _swapped(equation: Any) -> Any:

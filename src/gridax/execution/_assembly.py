@@ -62,7 +62,7 @@ class Assembly:
         if status is not None:
             flags = {"flag_values": [0, 1, 2], "flag_meanings": "pending done failed"}
             found["status"] = (self._space.dims, status, flags)
-        found.attrs.update(run)
+        found.attrs.update(run, created=run["created"].isoformat(timespec="seconds"))
         return found
 
     @functools.cached_property
