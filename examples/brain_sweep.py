@@ -8,7 +8,6 @@ simulated functional connectivity (FC) resembles the measured one best.
     python examples/brain_sweep.py [output folder]
 """
 
-import os
 import sys
 from pathlib import Path
 
@@ -28,7 +27,7 @@ from tvboptim.experimental.network_dynamics.solvers import Heun
 import gridax as gx
 
 # To JAX a CPU is one device. One device a core, set before JAX starts, lets the sweep use all.
-jax.config.update("jax_num_cpu_devices", os.cpu_count())
+gx.use_cpu_devices()
 
 # Streamline counts span six decades: take their root, and make the mean strength of a region 1.
 weights, _, regions = load_structural_connectivity("dk_average")

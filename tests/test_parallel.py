@@ -90,7 +90,7 @@ def test_more_devices_than_points():
             {"n_pmap": 1000},
             ValueError,
             f"n_pmap=1000, but JAX sees {jax.local_device_count()} device(s) here. On a CPU, call "
-            "jax.config.update('jax_num_cpu_devices', n) before JAX starts",
+            "gridax.use_cpu_devices() before JAX starts",
         ),
     ],
     ids=plain,

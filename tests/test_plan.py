@@ -1,17 +1,33 @@
-"""Tiles of a grid, in integers."""
+"""Blocks and tiles of a grid, in integers."""
 
 from __future__ import annotations
 
+import itertools
 import math
+import textwrap
 
 import numpy as np
 import pytest
 
-from gridax._plan import Level, Plan
+from gridax._plan import Level, Plan, Region, Tile, n_points
 
 
-def level(dims, sizes, width=1, **options):
-    return Level(tuple(dims), tuple(sizes), width, **options)
+def plan_of(sizes, *levels, block=None, **options):
+    """A plan over dimensions a, b, …, of one block unless told."""
+    return Plan(tuple("abcdefghijkl"[: len(sizes)]), sizes, block or sizes, levels, **options)
+
+
+def box_of(*sizes):
+    return tuple((0, size) for size in sizes)
+
+
+def lists(arrays):
+    return [array.tolist() for array in arrays]
+
+
+def only_block(plan):
+    (box,) = plan.blocks()
+    return box
 
 
 @pytest.mark.parametrize(
@@ -24,70 +40,257 @@ def level(dims, sizes, width=1, **options):
     ],
 )
 def test_runs_cover_a_level_and_the_last_is_shifted_inwards(size, width, runs):
-    one = level([0], [size], width)
-    assert [run.tolist() for run in one.runs()] == runs
-    assert one.n_runs == len(runs)
+    level = Level((0,), width)
+    assert lists(level.runs(box_of(size))) == runs
+    assert level.n_runs(box_of(size)) == len(runs)
 
 
-def test_runs_stay_within_their_group_and_a_short_group_repeats_itself():
-    one = level([0], [6], 3, groups=((0, 2, 3, 5), (1, 4)))
-    assert [run.tolist() for run in one.runs()] == [[0, 2, 3], [2, 3, 5], [1, 4, 1]]
-    assert (one.n_runs, one.longest) == (3, 4)
+def test_a_run_is_as_long_as_width_times_depth():
+    level = Level((0,), width=2, depth=3)
+    assert level.length == 6
+    assert lists(level.runs(box_of(8))) == [[0, 1, 2, 3, 4, 5], [2, 3, 4, 5, 6, 7]]
 
 
-def test_a_plan_gives_every_device_a_tile_and_fills_up_with_the_last():
-    plan = Plan((5,), (level([0], [5], 2),), n_devices=2)
-    batches = list(plan.batches())
-    assert [[tile[0].tolist() for tile in batch] for batch in batches] == [
-        [[0, 1], [2, 3]],
-        [[3, 4], [3, 4]],
+def test_runs_of_a_block_are_counted_from_its_corner():
+    assert lists(Level((0,), 2).runs(((5, 8),))) == [[0, 1], [1, 2]]
+
+
+def test_runs_stay_within_their_group_and_a_short_group_makes_a_short_run():
+    level = Level((0,), 3, groups=((0, 2, 3, 5), (1, 4)))
+    assert lists(level.runs(box_of(6))) == [[0, 2, 3], [2, 3, 5], [1, 4]]
+    assert level.n_runs(box_of(6)) == 3
+    assert level.longest((6,)) == 4
+
+
+def test_a_block_cuts_the_groups_and_leaves_out_those_that_lie_elsewhere():
+    level = Level((0,), 2, groups=((0, 2, 3, 5), (1, 4), (6,)))
+    assert lists(level.runs(((3, 6),))) == [[0, 2], [1]]
+    assert level.n_runs(((3, 6),)) == 2
+
+
+def test_a_level_of_several_dimensions_has_the_product_of_their_sizes():
+    level = Level((0, 2), 4)
+    assert level.size((2, 3, 5)) == level.longest((2, 3, 5)) == 10
+    assert level.n_runs(box_of(2, 3, 5)) == 3
+
+
+def test_a_run_is_of_int64_however_it_came_to_be():
+    for level in (Level((0,), 2), Level((0,), 2, groups=((0, 1, 2),))):
+        assert {run.dtype for run in level.runs(box_of(3))} == {np.dtype(np.int64)}
+
+
+def test_blocks_are_disjoint_and_the_last_along_a_dimension_may_be_smaller():
+    plan = plan_of((5, 3), Level((0, 1)), block=(2, 3))
+    assert list(plan.blocks()) == [((0, 2), (0, 3)), ((2, 4), (0, 3)), ((4, 5), (0, 3))]
+    assert plan.n_blocks == 3
+
+
+def test_blocks_come_in_the_order_of_the_grid():
+    plan = plan_of((4, 2), Level((0, 1)), block=(2, 1))
+    assert list(plan.blocks()) == [
+        ((0, 2), (0, 1)),
+        ((0, 2), (1, 2)),
+        ((2, 4), (0, 1)),
+        ((2, 4), (1, 2)),
     ]
-    assert batches[1][0] is batches[1][1]
-    assert (plan.n_tiles, plan.n_points, plan.tile) == (3, 5, (2,))
+
+
+def test_tiles_of_a_block_are_the_product_of_its_runs():
+    plan = plan_of((4, 3), Level((0,), 2), Level((1,), 2), block=(2, 3))
+    box = ((2, 4), (0, 3))
+    tiles = list(plan.tiles(box))
+    assert [lists(tile.runs) for tile in tiles] == [[[0, 1], [0, 1]], [[0, 1], [1, 2]]]
+    assert {tile.box for tile in tiles} == {box}
+    assert plan.n_tiles(box) == len(tiles)
+
+
+def test_a_smaller_block_has_fewer_tiles():
+    plan = plan_of((5,), Level((0,), 2), block=(4,))
+    assert [plan.n_tiles(box) for box in plan.blocks()] == [2, 1]
+
+
+def test_indices_of_a_tile_are_those_of_the_grid():
+    plan = plan_of((4, 3), Level((0,), 2), Level((1,), 2), block=(2, 3))
+    tile = Tile(((2, 4), (0, 3)), (np.array([0, 1]), np.array([1, 2])))
+    assert lists(plan.indices(tile)) == [[2, 3], [1, 2]]
+    assert plan.lengths == (2, 2)
+
+
+def test_a_run_that_is_too_short_is_repeated_in_the_indices_only():
+    plan = plan_of((5,), Level((0,), 4), block=(3,))
+    first, second = (next(plan.tiles(box)) for box in plan.blocks())
+    assert lists([*first.runs, *second.runs]) == [[0, 1, 2], [0, 1]]
+    assert lists([*plan.indices(first), *plan.indices(second)]) == [[0, 1, 2, 0], [3, 4, 3, 4]]
+    assert plan.region(second) == Region((slice(3, 5), ...), (2,), (slice(0, 2),))
 
 
 def test_dimensions_of_one_level_go_in_step():
-    plan = Plan((2, 3), (level([0, 1], [2, 3], 4),), n_devices=1)
-    first, second = plan.tiles()
-    assert [i.tolist() for i in plan.indices(first)] == [[0, 0, 0, 1], [0, 1, 2, 0]]
-    assert [i.tolist() for i in plan.indices(second)] == [[0, 1, 1, 1], [2, 0, 1, 2]]
+    plan = plan_of((2, 3), Level((0, 1), 4))
+    first, second = plan.tiles(only_block(plan))
+    assert lists(plan.indices(first)) == [[0, 0, 0, 1], [0, 1, 2, 0]]
+    assert lists(plan.indices(second)) == [[0, 1, 1, 1], [2, 0, 1, 2]]
     assert plan.lengths == (4, 4)
 
 
-def test_a_tile_of_levels_in_order_is_a_block_of_slices():
-    plan = Plan((2, 3, 4), (level([0, 1], [2, 3], 4), level([2], [4], 2)), n_devices=1)
-    shape, where = plan.region(next(plan.tiles()))
-    assert (shape, where) == ((6, 4), (slice(0, 4), slice(0, 2)))
+def test_a_tile_of_levels_in_order_is_a_box_of_slices():
+    plan = plan_of((2, 3, 4), Level((0, 1), 4), Level((2,), 2))
+    region = plan.region(next(plan.tiles(only_block(plan))))
+    assert region == Region((...,), (6, 4), (slice(0, 4), slice(0, 2)))
+
+
+def test_a_tile_of_a_block_lies_in_the_part_that_the_block_cuts_out():
+    plan = plan_of((4, 3), Level((0, 1), 4), block=(2, 3))
+    _, box = plan.blocks()
+    _, tile = plan.tiles(box)
+    region = plan.region(tile)
+    assert region == Region((slice(2, 4), slice(0, 3), ...), (6,), (slice(2, 6),))
+    grid = np.arange(12).reshape(4, 3)
+    assert grid[region.box].reshape(region.shape)[region.where].tolist() == [8, 9, 10, 11]
 
 
 def test_a_tile_of_levels_out_of_order_is_a_mesh_of_indices():
-    plan = Plan((2, 3, 2), (level([0, 2], [2, 2], 4), level([1], [3], 2)), n_devices=1)
-    shape, where = plan.region(next(plan.tiles()))
-    grid = np.arange(12).reshape(shape)
+    plan = plan_of((2, 3, 2), Level((0, 2), 4), Level((1,), 2))
+    box, shape, where = plan.region(next(plan.tiles(only_block(plan))))
+    grid = np.arange(12).reshape(2, 3, 2)
+    assert (box, shape) == ((...,), (2, 3, 2))
     assert grid[where].tolist() == [[0, 2], [1, 3], [6, 8], [7, 9]]
 
 
+def test_a_mesh_of_indices_lies_in_its_block_too():
+    plan = plan_of((4, 3, 2), Level((0, 2), 4), Level((1,), 2), block=(2, 3, 2))
+    _, second = plan.blocks()
+    box, shape, where = plan.region(next(plan.tiles(second)))
+    grid = np.arange(24).reshape(4, 3, 2)
+    assert grid[box].reshape(shape)[where].tolist() == [[12, 14], [13, 15], [18, 20], [19, 21]]
+
+
 def test_a_tile_of_a_group_is_a_mesh_of_indices():
-    plan = Plan((4,), (level([0], [4], 2, groups=((0, 2), (1, 3))),), n_devices=1)
-    regions = [plan.region(tile) for tile in plan.tiles()]
-    assert [np.arange(4).reshape(shape)[where].tolist() for shape, where in regions] == [
-        [0, 2],
-        [1, 3],
+    plan = plan_of((4,), Level((0,), 2, groups=((0, 2), (1, 3))))
+    regions = [plan.region(tile) for tile in plan.tiles(only_block(plan))]
+    assert [np.arange(4)[region.where].tolist() for region in regions] == [[0, 2], [1, 3]]
+
+
+def test_a_group_of_neighbours_is_a_slice():
+    plan = plan_of((4,), Level((0,), 2, groups=((0, 1), (2, 3))))
+    regions = [plan.region(tile) for tile in plan.tiles(only_block(plan))]
+    assert [region.where for region in regions] == [(slice(0, 2),), (slice(2, 4),)]
+
+
+def test_a_group_in_falling_order_keeps_it():
+    plan = plan_of((3,), Level((0,), 3, groups=((2, 1, 0),)))
+    (tile,) = plan.tiles(only_block(plan))
+    assert np.arange(3)[plan.region(tile).where].tolist() == [2, 1, 0]
+
+
+def test_a_tile_splits_into_those_of_a_narrower_plan():
+    wide = plan_of((5, 4), Level((0,), 5), Level((1,), 2))
+    narrow = plan_of((5, 4), Level((0,), 2), Level((1,), 1))
+    _, tile = wide.tiles(only_block(wide))
+    pieces = list(narrow.split(tile))
+    assert [lists(piece.runs) for piece in pieces] == [
+        [run, [k]] for run in ([0, 1], [2, 3], [3, 4]) for k in (2, 3)
     ]
+    assert {piece.box for piece in pieces} == {tile.box}
 
 
-def test_a_space_without_dimensions_is_one_tile():
-    plan = Plan((), (), n_devices=1)
-    assert list(plan.batches()) == [[()]]
-    assert plan.region(()) == ((), ())
-    assert (plan.n_points, plan.n_tiles, plan.tile) == (1, 1, ())
+def test_a_tile_splits_to_itself_where_the_other_plan_is_no_narrower():
+    plan = plan_of((3,), Level((0,), 4))
+    (tile,) = plan.tiles(only_block(plan))
+    (piece,) = plan.split(tile)
+    assert lists(piece.runs) == lists(tile.runs) == [[0, 1, 2]]
+
+
+def test_a_run_of_a_group_splits_to_members_of_the_group():
+    wide = plan_of((6,), Level((0,), 4, groups=((0, 2, 3, 5), (1, 4))))
+    narrow = plan_of((6,), Level((0,), 2, groups=wide.levels[0].groups))
+    pieces = itertools.chain.from_iterable(map(narrow.split, wide.tiles(only_block(wide))))
+    assert [lists(piece.runs) for piece in pieces] == [[[0, 2]], [[3, 5]], [[1, 4]]]
+
+
+def test_a_deep_tile_vectorizes_fewer_points_than_it_has():
+    plan = plan_of((20, 3), Level((0,), 2, depth=5), Level((1,), 3))
+    assert (plan.tile, plan.n_vmap, plan.lengths) == ((10, 3), 6, (10, 3))
+    assert plan.n_tiles(only_block(plan)) == 2
+
+
+def test_a_space_without_dimensions_is_one_tile_of_one_block():
+    plan = plan_of(())
+    (box,) = plan.blocks()
+    (tile,) = plan.tiles(box)
+    assert (box, tile) == ((), Tile((), ()))
+    assert plan.indices(tile) == []
+    assert plan.region(tile) == Region((...,), (), ())
+    assert (plan.n_points, plan.n_blocks, plan.n_tiles(box), plan.tile) == (1, 1, 1, ())
+
+
+@pytest.mark.parametrize(
+    ("box", "n"), [((), 1), (((0, 3),), 3), (((2, 4), (5, 9)), 8), (((0, 10**6),) * 3, 10**18)]
+)
+def test_a_box_has_the_product_of_its_lengths_as_points(box, n):
+    assert n_points(box) == n
 
 
 def test_planning_a_huge_grid_costs_no_array_of_its_size():
     sizes = (10**4, 10**4, 10**4)
-    plan = Plan(sizes, (level([0, 1, 2], sizes, 4096),), n_devices=4)
-    assert plan.n_points == 10**12
-    (first, *_), second = next(plan.batches()), plan.n_tiles
-    assert first[0].tolist()[:2] == [0, 1]
-    assert isinstance(second, int)
-    assert second * math.prod(plan.tile) >= 10**12
+    plan = plan_of(sizes, Level((0, 1, 2), 4096), block=(1, 10, 10**4), n_devices=4)
+    assert (plan.n_points, plan.n_blocks) == (10**12, 10**7)
+    box = next(itertools.islice(plan.blocks(), 1001, None))
+    assert box == ((1, 2), (10, 20), (0, 10**4))
+    assert plan.n_tiles(box) == math.ceil(10**5 / 4096)
+    tile = next(plan.tiles(box))
+    assert [index[:2].tolist() for index in plan.indices(tile)] == [[1, 1], [10, 10], [0, 1]]
+
+
+def test_tiles_of_a_huge_block_are_made_one_at_a_time():
+    sizes = (10**4, 10**4, 10**4)
+    plan = plan_of(sizes, Level((0, 1), 4), Level((2,), 1024))
+    tile = next(itertools.islice(plan.tiles(only_block(plan)), 11, None))
+    assert [run[0].item() for run in tile.runs] == [4, 1024]
+    assert plan.n_tiles(only_block(plan)) == 10**8 // 4 * 10
+
+
+def test_plans_are_equal_whatever_they_are_estimated_to_need():
+    one, other = (plan_of((4,), Level((0,), 2), tile_bytes=n) for n in (1, 2))
+    assert one == other
+    assert hash(one) == hash(other)
+    assert one != plan_of((4,), Level((0,), 1))
+
+
+def test_a_plan_tells_what_will_be_done():
+    plan = plan_of(
+        (100, 20, 8),
+        Level((0, 1), 4, depth=16),
+        Level((2,), 8),
+        block=(10, 20, 8),
+        n_devices=4,
+        point_bytes=1000,
+        tile_bytes=1_234_567,
+    )
+    assert repr(plan) == textwrap.dedent(
+        """\
+        <gridax.Plan>
+        Points:  16000 (a 100 × b 20 × c 8)
+        Outputs: 16 MB
+        Blocks:  10 of a 10 × b 20 × c 8
+        Tile:    512 points (a, b: 64 × c: 8), 32 at a time
+        Tiles:   4 in a block
+        Devices: 4, about 1.23 MB on each at a time"""
+    )
+
+
+def test_a_plan_of_one_block_of_wholly_vectorized_tiles_says_no_more_than_that():
+    plan = plan_of((6,), Level((0,), 3), point_bytes=4, tile_bytes=36)
+    assert repr(plan) == textwrap.dedent(
+        """\
+        <gridax.Plan>
+        Points:  6 (a 6)
+        Outputs: 24 B
+        Blocks:  1
+        Tile:    3 points (a: 3)
+        Tiles:   2 in a block
+        Devices: 1, about 36 B on each at a time"""
+    )
+
+
+def test_a_plan_of_a_single_point_says_so():
+    assert "Points:  1 (no dimension)" in repr(plan_of(()))

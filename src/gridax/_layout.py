@@ -25,8 +25,8 @@ def _rewritten(equation: Any) -> Any:
 
 def _within(value: Any) -> Any:
     """Rewrite a program among the parameters of an equation; leave everything else."""
-    if isinstance(value, (tuple, list)) and any(map(_is_program, value)):
-        return type(value)(map(_within, value))
+    if type(value) in (tuple, list):  # those with named fields know more than their programs
+        return type(value)(map(_within, value)) if any(map(_is_program, value)) else value
     if not _is_program(value):
         return value
     if hasattr(value, "jaxpr"):

@@ -23,8 +23,9 @@ def human(nbytes: float) -> str:
     '4.2 GB'
     """
     for unit in ("B", "kB", "MB", "GB", "TB", "PB"):
-        if nbytes < 1000:
-            return f"{nbytes:.3g} {unit}"
+        text = f"{nbytes:.3g}"
+        if float(text) < 1000:
+            return f"{text} {unit}"
         nbytes /= 1000
     return f"{nbytes:.3g} EB"
 
@@ -46,7 +47,7 @@ def parsed(size: Any) -> int:
         found = re.fullmatch(r"\s*([0-9.]+)\s*([a-zA-Z]+)\s*", size)
         try:
             nbytes = int(float(found[1]) * _BY_LETTERS[found[2].lower()]) if found else 0
-        except (KeyError, ValueError):
+        except (KeyError, ValueError, OverflowError):
             nbytes = 0
     else:
         try:

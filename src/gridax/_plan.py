@@ -235,7 +235,8 @@ class Plan:
             for level in self.levels
         ]
         vectorized = "" if self.n_vmap == math.prod(self.tile) else f", {self.n_vmap} at a time"
-        yield "Tile:", f"{math.prod(self.tile)} points ({' × '.join(lengths)}){vectorized}"
+        along = f" ({' × '.join(lengths)})" if lengths else ""
+        yield "Tile:", f"{math.prod(self.tile)} points{along}{vectorized}"
         yield "Tiles:", f"{self.n_tiles(next(self.blocks()))} in a block"
         yield "Devices:", f"{self.n_devices}, about {human(self.tile_bytes)} on each at a time"
 

@@ -87,6 +87,8 @@ ACCELERATOR = Costs(
 _NESTED = 1.05
 # Nanoseconds of a block, and of the whole sweep, from which cutting it to blocks allows to measure.
 _BLOCK, _LONG = 0.5e9, 4e9
+# Nanoseconds beyond which a tile gains nothing, but nobody sees progress or can interrupt.
+_LONGEST_TILE = 1e9
 
 
 @dataclasses.dataclass(frozen=True)
@@ -122,6 +124,17 @@ class Sweep:
         memory : most bytes that a tile may need, as far as the estimate knows.
         most : most points of a tile, if that is known.
         """
+        if memory is not None:  # of which outputs that wait take their part
+            waiting = (1 + IN_FLIGHT) * max(self.point_bytes, 1)
+            most = min(most or _MOST_POINTS, max(1, memory // waiting))
+        widths = self._best(n_vmap, memory, most)
+        return self.with_widths(widths, fixed=n_vmap is not None, most=most)
+
+    def estimate(self) -> float:
+        """Return the estimated nanoseconds of the best plan."""
+        return self.nanoseconds(self.levels(), self._best(None, None, None))
+
+    def _best(self, n_vmap: int | None, memory: int | None, most: int | None) -> Widths:
         bare = self.levels()
         limit = n_vmap or max(1, min(_MOST_POINTS, _MOST_BYTES // max(self.point_bytes, 1)))
         limit = min(limit, most or limit)
@@ -129,19 +142,14 @@ class Sweep:
         def fits(widths: Widths) -> bool:
             points = math.prod(widths)
             within = memory is None or self.nbytes(bare, widths) <= memory
-            return points <= limit and (within or points == 1)
+            short = n_vmap is not None or self._one(bare, widths) <= _LONGEST_TILE
+            return points <= limit and (points == 1 or (within and short))
 
         fitting = [widths for widths in self._candidates(bare) if fits(widths)]
         if n_vmap is not None:  # as near as the grid allows
             largest = max(map(math.prod, fitting))
             fitting = [widths for widths in fitting if 2 * math.prod(widths) > largest]
-        best = min(fitting, key=lambda widths: (self.nanoseconds(bare, widths), widths))
-        return self.with_widths(best, fixed=n_vmap is not None, most=most)
-
-    def estimate(self) -> float:
-        """Return the estimated nanoseconds with the best tiles."""
-        bare = self.levels()
-        return min(self.nanoseconds(bare, widths) for widths in self._candidates(bare))
+        return min(fitting, key=lambda widths: (self.nanoseconds(bare, widths), widths))
 
     def with_widths(self, widths: Widths, fixed: bool = False, most: int | None = None) -> Plan:
         """Return the plan of some widths; cut to blocks unless they are `fixed`."""
@@ -160,17 +168,17 @@ class Sweep:
             + (1 + IN_FLIGHT) * math.prod(level.length for level in levels) * self.point_bytes,
         )
 
-    def neighbours(self, plan: Plan, n_vmap: int) -> list[Plan]:
-        """Return plans of twice or half the width along one level, with `n_vmap` points at most."""
+    def neighbours(self, plan: Plan, most: int) -> list[Plan]:
+        """Return plans of twice or half the width along one level, of at most so many points."""
         found = []
         widths = tuple(level.width for level in plan.levels)
         for i, level in enumerate(plan.levels):
             for width in (2 * widths[i], widths[i] // 2):
                 other = (*widths[:i], width, *widths[i + 1 :])
-                fits = 1 <= width <= level.size(plan.block) and math.prod(other) <= n_vmap
-                if fits:
+                if 1 <= width <= level.size(plan.block) and math.prod(other) <= most:
                     # The blocks stay, so that the sweep can go on from any of them.
-                    found.append(dataclasses.replace(self.with_widths(other), block=plan.block))
+                    made = self.with_widths(other, most=most)
+                    found.append(dataclasses.replace(made, block=plan.block))
         return found
 
     def narrower(self, plan: Plan) -> Plan | None:
@@ -201,7 +209,7 @@ class Sweep:
         n_tiles = math.prod(map(_n_runs, _wide(bare, widths), itertools.repeat(self.sizes)))
         # What is evaluated in one call shares its cost.
         call = self.costs.call_of_several if self.n_devices > 1 else self.costs.call
-        call *= min(1.0, max(one / max(self.costs.together, one), 0.05))
+        call *= min(1.0, max(one / max(self.costs.together, one, 1.0), 0.05))
         return math.ceil(n_tiles / self.n_devices) * (one + call)
 
     def _one(self, bare: Sequence[Level], widths: Widths) -> float:
@@ -247,7 +255,9 @@ class Sweep:
         runs = [_n_runs(level, self.sizes) for level in levels]
         along = max(range(len(levels)), key=lambda i: runs[i])
         points = math.prod(level.width for level in levels)
-        depth = min(math.ceil(self.costs.together / max(one, 1.0)), runs[along])
+        # A run has points of one group only.
+        runs_of_one = math.ceil(levels[along].longest(self.sizes) / levels[along].width)
+        depth = min(math.ceil(self.costs.together / max(one, 1.0)), runs_of_one)
         depth = min(depth, _MOST_BYTES // max(points * self.point_bytes, 1))
         depth = min(depth, most // points if most else depth)
         if levels[along].groups is not None or self.n_devices > 1:
@@ -271,7 +281,10 @@ class Sweep:
                 pieces = math.ceil(self.sizes[dim] / 2**power)
                 size = math.ceil(self.sizes[dim] / pieces)
                 block = (*(1,) * dim, size, *self.sizes[dim + 1 :])
-                whole = all(2 * level.length <= level.size(block) for level in levels)
+                whole = all(
+                    level.size(block) >= min(2 * level.length, level.size(self.sizes))
+                    for level in levels
+                )
                 n_tiles = math.prod(map(_n_runs, levels, itertools.repeat(block)))
                 if whole and n_tiles >= 8 * self.n_devices and math.prod(block) >= want:
                     return block

@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
+import collections
+import dataclasses
 import itertools
 import math
 
 import numpy as np
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from gridax import _tiling
-from gridax._work import Work
+from gridax._plan import n_points
+from gridax._tiling import ACCELERATOR, CPU, Sweep
+from gridax._work import Loop, Work
+
+MOST_POINTS = 1500  # of a grid, so that each can be looked at
 
 
 def works(n_dims):
-    """Any work of a model: some stages, each along some dimensions, of any cost."""
+    """Any work of a model: some stages and loops, each along some dimensions, of any cost."""
     dims = st.frozensets(st.integers(0, n_dims - 1)) if n_dims else st.just(frozenset())
-    costs = st.dictionaries(dims, st.floats(0, 1e9), max_size=3)
+    times = st.dictionaries(dims, st.floats(0, 1e9), max_size=4)
     nbytes = st.dictionaries(dims, st.integers(0, 2**24), max_size=2)
-    return st.builds(Work, costs, st.floats(0, 1e6), nbytes, nbytes, st.just(()), dims)
+    loops = st.builds(Loop, st.floats(0, 1e9), st.floats(0, 1e6), nbytes)
+    launches = st.floats(1, 1e6)  # no model costs nothing at all
+    return st.builds(Work, times, launches, st.lists(loops, max_size=2), nbytes, st.just(()), dims)
 
 
 def divisions(size):
@@ -31,72 +38,198 @@ def divisions(size):
 
 
 @st.composite
-def plans(draw, grouped=True):
-    sizes = draw(st.lists(st.integers(1, 12), max_size=3))
-    groups = [draw(st.none() | divisions(size)) if grouped else None for size in sizes]
-    work = draw(works(len(sizes)))
-    n_devices = draw(st.integers(1, 5))
-    width = draw(st.none() | st.integers(1, 200))
-    point_bytes = draw(st.sampled_from([0, 4, 2**20, 2**28]))
-    plan = _tiling.plan(sizes, work, point_bytes, n_devices, groups, width)
-    return plan, groups, n_devices, width
+def sizes(draw):
+    """Sizes of up to twelve dimensions, ones and primes among them."""
+    found = []
+    for _ in range(draw(st.integers(0, 12))):
+        left = MOST_POINTS // math.prod(found)
+        found.append(draw(st.sampled_from([n for n in (1, 2, 3, 4, 7, 12, 13, 97) if n <= left])))
+    return tuple(draw(st.permutations(found)))
 
 
-@given(plans())
-def test_every_point_lies_in_a_tile_and_all_tiles_have_one_shape(drawn):
-    plan, groups, _, width = drawn
-    assert width is None or math.prod(plan.tile) <= width
-    covered = set()
-    n_tiles = 0
-    for tile in plan.tiles():
-        n_tiles += 1
-        assert tuple(map(len, tile)) == plan.tile
-        indices = plan.indices(tile)
-        assert tuple(map(len, indices)) == plan.lengths
-        for index, size, group in zip(indices, plan.sizes, groups, strict=True):
-            assert ((index >= 0) & (index < size)).all()
-            if group is not None:
-                assert any(set(index.tolist()) <= set(members) for members in group)
-        covered.update(points(plan, tile))
-    assert covered == set(itertools.product(*map(range, plan.sizes)))
-    assert (n_tiles, plan.n_points) == (plan.n_tiles, len(covered))
+@st.composite
+def sweeps(draw, grouped=True):
+    shape = draw(sizes())
+    groups = tuple(draw(st.none() | divisions(n)) if grouped else None for n in shape)
+    return Sweep(
+        dims=tuple("abcdefghijkl"[: len(shape)]),
+        sizes=shape,
+        work=draw(works(len(shape))),
+        point_bytes=draw(st.sampled_from([0, 4, 2**20, 2**28])),
+        n_devices=draw(st.integers(1, 5)),
+        groups=groups,
+        costs=draw(st.sampled_from([CPU, ACCELERATOR])),
+    )
 
 
-def points(plan, tile):
-    """Return the points of a tile, in its order: dimensions of one level go in step."""
+# As of `Sweep.plan`.
+bounds = st.fixed_dictionaries(
+    {},
+    optional={
+        "n_vmap": st.integers(1, 200),
+        "memory": st.integers(1, 2**30),
+        "most": st.integers(1, 200),
+    },
+)
+
+
+@st.composite
+def plans(draw, grouped=True, in_blocks=True):
+    """Plans that a sweep would have, in blocks of any shape."""
+    plan = draw(sweeps(grouped)).plan(**draw(bounds))
+    if in_blocks:
+        block = tuple(draw(st.integers(1, size)) for size in plan.sizes)
+        plan = dataclasses.replace(plan, block=block)
+    return plan
+
+
+def numbers_of(plan, tile):
+    """Return the number in the grid of each point of a tile; dimensions of a level go in step.
+
+    Points are numbered in the order of the grid.
+    """
     indices = plan.indices(tile)
-    for position in itertools.product(*(range(len(run)) for run in tile)):
-        where = dict(enumerate(position))
-        yield tuple(
-            int(indices[dim][where[number]])
-            for dim, number in sorted(
-                (dim, number) for number, level in enumerate(plan.levels) for dim in level.dims
-            )
+    numbers = np.zeros(tuple(map(len, tile.runs)), dtype=np.int64)
+    for place, (level, run) in enumerate(zip(plan.levels, tile.runs, strict=True)):
+        behind = (1,) * (len(plan.levels) - place - 1)
+        for dim in level.dims:
+            along = indices[dim][: len(run)] * math.prod(plan.sizes[dim + 1 :])
+            numbers += along.reshape(-1, *behind)
+    return numbers
+
+
+def grid_of(plan):
+    """Return the number of each point of the grid."""
+    return np.arange(plan.n_points).reshape(plan.sizes)
+
+
+@given(plans())
+def test_blocks_are_disjoint_and_cover_the_grid(plan):
+    times = np.zeros(plan.sizes, dtype=int)
+    blocks = list(plan.blocks())
+    for box in blocks:
+        times[tuple(slice(*bounds) for bounds in box)] += 1
+        assert all(
+            stop - start <= most for (start, stop), most in zip(box, plan.block, strict=True)
         )
+    assert (times == 1).all()
+    assert len(blocks) == plan.n_blocks
+    assert sum(map(n_points, blocks)) == plan.n_points
 
 
 @given(plans())
-def test_every_device_has_a_tile_in_every_batch(drawn):
-    plan, _, n_devices, _ = drawn
-    assert plan.n_devices == min(n_devices, plan.n_tiles)
-    batches = list(plan.batches())
-    assert {len(batch) for batch in batches} == {plan.n_devices}
-    assert len(batches) == math.ceil(plan.n_tiles / plan.n_devices)
+def test_tiles_of_a_block_cover_it_and_nothing_else(plan):
+    grid = grid_of(plan)
+    for box in plan.blocks():
+        tiles = list(plan.tiles(box))
+        covered = np.unique(np.concatenate([numbers_of(plan, tile).ravel() for tile in tiles]))
+        inside = grid[tuple(slice(*bounds) for bounds in box)]
+        assert covered.tolist() == sorted(inside.ravel().tolist())
+        assert len(tiles) == plan.n_tiles(box)
 
 
 @given(plans())
-def test_the_region_of_a_tile_is_where_its_points_lie(drawn):
-    plan = drawn[0]
-    grid = np.arange(plan.n_points).reshape(plan.sizes)
-    for tile in plan.tiles():
-        shape, where = plan.region(tile)
-        found = grid.reshape(shape)[where]
-        assert found.shape == plan.tile
-        assert found.reshape(-1).tolist() == [int(grid[point]) for point in points(plan, tile)]
+def test_all_tiles_have_one_shape_and_stay_in_their_block_and_groups(plan):
+    for box in plan.blocks():
+        for tile in plan.tiles(box):
+            indices = plan.indices(tile)
+            assert tuple(map(len, indices)) == plan.lengths
+            for index, (start, stop) in zip(indices, box, strict=True):
+                assert ((index >= start) & (index < stop)).all()
+            for level in plan.levels:
+                chosen = set(indices[level.dims[0]].tolist())
+                assert level.groups is None or any(chosen <= set(group) for group in level.groups)
 
 
-@given(plans(grouped=False))
-def test_few_points_are_computed_twice(drawn):
-    for level in drawn[0].levels:
-        twice = level.n_runs * level.width - level.size
-        assert twice < max(level.n_runs, 8)
+@given(plans())
+def test_points_that_fill_up_a_tile_are_points_of_it(plan):
+    for box in plan.blocks():
+        for tile in plan.tiles(box):
+            indices = plan.indices(tile)
+            for level, run in zip(plan.levels, tile.runs, strict=True):
+                points = list(zip(*(indices[dim].tolist() for dim in level.dims), strict=True))
+                assert 1 <= len(run) <= level.length == len(points)
+                assert set(points) == set(points[: len(run)])
+                assert len(set(points)) == len(run)
+
+
+@given(plans())
+def test_the_region_of_a_tile_is_where_its_points_lie(plan):
+    grid = grid_of(plan)
+    for box in plan.blocks():
+        for tile in plan.tiles(box):
+            region = plan.region(tile)
+            found = grid[region.box].reshape(region.shape)[region.where]
+            assert found.shape == tuple(map(len, tile.runs))
+            assert found.tolist() == numbers_of(plan, tile).tolist()
+
+
+@given(plans(), st.data())
+def test_a_tile_splits_into_tiles_that_hold_exactly_its_points(plan, data):
+    levels = tuple(
+        dataclasses.replace(level, width=data.draw(st.integers(1, level.length)), depth=1)
+        for level in plan.levels
+    )
+    narrower = dataclasses.replace(plan, levels=levels)
+    for box in plan.blocks():
+        for tile in plan.tiles(box):
+            pieces = list(narrower.split(tile))
+            held = np.concatenate([numbers_of(narrower, piece).ravel() for piece in pieces])
+            assert set(held.tolist()) == set(numbers_of(plan, tile).ravel().tolist())
+            assert {tuple(map(len, narrower.indices(piece))) for piece in pieces} == {
+                narrower.lengths
+            }
+
+
+@given(sweeps(), bounds)
+def test_every_narrower_plan_has_half_as_many_points_down_to_one(sweep, limits):
+    plan = sweep.plan(**limits)
+    while (narrower := sweep.narrower(plan)) is not None:
+        assert 1 <= math.prod(narrower.tile) <= math.prod(plan.tile) / 2
+        assert narrower.block == plan.block
+        plan = narrower
+    assert math.prod(plan.tile) == 1
+
+
+@given(sweeps(), bounds)
+def test_no_bound_is_exceeded_but_by_a_single_point(sweep, limits):
+    plan = sweep.plan(**limits)
+    assert plan.n_vmap <= limits.get("n_vmap", math.inf)
+    assert math.prod(plan.tile) <= limits.get("most", math.inf)
+    if "memory" in limits and plan.n_vmap > 1:
+        widths = tuple(level.width for level in plan.levels)
+        assert sweep.nbytes(sweep.levels(), widths) <= limits["memory"]
+
+
+@given(sweeps(), st.integers(1, 200))
+def test_neighbours_differ_in_the_width_along_one_level(sweep, n_vmap):
+    plan = sweep.plan(n_vmap)
+    for other in sweep.neighbours(plan, n_vmap):
+        pairs = zip(plan.levels, other.levels, strict=True)
+        ((before, after),) = ((a.width, b.width) for a, b in pairs if a.width != b.width)
+        assert after in (2 * before, before // 2)
+        assert other.n_vmap <= n_vmap
+        assert other.block == plan.block
+
+
+@given(sweeps(), bounds)
+def test_every_dimension_is_in_one_level_and_choices_are_alone(sweep, limits):
+    plan = sweep.plan(**limits)
+    held = collections.Counter(itertools.chain.from_iterable(level.dims for level in plan.levels))
+    assert held == dict.fromkeys(range(len(plan.sizes)), 1)
+    for level in plan.levels:
+        groups = [sweep.groups[dim] for dim in level.dims]
+        assert groups == [level.groups] if level.groups else not any(groups)
+
+
+@given(plans(in_blocks=False))
+def test_no_device_is_without_a_tile(plan):
+    assert 1 <= plan.n_devices <= max(plan.n_tiles(box) for box in plan.blocks())
+
+
+@given(plans(grouped=False, in_blocks=False))
+def test_few_points_are_computed_twice(plan):
+    box = next(plan.blocks())
+    assume(n_points(box) > math.prod(plan.tile))
+    computed = plan.n_tiles(box) * math.prod(plan.tile)
+    assert computed < 2 * n_points(box)

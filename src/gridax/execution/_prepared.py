@@ -99,12 +99,12 @@ class Prepared:
         """Let the next sweep begin with a plan that was found to be fast."""
         self._plans[None, memory] = plan
 
-    def most_vectorized(self, plan: Plan, memory: int | None) -> int:
-        """Return how many points may be vectorized, by how much the points of a plan need."""
+    def most_points(self, plan: Plan, memory: int | None) -> int:
+        """Return how many points a tile may have, by how much those of a plan need."""
         # Beyond some times as many, nothing is known about caches and temporary arrays.
         bound = memory or self._usable()
         times = 4 if bound is None else min(4, max(1, bound // max(1, self.nbytes(plan))))
-        return times * plan.n_vmap
+        return times * math.prod(plan.tile)
 
     def _usable(self) -> int | None:
         free = _memory.free(jax.local_devices()[0])

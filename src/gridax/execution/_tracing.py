@@ -114,7 +114,7 @@ def fingerprint(jaxpr: Any, constants: Sequence[Any] = ()) -> str:
 
 
 # How a function is differentiated is settled when it is traced.
-_RULES = {"jvp_jaxpr_fun", "fwd_jaxpr_thunk", "bwd", "jvp_jaxpr_thunk"}
+_RULES = {"jvp_jaxpr_fun", "jvp_jaxpr_thunk", "fwd_jaxpr_thunk", "bwd", "out_trees"}
 
 
 def _inner(jaxpr: Any) -> Iterator[Any]:
@@ -139,6 +139,8 @@ def _of_param(value: Any) -> Iterator[Any]:
             yield from _of_param(each)
     elif isinstance(value, (np.ndarray, jax.Array)):
         yield value
+    elif dataclasses.is_dataclass(value) and not isinstance(value, type):
+        yield from _of_param([getattr(value, f.name) for f in dataclasses.fields(value)])
     elif not _says_itself(value):
         yield id(value)
 

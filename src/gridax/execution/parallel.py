@@ -158,7 +158,7 @@ class ParallelExecution(Execution):
         self, prepared: Prepared, plan: Plan, pipeline: Pipeline, memory: int | None
     ) -> Iterator[Evaluated]:
         """Evaluate block by block, with the plan that proves to be the fastest."""
-        most = prepared.most_vectorized(plan, memory)
+        most = prepared.most_points(plan, memory)
         tuner = Tuner(plan, lambda other: prepared.sweep.neighbours(other, most))
         left = plan.n_points
         for box in plan.blocks():

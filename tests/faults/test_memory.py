@@ -1,0 +1,99 @@
+"""Device memory that runs out: tiles get smaller, and what was computed is kept."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import gridax as gx
+
+ROOT = Path(__file__).parents[2]
+
+# 10 MB a point; the process may have so much more memory than it has when the sweep begins.
+SCRIPT = """
+import resource, sys, warnings
+import jax, jax.numpy as jnp, numpy as np
+import gridax as gx
+
+def model(state):
+    def step(x, _):
+        x = x + state["x"]
+        return x, x
+    path = jax.lax.scan(step, jnp.zeros(2500), length=1000)[1]
+    return path.max(), path[::-1][:3, 0]
+
+space = gx.Space({"x": gx.DataAxis(np.arange(1.0, 129.0))}, mode="product")
+expected = gx.ParallelExecution(model, space, n_vmap=1, n_pmap=1).run(progress=False).dataset
+pages = int(open("/proc/self/statm").read().split()[0])
+limit = pages * resource.getpagesize() + 600_000_000
+resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+with warnings.catch_warnings(record=True) as caught:
+    warnings.simplefilter("always")
+    found = gx.ParallelExecution(model, space, n_vmap=128, n_pmap=1).run(progress=False).dataset
+for name in expected:
+    np.testing.assert_array_equal(found[name], expected[name])
+for each in caught:
+    print(each.category.__name__, each.filename, each.message)
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="only Linux limits memory so")
+def test_a_tile_that_does_not_fit_is_halved_until_it_does_and_nothing_is_lost():
+    done = subprocess.run(
+        [sys.executable, "-c", SCRIPT],
+        env={**os.environ, "PYTHONPATH": str(ROOT), "JAX_PLATFORMS": "cpu"},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    first = done.stdout.splitlines()[0]
+    assert first.startswith(
+        "UserWarning <string> tiles of 128 points do not fit into the memory of the device; "
+    )
+    fits = int(first.split("device; ")[1].split()[0])
+    assert 1 <= fits < 128
+    assert first.endswith(
+        f"; {fits} do, so the sweep goes on with {fits}. Pass n_vmap={fits} to begin with them"
+    )
+
+
+def too_large(state):
+    """Needs 80 TB for a point, which no machine has."""
+    steps = jax.lax.scan(lambda x, _: (x + state["x"],) * 2, jnp.zeros(10**7), length=2 * 10**6)[1]
+    return steps.max(), steps[::-1][:3, 0]
+
+
+@pytest.mark.parametrize("n_vmap", [None, 4])
+def test_a_single_point_that_does_not_fit_is_an_error_with_its_bytes(n_vmap):
+    space = gx.Space({"x": gx.DataAxis(np.arange(4.0))}, mode="product")
+    executor = gx.ParallelExecution(too_large, space, n_vmap=n_vmap, n_pmap=1)
+    with pytest.raises(jax.errors.JaxRuntimeError, match="RESOURCE_EXHAUSTED") as caught:
+        executor.run(progress=False)
+    (note,) = [note for note in caught.value.__notes__ if note.startswith("a single point")]
+    assert note.startswith("a single point needs 80 TB of the device's memory, of which ")
+    assert note.endswith(
+        "are free: return less, keep less in the model, or use fewer devices (n_pmap)"
+    )
+
+
+def test_a_tile_fits_into_the_memory_that_the_user_allows():
+    def model(state):
+        path = jax.lax.scan(lambda x, _: (x + state["x"],) * 2, jnp.zeros(250), length=1000)[1]
+        return path.max(), path[::-1][:3, 0]
+
+    space = gx.Space({"x": gx.GridAxis(0, 1, 64)}, mode="product")
+    executor = gx.ParallelExecution(model, space, n_pmap=1)
+    free, bound = executor.plan(), executor.plan(memory="8 MB")
+    assert bound.tile_bytes <= 8_000_000 < free.tile_bytes
+    one = executor.run(progress=False).dataset
+    other = executor.run(progress=False, memory="8 MB").dataset
+    for name in one:
+        np.testing.assert_array_equal(one[name], other[name])
