@@ -54,7 +54,7 @@ def tile_of(plan, *runs):
 
 def kernel_of(program, plan, tables, rows=None, arrays=(), on=ALONE):
     rows = [np.asarray(row, np.int32) for row in rows or (0,) * len(tables)]
-    return Kernel(program, plan, on, on_devices(on, list(tables), rows, list(arrays)))
+    return Kernel(program, plan, on, on_devices(on, (list(tables), rows, list(arrays))))
 
 
 def evaluate(program, plan, runs, tables, **options):
@@ -209,14 +209,14 @@ def test_several_devices_evaluate_deep_tiles_and_what_does_not_vary():
 @needs_devices
 def test_arrays_are_put_on_each_device():
     devices = jax.local_devices()[:2]
-    (alone,), (both,) = on_devices(devices[:1], A), on_devices(devices, A)
+    alone, both = on_devices(devices[:1], A), on_devices(devices, A)
     assert alone.sharding.device_set == set(devices[:1])
     assert both.sharding.device_set == set(devices)
     assert both.sharding.is_fully_replicated
 
 
 def test_arrays_on_devices_keep_how_they_are_nested():
-    tables, rows, arrays = on_devices(ALONE, [A, B], [np.int32(1)], [])
+    tables, rows, arrays = on_devices(ALONE, ([A, B], [np.int32(1)], []))
     assert [table.tolist() for table in tables] == [A.tolist(), B.tolist()]
     assert [row.dtype for row in rows] == [np.int32]
     assert arrays == []

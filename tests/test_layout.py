@@ -29,7 +29,7 @@ def products(jaxpr):
 def both(model, *inputs):
     """Return the outputs before and after, and the products after."""
     closed = jax.make_jaxpr(model)(*inputs)
-    turned = closed.replace(jaxpr=vectors_first(closed.jaxpr))
+    turned = vectors_first(closed)
     return (
         jaxpr_as_fun(closed)(*inputs),
         jaxpr_as_fun(turned)(*inputs),
@@ -109,7 +109,7 @@ def test_other_products_stay_as_they_are(model, operands):
 
 def test_under_vmap_the_stack_is_not_transposed():
     closed = jax.make_jaxpr(lambda x: jnp.tanh(W @ x))(X)
-    turned = closed.replace(jaxpr=vectors_first(closed.jaxpr))
+    turned = vectors_first(closed)
     stacked = jax.make_jaxpr(jax.vmap(jaxpr_as_fun(turned)))(np.ones((5, 4), np.float32))
     shapes = {e.primitive.name: e.outvars[0].aval.shape for e in stacked.jaxpr.eqns}
     assert shapes["dot_general"] == shapes["tanh"] == (5, 3)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
+import functools
 import os
 import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -14,6 +17,8 @@ import numpy as np
 import pytest
 
 import gridax as gx
+from gridax._layout import vectors_first
+from gridax.execution._tracing import fingerprint
 
 ROOT = Path(__file__).parent.parent
 
@@ -176,3 +181,107 @@ def test_the_persistent_cache_of_jax_serves_the_next_process(tmp_path):
     (hits, misses), (later_hits, later_misses) = counts
     assert (hits, later_misses) == (0, 0)
     assert later_hits == misses > 0
+
+
+def called_back(function):
+    def model(state):
+        kind = jax.ShapeDtypeStruct((), jnp.float32)
+        return jax.pure_callback(function, kind, state["a"], vmap_method="sequential")
+
+    return model
+
+
+def frozen(factor):
+    @dataclasses.dataclass(frozen=True)
+    class Simulator:
+        rate: float = dataclasses.field(default=1.0, repr=False)
+
+        def __call__(self, x):
+            return np.float32(factor * x)
+
+    return Simulator()
+
+
+def named(factor):
+    class Simulator(NamedTuple):
+        rate: float = 1.0
+
+        def __call__(self, x):
+            return np.float32(factor * x)
+
+    return Simulator()
+
+
+def a_class(factor):
+    class Simulator:
+        def __new__(cls, x):
+            return np.float32(factor * x)
+
+    return Simulator
+
+
+def partial(factor):
+    return functools.partial(lambda factor, x: np.float32(factor * x), factor)
+
+
+@pytest.mark.parametrize("make", [frozen, named, a_class, partial])
+def test_simulators_that_only_look_alike_are_told_apart(make):
+    space = product(a=gx.DataAxis([1.0, 2.0]))
+    for factor in (1, 10):
+        found = gx.ParallelExecution(called_back(make(factor)), space).run(progress=False)
+        assert found.dataset["value"].values.tolist() == [factor, 2 * factor]
+
+
+def test_a_model_computes_with_the_arrays_that_it_saw_first():
+    outside = np.array([1.0, 2.0], np.float32)
+    executor = gx.ParallelExecution(
+        lambda s: s["a"] * outside.sum(), product(a=gx.DataAxis([1.0, 2.0]))
+    )
+    assert executor.run(progress=False).dataset["value"].values.tolist() == [3, 6]
+    outside[:] = 100
+    found = executor.run(progress=False, memory="1 kB")
+    assert found.dataset["value"].values.tolist() == [3, 6]
+
+
+def test_a_jit_around_the_model_hides_no_array(compilations):
+    def make(weights):
+        return jax.jit(lambda state: (weights @ jnp.full(64, state["a"])).sum())
+
+    space = product(a=gx.DataAxis([1.0, 2.0, 3.0]))
+    one, other = (np.full((64, 64), number, np.float32) for number in (1, 2))
+    gx.ParallelExecution(make(one), space).run(progress=False)
+    with compilations as compiled:
+        found = gx.ParallelExecution(make(other), space).run(progress=False).dataset["value"]
+    assert compiled.names == []
+    assert found.values.tolist() == [2 * 64**2, 4 * 64**2, 6 * 64**2]
+
+
+def test_values_that_are_changed_in_place_vary_like_what_is_written_to_them():
+    def model(state):
+        ref = jax.new_ref(jnp.zeros(()))
+        ref[...] = state["a"]
+        return ref[...]
+
+    space = product(a=gx.DataAxis([1.0, 2.0, 3.0]), b=gx.DataAxis([0.0, 1.0]))
+    for n_vmap in (None, 1):
+        found = gx.ParallelExecution(model, space, n_vmap=n_vmap).run(progress=False).dataset
+        assert found["value"].values.tolist() == [[1, 1], [2, 2], [3, 3]]
+
+
+@pytest.mark.parametrize("number", [1.5, True, 3j, 2])
+@pytest.mark.parametrize("n_vmap", [None, 1])
+def test_outputs_may_be_numbers_that_never_change(number, n_vmap):
+    space = product(c=gx.ChoiceAxis(["a", "b"]), x=gx.GridAxis(0, 1, 2))
+    executor = gx.ParallelExecution(lambda s: jnp.asarray(number), space, n_vmap=n_vmap)
+    assert executor.run(progress=False).dataset["value"].values.tolist() == [[number] * 2] * 2
+
+
+def test_programs_within_programs_are_looked_at_once():
+    def doubled(inner):
+        return jax.jit(lambda x: inner(inner(x)))
+
+    model = jax.jit(lambda x: jnp.sin(x) + 1)
+    for _ in range(18):  # a quarter of a million calls
+        model = doubled(model)
+    closed = jax.make_jaxpr(model)(1.0)
+    assert len(fingerprint(vectors_first(closed).jaxpr)) == 64

@@ -58,7 +58,8 @@ class Program:
         """Evaluate the model at one point, from rows of the axes' tables."""
         left = iter(arrays)
         constants = [next(left) if constant is None else constant for constant in self.constants]
-        return jaxpr_as_fun(ClosedJaxpr(self.traced, constants))(*left, *values)
+        outputs = jaxpr_as_fun(ClosedJaxpr(self.traced, constants))(*left, *values)
+        return [jnp.asarray(out) for out in outputs]  # a literal comes as a number
 
     def tile(
         self,
@@ -221,7 +222,7 @@ def packed(plan: Plan, tiles: Sequence[Tile]) -> np.ndarray:
     return index
 
 
-def on_devices(on: Sequence[Any], *arguments: Any) -> Any:
-    """Put arrays on each of some devices."""
+def on_devices(on: Sequence[Any], arguments: Any) -> Any:
+    """Put all arrays of a pytree on each of some devices."""
     whole = on[0] if len(on) == 1 else NamedSharding(_mesh(tuple(on)), PartitionSpec())
     return jax.device_put(arguments, whole)

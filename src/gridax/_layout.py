@@ -9,33 +9,53 @@ from __future__ import annotations
 
 from typing import Any
 
-
-def vectors_first(jaxpr: Any) -> Any:
-    """Return a jaxpr with the vector first in each product of a matrix and a vector."""
-    return jaxpr.replace(eqns=[_rewritten(equation) for equation in jaxpr.eqns])
+import jax
+import numpy as np
 
 
-def _rewritten(equation: Any) -> Any:
+def vectors_first(closed: Any) -> Any:
+    """Return a closed jaxpr with the vector first in each product of a matrix and a vector.
+
+    It has constants of its own, which do not change with arrays of the user's.
+    """
+    return _closed(closed, {})
+
+
+# A program that occurs several times stays one program, by the identity of the one it was.
+_Known = dict[int, Any]
+
+
+def _closed(closed: Any, known: _Known) -> Any:
+    if id(closed) not in known:
+        consts = [c if isinstance(c, jax.Array) else np.array(c) for c in closed.consts]
+        known[id(closed)] = closed.replace(jaxpr=_open(closed.jaxpr, known), consts=consts)
+    return known[id(closed)]
+
+
+def _open(jaxpr: Any, known: _Known) -> Any:
+    if id(jaxpr) not in known:
+        equations = [_rewritten(equation, known) for equation in jaxpr.eqns]
+        known[id(jaxpr)] = jaxpr.replace(eqns=equations)
+    return known[id(jaxpr)]
+
+
+def _rewritten(equation: Any, known: _Known) -> Any:
     if equation.primitive.name == "dot_general":
         return _swapped(equation) if _is_matrix_by_vector(equation) else equation
-    params = {name: _within(value) for name, value in equation.params.items()}
+    params = {name: _within(value, known) for name, value in equation.params.items()}
     same = all(params[name] is value for name, value in equation.params.items())
     return equation if same else equation.replace(params=params)
 
 
-def _within(value: Any) -> Any:
+def _within(value: Any, known: _Known) -> Any:
     """Rewrite a program among the parameters of an equation; leave everything else."""
     if type(value) in (tuple, list):  # those with named fields know more than their programs
-        return type(value)(map(_within, value)) if any(map(_is_program, value)) else value
-    if not _is_program(value):
+        inner = [_within(each, known) for each in value]
+        same = all(new is old for new, old in zip(inner, value, strict=True))
+        return value if same else type(value)(inner)
+    if not (hasattr(value, "eqns") and hasattr(value, "replace")):
         return value
-    if hasattr(value, "jaxpr"):
-        return value.replace(jaxpr=vectors_first(value.jaxpr))
-    return vectors_first(value)
-
-
-def _is_program(value: Any) -> bool:
-    return hasattr(value, "eqns") and hasattr(value, "replace")
+    return (_closed if hasattr(value, "consts") else _open)(value, known)
 
 
 def _is_matrix_by_vector(equation: Any) -> bool:

@@ -75,7 +75,11 @@ class Work:
 def work_of(jaxpr: Any, varies: Sequence[Dims]) -> Work:
     """Return the work of a traced program whose inputs vary along some dimensions each."""
     work = Work()
-    work.outputs = tuple(_Walk(work).through(jaxpr, list(varies), 1.0))
+    walk = _Walk(work)
+    work.outputs = tuple(walk.through(jaxpr, list(varies), 1.0))
+    if walk.writes:
+        everything = frozenset[int]().union(*varies)
+        work.outputs = tuple(everything for _ in work.outputs)
     return work
 
 
@@ -87,6 +91,7 @@ class _Walk:
         self._loop: Loop | None = None  # the innermost one that is being walked
         self._searches = 0  # loops around, that end by a condition
         self._branches = 0  # branches around
+        self.writes = False  # whether values change in place, which is not followed
 
     @contextlib.contextmanager
     def _within(self, turns: float, searches: int = 0) -> Iterator[Loop]:
@@ -115,6 +120,10 @@ class _Walk:
 
     def _equation(self, equation: Any, inputs: list[Dims], turns: float) -> list[Dims]:
         name, params = equation.primitive.name, equation.params
+        if any(
+            type(v.aval).__name__ == "AbstractRef" for v in (*equation.invars, *equation.outvars)
+        ):
+            self.writes = True
         if name == "scan":
             return self._scan(equation, inputs, turns)
         if name == "while":
@@ -129,7 +138,9 @@ class _Walk:
             return [index.union(*outs) for outs in zip(*branches, strict=True)]
         inner = [_open(p) for p in params.values() if hasattr(_open(p), "eqns")]
         if len(inner) == 1 and len(inner[0].invars) == len(inputs):
-            return self.through(inner[0], inputs, turns)
+            outputs = self.through(inner[0], inputs, turns)
+            if len(outputs) == len(equation.outvars):
+                return outputs
         varies: Dims = frozenset().union(*inputs)
         for sub in inner:
             self.through(sub, [varies] * len(sub.invars), turns)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import datetime
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -34,10 +34,8 @@ def stamp() -> dict[str, Any]:
     }
 
 
-def attributes(
-    space: Space, template: Template, model: Callable[..., Any], run: Mapping[str, Any]
-) -> dict[str, Any]:
-    """Return the attributes of a result's Dataset; `run` is the stamp of its run."""
+def attributes(space: Space, template: Template, model: Callable[..., Any]) -> dict[str, Any]:
+    """Return the attributes of a result's Dataset that are the same for every run."""
     return {
         "gridax_format": FORMAT,
         "gridax_version": __version__,
@@ -51,7 +49,6 @@ def attributes(
                 "data": np.asarray(jax.random.key_data(space.key)).tolist(),
             }
         ),
-        **run,
         "space": json.dumps(_space_to_json(space)),
         "outputs": json.dumps(_template_to_json(template)),
     }

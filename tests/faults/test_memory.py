@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import subprocess
 import sys
@@ -13,6 +14,7 @@ import numpy as np
 import pytest
 
 import gridax as gx
+from gridax._kernel import Kernel
 
 ROOT = Path(__file__).parents[2]
 
@@ -97,3 +99,42 @@ def test_a_tile_fits_into_the_memory_that_the_user_allows():
     other = executor.run(progress=False, memory="8 MB").dataset
     for name in one:
         np.testing.assert_array_equal(one[name], other[name])
+
+
+@pytest.fixture
+def small_device(monkeypatch):
+    """A device on which tiles of more than 20 points run out of memory when they are started."""
+    started = Kernel.__call__
+
+    def start(self, index):
+        if math.prod(self._plan.tile) > 20:
+            raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory")
+        return started(self, index)
+
+    monkeypatch.setattr(Kernel, "__call__", start)
+
+
+def test_what_did_not_fit_is_not_tried_again(small_device):
+    space = gx.Space({"x": gx.GridAxis(0, 1, 100), "y": gx.DataAxis([1.0, 2.0])}, mode="product")
+    executor = gx.ParallelExecution(lambda s: s["x"] * s["y"], space, n_vmap=200, n_pmap=2)
+    with pytest.warns(UserWarning, match="do not fit into the memory of the device"):
+        found = executor.run(progress=False).dataset["value"]
+    np.testing.assert_allclose(found, found["x"] * found["y"], rtol=1e-6)
+    again = executor.run(progress=False).dataset["value"]  # a warning would be an error here
+    np.testing.assert_array_equal(again, found)
+
+
+def test_memory_that_runs_out_while_compiling_makes_tiles_smaller(monkeypatch):
+    compile_ = Kernel.compile
+
+    def compiling(self):
+        if math.prod(self._plan.tile) > 20:
+            raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory")
+        return compile_(self)
+
+    monkeypatch.setattr(Kernel, "compile", compiling)
+    space = gx.Space({"x": gx.GridAxis(0, 1, 100)}, mode="product")
+    executor = gx.ParallelExecution(lambda s: 2 * s["x"], space, n_pmap=1)
+    assert math.prod(executor.plan().tile) <= 20
+    found = executor.run(progress=False).dataset["value"]
+    np.testing.assert_allclose(found, 2 * found["x"], rtol=1e-6)

@@ -118,9 +118,9 @@ class Arguments:
         fixed = [frozenset[int]()] * len(self.arrays)
         return fixed + [frozenset(() if leaf.dim is None else (leaf.dim,)) for leaf in self.leaves]
 
-    def data(self, constants: Sequence[Any]) -> tuple[list[Any], list[Any], list[Any]]:
-        """Return tables, row numbers, and fixed arrays with a model's constants before them."""
-        return self.tables, self.rows, [*constants, *(array for _, array in self.arrays)]
+    def data(self) -> tuple[list[Any], list[Any], list[Any]]:
+        """Return tables, row numbers, and fixed arrays."""
+        return self.tables, self.rows, [array for _, array in self.arrays]
 
     def one_point(self) -> tuple[list[Any], list[Any]]:
         """Return shapes and dtypes of the fixed arrays and of one row of each table."""

@@ -78,5 +78,5 @@ class Assembly:
             variables[output.name] = xr.Variable(dims, nothing, attrs)
         own = xr.Coordinates(self._coords, indexes={})
         dataset = attach_all(self._space.dataset.assign_coords(own).assign(variables), {})
-        about = provenance.attributes(self._space, self.template, self._model, {})
+        about = provenance.attributes(self._space, self.template, self._model)
         return dataset.assign_attrs(about)

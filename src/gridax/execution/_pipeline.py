@@ -19,7 +19,7 @@ from gridax._plan import Plan, Region, Tile
 from gridax._warn import warn
 from gridax.execution import _cores
 from gridax.execution._base import Evaluated, at_point
-from gridax.execution._prepared import Choice, Prepared
+from gridax.execution._prepared import Choice, Prepared, out_of_memory
 from gridax.space import Space
 
 
@@ -69,7 +69,7 @@ class Pipeline:
     def __init__(self, space: Space, prepared: Prepared) -> None:
         self._space, self._prepared = space, prepared
         self._waiting: collections.deque[_Started] = collections.deque()
-        self._narrowed: dict[Plan, Plan] = {}
+        self._narrowed = prepared.narrowed
         self._too_large: int | None = None
         self._watch = _cores.Watch()
 
@@ -83,7 +83,7 @@ class Pipeline:
                 outputs = self._prepared.kernel(batch.choice, batch.plan)(batch.index)
         except Exception as error:
             yield from self.drain()  # what was under way before is not lost
-            if not _out_of_memory(error):
+            if not out_of_memory(error):
                 raise
             self._narrow(batch.plan, error)
             yield from self._submit_cut(batch)
@@ -111,7 +111,7 @@ class Pipeline:
                 jax.block_until_ready(started.outputs)  # can be interrupted, unlike the copy
                 arrays = [np.asarray(output) for output in started.outputs]
         except jax.errors.JaxRuntimeError as error:
-            if not _out_of_memory(error):
+            if not out_of_memory(error):
                 raise
             started.outputs.clear()
             yield from self.drain()
@@ -158,7 +158,3 @@ class Pipeline:
         )
         self._too_large = None
         warn(text)
-
-
-def _out_of_memory(error: BaseException) -> bool:
-    return isinstance(error, jax.errors.JaxRuntimeError) and "RESOURCE_EXHAUSTED" in str(error)

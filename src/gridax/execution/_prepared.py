@@ -22,6 +22,8 @@ from gridax.space import Space
 
 # Part of a device's free memory that is planned with.
 _USABLE = 0.8
+# Bytes that no device has.
+_TOO_MUCH = 2**62
 
 Choice = tuple[int, ...]
 
@@ -68,7 +70,9 @@ class Prepared:
         self._plans: dict[tuple[Any, ...], Plan] = {}
         self._kernels: dict[tuple[Choice, Plan], Kernel] = {}
         self._nbytes: dict[Plan, int] = {}
-        self._on_devices: dict[tuple[Choice, int], Any] = {}
+        self._data: dict[tuple[Any, ...], Any] = {}
+        # The plans that did not fit into memory, and what was tried in their place.
+        self.narrowed: dict[Plan, Plan] = {}
 
     def _template(self) -> Template:
         choices = iter(self._traced.items())
@@ -97,22 +101,27 @@ class Prepared:
 
     def settle(self, plan: Plan, memory: int | None) -> None:
         """Let the next sweep begin with a plan that was found to be fast."""
-        self._plans[None, memory] = plan
+        self._plans[None, memory] = dataclasses.replace(plan, tile_bytes=self.nbytes(plan))
+
+    def fits(self, plan: Plan, memory: int | None) -> bool:
+        """Return whether a plan fits into memory, as far as its compiled program says."""
+        bound = self._bound(memory)
+        return plan not in self.narrowed and (bound is None or self.nbytes(plan) <= bound)
 
     def most_points(self, plan: Plan, memory: int | None) -> int:
         """Return how many points a tile may have, by how much those of a plan need."""
         # Beyond some times as many, nothing is known about caches and temporary arrays.
-        bound = memory or self._usable()
+        bound = self._bound(memory)
         times = 4 if bound is None else min(4, max(1, bound // max(1, self.nbytes(plan))))
         return times * math.prod(plan.tile)
 
-    def _usable(self) -> int | None:
-        free = _memory.free(jax.local_devices()[0])
-        return None if free is None else int(_USABLE * free / self._share)
+    def _bound(self, memory: int | None) -> int | None:
+        free = _memory.free(jax.local_devices()[0]) if memory is None else None
+        return memory if free is None else int(_USABLE * free / self._share)
 
     def _fitting(self, n_vmap: int | None, memory: int | None) -> Plan:
-        if memory is None and n_vmap is None:
-            memory = self._usable()
+        if n_vmap is None:
+            memory = self._bound(memory)
         plan = self.sweep.plan(n_vmap, memory)
         while True:
             needed, points = self.nbytes(plan), math.prod(plan.tile)
@@ -132,7 +141,12 @@ class Prepared:
         if plan in self._nbytes:
             return 0.0
         start = time.perf_counter()
-        self._nbytes[plan] = self.kernel(self._heaviest, plan).compile()
+        try:
+            self._nbytes[plan] = self.kernel(self._heaviest, plan).compile()
+        except jax.errors.JaxRuntimeError as error:
+            if not out_of_memory(error):
+                raise
+            self._nbytes[plan] = _TOO_MUCH
         seconds = time.perf_counter() - start
         _recompiling.note(self._model, self._traced[self._heaviest].program, seconds)
         return seconds
@@ -142,9 +156,19 @@ class Prepared:
         if (choice, plan) not in self._kernels:
             on = tuple(jax.local_devices()[: plan.n_devices])
             traced = self._traced[choice]
-            if (choice, len(on)) not in self._on_devices:
-                data = self._arguments.data(traced.constants)
-                self._on_devices[choice, len(on)] = on_devices(on, *data)
-            found = Kernel(traced.program, plan, on, self._on_devices[choice, len(on)])
+            tables, rows, fixed = self._there(on, "space", self._arguments.data())
+            constants = self._there(on, choice, traced.constants)
+            found = Kernel(traced.program, plan, on, (tables, rows, [*constants, *fixed]))
             self._kernels[choice, plan] = found
         return self._kernels[choice, plan]
+
+    def _there(self, on: tuple[Any, ...], whose: Any, arrays: Any) -> Any:
+        """Return arrays on some devices, where they are put once."""
+        if (len(on), whose) not in self._data:
+            self._data[len(on), whose] = on_devices(on, arrays)
+        return self._data[len(on), whose]
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """Whether a device had too little memory."""
+    return isinstance(error, jax.errors.JaxRuntimeError) and "RESOURCE_EXHAUSTED" in str(error)

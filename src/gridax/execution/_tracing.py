@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import collections
 import dataclasses
-import enum
 import hashlib
+import itertools
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -52,8 +53,11 @@ def trace(model: Callable[..., Any], arguments: Arguments, choice: tuple[int, ..
     """
     found: list[Template] = []
 
+    # What a jit around the model holds would be out of reach of what follows.
+    bare = getattr(model, "__wrapped__", model) if isinstance(model, jax.stages.Wrapped) else model
+
     def point(arrays: Sequence[Any], values: Sequence[Any]) -> list[Any]:
-        result = arguments.call(model, choice, arrays, values)
+        result = arguments.call(bare, choice, arrays, values)
         found.append(template_of(result))
         return [jnp.asarray(array) for array in arrays_of(result)]
 
@@ -71,21 +75,20 @@ def trace(model: Callable[..., Any], arguments: Arguments, choice: tuple[int, ..
         dataclasses.replace(output, dtype=np.dtype(struct.dtype))
         for output, struct in zip(found[-1].outputs, shapes, strict=True)
     )
-    jaxpr = vectors_first(closed.jaxpr)
-    work = work_of(jaxpr, arguments.varies())
+    closed = vectors_first(closed)
+    work = work_of(closed.jaxpr, arguments.varies())
     baked = tuple(None if _is_large(constant) else constant for constant in closed.consts)
     program = Program(
-        fingerprint=fingerprint(jaxpr, baked),
+        fingerprint=fingerprint(closed.jaxpr, baked),
         lookups=tuple(Lookup(leaf.dim, leaf.by_row) for leaf in arguments.leaves),
         outputs=work.outputs,
-        traced=jaxpr,
+        traced=closed.jaxpr,
         constants=baked,
     )
-    large = tuple(np.asarray(c) if not isinstance(c, jax.Array) else c for c in closed.consts)
     return Traced(
         template=dataclasses.replace(found[-1], outputs=outputs),
         program=program,
-        constants=tuple(c for c, kept in zip(large, baked, strict=True) if kept is None),
+        constants=tuple(filter(_is_large, closed.consts)),
         work=work,
     )
 
@@ -97,62 +100,103 @@ def _is_large(constant: Any) -> bool:
 def fingerprint(jaxpr: Any, constants: Sequence[Any] = ()) -> str:
     """Return a digest of what a traced program computes from its arguments.
 
-    Constants that are None are arguments. Functions that the program calls back, and whatever else
-    cannot be compared by what it says, count by their identity.
+    Constants that are None are arguments. Text says which operations there are; the values of
+    constants count by their bytes, JAX's own objects by equality, and all else, such as functions
+    that are called back, by identity.
     """
-    digest = hashlib.sha256()
-    with np.printoptions(threshold=2**31):
-        digest.update(str(jaxpr).encode())
-    for constant in (*constants, *_inner(jaxpr)):
-        if constant is None:
+    digest = hashlib.sha256(str(jaxpr).encode())
+    for part in (*constants, *_inner(jaxpr, set())):
+        if isinstance(part, _Token):
+            digest.update(str(part).encode())
+        elif part is None:
             digest.update(b"argument")
-            continue
-        array = np.asarray(jax.random.key_data(constant) if is_keys(constant) else constant)
-        digest.update(f"{array.shape}{array.dtype}".encode())
-        digest.update(np.ascontiguousarray(array).tobytes())
+        else:
+            array = np.asarray(jax.random.key_data(part) if is_keys(part) else part)
+            digest.update(f"{array.shape}{array.dtype}".encode())
+            digest.update(np.ascontiguousarray(array).tobytes())
     return digest.hexdigest()
+
+
+class _Token(str):
+    """Stands for a value that has no bytes."""
 
 
 # How a function is differentiated is settled when it is traced.
 _RULES = {"jvp_jaxpr_fun", "jvp_jaxpr_thunk", "fwd_jaxpr_thunk", "bwd", "out_trees"}
+# Types whose text says all there is.
+_PLAIN = {type(None), bool, int, float, complex, str, bytes}
 
 
-def _inner(jaxpr: Any) -> Iterator[Any]:
-    """Yield constants within a program, and the places of what has no other identity."""
+def _inner(jaxpr: Any, seen: set[int]) -> Iterator[Any]:
+    """Yield the constants within a program, and tokens of what has no bytes."""
+    if id(jaxpr) in seen:
+        return
+    seen.add(id(jaxpr))
     for equation in jaxpr.eqns:
         for atom in equation.invars:
             if hasattr(atom, "val"):
                 yield atom.val
         for name, value in equation.params.items():
             if name not in _RULES:
-                yield from _of_param(value)
+                yield from _of_param(value, seen)
 
 
-def _of_param(value: Any) -> Iterator[Any]:
+def _of_param(value: Any, seen: set[int]) -> Iterator[Any]:
+    if type(value) in _PLAIN:
+        return
     if hasattr(value, "eqns"):
         yield from getattr(value, "consts", ())
-        yield from _inner(getattr(value, "jaxpr", value))
-    elif isinstance(value, dict):
-        yield from _of_param(tuple(value.items()))
-    elif isinstance(value, (tuple, list, frozenset, set)):
+        yield from _inner(getattr(value, "jaxpr", value), seen)
+    elif type(value) in (tuple, list):
         for each in value:
-            yield from _of_param(each)
+            yield from _of_param(each, seen)
+    elif type(value) is dict:
+        yield from _of_param(list(value.items()), seen)
     elif isinstance(value, (np.ndarray, jax.Array)):
         yield value
-    elif dataclasses.is_dataclass(value) and not isinstance(value, type):
-        yield from _of_param([getattr(value, f.name) for f in dataclasses.fields(value)])
-    elif not _says_itself(value):
-        yield id(value)
+    elif _is_of_jax(value) and isinstance(value, tuple):
+        yield from _of_param(list(value), seen)
+    elif _is_of_jax(value) and dataclasses.is_dataclass(value):
+        fields = dataclasses.fields(value)
+        yield from _of_param([getattr(value, field.name) for field in fields], seen)
+    else:
+        yield _token(value)
 
 
-def _says_itself(value: Any) -> bool:
-    """Whether equal text means an equal value: plain values, and JAX's own descriptions."""
-    if isinstance(value, (type(None), bool, int, float, complex, str, bytes, type, enum.Enum)):
-        return True
-    return not callable(value) and type(value).__module__.partition(".")[0] in _DESCRIBED
+def _is_of_jax(value: Any) -> bool:
+    return type(value).__module__.partition(".")[0] in ("jax", "jaxlib", "numpy", "ml_dtypes")
 
 
-_DESCRIBED = {"jax", "jaxlib", "numpy", "ml_dtypes"}
+_tokens: collections.OrderedDict[Any, _Token] = collections.OrderedDict()
+_numbers = itertools.count()
+
+
+def _token(value: Any) -> _Token:
+    """Return the same token for what JAX holds equal, and for the same object of anybody else's."""
+    try:
+        key: Any = (type(value), value) if _is_of_jax(value) else _Same(value)
+        hash(key)
+    except TypeError:
+        key = _Same(value)
+    if key not in _tokens:
+        _tokens[key] = _Token(f"token {next(_numbers)}")
+        while len(_tokens) > 1024:  # forgotten, not mistaken: the next one gets another number
+            _tokens.popitem(last=False)
+    return _tokens[key]
+
+
+class _Same:
+    """Equal to what holds the very same object, which it keeps alive."""
+
+    def __init__(self, value: Any) -> None:
+        self.value = value
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Same) and self.value is other.value
+
+    def __hash__(self) -> int:
+        return id(self.value)
+
 
 _CONCRETE = (
     jax.errors.ConcretizationTypeError,  # of which a branch on a traced value is one

@@ -164,12 +164,15 @@ class ParallelExecution(Execution):
         for box in plan.blocks():
             plan = tuner.next(left)
             tuner.compiled(prepared.compile(plan))
+            if not prepared.fits(plan, memory):
+                plan = tuner.best
             lap = tuner.begin(plan, n_points(box))
             left -= lap.n_points
             for batch in self._batches(plan, box):
                 yield from pipeline.submit(batch)
             pipeline.after_this(functools.partial(tuner.end, lap))
-        prepared.settle(tuner.best, memory)
+        if prepared.fits(tuner.best, memory):
+            prepared.settle(tuner.best, memory)
 
     def _batches(self, plan: Plan, box: Box) -> Iterator[Batch]:
         """Yield the tiles of a block, one per device, that share their static choices."""
