@@ -23,7 +23,9 @@ def many_blocks(monkeypatch):
     monkeypatch.setattr(_tiling, "_LONG", 0.0)
     monkeypatch.setattr(_tiling, "_BLOCK", 0.0)
     monkeypatch.setattr(_tiling, "_MOST_POINTS", 16)
-    monkeypatch.setattr(_tiling, "CPU", dataclasses.replace(_tiling.CPU, together=0.0))
+    monkeypatch.setattr(
+        _tiling, "CPU", dataclasses.replace(_tiling.CPU, together=0.0, together_large=0.0)
+    )
 
 
 @pytest.fixture

@@ -37,7 +37,8 @@ class Costs:
     call_of_several : the same for a tile on each of several devices.
     launches, arithmetic : factors for the estimates of `Work`, which are those of a CPU core.
     moved, moved_far : per byte within the caches and beyond.
-    cache, common_cache : bytes that a loop should carry and that it should stack at most.
+    assembled : per byte that several devices return.
+    cache : bytes that a loop should carry or stack at most.
     threads : that a device may use.
     thread : bytes that a loop carries for each thread that is used.
     native : bytes up to which a loop that carries them is compiled to one piece of machine code,
@@ -48,6 +49,7 @@ class Costs:
     masked : factor for the arithmetic of points that take different branches or turns at once, so
         that all of them are computed and one is picked.
     together : time of a call below which several tiles are worth one call.
+    together_large : the same for tiles that need `large` bytes, which each call asks for anew.
     """
 
     call: float = 60_000.0
@@ -56,15 +58,17 @@ class Costs:
     arithmetic: float = 1.0
     moved: float = 0.05
     moved_far: float = 0.5
-    cache: int = 2**17
+    assembled: float = 0.3
+    cache: int = 2**25
     threads: int = 1
     thread: int = 2**18
-    common_cache: int = 2**25
     native: int = 128
     operation: float = 0.5
     uneven: float = 0.25
     masked: float = 4.0
     together: float = 2e6
+    together_large: float = 2e8
+    large: int = 2**22
 
 
 CPU = Costs()
@@ -82,6 +86,7 @@ ACCELERATOR = Costs(
     uneven=0.1,
     masked=1.0,
     together=0.0,
+    together_large=0.0,
 )
 # Each further level that is vectorized makes arrays of one dimension more, and moves them about.
 _NESTED = 1.05
@@ -154,7 +159,10 @@ class Sweep:
     def with_widths(self, widths: Widths, fixed: bool = False, most: int | None = None) -> Plan:
         """Return the plan of some widths; cut to blocks unless they are `fixed`."""
         bare = self.levels()
-        levels = self._deep(_wide(bare, widths), self._one(bare, widths), most)
+        large = self.nbytes(bare, widths) > self.costs.large
+        together = self.costs.together_large if large else self.costs.together
+        times = together / max(self._one(bare, widths), 1.0)
+        levels = self._deep(_wide(bare, widths), times, most)
         block = self.sizes if fixed else self._block(levels, self.nanoseconds(bare, widths))
         n_tiles = math.prod(map(_n_runs, levels, itertools.repeat(self.sizes)))
         return Plan(
@@ -210,6 +218,9 @@ class Sweep:
         # What is evaluated in one call shares its cost.
         call = self.costs.call_of_several if self.n_devices > 1 else self.costs.call
         call *= min(1.0, max(one / max(self.costs.together, one, 1.0), 0.05))
+        if self.n_devices > 1:
+            nbytes = self.n_devices * math.prod(widths) * self.point_bytes
+            call += nbytes * self.costs.assembled
         return math.ceil(n_tiles / self.n_devices) * (one + call)
 
     def _one(self, bare: Sequence[Level], widths: Widths) -> float:
@@ -222,15 +233,16 @@ class Sweep:
         threads = max(1, min(costs.threads, int(carried) // costs.thread))
         arithmetic /= threads**0.9
         # Beyond the cache, every turn of a loop waits for memory.
-        beyond = max(1.0, carried / threads / costs.cache)
-        arithmetic *= 1.0 + 0.1 * math.log2(beyond)
+        arithmetic *= 1.0 + 0.25 * math.log2(max(1.0, carried / costs.cache))
+        if threads > 1:  # which wait for each other at every operation
+            launches *= 8
         arithmetic *= _NESTED ** max(0, sum(width > 1 for width in widths) - 1)
         at_once = points.of(work.uneven) if work.uneven else 1
         waiting = at_once**costs.uneven
         if at_once > 1:
             arithmetic *= costs.masked
         moved = points.total(work.stacked) + math.prod(widths) * self.point_bytes
-        moved *= costs.moved_far if moved > costs.common_cache else costs.moved
+        moved *= costs.moved_far if moved > costs.cache else costs.moved
         return waiting * (launches * costs.launches + arithmetic) + moved
 
     def nbytes(self, bare: Sequence[Level], widths: Widths) -> int:
@@ -248,16 +260,16 @@ class Sweep:
             choices[longest] = choices[longest][::2]  # keeps the width of one
         return itertools.product(*choices)
 
-    def _deep(self, levels: tuple[Level, ...], one: float, most: int | None) -> tuple[Level, ...]:
-        """Let short tiles be evaluated one after the other in one call, along one level."""
-        if not levels or self.costs.together <= one:
+    def _deep(self, levels: tuple[Level, ...], times: float, most: int | None) -> tuple[Level, ...]:
+        """Let some tiles be evaluated one after the other in one call, along one level."""
+        if not levels or times <= 1:
             return levels
         runs = [_n_runs(level, self.sizes) for level in levels]
         along = max(range(len(levels)), key=lambda i: runs[i])
         points = math.prod(level.width for level in levels)
         # A run has points of one group only.
         runs_of_one = math.ceil(levels[along].longest(self.sizes) / levels[along].width)
-        depth = min(math.ceil(self.costs.together / max(one, 1.0)), runs_of_one)
+        depth = min(math.ceil(times), runs_of_one)
         depth = min(depth, _MOST_BYTES // max(points * self.point_bytes, 1))
         depth = min(depth, most // points if most else depth)
         if levels[along].groups is not None or self.n_devices > 1:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import abc
-import contextlib
 import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
@@ -147,21 +146,27 @@ def _title(model: Callable[..., Any]) -> str:
     return getattr(model, "__name__", type(model).__name__)
 
 
-@contextlib.contextmanager
-def at_point(space: Space, where: Callable[..., Sequence[Any]], *args: Any) -> Iterator[None]:
-    """Note on any error at which labels, or within which ranges of labels, it arose.
+class at_point:
+    """Note on any error in the block at which labels, or within which ranges of them, it arose.
 
     ``where(*args)``, called only then, gives the index or indices along each dimension.
     """
-    try:
-        yield
-    except Exception as error:
-        place = {dim: np.atleast_1d(i) for dim, i in zip(space.dims, where(*args), strict=True)}
+
+    def __init__(self, space: Space, where: Callable[..., Sequence[Any]], *args: Any) -> None:
+        self._space, self._where, self._args = space, where, args
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: Any, error: BaseException | None, traceback: Any) -> None:
+        if not isinstance(error, Exception):
+            return
+        indices = self._where(*self._args)
+        place = {dim: np.atleast_1d(i) for dim, i in zip(self._space.dims, indices, strict=True)}
         parts = []
-        for column in space.grid.columns:
+        for column in self._space.grid.columns:
             rows = column.rows if column.dim is None else column.take(place[column.dim])
             labels = [label.item() for label in column.table.labels[np.atleast_1d(rows)]]
             several = f"…{labels[-1]!r}" if len(set(labels)) > 1 else ""
             parts.append(f"{column.name}={labels[0]!r}{several}")
         error.add_note(f"while the model was evaluated at {', '.join(parts)}")
-        raise

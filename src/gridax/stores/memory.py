@@ -62,8 +62,8 @@ class MemoryStore:
                 self.arrays[i] = self.arrays[i].astype(common)
             array = self.arrays[i]
             inner = array.shape[self.status.ndim :]
-            np.reshape(array[box], shape + inner, copy=False)[where] = value
-        status = np.reshape(self.status[box], shape, copy=False)
+            array[box].reshape(shape + inner, copy=False)[where] = value
+        status = self.status[box].reshape(shape, copy=False)
         picked = any(isinstance(index, np.ndarray) for index in where)
         if not picked and status[where].size == self.status.size:  # the whole grid
             new = self.status.size - np.count_nonzero(self.status)
