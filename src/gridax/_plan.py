@@ -114,7 +114,7 @@ class Plan:
     block : tuple of int
         Size of a block along each dimension; the last blocks may be smaller.
     levels : tuple of Level
-        Dimensions that are vectorized together, and the width of a tile along them.
+        Dimensions that are vectorized together, and how many points of them at a time.
     n_devices : int
         Devices that work at the same time.
     point_bytes : int
