@@ -339,7 +339,7 @@ class Broken(gx.Axis):
 
 def test_an_error_of_an_axis_names_the_axis() -> None:
     with pytest.raises(RuntimeError, match="the scanner is off") as caught:
-        build([(0, "a.b", Broken())], "product", KEY, stacklevel=1)
+        build([(0, "a.b", Broken())], "product", KEY)
     assert caught.value.__notes__ == ["while generating the values of axis 'a.b'"]
 
 

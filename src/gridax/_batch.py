@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import warnings
 from typing import Any
 
 import jax
@@ -12,6 +11,7 @@ import numpy as np
 
 from gridax import _checks
 from gridax._grid import Column, Grid
+from gridax._warn import warn
 
 
 def collect(
@@ -31,11 +31,9 @@ def collect(
     n_rest = math.ceil(n / math.prod(batch))
     total = math.prod(batch) * n_rest
     if total > n:
-        warnings.warn(
+        warn(
             f"{n} points do not fill a batch of {' x '.join(map(str, [*batch, n_rest]))}; the last "
-            f"{total - n} are padding (floats: {fill_value}; others repeat the last point)",
-            UserWarning,
-            stacklevel=3,
+            f"{total - n} are padding (floats: {fill_value}; others repeat the last point)"
         )
     shape = (*batch, n_rest)
     stacked, chosen = {}, {}

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import warnings
 import zlib
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from typing import Any
@@ -19,6 +18,7 @@ import xarray as xr
 
 from gridax import _checks
 from gridax._tables import Table
+from gridax._warn import warn
 from gridax.axes import Axis, is_random, tabulate
 
 POINT = "point"
@@ -188,9 +188,7 @@ class Grid:
         return found
 
 
-def build(
-    found: Sequence[tuple[int, str, Axis]], mode: str, key: jax.Array, stacklevel: int
-) -> Grid:
+def build(found: Sequence[tuple[int, str, Axis]], mode: str, key: jax.Array) -> Grid:
     """Build the grid of the axes found in a state: their slot, dotted path and axis, in order."""
     names = [_name(axis, path) for _, path, axis in found]
     homes = _homes(names, [axis for _, _, axis in found], mode)
@@ -202,7 +200,7 @@ def build(
         if not shared and is_random(axis) and axis.group is None and table.kind == "number":
             table = table.sorted()
         columns.append(Column(name, axis, slot, table, dim=home, home=home))
-    sizes = _sizes(columns, mode, stacklevel + 1)
+    sizes = _sizes(columns, mode)
     grid = Grid(sizes, tuple(columns))
     _check_value_dims(grid)
     return grid
@@ -270,7 +268,7 @@ def _check_unique(
             )
 
 
-def _sizes(columns: Iterable[Column], mode: str, stacklevel: int) -> dict[str, int]:
+def _sizes(columns: Iterable[Column], mode: str) -> dict[str, int]:
     """Return the size of each dimension: that of its shortest axis; warn if they differ."""
     lengths: dict[str, dict[str, int]] = {}
     for column in columns:
@@ -279,11 +277,9 @@ def _sizes(columns: Iterable[Column], mode: str, stacklevel: int) -> dict[str, i
         if len(set(sizes.values())) > 1:
             where = "zipped axes" if mode == "zip" else f"axes of group {home!r}"
             listed = ", ".join(f"{name}: {size}" for name, size in sizes.items())
-            warnings.warn(
+            warn(
                 f"the {where} differ in size ({listed}); the shortest wins, so only the first "
-                f"{min(sizes.values())} values of each are used",
-                UserWarning,
-                stacklevel=stacklevel,
+                f"{min(sizes.values())} values of each are used"
             )
     return {home: min(sizes.values()) for home, sizes in lengths.items()}
 

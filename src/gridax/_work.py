@@ -120,10 +120,8 @@ class _Walk:
 
     def _equation(self, equation: Any, inputs: list[Dims], turns: float) -> list[Dims]:
         name, params = equation.primitive.name, equation.params
-        if any(
-            type(v.aval).__name__ == "AbstractRef" for v in (*equation.invars, *equation.outvars)
-        ):
-            self.writes = True
+        variables = (*equation.invars, *equation.outvars)
+        self.writes |= any(type(v.aval).__name__ == "AbstractRef" for v in variables)
         if name == "scan":
             return self._scan(equation, inputs, turns)
         if name == "while":

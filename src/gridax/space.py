@@ -63,7 +63,7 @@ class Space(Sequence[Any]):
             raise ValueError(f"mode must be 'product' or 'zip', got {mode!r}")
         key = _typed_key(key)
         skeleton = Skeleton.of(state, is_axis)
-        grid = _grid.build(_axes_of(skeleton), mode, key, stacklevel=3)
+        grid = _grid.build(_axes_of(skeleton), mode, key)
         self._set(skeleton, grid, mode, key)
         _coordinates(skeleton, grid)  # a clash of names shows now, not when first used
 

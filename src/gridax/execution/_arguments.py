@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -15,6 +14,7 @@ import numpy as np
 from gridax._grid import Column
 from gridax._labels import device_values
 from gridax._tree import Skeleton, dotted
+from gridax._warn import warn
 from gridax.space import Space, is_axis
 
 
@@ -74,16 +74,14 @@ class Arguments:
             if slot not in axes and _is_numeric(leaf)
         ]
 
-    def warn_of_keys(self, stacklevel: int) -> None:
+    def warn_of_keys(self) -> None:
         """Warn of PRNG keys whose draws depend on how many are drawn in one call."""
         for impl in sorted({leaf.impl for leaf in self.leaves if leaf.impl is not None}):
             if "rbg" in impl:
-                warnings.warn(
+                warn(
                     f"draws from keys of the kind {impl!r} depend on how many points JAX evaluates "
                     "in one call, so they differ from those of SequentialExecution and with "
-                    "n_vmap; threefry keys, which are the default, do not",
-                    UserWarning,
-                    stacklevel=stacklevel + 1,
+                    "n_vmap; threefry keys, which are the default, do not"
                 )
 
     def _fitting(self, slot: int, leaf: Any) -> Any:

@@ -88,7 +88,7 @@ class ParallelExecution(Execution):
                 )
         self.n_vmap, self.n_pmap = n_vmap, n_pmap
         self._arguments = Arguments(space, args, kwargs)
-        self._arguments.warn_of_keys(stacklevel=3)
+        self._arguments.warn_of_keys()
         self._by_x64: dict[bool, Prepared] = {}
         self._only: Batch | None = None
 
