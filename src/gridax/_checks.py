@@ -10,8 +10,9 @@ from typing import Any
 
 import numpy as np
 
-# Names that a result keeps for itself: the dimension of scattered points and the state of a block.
-RESERVED_NAMES = ("point", "status")
+# Names that a result keeps for itself: the dimension of scattered points, the state of each point,
+# and why the model failed there.
+RESERVED_NAMES = ("point", "status", "error")
 
 # xarray reads these as instructions when a file is opened, so data would come back changed.
 RESERVED_ATTRS = (

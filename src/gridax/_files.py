@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import shutil
 import uuid
@@ -12,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 
-from gridax import _netcdf, provenance
+from gridax import _netcdf
 from gridax._memory import human
 
 
@@ -48,8 +49,10 @@ def _sync(path: Path) -> None:
         os.close(number)
 
 
-def write_netcdf(dataset: xr.Dataset, path: Path) -> None:
+def write_netcdf(dataset: xr.Dataset, path: Path, complevel: int = 0) -> None:
     """Write a Dataset to a netCDF file and read it back to compare before it takes its place.
+
+    What dask holds is written chunk by chunk.
 
     Raises
     ------
@@ -59,13 +62,19 @@ def write_netcdf(dataset: xr.Dataset, path: Path) -> None:
         If what was written differs from what was to be written, as on a full disk.
     """
     check_target(path)
+    if isinstance(complevel, bool) or not isinstance(complevel, int) or not 0 <= complevel <= 9:
+        raise ValueError(f"complevel must be a whole number from 0 to 9, got {complevel!r}")
     encoded = _netcdf.encode(dataset)
     for variable in encoded.variables.values():
-        if variable.size and variable.ndim and variable.dtype.kind != "U":
+        if variable.size and variable.ndim and variable.dtype.kind not in "OTU":
             variable.encoding["fletcher32"] = True  # so that damage is found when it is read
+            if complevel:
+                variable.encoding |= {"zlib": True, "shuffle": True, "complevel": complevel}
+            if variable.chunks is not None:  # each is written and read as a whole
+                variable.encoding["chunksizes"] = tuple(along[0] for along in variable.chunks)
     # HDF5 keeps a file that it could not write open, and with it the room: better not begin.
-    needed = sum(v.nbytes for v in encoded.variables.values() if v.dtype.kind != "U")
-    if needed > shutil.disk_usage(path.parent).free:
+    needed = sum(v.nbytes for v in encoded.variables.values() if v.dtype.kind not in "OTU")
+    if not complevel and needed > shutil.disk_usage(path.parent).free:
         raise _not_written(path, f"it needs {human(needed)}")
     with whole(path.resolve()) as beside:  # a link stays one
         try:
@@ -94,11 +103,15 @@ def check_target(path: Path) -> None:
 
 
 def _same(wanted: xr.Variable, found: xr.Variable) -> bool:
-    """Compare in slabs, so that a large array is not held twice."""
+    """Compare piece by piece, so that a large array is not held twice."""
     if wanted.shape != found.shape:
         return False
     if not wanted.shape:
         return _equal(wanted.values, found.values)
+    if wanted.chunks is not None:
+        ends = [np.cumsum([0, *along]).tolist() for along in wanted.chunks]
+        pieces = itertools.product(*([*map(slice, e, e[1:])] for e in ends))
+        return all(_equal(wanted[piece].values, found[piece].values) for piece in pieces)
     row = max(1, wanted.nbytes // wanted.shape[0]) if wanted.shape[0] else 1
     step = max(1, 2**26 // row)
     return all(
@@ -111,79 +124,28 @@ def _equal(wanted: np.ndarray, found: np.ndarray) -> bool:
     return np.array_equal(wanted, found, equal_nan=wanted.dtype.kind == "f")
 
 
-def write_zarr(dataset: xr.Dataset, path: Path, overwrite: bool) -> None:
-    """Write a Dataset to a Zarr store; only a result of ours is ever replaced.
-
-    Raises
-    ------
-    FileExistsError
-        If something stands at `path` that may not be replaced.
-    """
-    from gridax.stores._halting import HaltingStore  # zarr takes time to import
-
-    if not path.parent.is_dir():
-        raise FileNotFoundError(f"the folder {str(path.parent)!r} does not exist; create it first")
-    if path.exists():
-        if not overwrite:
-            raise FileExistsError(f"{str(path)!r} exists; pass overwrite=True to replace a result")
-        if not _is_result(path):
-            raise FileExistsError(
-                f"{str(path)!r} is no gridax result, so it is not replaced even with overwrite=True"
-            )
-    encoded = _netcdf.encode(dataset)
-    for name, variable in encoded.variables.items():
-        if variable.dtype.kind == "U":  # Zarr has no stable format for strings of fixed length
-            encoded[name] = variable.copy(data=variable.values.astype(np.dtypes.StringDType()))
-    path = path.resolve()  # a link stays one
-    beside = _sibling(path, "partial")
-    store = HaltingStore(beside)
-    try:
-        encoded.to_zarr(store, mode="w-", zarr_format=3, consolidated=False)
-        if path.exists():
-            old = _sibling(path, "old")
-            os.replace(path, old)
-            os.replace(beside, path)
-            shutil.rmtree(old)
-        else:
-            os.replace(beside, path)
-    finally:
-        store.halt()
-        shutil.rmtree(beside, ignore_errors=True)
-
-
-def _is_result(path: Path) -> bool:
-    try:
-        return path.is_dir() and provenance.is_result(read(path))
-    except ValueError:
-        return False
-
-
 def read(path: Path) -> xr.Dataset:
-    """Open a netCDF file or a Zarr store, with its data left in the file.
+    """Open a netCDF file, with its data left in the file.
 
     Raises
     ------
     FileNotFoundError
         If there is nothing at `path`.
     ValueError
-        If it is neither netCDF nor Zarr, or damaged.
+        If it is no netCDF, or damaged.
     """
     if not path.exists():
         raise FileNotFoundError(f"there is no file {str(path)!r}")
-    kind = "Zarr store" if path.is_dir() else "netCDF file"
     stored = xr.Dataset()
     try:
-        if path.is_dir():
-            stored = xr.open_zarr(path, consolidated=False, chunks=None, decode_times=False)
-        else:
-            stored = xr.open_dataset(path, engine="netcdf4", decode_times=False)
+        stored = xr.open_dataset(path, engine="netcdf4", decode_times=False)
         dataset = _netcdf.decode(stored)
     except PermissionError:
         raise
     except Exception as error:  # whatever a damaged or foreign file makes the readers raise
         stored.close()
         raise ValueError(
-            f"{str(path)!r} cannot be read as a {kind} ({type(error).__name__}: {error})"
+            f"{str(path)!r} cannot be read as a netCDF file ({type(error).__name__}: {error})"
         ) from error
     if dataset is not stored:
         dataset.set_close(stored.close)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import re
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax.numpy as jnp
@@ -21,6 +21,8 @@ from gridax import _checks
 from gridax._index import PointIndex, attach_all
 
 _KEY = "gridax_encoding"
+# Complex numbers, and floats of half precision.
+ZARR = "ce"
 _COMPLEX = "complex_part"
 _GOOD_START = re.compile(r"[A-Za-z0-9_\u0080-\U0010ffff]")
 # Names of attributes that stay out of netCDF: leading underscores and a few names are its own.
@@ -29,8 +31,13 @@ _HDF5_ATTRS = ("CLASS", "DIMENSION_LIST", "NAME", "REFERENCE_LIST")
 _TIME_UNITS = {"s": "seconds", "ms": "milliseconds", "us": "microseconds", "ns": "nanoseconds"}
 
 
-def encode(dataset: xr.Dataset) -> xr.Dataset:
-    """Return the Dataset as netCDF and Zarr can hold it.
+def encode(dataset: xr.Dataset, native: str = "") -> xr.Dataset:
+    """Return the Dataset as netCDF and Zarr can hold it; what dask holds is not computed.
+
+    Parameters
+    ----------
+    dataset : of a result.
+    native : kinds of dtypes that the format holds as they are, beside plain numbers: ``ZARR``.
 
     Raises
     ------
@@ -47,6 +54,7 @@ def encode(dataset: xr.Dataset) -> xr.Dataset:
             kept[owner] = extra
     notes: dict[str, Any] = {
         "names": _safe_names([str(name) for name in {*dataset.variables, *dataset.dims}]),
+        "order": [str(name) for name in dataset.variables],
         "coords": [str(name) for name in dataset.coords],
         "dtypes": {},
         "indexes": [
@@ -58,7 +66,7 @@ def encode(dataset: xr.Dataset) -> xr.Dataset:
     }
     variables = {}
     for name, variable in dataset.variables.items():
-        plain, dtype = _encode_values(variable)
+        plain, dtype = _encode_values(variable, native)
         if dtype is not None:
             notes["dtypes"][str(name)] = dtype
         plain.attrs = {**_time_attrs(variable.dtype), **attrs[str(name)]}
@@ -70,6 +78,12 @@ def encode(dataset: xr.Dataset) -> xr.Dataset:
         variables, xr.Coordinates(coords, indexes={}), {**attrs[""], _KEY: json.dumps(notes)}
     )
     return plain_dataset.rename({k: v for k, v in notes["names"].items() if k != v})
+
+
+def stored_names(attrs: Mapping[str, Any]) -> dict[str, str]:
+    """Return the names under which an encoded Dataset holds its variables."""
+    names = json.loads(attrs[_KEY])["names"]
+    return {str(name): str(safe) for name, safe in names.items()}
 
 
 def decode(dataset: xr.Dataset) -> xr.Dataset:
@@ -84,7 +98,7 @@ def decode(dataset: xr.Dataset) -> xr.Dataset:
     )
     for name, dtype in notes["dtypes"].items():
         dataset[name] = _decode_values(dataset.variables[name], dtype)
-    dataset = dataset.set_coords([name for name in notes["coords"] if name in dataset.variables])
+    dataset = _ordered(dataset, notes.get("order", ()), notes["coords"])
     del dataset.attrs[_KEY]
     for owner, extra in notes["attrs"].items():
         (dataset if owner == "" else dataset[owner]).attrs.update(extra)
@@ -93,6 +107,15 @@ def decode(dataset: xr.Dataset) -> xr.Dataset:
     for dim, members in notes["indexes"]:
         dataset = dataset.drop_indexes(dim, errors="ignore").set_xindex(members, PointIndex)
     return attach_all(dataset, {})
+
+
+def _ordered(dataset: xr.Dataset, order: Sequence[str], coords: Sequence[str]) -> xr.Dataset:
+    """Return the variables in an order, as folders have none, and some of them as coordinates."""
+    place = {name: i for i, name in enumerate(order)}
+    names = sorted(dataset.variables, key=lambda name: place.get(str(name), len(place)))
+    found = {name: dataset.variables[name] for name in names}
+    those = {name: found.pop(name) for name in names if name in coords or name in dataset.coords}
+    return xr.Dataset(found, xr.Coordinates(those, indexes={}), dataset.attrs)
 
 
 def _safe_names(names: list[str]) -> dict[str, str]:
@@ -108,22 +131,23 @@ def _safe_names(names: list[str]) -> dict[str, str]:
     return safe
 
 
-def _encode_values(variable: xr.Variable) -> tuple[xr.Variable, str | None]:
+def _encode_values(variable: xr.Variable, native: str) -> tuple[xr.Variable, str | None]:
     """Return a variable that files can hold, and its own dtype if that is another."""
     dtype: Any = variable.dtype
-    values: Any
+    if dtype.char in native or dtype.kind in native:
+        return variable.copy(deep=False), None
     if dtype.kind == "c":
-        values = np.stack([variable.values.real, variable.values.imag], axis=-1)
+        values = variable.data
+        values = np.stack([values.real, values.imag], axis=-1)
         return xr.Variable((*variable.dims, _COMPLEX), values), str(dtype)
     if dtype == np.float16 or dtype.kind == "V":
         floating = jnp.issubdtype(dtype, jnp.floating)
-        return variable.copy(data=variable.values.astype(np.float32 if floating else np.int8)), str(
-            dtype
-        )
+        plain = variable.data.astype(np.float32 if floating else np.int8)
+        return variable.copy(data=plain), str(dtype)
     if dtype.kind in "UT":
         return xr.Variable(variable.dims, np.array(variable.values.tolist(), str)), "str"
     if dtype.kind in "Mm":
-        return xr.Variable(variable.dims, variable.values.astype(np.int64)), str(dtype)
+        return variable.copy(data=variable.data.astype(np.int64)), str(dtype)
     return variable.copy(deep=False), None
 
 
@@ -131,14 +155,24 @@ def _decode_values(variable: xr.Variable, name: str) -> xr.Variable:
     dtype: Any = jnp.dtype(name)
     if not (jnp.issubdtype(dtype, jnp.number) or dtype.kind in "UMm"):
         raise ValueError(f"{name!r} is no dtype of a result")
-    values = variable.values
     if dtype.kind == "c":
-        values = np.ascontiguousarray(values).view(dtype)[..., 0]
-        return xr.Variable(variable.dims[:-1], values, variable.attrs)
+        return xr.Variable(variable.dims[:-1], _joined(variable.data, dtype), variable.attrs)
     added = _time_attrs(dtype)
     attrs = {k: v for k, v in variable.attrs.items() if not isinstance(v, str) or added.get(k) != v}
-    values = np.array(values.tolist(), str) if dtype.kind == "U" else values.astype(dtype)
-    return xr.Variable(variable.dims, values, attrs)
+    if dtype.kind == "U":
+        return xr.Variable(variable.dims, np.array(variable.values.tolist(), str), attrs)
+    return xr.Variable(variable.dims, variable.data.astype(dtype), attrs)
+
+
+def _joined(parts: Any, dtype: Any) -> Any:
+    """Return complex numbers from an array whose last dimension is real and imaginary part."""
+
+    def join(block: np.ndarray) -> np.ndarray:
+        return np.ascontiguousarray(block).view(dtype)[..., 0]
+
+    if isinstance(parts, np.ndarray):
+        return join(parts)
+    return parts.rechunk({-1: 2}).map_blocks(join, dtype=dtype, drop_axis=parts.ndim - 1)
 
 
 def _time_attrs(dtype: Any) -> dict[str, str]:

@@ -22,26 +22,29 @@ from gridax._memory import human
 
 # First and one past the last index along each dimension.
 Box = tuple[tuple[int, int], ...]
+# Positions in a box along each dimension, whose product is meant; None for all of it.
+Take = tuple[np.ndarray, ...] | None
 
 
 class Tile(NamedTuple):
-    """A block, and a run of positions in it per level, shorter than others where it ends."""
+    """A run of positions per level, shorter than others where it ends, in what is taken of a box."""
 
     box: Box
     runs: tuple[np.ndarray, ...]
+    take: Take = None
 
 
 class Region(NamedTuple):
-    """Where a tile lies in arrays over the grid.
+    """Where outputs lie in arrays over the grid.
 
     Attributes
     ----------
-    box : index that cuts out the block: slices of the first dimensions, and an ellipsis.
-    shape : shape in which to see the block.
-    where : place of the tile in that shape: an int, a slice or an array of indices per size.
+    box : the block.
+    shape : shape in which to see it.
+    where : place in that shape: an int, a slice or an array of indices per size.
     """
 
-    box: tuple[Any, ...]
+    box: Box
     shape: tuple[int, ...]
     where: tuple[Any, ...]
 
@@ -75,29 +78,33 @@ class Level:
 
     def longest(self, sizes: Sequence[int]) -> int:
         """Return how many points a run can hold at most."""
-        return self.size(sizes) if self.groups is None else max(map(len, self.groups))
+        size = self.size(sizes)
+        return size if self.groups is None else min(size, max(map(len, self.groups)))
 
     def n_runs(self, box: Box) -> int:
         """Return the number of runs in a box."""
-        return sum(_ceil_div(len(part), self.length) for part in self._parts(box))
+        return sum(_ceil_div(len(part), self.length) for part in self._parts(box, None))
 
-    def runs(self, box: Box) -> Iterator[np.ndarray]:
-        """Yield the positions of each run in the box, as int64.
+    def runs(self, box: Box, take: Take = None) -> Iterator[np.ndarray]:
+        """Yield the positions of each run in what is taken of a box, as int64.
 
-        All have one length, but for parts of the box that are shorter than that.
+        All have one length, but for parts that are shorter than that.
         """
-        for part in self._parts(box):
+        for part in self._parts(box, take):
             for start in range(0, len(part), self.length):
                 start = max(0, min(start, len(part) - self.length))
                 run = part[start : start + self.length]
                 yield np.arange(run.start, run.stop) if isinstance(run, range) else np.array(run)
 
-    def _parts(self, box: Box) -> list[Sequence[int]]:
-        """Return positions in the box that may share a run."""
+    def _parts(self, box: Box, take: Take) -> list[Sequence[int]]:
+        """Return positions that may share a run."""
+        shape = _shape(box, take)
         if self.groups is None:
-            return [range(math.prod(stop - start for start, stop in _along(box, self.dims)))]
-        start, stop = box[self.dims[0]]
-        parts = ([i - start for i in group if start <= i < stop] for group in self.groups)
+            return [range(math.prod(shape[dim] for dim in self.dims))]
+        (dim,) = self.dims
+        taken = np.arange(shape[dim]) if take is None else take[dim]
+        place = {int(i): k for k, i in enumerate(taken + box[dim][0])}
+        parts = ([place[i] for i in group if i in place] for group in self.groups)
         return [part for part in parts if part]
 
 
@@ -172,19 +179,18 @@ class Plan:
 
     def blocks(self) -> Iterator[Box]:
         """Yield the blocks; they are disjoint and together hold every point."""
-        along = zip(self.sizes, self.block, strict=True)
-        return itertools.product(*(_Cuts(size, block) for size, block in along))
+        return boxes(self.sizes, self.block)
 
-    def tiles(self, box: Box) -> Iterator[Tile]:
-        """Yield the tiles of a block; together they hold every point of it."""
-        return (Tile(box, runs) for runs in _product(self.levels, box))
+    def tiles(self, box: Box, take: Take = None) -> Iterator[Tile]:
+        """Yield the tiles of a block; together they hold every point that is taken of it."""
+        return (Tile(box, runs, take) for runs in _product(self.levels, box, take))
 
     def split(self, tile: Tile) -> Iterator[Tile]:
         """Yield tiles of this plan that hold the points of a tile of a wider plan."""
         pieces = [
             _pieces(run, level.length) for run, level in zip(tile.runs, self.levels, strict=True)
         ]
-        return (Tile(tile.box, runs) for runs in itertools.product(*pieces))
+        return (tile._replace(runs=runs) for runs in itertools.product(*pieces))
 
     def indices(self, tile: Tile) -> list[np.ndarray]:
         """Return a tile's indices along each dimension, as many as `lengths` says.
@@ -194,9 +200,7 @@ class Plan:
         found: dict[int, np.ndarray] = {}
         for level, run in zip(self.levels, tile.runs, strict=True):
             run = run if len(run) == level.length else np.resize(run, level.length)
-            shape = tuple(stop - start for start, stop in _along(tile.box, level.dims))
-            local = (run,) if len(shape) == 1 else np.unravel_index(run, shape)
-            for dim, index in zip(level.dims, local, strict=True):
+            for dim, index in zip(level.dims, _positions(tile, level.dims, run), strict=True):
                 found[dim] = index + tile.box[dim][0]
         return [found[dim] for dim in range(len(self.sizes))]
 
@@ -206,20 +210,18 @@ class Plan:
         Levels that hold the dimensions in the grid's own order merge them, so that a tile is a
         box of slices; otherwise its place is a mesh of indices.
         """
-        shape = tuple(stop - start for start, stop in tile.box)
-        cut = () if shape == self.sizes else tuple(slice(*bounds) for bounds in tile.box)
-        box = (*cut, ...)
+        shape = _shape(tile.box, None)
         order = [dim for level in self.levels for dim in level.dims]
-        if order == sorted(order):
+        if order == sorted(order) and tile.take is None:
             merged = tuple(level.size(shape) for level in self.levels)
-            return Region(box, merged, _place(tile.runs))
+            return Region(tile.box, merged, _place(tile.runs))
         mesh: dict[int, np.ndarray] = {}
         for i, (level, run) in enumerate(zip(self.levels, tile.runs, strict=True)):
             spread = [1] * len(self.levels)
             spread[i] = len(run)
-            local = np.unravel_index(run, tuple(shape[dim] for dim in level.dims))
+            local = _positions(tile, level.dims, run)
             mesh |= zip(level.dims, (index.reshape(spread) for index in local), strict=True)
-        return Region(box, shape, tuple(mesh[dim] for dim in range(len(shape))))
+        return Region(tile.box, shape, tuple(mesh[dim] for dim in range(len(shape))))
 
     def __repr__(self) -> str:
         return "\n".join(["<gridax.Plan>", *(f"{name:<9}{text}" for name, text in self._rows())])
@@ -246,6 +248,11 @@ def n_points(box: Box) -> int:
     return math.prod(stop - start for start, stop in box)
 
 
+def boxes(sizes: Sequence[int], block: Sequence[int]) -> Iterator[Box]:
+    """Yield the blocks of a grid, the last dimension varying fastest."""
+    return itertools.product(*map(_Cuts, sizes, block))
+
+
 class _Cuts(Sequence[tuple[int, int]]):
     """Bounds of the pieces of a range, made one at a time."""
 
@@ -264,8 +271,19 @@ def _ceil_div(a: int, b: int) -> int:
     return -(-a // b)
 
 
-def _along(box: Box, dims: Sequence[int]) -> list[tuple[int, int]]:
-    return [box[dim] for dim in dims]
+def _shape(box: Box, take: Take) -> tuple[int, ...]:
+    if take is None:
+        return tuple(stop - start for start, stop in box)
+    return tuple(map(len, take))
+
+
+def _positions(tile: Tile, dims: Sequence[int], run: np.ndarray) -> list[np.ndarray]:
+    """Return the positions in the box along some dimensions that are vectorized as one."""
+    shape = _shape(tile.box, tile.take)
+    local = [run] if len(dims) == 1 else np.unravel_index(run, tuple(shape[dim] for dim in dims))
+    if tile.take is None:
+        return list(local)
+    return [tile.take[dim][index] for dim, index in zip(dims, local, strict=True)]
 
 
 def _pieces(run: np.ndarray, length: int) -> list[np.ndarray]:
@@ -280,11 +298,11 @@ def _place(runs: Sequence[np.ndarray]) -> tuple[Any, ...]:
     return np.ix_(*runs)
 
 
-def _product(levels: Sequence[Level], box: Box) -> Iterator[tuple[np.ndarray, ...]]:
+def _product(levels: Sequence[Level], box: Box, take: Take) -> Iterator[tuple[np.ndarray, ...]]:
     """Yield the product of the runs, without ever holding all runs of a level."""
     if not levels:
         yield ()
         return
-    for run in levels[0].runs(box):
-        for rest in _product(levels[1:], box):
+    for run in levels[0].runs(box, take):
+        for rest in _product(levels[1:], box, take):
             yield (run, *rest)

@@ -119,7 +119,11 @@ class Sweep:
     costs: Costs = CPU
 
     def plan(
-        self, n_vmap: int | None = None, memory: int | None = None, most: int | None = None
+        self,
+        n_vmap: int | None = None,
+        memory: int | None = None,
+        most: int | None = None,
+        block: tuple[int, ...] | None = None,
     ) -> Plan:
         """Return the plan with the least estimated time.
 
@@ -128,7 +132,11 @@ class Sweep:
         n_vmap : points that are to be vectorized, or up to half as many, if the user says so.
         memory : most bytes that a tile may need, as far as the estimate knows.
         most : most points of a tile, if that is known.
+        block : points along each dimension that are evaluated together, where that is settled.
         """
+        if block is not None:
+            within = dataclasses.replace(self, sizes=block).plan(n_vmap, memory, most)
+            return dataclasses.replace(within, sizes=self.sizes, block=block)
         if memory is not None:  # of which outputs that wait take their part
             waiting = (1 + IN_FLIGHT) * max(self.point_bytes, 1)
             most = min(most or _MOST_POINTS, max(1, memory // waiting))
@@ -179,14 +187,15 @@ class Sweep:
     def neighbours(self, plan: Plan, most: int) -> list[Plan]:
         """Return plans of twice or half the width along one level, of at most so many points."""
         found = []
+        within = dataclasses.replace(self, sizes=plan.block)
         widths = tuple(level.width for level in plan.levels)
         for i, level in enumerate(plan.levels):
             for width in (2 * widths[i], widths[i] // 2):
                 other = (*widths[:i], width, *widths[i + 1 :])
                 if 1 <= width <= level.size(plan.block) and math.prod(other) <= most:
                     # The blocks stay, so that the sweep can go on from any of them.
-                    made = self.with_widths(other, most=most)
-                    found.append(dataclasses.replace(made, block=plan.block))
+                    made = within.with_widths(other, fixed=True, most=most)
+                    found.append(dataclasses.replace(made, sizes=self.sizes, block=plan.block))
         return found
 
     def narrower(self, plan: Plan) -> Plan | None:

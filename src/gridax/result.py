@@ -13,11 +13,14 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from gridax import _files, _frame, _reopen, _select, _template
+from gridax import _files, _frame, _reopen, _select, _stored, _template
 from gridax._labels import canonical_query
+from gridax._stored import Progress
 from gridax._template import Template
 from gridax._unstack import unstack
 from gridax.space import Space
+from gridax.stores._place import Place
+from gridax.stores.base import DONE, FAILED, FLAGS, PENDING
 
 
 class Result(Sequence[Any]):
@@ -49,21 +52,102 @@ class Result(Sequence[Any]):
         space: Space,
         template: Template,
         arrays: Sequence[np.ndarray] | None = None,
+        progress: Progress | None = None,
     ) -> None:
         self._made = dataset
         self.space = space
         self._template = template
         self._given = arrays
+        if progress is not None:
+            self.progress = progress
 
     @cached_property
     def dataset(self) -> xr.Dataset:
         """Outputs over the dimensions of the space, then their own."""
         return self._made() if callable(self._made) else self._made
 
+    @property
+    def template(self) -> Template:
+        """What the model returns; for gridax's own modules."""
+        return self._template
+
     @classmethod
     def open(cls, path: str | os.PathLike[str]) -> Result:
         """Open a saved result, as `open_result`."""
         return open_result(path)
+
+    @cached_property
+    def progress(self) -> Progress:
+        """How many points are done, failed and pending, when the result was made or opened.
+
+        Examples
+        --------
+        >>> import gridax as gx
+        >>> space = gx.Space({"x": gx.DataAxis([1, 0])}, mode="product")
+        >>> run = gx.SequentialExecution(lambda s: 1 / int(s["x"]), space)
+        >>> print(run.run(progress=False, on_error="record").progress)
+        1 of 2 points done, 1 failed
+        """
+        total = len(self)
+        if "status" not in self.dataset:
+            return Progress(total, 0, total)
+        status = self.dataset["status"].values
+        return Progress(int((status == DONE).sum()), int((status == FAILED).sum()), total)
+
+    @property
+    def status(self) -> xr.DataArray:
+        """State of every point: 0 pending, 1 done, 2 failed; over the dimensions of the space."""
+        if "status" in self.dataset:
+            return self.dataset["status"]
+        coords = self.space.dataset.coords
+        done = np.broadcast_to(np.uint8(DONE), self.space.shape)
+        return xr.DataArray(done, coords, self.space.dims, "status", FLAGS)
+
+    @property
+    def failed(self) -> pd.DataFrame:
+        """The points at which the model failed: their parameters, and the message as ``error``.
+
+        The index is the position of the point: ``result.space[result.failed.index]`` is the Space
+        of these points.
+
+        Examples
+        --------
+        >>> import gridax as gx
+        >>> space = gx.Space({"x": gx.DataAxis([1, 0])}, mode="product")
+        >>> run = gx.SequentialExecution(lambda s: 1 / int(s["x"]), space)
+        >>> run.run(progress=False, on_error="record").failed
+           x                                error
+        1  0  ZeroDivisionError: division by zero
+        """
+        return self._points(FAILED)
+
+    @property
+    def missing(self) -> pd.DataFrame:
+        """The points that nothing is known of yet, as `failed` without a message."""
+        return self._points(PENDING)
+
+    def _points(self, state: int) -> pd.DataFrame:
+        """Return position and parameters of the points in some state."""
+        if "status" not in self.dataset:
+            positions = np.empty(0, np.int64)
+        else:
+            positions = np.flatnonzero(self.dataset["status"].values.reshape(-1) == state)
+        index = np.unravel_index(positions, self.space.shape) if self.space.dims else ()
+        place = dict(zip(self.space.dims, index, strict=True))
+        columns = {}
+        for column in self.space.grid.columns:
+            rows = column.rows if column.dim is None else column.take(place[column.dim])
+            columns[column.name] = column.table.labels[np.broadcast_to(rows, positions.shape)]
+        if state == FAILED:
+            columns["error"] = self._messages(place, len(positions))
+        return pd.DataFrame(columns, index=positions)
+
+    def _messages(self, place: Mapping[str, np.ndarray], n: int) -> np.ndarray:
+        if n == 0 or "error" not in self.dataset:
+            return np.full(n, "", dtype=object)
+        points = {dim: xr.DataArray(index, dims="failed") for dim, index in place.items()}
+        found = self.dataset["error"].variable.isel({d: p.variable for d, p in points.items()})
+        return np.broadcast_to(found.values.astype(object), (n,))
 
     def __len__(self) -> int:
         return len(self.space)
@@ -74,7 +158,7 @@ class Result(Sequence[Any]):
         if self._given is not None:
             return self._given
         variables = [self.dataset.variables[output.name] for output in self._template.outputs]
-        return [v.values if isinstance(v._data, np.ndarray) else v for v in variables]
+        return [_stored.by_chunk(v, len(self.space.dims)) for v in variables]
 
     @cached_property
     def _own_coords(self) -> dict[str, xr.Variable]:
@@ -104,7 +188,6 @@ class Result(Sequence[Any]):
 
     def _at(self, index: tuple[int, ...]) -> Any:
         values = [array[index] for array in self._arrays]
-        values = [v.values if isinstance(v, xr.Variable) else v for v in values]
         return _template.restore(self._template, values, self._own_coords)
 
     def sel(
@@ -150,33 +233,40 @@ class Result(Sequence[Any]):
         for output, array in zip(self._template.outputs, self._arrays, strict=True):
             values = np.asarray(array).reshape((len(self), *output.shape))
             columns[output.name] = values if values.ndim == 1 else _frame.cells(values)
-        if "status" in self.dataset:  # of a run that did not end: 0 pending, 1 done
-            columns["status"] = self.dataset["status"].values.reshape(-1)
+        for name in ("status", "error"):  # of points without a value
+            if name in self.dataset:
+                columns[name] = self.dataset[name].values.reshape(-1)
         return pd.DataFrame(columns)
 
-    def to_netcdf(self, path: str | os.PathLike[str]) -> None:
+    def to_netcdf(self, path: str | os.PathLike[str], complevel: int = 0) -> None:
         """Save to a netCDF file, which `open_result` reads back.
 
         A file that stood there before is replaced once the new one is complete and was read back.
+        A result that lies in a store is written block by block, so it may be larger than memory.
 
         Parameters
         ----------
         path : path-like
             The file; its folder must exist.
+        complevel : int, optional
+            How much the outputs are compressed (zlib), from 0, not at all, to 9.
 
         Raises
         ------
         FileNotFoundError, IsADirectoryError
             If the folder does not exist, or `path` is a folder.
         ValueError
-            If an attribute would change the data when read back, or cannot be stored.
+            If an attribute would change the data when read back, or cannot be stored, or
+            `complevel` is none.
         OSError
             If the file cannot be written, as on a full disk.
         """
-        _files.write_netcdf(self.dataset, Path(path))
+        _files.write_netcdf(self.dataset, Path(path), complevel)
 
     def to_zarr(self, path: str | os.PathLike[str], overwrite: bool = False) -> None:
         """Save to a Zarr store, a folder, which `open_result` reads back.
+
+        A result that lies in a store is written block by block, so it may be larger than memory.
 
         Parameters
         ----------
@@ -192,7 +282,12 @@ class Result(Sequence[Any]):
         FileNotFoundError, ValueError, OSError
             As `to_netcdf`.
         """
-        _files.write_zarr(self.dataset, Path(path), overwrite)
+        if _stored.is_url(path):
+            raise ValueError(
+                f"to_zarr writes to folders, got {path!r}; run(store={path!r}) writes to URLs, and "
+                "so does result.dataset.to_zarr, without what open_result needs"
+            )
+        _stored.write(self.dataset, Path(path), overwrite)
 
     def unstack(self) -> xr.Dataset:
         """Return scattered points on the grid that they were picked from.
@@ -223,8 +318,12 @@ class Result(Sequence[Any]):
         return f"<b>gridax.Result</b>: {self.space.N} points{self.dataset._repr_html_()}"
 
 
-def open_result(path: str | os.PathLike[str]) -> Result:
-    """Open a result that was saved as netCDF or Zarr; data are read when they are used.
+def open_result(
+    path: str | os.PathLike[str], storage_options: Mapping[str, Any] | None = None
+) -> Result:
+    """Open a result that was saved as netCDF or Zarr, or the store of a run that may not have ended.
+
+    Data are read when they are used; those of a Zarr store are dask arrays with a chunk per block.
 
     Indexes, dtypes and attributes that files cannot hold are put back, and the Space is built
     again: labels, values, keys and fixed numbers, in dicts and lists whatever containers the state
@@ -233,12 +332,16 @@ def open_result(path: str | os.PathLike[str]) -> Result:
 
     Parameters
     ----------
-    path : path-like
-        File or folder.
+    path : path-like or URL
+        File or folder, or the URL of a store.
+    storage_options : mapping, optional
+        What fsspec needs to open a URL.
 
     Returns
     -------
     Result
+        Of a store that is not finished, the Dataset has a variable ``status``, and what is not
+        computed is NaN; integers and bools become floats for that.
 
     Raises
     ------
@@ -254,11 +357,33 @@ def open_result(path: str | os.PathLike[str]) -> Result:
         ...
     FileNotFoundError: there is no file 'nowhere.nc'
     """
+    if _stored.is_url(path):
+        return open_place(_stored.place_of(path, storage_options))
     path = Path(path)
-    dataset = _files.read(path)
+    if path.is_dir():
+        return open_place(_stored.place_of(path))
+    return _described(_files.read(path), str(path), None)
+
+
+def open_place(place: Place) -> Result:
+    """Open the Zarr store at a place; for gridax's own modules."""
+    if not place.exists():
+        raise FileNotFoundError(f"there is no store {place.name!r}")
+    try:
+        dataset, progress = _stored.view(_stored.read(place), place)
+    except OSError:
+        raise
+    except Exception as error:  # whatever a damaged or foreign store makes the readers raise
+        raise ValueError(
+            f"{place.name!r} cannot be read as a Zarr store ({type(error).__name__}: {error})"
+        ) from error
+    return _described(dataset, place.name, progress)
+
+
+def _described(dataset: xr.Dataset, name: str, progress: Progress | None) -> Result:
     try:
         space, template = _reopen.read(dataset)
     except ValueError as error:
         dataset.close()
-        raise ValueError(f"{str(path)!r} cannot be opened as a result: {error}") from error
-    return Result(dataset, space, template)
+        raise ValueError(f"{name!r} cannot be opened as a result: {error}") from error
+    return Result(dataset, space, template, progress=progress)

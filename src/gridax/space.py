@@ -169,15 +169,16 @@ class Space(Sequence[Any]):
         """
         i = _select.single(index, self.N)
         if i is not None:
-            return self._state(self._grid.unravel(i))
+            return self.at(self._grid.unravel(i))
         if len(self.dims) == 1:
             return self.isel({self.dims[0]: index})
         return self._with(self._grid.scatter(_select.flat_positions(index, self.N)))
 
     def __iter__(self) -> Iterator[Any]:
-        return map(self._state, itertools.product(*map(range, self.shape)))
+        return map(self.at, itertools.product(*map(range, self.shape)))
 
-    def _state(self, index: Sequence[int]) -> Any:
+    def at(self, index: Sequence[int]) -> Any:
+        """Return the state at an index along each dimension; for gridax's own modules."""
         values = {}
         for column in self._grid.columns:
             row = column.row(index, self._place)

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import functools
+import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import xarray as xr
 
-from gridax import _output_labels, provenance
+from gridax import _fingerprints, _output_labels, provenance
 from gridax._index import attach_all
 from gridax._template import Template
 from gridax.space import Space
+from gridax.stores.base import FLAGS
+from gridax.stores.memory import MemoryStore
 
 
 class Assembly:
@@ -23,6 +26,7 @@ class Assembly:
     model, space : what is run, over what.
     raw : the template as the model returns it.
     dims, coords : names and coordinates of the outputs' own dimensions, as `run` takes them.
+    about : returns the fingerprints of what is run.
 
     Raises
     ------
@@ -37,8 +41,9 @@ class Assembly:
         raw: Template,
         dims: Mapping[str, Any] | None,
         coords: Mapping[str, Any] | None,
+        about: Callable[[], _fingerprints.Parts],
     ) -> None:
-        self._model, self._space = model, space
+        self._model, self.space, self._about = model, space, about
         self.raw = raw
         taken = space.dataset
         names = {*map(str, taken.variables), *map(str, taken.sizes)}
@@ -46,24 +51,49 @@ class Assembly:
         known = {str(name): taken.variables[name] for name in taken.coords}
         self._coords = _output_labels.coordinates(self.template, coords, known)
 
-    def dataset(
-        self, arrays: Sequence[np.ndarray], status: np.ndarray | None, run: Mapping[str, Any]
-    ) -> xr.Dataset:
-        """Return the outputs with all labels.
+    @functools.cached_property
+    def fingerprints(self) -> dict[str, list[str]]:
+        """Fingerprints of the outputs."""
+        return _fingerprints.of_template(self.template, self._coords)
+
+    def dataset(self, store: MemoryStore, run: Mapping[str, Any]) -> xr.Dataset:
+        """Return the outputs with all labels, and the state of each point if not all are done.
 
         Parameters
         ----------
-        arrays : outputs over the grid.
-        status : that of every point, of a run that did not end.
+        store : outputs over the grid.
         run : the stamp of the run.
         """
         names = [output.name for output in self.template.outputs]
-        found = self._empty.copy(data=dict(zip(names, arrays, strict=True)))
-        if status is not None:
-            flags = {"flag_values": [0, 1, 2], "flag_meanings": "pending done failed"}
-            found["status"] = (self._space.dims, status, flags)
-        found.attrs.update(run, created=run["created"].isoformat(timespec="seconds"))
-        return found
+        found = self._empty.copy(data=dict(zip(names, store.arrays, strict=True)))
+        if not store.is_complete:
+            found["status"] = (self.space.dims, store.status, FLAGS)
+        if store.errors:
+            messages = np.full(self.space.shape, "", dtype=object)
+            for index, text in store.errors.items():
+                messages[index] = text
+            found["error"] = (self.space.dims, messages)
+        return found.assign_attrs(_stamped(run))
+
+    def skeleton(self, about: _fingerprints.Parts) -> xr.Dataset:
+        """Return the Dataset of a store that holds nothing yet; its data are dask's, and zeros.
+
+        Parameters
+        ----------
+        about : fingerprints of what is run.
+        """
+        import dask.array as da  # takes time
+
+        def zeros(shape: tuple[int, ...], dtype: Any) -> Any:
+            return da.zeros(shape, dtype=dtype, chunks=-1)
+
+        grid = self.space.shape
+        outputs = {o.name: zeros((*grid, *o.shape), o.dtype) for o in self.template.outputs}
+        found = self._empty.copy(data=outputs)
+        found["status"] = (self.space.dims, zeros(grid, np.uint8), FLAGS)
+        found["error"] = (self.space.dims, zeros(grid, np.dtypes.StringDType()))
+        described = {_fingerprints.ATTRIBUTE: json.dumps(about)}
+        return found.assign_attrs(_stamped(provenance.stamp()), **described)
 
     @functools.cached_property
     def _empty(self) -> xr.Dataset:
@@ -73,10 +103,17 @@ class Assembly:
             attrs = dict(output.attrs)
             if output.impl is not None:
                 attrs["prng_impl"] = output.impl
-            nothing = np.broadcast_to(np.zeros((), output.dtype), self._space.shape + output.shape)
-            dims = (*self._space.dims, *(output.dims or ()))
+            nothing = np.broadcast_to(np.zeros((), output.dtype), self.space.shape + output.shape)
+            dims = (*self.space.dims, *(output.dims or ()))
             variables[output.name] = xr.Variable(dims, nothing, attrs)
         own = xr.Coordinates(self._coords, indexes={})
-        dataset = attach_all(self._space.dataset.assign_coords(own).assign(variables), {})
-        about = provenance.attributes(self._space, self.template, self._model)
-        return dataset.assign_attrs(about)
+        dataset = attach_all(self.space.dataset.assign_coords(own).assign(variables), {})
+        described = {**self._about(), "template": self.fingerprints}
+        return dataset.assign_attrs(
+            provenance.attributes(self.space, self.template, self._model),
+            **{_fingerprints.ATTRIBUTE: json.dumps(described)},
+        )
+
+
+def _stamped(run: Mapping[str, Any]) -> dict[str, Any]:
+    return {**run, "created": run["created"].isoformat(timespec="seconds")}

@@ -3,28 +3,26 @@
 from __future__ import annotations
 
 import abc
-import functools
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import jax
 import numpy as np
 
-from gridax import _memory, provenance
-from gridax._plan import Region
+from gridax import _fingerprints, _memory
+from gridax._blocks import Wish
 from gridax._template import Template
 from gridax.execution._assembly import Assembly
-from gridax.execution._progress import Meter, Progress
+from gridax.execution._options import OnError, Resume, checked, choice
+from gridax.execution._order import Evaluated, Order
+from gridax.execution._progress import Progress
+from gridax.execution._run import Run
 from gridax.result import Result
 from gridax.space import Space, is_axis
-from gridax.stores.memory import MemoryStore
-
-# Where the points of a tile lie, and their outputs.
-Evaluated = tuple[Region, Sequence[np.ndarray]]
-
 
 class Execution(abc.ABC):
-    """A model and the space to run it over. Abstract: `_start`.
+    """A model and the space to run it over. Abstract: how it is evaluated.
 
     Attributes
     ----------
@@ -56,24 +54,53 @@ class Execution(abc.ABC):
         self._known_assembly: Assembly | None = None
 
     @abc.abstractmethod
-    def _start(self, memory: int | None) -> tuple[Template, Callable[[], Iterator[Evaluated]]]:
-        """Return what the model returns, and a function that evaluates all tiles.
+    def _template(self, known: Template | None, record: bool) -> Template | None:
+        """Return what the model returns, or None if that shows when it is evaluated.
 
-        `memory` are the most bytes that a device may need.
+        `known` is what it has returned in a run before, if any; `record` is as in `Order`.
         """
+
+    @abc.abstractmethod
+    def _evaluate(self, order: Order) -> Iterator[Evaluated]:
+        """Evaluate the model, and yield the outputs as they are computed."""
+
+    @abc.abstractmethod
+    def _wish(self, memory: int | None) -> Wish:
+        """Return which blocks would suit the sweep."""
+
+    @abc.abstractmethod
+    def _program(self) -> str | None:
+        """Return a fingerprint of the traced model, or None if it is never traced."""
 
     def run(
         self,
         *,
+        store: str | os.PathLike[str] | None = None,
         progress: Progress = True,
         dims: Mapping[str, Any] | None = None,
         coords: Mapping[str, Any] | None = None,
         memory: int | str | None = None,
+        on_error: OnError = "raise",
+        extend: Result | str | os.PathLike[str] | None = None,
+        shard: tuple[int, int] | None = None,
+        resume: Resume = True,
+        overwrite: bool = False,
+        retry_failed: bool = False,
+        verify: Literal["none", "size", "full"] = "size",
+        durability: Literal["process", "power"] = "process",
+        block: Mapping[str, int] | None = None,
+        version: str | None = None,
+        storage_options: Mapping[str, Any] | None = None,
     ) -> Result:
         """Evaluate the model at every point.
 
         Parameters
         ----------
+        store : path or URL, optional
+            A Zarr store to which outputs are streamed while the sweep runs, such as
+            ``"sweep.zarr"`` or ``"s3://bucket/sweep.zarr"``. If it is there already, what it holds
+            is not computed again: calling `run` once more is how an interrupted sweep goes on.
+            Without one, the outputs stay in memory.
         progress : bool or callable, optional
             Whether to show a progress bar, or a function called with the numbers of points done
             and in total.
@@ -87,17 +114,58 @@ class Execution(abc.ABC):
             Most bytes, such as ``"4 GB"``, that the sweep may need on each device at a time, beside
             its results. By default most of what is free there. One point at a time needs what it
             needs, so `SequentialExecution` does not look at it.
+        on_error : {"raise", "record"}, optional
+            What happens where the model raises an error: the run ends with it, or the outputs of
+            that point stay NaN, its ``status`` is 2, and the message is kept (`Result.failed`).
+        extend : Result or path, optional
+            A result that holds some of the points. They are copied, and only the others computed:
+            new labels on a dimension, more trials, or a new dimension one of whose labels is the
+            value that was fixed before. Points are matched by the names and labels of their axes.
+        shard : (int, int), optional
+            With `store`: ``(i, n)`` computes the i-th of n parts, so that n processes share one
+            store, such as a job array does.
+        resume : {True, False, "force"}, optional
+            With `store`: whether to go on with what is there; ``"force"`` even if the model has
+            changed since, which is noted in the store.
+        overwrite : bool, optional
+            With `store`: whether to begin anew and replace a result that is there. Nothing else
+            is ever replaced.
+        retry_failed : bool, optional
+            With `store`: whether points at which the model failed before are tried again.
+        verify : {"size", "full", "none"}, optional
+            With `store`: how blocks from before are checked. ``"size"`` finds truncated and missing
+            files, ``"full"`` reads all data and finds every flipped bit. What is damaged is
+            computed again.
+        durability : {"process", "power"}, optional
+            With `store`: what a finished block survives: the end of the process in any way, or a
+            power cut too, which is slower.
+        block : mapping of str to int, optional
+            With a new `store`: points of a block along some dimensions, and all along the others.
+            A block is computed, written and recovered as a unit, and is a chunk of the files. By
+            default up to 32 MB or about ten seconds.
+        version : str, optional
+            With `store`: the name of this version of the model, which tells whether a store goes
+            on with the same model. By default its traced program and its source do.
+        storage_options : mapping, optional
+            With a URL as `store`: what fsspec needs to open it.
 
         Returns
         -------
         Result
-            Sequence of the model's results and one labeled Dataset.
+            Sequence of the model's results and one labeled Dataset; lazy if it lies in a store.
 
         Raises
         ------
         TypeError, ValueError
-            If the model returns what cannot be stored, or labels do not fit. Errors of the model
-            itself keep their type and carry the point's labels as a note.
+            If the model returns what cannot be stored, labels do not fit, or the store holds
+            another sweep. Errors of the model itself keep their type and carry the point's labels
+            as a note.
+        FileExistsError
+            If something that is no result stands at `store`; it is left as it is.
+        BlockingIOError
+            If another process computes the same blocks of the store.
+        OSError
+            If the store cannot be written, as on a full disk. What was written before is kept.
 
         Notes
         -----
@@ -106,24 +174,30 @@ class Execution(abc.ABC):
         """
         self.partial = None
         bound = None if memory is None else _memory.parsed(memory)
-        with Meter(progress, self.space.N, _title(self.model)) as meter:
-            raw, tiles = self._start(bound)
-            assembly = self._assembly(raw, dims, coords)
-            store = MemoryStore(self.space.shape, assembly.template.outputs)
-            try:
-                for region, values in tiles():
-                    meter.add(store.write(region, values))
-            except BaseException as error:
-                if store.n_done:
-                    store.erase_pending()
-                    self.partial = self._result(assembly, store, store.status)
-                    error.result = self.partial  # type: ignore[attr-defined]
-                    error.add_note(
-                        f"{store.n_done} of {self.space.N} points were computed and are kept: see "
-                        "the attribute `partial` of the executor"
-                    )
-                raise
-        return self._result(assembly, store, None)
+        choice("on_error", on_error)
+        options = checked(
+            {
+                "shard": shard,
+                "resume": resume,
+                "overwrite": overwrite,
+                "retry_failed": retry_failed,
+                "verify": verify,
+                "durability": durability,
+                "block": block,
+                "version": version,
+                "storage_options": storage_options,
+            },
+            store is not None,
+            self.space.sizes,
+        )
+        run = Run(self, options, bound, on_error == "record", extend, dims, coords, progress)
+        return run.in_memory() if store is None else run.kept(store)
+
+    def _about(self) -> dict[str, Any]:
+        """Return the fingerprints of the space, of all that is fixed, and of the source."""
+        parts = _fingerprints.of_space(self.space, self.args, self.kwargs)
+        source = _fingerprints.of_source(self.model, self.space)
+        return {**parts, "model": {"source": source, "jax": jax.__version__}}
 
     def _assembly(
         self, raw: Template, dims: Mapping[str, Any] | None, coords: Mapping[str, Any] | None
@@ -132,18 +206,9 @@ class Execution(abc.ABC):
         known = self._known_assembly
         as_is = dims is None and coords is None
         if known is None or known.raw is not raw or not as_is:
-            known = Assembly(self.model, self.space, raw, dims, coords)
+            known = Assembly(self.model, self.space, raw, dims, coords, self._about)
             self._known_assembly = known if as_is else None
         return known
-
-    def _result(self, assembly: Assembly, store: MemoryStore, status: np.ndarray | None) -> Result:
-        # Made when it is asked for: a small sweep takes less time than its labels.
-        made = functools.partial(assembly.dataset, store.arrays, status, provenance.stamp())
-        return Result(made, self.space, assembly.template, store.arrays)
-
-
-def _title(model: Callable[..., Any]) -> str:
-    return getattr(model, "__name__", type(model).__name__)
 
 
 class at_point:

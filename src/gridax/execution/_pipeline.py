@@ -63,11 +63,17 @@ class _Started:
 class Pipeline:
     """Evaluates batches in order, some at the same time; yields each when it is done.
 
-    A batch that does not fit into the memory of a device is cut, until it does.
+    A batch that does not fit into the memory of a device is cut, until it does; so is one in which
+    the model raises an error, until the point is found.
+
+    Parameters
+    ----------
+    space, prepared : what is evaluated.
+    record : whether an error of the model is yielded in place of outputs, or raised.
     """
 
-    def __init__(self, space: Space, prepared: Prepared) -> None:
-        self._space, self._prepared = space, prepared
+    def __init__(self, space: Space, prepared: Prepared, record: bool) -> None:
+        self._space, self._prepared, self._record = space, prepared, record
         self._waiting: collections.deque[_Started] = collections.deque()
         self._narrowed = prepared.narrowed
         self._too_large: int | None = None
@@ -82,11 +88,7 @@ class Pipeline:
             with at_point(self._space, batch.extent):
                 outputs = self._prepared.kernel(batch.choice, batch.plan)(batch.index)
         except Exception as error:
-            yield from self.drain()  # what was under way before is not lost
-            if not out_of_memory(error):
-                raise
-            self._narrow(batch.plan, error)
-            yield from self._submit_cut(batch)
+            yield from self._failed(batch, error)
             return
         self._waiting.append(_Started(batch, outputs))
         if len(self._waiting) > _tiling.IN_FLIGHT:
@@ -110,13 +112,9 @@ class Pipeline:
             with at_point(self._space, batch.extent):
                 jax.block_until_ready(started.outputs)  # can be interrupted, unlike the copy
                 arrays = [np.asarray(output) for output in started.outputs]
-        except jax.errors.JaxRuntimeError as error:
-            if not out_of_memory(error):
-                raise
+        except Exception as error:
             started.outputs.clear()
-            yield from self.drain()
-            self._narrow(batch.plan, error)
-            yield from self._submit_cut(batch)
+            yield from self._failed(batch, error)
             return
         self._watch.look()
         if started.then is not None:
@@ -126,6 +124,28 @@ class Pipeline:
         for i, (tile, region) in enumerate(zip(batch.tiles, batch.regions, strict=True)):
             there: Any = (i, *(slice(len(run)) for run in tile.runs))  # without what was repeated
             yield region, [array[there] for array in arrays]
+
+    def _failed(self, batch: Batch, error: Exception) -> Iterator[Evaluated]:
+        """Evaluate a batch in smaller pieces, or yield or raise the error of its only point."""
+        yield from self.drain()  # what was under way before is not lost
+        if out_of_memory(error):
+            self._narrow(batch.plan, error)
+            yield from self._submit_cut(batch)
+        elif len(batch.tiles) == 1 == math.prod(map(len, batch.tiles[0].runs)):
+            if not self._record:
+                raise error
+            yield batch.regions[0], error
+        else:
+            for piece in batch.cut(self._finer(batch.plan)):
+                yield from self.submit(piece)
+                yield from self.drain()  # one after the other, so that the culprit is known
+
+    def _finer(self, plan: Plan) -> Plan:
+        """Return a plan of much smaller tiles on one device: few programs, and few calls."""
+        finer = dataclasses.replace(plan, n_devices=1)
+        for _ in range(5):
+            finer = self._prepared.sweep.narrower(finer) or finer
+        return finer
 
     def _submit_cut(self, batch: Batch) -> Iterator[Evaluated]:
         for piece in batch.cut(self._narrowed[batch.plan]):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import math
 import time
 from collections.abc import Callable
@@ -11,13 +12,14 @@ from typing import Any
 import jax
 
 from gridax import _memory, _tiling
+from gridax._blocks import Wish
 from gridax._kernel import Kernel, on_devices
 from gridax._plan import Plan
 from gridax._template import Template
 from gridax.execution import _recompiling
 from gridax.execution._arguments import Arguments
 from gridax.execution._cores import n_cores
-from gridax.execution._tracing import trace
+from gridax.execution._tracing import lasting, trace
 from gridax.space import Space
 
 # Part of a device's free memory that is planned with.
@@ -86,22 +88,45 @@ class Prepared:
                 )
         return first.template
 
-    def plan(self, n_vmap: int | None, memory: int | None) -> Plan:
+    def digest(self) -> str:
+        """Return what tells the model from another one, in another process too."""
+        programs = [f"{self._arguments.named(c)}: {lasting(t)}" for c, t in self._traced.items()]
+        return hashlib.sha256("\n".join(programs).encode()).hexdigest()[:16]
+
+    def plan(
+        self, n_vmap: int | None, memory: int | None, block: tuple[int, ...] | None = None
+    ) -> Plan:
         """Return the plan with the least estimated time that fits into memory.
 
         Parameters
         ----------
         n_vmap : most points that are vectorized; if given, only `memory` makes tiles smaller.
         memory : most bytes that a device may need, or None for what is free.
+        block : points along each dimension that are evaluated together, where that is settled.
         """
-        key = (n_vmap, memory)
+        key = (n_vmap, memory, block)
         if key not in self._plans:
-            self._plans[key] = self._fitting(n_vmap, memory)
+            self._plans[key] = self._fitting(n_vmap, memory, block)
         return self._plans[key]
 
-    def settle(self, plan: Plan, memory: int | None) -> None:
+    def settle(self, plan: Plan, memory: int | None, block: tuple[int, ...] | None = None) -> None:
         """Let the next sweep begin with a plan that was found to be fast."""
-        self._plans[None, memory] = dataclasses.replace(plan, tile_bytes=self.nbytes(plan))
+        settled = dataclasses.replace(plan, tile_bytes=self.nbytes(plan))
+        self._plans[None, memory, block] = settled
+
+    def wish(self, n_vmap: int | None, memory: int | None) -> Wish:
+        """Return which blocks would suit the sweep."""
+        plan = self.plan(n_vmap, memory)
+        # A run along several dimensions at once has no shape, but all of a level has.
+        tile = [1] * len(plan.sizes)
+        for level in plan.levels:
+            whole = level.length >= level.size(plan.sizes)
+            for dim in level.dims:
+                tile[dim] = plan.sizes[dim] if whole else 1
+            if len(level.dims) == 1:
+                tile[level.dims[0]] = min(level.length * plan.n_devices, plan.sizes[level.dims[0]])
+        seconds = self.sweep.estimate() * 1e-9 / plan.n_points
+        return Wish(seconds, self.template.nbytes, tuple(tile))
 
     def fits(self, plan: Plan, memory: int | None) -> bool:
         """Return whether a plan fits into memory, as far as its compiled program says."""
@@ -119,16 +144,18 @@ class Prepared:
         free = _memory.free(jax.local_devices()[0]) if memory is None else None
         return memory if free is None else int(_USABLE * free / self._share)
 
-    def _fitting(self, n_vmap: int | None, memory: int | None) -> Plan:
+    def _fitting(
+        self, n_vmap: int | None, memory: int | None, block: tuple[int, ...] | None
+    ) -> Plan:
         if n_vmap is None:
             memory = self._bound(memory)
-        plan = self.sweep.plan(n_vmap, memory)
+        plan = self.sweep.plan(n_vmap, memory, block=block)
         while True:
             needed, points = self.nbytes(plan), math.prod(plan.tile)
             if memory is None or needed <= memory or points == 1:
                 return dataclasses.replace(plan, tile_bytes=needed)
             most = min(points // 2, max(1, points * memory // needed))
-            plan = self.sweep.plan(n_vmap, memory, most)
+            plan = self.sweep.plan(n_vmap, memory, most, block)
 
     def nbytes(self, plan: Plan) -> int:
         """Return the bytes that a device needs at a time, from the compiled program."""

@@ -6,6 +6,7 @@ import collections
 import dataclasses
 import hashlib
 import itertools
+import re
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -35,12 +36,14 @@ class Traced:
     program : what one point computes.
     constants : large arrays that the model reads from outside; the first fixed arrays of `program`.
     work : the work of one point.
+    original : the program before it was rewritten.
     """
 
     template: Template
     program: Program
     constants: tuple[Any, ...]
     work: Work
+    original: Any
 
 
 def trace(model: Callable[..., Any], arguments: Arguments, choice: tuple[int, ...]) -> Traced:
@@ -75,7 +78,7 @@ def trace(model: Callable[..., Any], arguments: Arguments, choice: tuple[int, ..
         dataclasses.replace(output, dtype=np.dtype(struct.dtype))
         for output, struct in zip(found[-1].outputs, shapes, strict=True)
     )
-    closed = vectors_first(closed)
+    original, closed = closed, vectors_first(closed)
     work = work_of(closed.jaxpr, arguments.varies())
     baked = tuple(None if _is_large(constant) else constant for constant in closed.consts)
     program = Program(
@@ -90,6 +93,7 @@ def trace(model: Callable[..., Any], arguments: Arguments, choice: tuple[int, ..
         program=program,
         constants=tuple(filter(_is_large, closed.consts)),
         work=work,
+        original=original,
     )
 
 
@@ -97,17 +101,27 @@ def _is_large(constant: Any) -> bool:
     return hasattr(constant, "nbytes") and not is_keys(constant) and constant.nbytes > _LARGE
 
 
-def fingerprint(jaxpr: Any, constants: Sequence[Any] = ()) -> str:
+def lasting(traced: Traced) -> str:
+    """Return a digest of a program that other processes find, too."""
+    return fingerprint(traced.original.jaxpr, traced.original.consts, lasting=True)
+
+
+# Places in memory, in the text of a program.
+_PLACE = re.compile(r" at 0x[0-9a-f]+")
+
+
+def fingerprint(jaxpr: Any, constants: Sequence[Any] = (), lasting: bool = False) -> str:
     """Return a digest of what a traced program computes from its arguments.
 
     Constants that are None are arguments. Text says which operations there are; the values of
     constants count by their bytes, JAX's own objects by equality, and all else, such as functions
-    that are called back, by identity.
+    that are called back, by identity, or, if the digest shall last, by what the text says.
     """
-    digest = hashlib.sha256(str(jaxpr).encode())
+    text = str(jaxpr)
+    digest = hashlib.sha256((_PLACE.sub("", text) if lasting else text).encode())
     for part in (*constants, *_inner(jaxpr, set())):
         if isinstance(part, _Token):
-            digest.update(str(part).encode())
+            digest.update(b"" if lasting else str(part).encode())
         elif part is None:
             digest.update(b"argument")
         else:

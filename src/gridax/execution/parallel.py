@@ -5,20 +5,25 @@ from __future__ import annotations
 import collections
 import functools
 import itertools
+import math
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import jax
+import numpy as np
 
 from gridax import _checks, _memory
-from gridax._plan import Box, Plan, Tile, n_points
+from gridax._blocks import Wish, pieces
+from gridax._plan import Plan, Region, Tile, n_points
 from gridax._template import Template
 from gridax._tuning import Tuner
 from gridax.execution._arguments import Arguments
-from gridax.execution._base import Evaluated, Execution
+from gridax.execution._base import Execution
+from gridax.execution._order import Evaluated, Order
 from gridax.execution._pipeline import Batch, Pipeline
 from gridax.execution._prepared import Choice, Prepared
 from gridax.space import Space
+from gridax.stores.base import Task
 
 
 class ParallelExecution(Execution):
@@ -123,9 +128,14 @@ class ParallelExecution(Execution):
         bound = None if memory is None else _memory.parsed(memory)
         return self._prepared().plan(self.n_vmap, bound)
 
-    def _start(self, memory: int | None) -> tuple[Template, Callable[[], Iterator[Evaluated]]]:
-        prepared = self._prepared()
-        return prepared.template, lambda: self._tiles(prepared, memory)
+    def _template(self, known: Template | None, record: bool) -> Template:
+        return self._prepared().template
+
+    def _wish(self, memory: int | None) -> Wish:
+        return self._prepared().wish(self.n_vmap, memory)
+
+    def _program(self) -> str:
+        return self._prepared().digest()
 
     def _prepared(self) -> Prepared:
         """Trace the model once per static choice; kept for the next run."""
@@ -134,20 +144,21 @@ class ParallelExecution(Execution):
             self._by_x64[x64] = Prepared(self.model, self.space, self._arguments, self.n_pmap)
         return self._by_x64[x64]
 
-    def _tiles(self, prepared: Prepared, memory: int | None) -> Iterator[Evaluated]:
-        plan = prepared.plan(self.n_vmap, memory)
-        pipeline = Pipeline(self.space, prepared)
-        if plan.n_blocks > 1:
-            yield from self._tuned(prepared, plan, pipeline, memory)
-        else:
+    def _evaluate(self, order: Order) -> Iterator[Evaluated]:
+        prepared = self._prepared()
+        plan = prepared.plan(self.n_vmap, order.memory, order.block)
+        pipeline = Pipeline(self.space, prepared, order.record)
+        if order.tasks is None and plan.n_blocks == 1:
             for batch in self._all_batches(plan):
                 yield from pipeline.submit(batch)
+        else:
+            yield from self._tuned(prepared, plan, pipeline, order)
         yield from pipeline.drain()
 
     def _all_batches(self, plan: Plan) -> Iterable[Batch]:
         """Return the batches of a plan of one block; a single one is kept for the next run."""
         if self._only is None or self._only.plan is not plan:
-            batches = self._batches(plan, next(plan.blocks()))
+            batches = self._batches(plan, plan.tiles(next(plan.blocks())))
             first, second = next(batches), next(batches, None)
             if second is not None:
                 return itertools.chain([first, second], batches)
@@ -155,34 +166,62 @@ class ParallelExecution(Execution):
         return [self._only]
 
     def _tuned(
-        self, prepared: Prepared, plan: Plan, pipeline: Pipeline, memory: int | None
+        self, prepared: Prepared, plan: Plan, pipeline: Pipeline, order: Order
     ) -> Iterator[Evaluated]:
         """Evaluate block by block, with the plan that proves to be the fastest."""
+        memory, fixed = order.memory, self.n_vmap is not None
         most = prepared.most_points(plan, memory)
-        tuner = Tuner(plan, lambda other: prepared.sweep.neighbours(other, most))
+        tuner = Tuner(plan, lambda o: [] if fixed else prepared.sweep.neighbours(o, most))
         left = plan.n_points
-        for box in plan.blocks():
+        for task in order.tasks or map(Task, plan.blocks()):
+            if task.todo is not None:
+                left -= int(task.todo.sum())
+                for batch in self._missing(prepared, tuner.best, task, memory):
+                    yield from pipeline.submit(batch)
+                continue
             plan = tuner.next(left)
             tuner.compiled(prepared.compile(plan))
             if not prepared.fits(plan, memory):
                 plan = tuner.best
-            lap = tuner.begin(plan, n_points(box))
+            lap = tuner.begin(plan, n_points(task.box))
             left -= lap.n_points
-            for batch in self._batches(plan, box):
+            for batch in self._batches(plan, plan.tiles(task.box)):
                 yield from pipeline.submit(batch)
             pipeline.after_this(functools.partial(tuner.end, lap))
-        if prepared.fits(tuner.best, memory):
-            prepared.settle(tuner.best, memory)
+        if not fixed and prepared.fits(tuner.best, memory):
+            prepared.settle(tuner.best, memory, order.block)
 
-    def _batches(self, plan: Plan, box: Box) -> Iterator[Batch]:
-        """Yield the tiles of a block, one per device, that share their static choices."""
+    def _missing(
+        self, prepared: Prepared, plan: Plan, task: Task, memory: int | None
+    ) -> Iterator[Batch]:
+        """Yield the batches of the points of a block that are still to be evaluated."""
+        assert task.todo is not None
+        for take in pieces(task.todo):
+            if take is None:
+                tiles = (t for t in plan.tiles(task.box) if _any(task.todo, plan.region(t)))
+                yield from self._batches(plan, tiles)
+                continue
+            # Rounded, so that few programs are compiled.
+            shape = [min(n, 1 << (len(t) - 1).bit_length()) for t, n in zip(take, plan.block)]
+            small = plan
+            if 2 * math.prod(shape) <= math.prod(plan.block):
+                small = prepared.plan(self.n_vmap, memory, tuple(shape))
+            yield from self._batches(small, small.tiles(task.box, take))
+
+    def _batches(self, plan: Plan, tiles: Iterable[Tile]) -> Iterator[Batch]:
+        """Yield tiles in batches, one per device, that share their static choices."""
         waiting: dict[Choice, list[Tile]] = collections.defaultdict(list)
-        for tile in plan.tiles(box):
+        for tile in tiles:
             choice: Choice = ()
             if self._arguments.chosen:
                 choice = self._arguments.choice_at([int(i[0]) for i in plan.indices(tile)])
             waiting[choice].append(tile)
             if len(waiting[choice]) == plan.n_devices:
                 yield Batch(choice, plan, waiting.pop(choice))
-        for choice, tiles in waiting.items():
-            yield Batch(choice, plan, tiles)
+        for choice, some in waiting.items():
+            yield Batch(choice, plan, some)
+
+
+def _any(todo: np.ndarray, region: Region) -> bool:
+    """Whether a tile holds a point that is to be evaluated."""
+    return bool(todo.reshape(region.shape)[region.where].any())

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import itertools
+import operator
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 
+from gridax._blocks import Wish
 from gridax._plan import Region
 from gridax._template import Template, arrays_of, template_of
-from gridax.execution._base import Evaluated, Execution, at_point
+from gridax.execution._base import Execution, at_point
+from gridax.execution._order import Evaluated, Order
 from gridax.space import Space
+from gridax.stores.base import Task
 
 
 class SequentialExecution(Execution):
@@ -57,33 +63,85 @@ class SequentialExecution(Execution):
         if space is None:
             raise TypeError("give the space to run over: SequentialExecution(model, space)")
         super().__init__(model, space, args, kwargs)
+        # What was found out of points before their turn.
+        self._probed: dict[tuple[int, ...], Any] = {}
+        self._seconds = 0.0
 
-    def _start(self, memory: int | None) -> tuple[Template, Callable[[], Iterator[Evaluated]]]:
-        points = self._points()
-        first = next(points)
-        with at_point(self.space, tuple, first[0]):
-            template = template_of(first[1])
-
-        def tiles() -> Iterator[Evaluated]:
-            for index, result in itertools.chain([first], points):
+    def _template(self, known: Template | None, record: bool) -> Template | None:
+        """Evaluate the first point, unless it is known what the model returns."""
+        self._probed, self._seconds = {}, 0.0
+        if known is not None:
+            return None
+        error: Exception | None = None
+        for index in itertools.product(*map(range, self.space.shape)):
+            start = time.perf_counter()
+            try:
+                result = self._evaluated(index)
                 with at_point(self.space, tuple, index):
+                    template = template_of(result)
+            except Exception as failure:
+                if not record:
+                    raise
+                self._probed[index] = error = failure
+                continue
+            self._seconds = time.perf_counter() - start
+            self._probed[index] = result
+            return template
+        assert error is not None
+        error.add_note("the model failed at every point, so nobody knows what it returns")
+        raise error
+
+    def _evaluate(self, order: Order) -> Iterator[Evaluated]:
+        template: Template | None = None
+        probed, self._probed = self._probed, {}
+        for task in order.tasks or [Task(tuple((0, n) for n in self.space.shape))]:
+            origin = [start for start, _ in task.box]
+            shape = tuple(stop - start for start, stop in task.box)
+            for local in _positions(shape, task.todo):
+                region = Region(task.box, shape, local)
+                index = tuple(map(operator.add, origin, local))
+                try:
+                    result = probed.pop(index) if index in probed else self._evaluated(index)
+                    if isinstance(result, Exception):
+                        raise result
+                except Exception as error:
+                    if not order.record:
+                        raise
+                    yield region, error
+                    continue
+                with at_point(self.space, tuple, index):
+                    if template is None:
+                        template = template_of(result)
+                        order.agreed(template)
                     arrays = self._arrays(result, template)
-                yield Region((...,), self.space.shape, index), arrays
+                yield region, arrays
 
-        return template, tiles
+    def _evaluated(self, index: tuple[int, ...]) -> Any:
+        with at_point(self.space, tuple, index):
+            return self.model(self._states.at(index), *self.args, **self.kwargs)
 
-    def _points(self) -> Iterator[tuple[tuple[int, ...], Any]]:
-        indices = itertools.product(*map(range, self.space.shape))
-        for index, state in zip(indices, _with_read_only_arrays(self.space), strict=True):
-            with at_point(self.space, tuple, index):
-                result = self.model(state, *self.args, **self.kwargs)
-            yield index, result
+    @functools.cached_property
+    def _states(self) -> Space:
+        return _with_read_only_arrays(self.space)
+
+    def _wish(self, memory: int | None) -> Wish:
+        nbytes = self._known_assembly.template.nbytes if self._known_assembly else 0
+        return Wish(self._seconds, nbytes, (1,) * len(self.space.dims))
+
+    def _program(self) -> None:
+        return None
 
     def _arrays(self, result: Any, template: Template) -> list[np.ndarray]:
         difference = template.difference(template_of(result))
         if difference:
             raise ValueError(f"{difference}; every point must return the same outputs")
         return [np.asarray(array) for array in arrays_of(result)]
+
+
+def _positions(shape: tuple[int, ...], todo: np.ndarray | None) -> Iterator[tuple[int, ...]]:
+    if todo is None:
+        return itertools.product(*map(range, shape))
+    return (tuple(map(int, local)) for local in np.argwhere(todo))
 
 
 def _with_read_only_arrays(space: Space) -> Space:

@@ -3,26 +3,25 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
 
 from gridax._memory import human, physical
-from gridax._plan import Region
+from gridax._plan import Box, Region
 from gridax._template import Output
+from gridax.stores.base import DONE, FAILED, PENDING, Store, Task
 
-PENDING, DONE, FAILED = 0, 1, 2
 
-
-class MemoryStore:
-    """Host arrays over a grid, filled tile by tile.
+class MemoryStore(Store):
+    """Host arrays over a box of the grid, filled tile by tile.
 
     Parameters
     ----------
-    shape : tuple of int
-        Sizes of the grid's dimensions.
+    box : Box
+        First and one past the last index along each dimension.
     outputs : sequence of Output
         Each gets an array of shape ``(*shape, *output.shape)``.
 
@@ -32,29 +31,32 @@ class MemoryStore:
         If the arrays would not fit into the memory of the machine, with the sizes named.
     """
 
-    def __init__(self, shape: Sequence[int], outputs: Sequence[Output]) -> None:
-        needed = math.prod(shape) * sum(output.nbytes for output in outputs)
+    def __init__(self, box: Box, outputs: Sequence[Output]) -> None:
+        self.box = box
+        self.shape = tuple(stop - start for start, stop in box)
+        needed = math.prod(self.shape) * sum(output.nbytes for output in outputs)
         there = physical()
         if there and needed > there:
             raise MemoryError(
-                f"the outputs of {math.prod(shape)} points need {human(needed)}, but the machine "
-                f"has {human(there)} of memory; run parts of the space (sel, isel), or return less "
-                "per point"
+                f"the outputs of {math.prod(self.shape)} points need {human(needed)}, but the "
+                f"machine has {human(there)} of memory; stream them to a store with "
+                "run(store='sweep.zarr'), run parts of the space (sel, isel), or return less per "
+                "point"
             )
         self.outputs = tuple(outputs)
-        self.arrays = [np.empty((*shape, *output.shape), output.dtype) for output in outputs]
-        self.status = np.full(tuple(shape), PENDING, dtype=np.uint8)
+        self.arrays = [np.empty((*self.shape, *output.shape), output.dtype) for output in outputs]
+        self.status = np.full(self.shape, PENDING, dtype=np.uint8)
+        self.errors: dict[tuple[int, ...], str] = {}  # by position in the box
+
+    def tasks(self) -> Iterator[Task] | None:
+        """Return None where everything is to be done: how, the executor knows best."""
+        todo = self.status == PENDING
+        return None if todo.all() else iter([Task(self.box, todo)] if todo.any() else [])
 
     def write(self, region: Region, values: Sequence[Any]) -> int:
-        """Store the outputs of a tile; return how many of its points are new.
-
-        Parameters
-        ----------
-        region : the place of the tile.
-        values : outputs of the tile, each of shape ``(*tile, *output.shape)``, or with 1 in place
-            of a size of the tile along which the output does not vary.
-        """
+        """Store the outputs of a tile; return how many of its points are new."""
         box, shape, where = region
+        cut = self._cut(box)
         for i, value in enumerate(values):
             if not np.can_cast(value.dtype, self.arrays[i].dtype, "safe"):
                 # A Python model may return 0 here and 0.5 there.
@@ -62,10 +64,10 @@ class MemoryStore:
                 self.arrays[i] = self.arrays[i].astype(common)
             array = self.arrays[i]
             inner = array.shape[self.status.ndim :]
-            array[box].reshape(shape + inner, copy=False)[where] = value
-        status = self.status[box].reshape(shape, copy=False)
+            array[cut].reshape(shape + inner, copy=False)[where] = value
+        status = self.status[cut].reshape(shape, copy=False)
         picked = any(isinstance(index, np.ndarray) for index in where)
-        if not picked and status[where].size == self.status.size:  # the whole grid
+        if not picked and status[where].size == self.status.size:  # the whole box
             new = self.status.size - np.count_nonzero(self.status)
             self.status.fill(DONE)
             return int(new)
@@ -73,21 +75,56 @@ class MemoryStore:
         status[where] = DONE
         return int(new)
 
+    def fail(self, region: Region, error: Exception) -> int:
+        """Note that the model failed at a point; return whether that is new."""
+        box, shape, where = region
+        status = self.status[self._cut(box)].reshape(shape, copy=False)
+        new = np.count_nonzero(status[where] == PENDING)
+        status[where] = FAILED
+        here = np.zeros(self.shape, bool)
+        here[self._cut(box)].reshape(shape, copy=False)[where] = True
+        for index in np.argwhere(here):
+            self.errors[tuple(map(int, index))] = f"{type(error).__name__}: {error}"
+        return int(new)
+
+    def close(self) -> int:
+        """Return that nothing is new."""
+        return 0
+
+    def _cut(self, box: Box) -> tuple[Any, ...]:
+        """Return the index of a box within this one."""
+        if box == self.box:
+            return (...,)
+        pairs = zip(box, self.box, strict=True)
+        return tuple(slice(a - origin, b - origin) for (a, b), (origin, _) in pairs)
+
     @property
     def n_done(self) -> int:
         """Number of points that are stored."""
         return int((self.status == DONE).sum())
 
-    def erase_pending(self) -> None:
-        """Fill what was not computed with NaN; integers and bools become floats for that.
+    @property
+    def is_complete(self) -> bool:
+        """Whether every point has a value."""
+        return bool((self.status == DONE).all())
 
-        Keys have no NaN, so theirs become zeros.
+    @property
+    def n_left(self) -> int:
+        """Number of points that nothing is known of yet."""
+        return int((self.status == PENDING).sum())
+
+    def widen(self) -> None:
+        """Make floats of integers and bools, which have no NaN, so that points may have no value.
+
+        Keys have no NaN either, but nobody takes zeros for a key.
         """
-        pending = self.status == PENDING
-        if not pending.any():
-            return
         for i, (array, output) in enumerate(zip(self.arrays, self.outputs, strict=True)):
-            inexact = jnp.issubdtype(array.dtype, jnp.inexact)
-            if not inexact and output.impl is None:
-                self.arrays[i] = array = array.astype(float)
-            array[pending] = 0 if output.impl is not None else np.nan
+            if not jnp.issubdtype(array.dtype, jnp.inexact) and output.impl is None:
+                self.arrays[i] = array.astype(float)
+
+    def erase(self) -> None:
+        """Fill the outputs of points without a value with NaN, or zeros where there is no NaN."""
+        without = self.status != DONE
+        if without.any():
+            for array in self.arrays:
+                array[without] = np.nan if jnp.issubdtype(array.dtype, jnp.inexact) else 0

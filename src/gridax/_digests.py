@@ -1,0 +1,135 @@
+"""Digests of what a user hands in, the same in every process: values by content, code by text."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import inspect
+import textwrap
+import types
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import jax
+import numpy as np
+
+from gridax._labels import is_keys
+
+# Enough to tell two values apart, and short enough to show.
+_LENGTH = 16
+
+
+def digest(*values: Any) -> str:
+    """Return a short digest of some values.
+
+    Numbers, strings and arrays count by type and content, containers by what they hold, functions
+    by their source and what it refers to. Of any other object only the type counts.
+
+    Examples
+    --------
+    >>> digest(1.0) == digest(1.0), digest(1.0) == digest(1), digest("a", [2]) == digest("a", [3])
+    (True, False, False)
+    """
+    found = hashlib.sha256()
+    seen: set[int] = set()
+    for value in values:
+        for part in _parts(value, seen):
+            found.update(len(part).to_bytes(8, "little") + part)
+    return found.hexdigest()[:_LENGTH]
+
+
+def _parts(value: Any, seen: set[int]) -> Iterator[bytes]:
+    if isinstance(value, (bool, int, float, complex, str, bytes, type(None))):
+        yield f"{type(value).__name__} {value!r}".encode()
+    elif is_keys(value):
+        yield str(jax.random.key_impl(value)).encode()
+        yield from _parts(np.asarray(jax.random.key_data(value)), seen)
+    elif isinstance(value, (np.ndarray, np.generic, jax.Array)):
+        array = np.asarray(value)
+        yield f"{array.dtype} {array.shape}".encode()
+        plain = array.dtype.kind not in "OT"
+        yield np.ascontiguousarray(array).tobytes() if plain else repr(array.tolist()).encode()
+    elif id(value) in seen:
+        yield b"seen before"
+    else:
+        seen.add(id(value))
+        yield from _of_object(value, seen)
+
+
+def _of_object(value: Any, seen: set[int]) -> Iterator[bytes]:
+    if isinstance(value, Mapping):
+        yield b"mapping"
+        for key, item in value.items():
+            yield from _parts(key, seen)
+            yield from _parts(item, seen)
+    elif isinstance(value, (list, tuple)):
+        yield type(value).__name__.encode()
+        for item in value:
+            yield from _parts(item, seen)
+    elif isinstance(value, functools.partial):
+        yield from _parts([value.func, value.args, value.keywords], seen)
+    elif isinstance(value, types.MethodType):
+        yield from _parts(value.__func__, seen)
+        yield from _parts(type(value.__self__), seen)
+    elif hasattr(value, "__wrapped__"):  # of a jit, for one
+        yield from _parts(value.__wrapped__, seen)
+    elif isinstance(value, types.FunctionType):
+        yield from _of_function(value, seen)
+    elif isinstance(value, type):
+        yield _source(value)
+    else:
+        yield b"object"
+        yield _source(type(value))
+
+
+def _of_function(function: types.FunctionType, seen: set[int]) -> Iterator[bytes]:
+    yield _source(function)
+    yield from _parts([function.__defaults__, function.__kwdefaults__], seen)
+    code = function.__code__
+    cells = zip(code.co_freevars, function.__closure__ or (), strict=False)
+    named = {name: _content(cell) for name, cell in cells}
+    known = function.__globals__
+    named |= {name: known[name] for name in _names(code) if name in known}
+    for name, value in sorted(named.items()):
+        if _counts(value, function):
+            yield name.encode()
+            yield from _parts(value, seen)
+
+
+def _names(code: types.CodeType) -> Iterator[str]:
+    """Yield the names that some code and the functions within it refer to."""
+    yield from code.co_names
+    for constant in code.co_consts:
+        if isinstance(constant, types.CodeType):
+            yield from _names(constant)
+
+
+def _content(cell: Any) -> Any:
+    try:
+        return cell.cell_contents
+    except ValueError:  # not filled yet
+        return None
+
+
+def _counts(value: Any, function: types.FunctionType) -> bool:
+    """Whether a value that a function refers to is a part of it, and not of a library."""
+    if isinstance(value, types.FunctionType):
+        package = function.__module__.partition(".")[0]
+        return value.__module__.partition(".")[0] == package
+    plain = (bool, int, float, complex, str, bytes, np.ndarray, np.generic, jax.Array)
+    return isinstance(value, (*plain, list, tuple, functools.partial))
+
+
+def _source(thing: Callable[..., Any] | type) -> bytes:
+    try:
+        return textwrap.dedent(inspect.getsource(thing)).encode()
+    except (OSError, TypeError):  # built in, or typed into a console
+        code = getattr(thing, "__code__", None)
+        text = f"{thing.__module__}.{thing.__qualname__}"
+        return text.encode() if code is None else _of_code(code)
+
+
+def _of_code(code: types.CodeType) -> bytes:
+    inner = [c for c in code.co_consts if isinstance(c, types.CodeType)]
+    plain = [c for c in code.co_consts if not isinstance(c, types.CodeType)]
+    return code.co_code + repr(plain).encode() + b"".join(map(_of_code, inner))

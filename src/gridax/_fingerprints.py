@@ -1,0 +1,178 @@
+"""What a store was made for, part by part, so that a message can say what differs.
+
+The parts: the axes, the other leaves of the state and the arguments, the outputs, and the model.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from gridax._digests import digest
+from gridax._grid import Column
+from gridax._template import Template
+from gridax._tree import Skeleton, dotted
+from gridax.space import Space, fixed_scalar, is_axis
+
+ATTRIBUTE = "gridax_fingerprints"
+# A hostile file could name any length.
+_LONGEST = 2**24
+
+Parts = dict[str, Any]
+
+
+def of_space(space: Space, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Parts:
+    """Return the fingerprints of the axes and of all that is fixed, by name.
+
+    Each is a pair: a digest, and a text to show.
+    """
+    columns = space.grid.columns
+    axes = {c.name: _axis(c, space.sizes[c.dim]) for c in columns if c.dim is not None}
+    fixed = {c.name: _axis(c, 1) for c in columns if c.dim is None}
+    for slot, path in enumerate(space.skeleton.paths):
+        leaf = space.skeleton.leaves[slot]
+        if not is_axis(leaf):
+            fixed[dotted(path)] = _value(leaf)
+    given = Skeleton.of({"args": list(args), **kwargs})
+    for path, leaf in zip(given.paths, given.leaves, strict=True):
+        fixed[f"argument {dotted(path)}"] = _value(leaf)
+    dims = [[dim, size] for dim, size in space.sizes.items()]
+    return {"dims": dims, "axes": axes, "fixed": fixed}
+
+
+def of_template(template: Template, coords: Mapping[str, xr.Variable]) -> dict[str, list[str]]:
+    """Return the fingerprints of the outputs, and of the coordinates of their own dimensions."""
+    found = {}
+    for output in template.outputs:
+        text = f"{output.dtype}{list(output.shape)} along {list(output.dims or ())}"
+        found[output.name] = [digest(text, output.impl), text]
+    for name, coord in coords.items():
+        text = f"coordinate {coord.dtype}{list(coord.shape)} along {list(coord.dims)}"
+        found[name] = [digest(text, np.asarray(coord.values)), text]
+    return found
+
+
+def of_source(model: Callable[..., Any], space: Space) -> str:
+    """Return the fingerprint of a model's source, and of the functions that wrap values."""
+    return digest(model, [column.axis.wrap for column in space.grid.columns])
+
+
+def _axis(column: Column, size: int) -> list[str]:
+    table = column.table
+    rows = np.arange(size) if column.rows is None else np.atleast_1d(column.rows)
+    labels = table.labels[rows]
+    if labels.dtype.kind == "U":
+        labels = np.array(labels.tolist())  # as wide as the longest, whatever else there is
+    if table.kind == "choice":
+        values: Any = [_plain(table.values[row]) for row in rows]
+    else:
+        values = table.values[rows]
+    found = digest([column.dim, table.kind, table.shape, table.impl], labels, values)
+    if column.dim is None:
+        return [found, repr(labels[0].item())]
+    few = len(labels) <= 6
+    shown = [*map(repr, (labels if few else labels[:3]).tolist())]
+    shown += [] if few else ["…", *map(repr, labels[-2:].tolist())]
+    same = "" if table.kind == "number" and not table.labeled else f", values with digest {found}"
+    return [found, f"{', '.join(shown)} ({len(labels)} along {column.dim!r}{same})"]
+
+
+def _plain(value: Any) -> Any:
+    """Return what tells a chosen object from another: functions are part of the model."""
+    return getattr(value, "__qualname__", value)
+
+
+def _value(leaf: Any) -> list[str]:
+    scalar = fixed_scalar(leaf)
+    if scalar is not None:
+        kind = "" if isinstance(leaf, (bool, int, float, str)) else f" ({np.asarray(leaf).dtype})"
+        return [digest(scalar.item(), kind), f"{scalar.item()!r}{kind}"]
+    found = digest(_plain(leaf))
+    if hasattr(leaf, "shape") and hasattr(leaf, "dtype"):
+        return [found, f"{leaf.dtype}{list(leaf.shape)} with digest {found}"]
+    return [found, f"{getattr(leaf, '__qualname__', type(leaf).__qualname__)}"]
+
+
+def read(attrs: Mapping[str, Any]) -> Parts:
+    """Return the fingerprints among the attributes of a store.
+
+    Raises
+    ------
+    ValueError
+        If there are none, or they are damaged.
+    """
+    text = attrs.get(ATTRIBUTE)
+    if text is None:
+        raise ValueError("it was not made by run(store=…)")
+    try:
+        if len(text) > _LONGEST:
+            raise ValueError("they are too long")
+        found = json.loads(text)
+        for part in ("axes", "fixed", "template"):
+            for name, pair in found[part].items():
+                first, second = pair
+                if not all(isinstance(x, str) for x in (name, first, second)):
+                    raise ValueError(f"{part!r} is no table")
+        return {**found, "dims": [[str(d), int(n)] for d, n in found["dims"]]}
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise ValueError(f"its fingerprints are damaged ({error})") from error
+
+
+def difference(stored: Parts, mine: Parts) -> str | None:
+    """Say how another space or fixed value differs, with both shown, or return None."""
+    if stored["dims"] != mine["dims"]:
+        return (
+            f"its space has the dimensions {_sizes(stored['dims'])}, but this one has "
+            f"{_sizes(mine['dims'])}"
+        )
+    return _first(stored["axes"], mine["axes"], "the axis") or _first(
+        stored["fixed"], mine["fixed"], "the fixed value"
+    )
+
+
+def fixed_difference(stored: Mapping[str, Any], mine: Mapping[str, Any]) -> str | None:
+    """Say how another fixed value differs, with both shown, or return None."""
+    return _first(stored, mine, "the fixed value")
+
+
+def same_model(stored: Mapping[str, Any], mine: Mapping[str, Any]) -> bool:
+    """Whether two models are the same: by their versions, traced programs, or sources."""
+    if stored.get("version") or mine.get("version"):
+        return stored.get("version") == mine.get("version")
+    part = "program" if stored.get("program") and mine.get("program") else "source"
+    return stored.get(part) == mine.get(part)
+
+
+def told(stored: Mapping[str, Any], mine: Mapping[str, Any]) -> str:
+    """Say how two models differ."""
+    if stored.get("version") or mine.get("version"):
+        return f"version {stored.get('version')!r} there, {mine.get('version')!r} here"
+    traced = stored.get("program") and mine.get("program")
+    found = f"{'the traced program' if traced else 'the source'} differs"
+    if stored.get("jax") != mine.get("jax"):
+        found += f"; JAX is {stored.get('jax')} there and {mine.get('jax')} here"
+    return found
+
+
+def template_difference(stored: Parts, mine: Mapping[str, list[str]]) -> str | None:
+    """Say how other outputs differ, with both shown, or return None."""
+    return _first(stored["template"], mine, "the output")
+
+
+def _first(stored: Mapping[str, Any], mine: Mapping[str, Any], what: str) -> str | None:
+    for name in {**stored, **mine}:
+        there, here = stored.get(name), mine.get(name)
+        if there is None or here is None:
+            where, shown = ("here", here) if there is None else ("there", there)
+            return f"{what} {name!r} is only {where}: {shown[1]}"
+        if there[0] != here[0]:
+            return f"{what} {name!r} is {there[1]} there and {here[1]} here"
+    return None
+
+
+def _sizes(dims: Any) -> str:
+    return "(" + ", ".join(f"{dim}: {size}" for dim, size in dims) + ")"

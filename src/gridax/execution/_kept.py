@@ -1,0 +1,196 @@
+"""The store of a run on a disk: found or made, and compared with what is to be run."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import json
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import xarray as xr
+
+from gridax import _blocks, _fingerprints, _reopen, _stored
+from gridax._fingerprints import Parts
+from gridax._template import Template
+from gridax.execution._assembly import Assembly
+from gridax.execution._options import Options
+from gridax.stores._place import Place
+
+if TYPE_CHECKING:
+    from gridax.stores.zarr import ZarrStore
+
+_MODEL = "model"
+
+
+class Kept:
+    """A place that holds the store of a run, or will.
+
+    Parameters
+    ----------
+    place : where.
+    options : of the run.
+    mine : fingerprints of the space, of all that is fixed, and of the model's source.
+    """
+
+    def __init__(self, place: Place, options: Options, mine: Parts) -> None:
+        self._place, self._options, self._mine = place, options, mine
+        self._replace = False
+        self._parts: Parts | None = None
+        self.template: Template | None = None
+        self._dataset = xr.Dataset()
+        self._store: ZarrStore | None = None
+
+    @property
+    def _name(self) -> str:
+        return repr(self._place.name)
+
+    def open(self) -> bool:
+        """Return whether there is a store to go on with.
+
+        Raises
+        ------
+        FileExistsError
+            If something else stands there, or the store shall not be resumed.
+        ValueError
+            If it is damaged, or holds another sweep, with what differs.
+        """
+        if self._parts is not None:
+            return True
+        if not self._place.exists():
+            return False
+        if self._options.overwrite:
+            _stored.refuse(self._place, overwrite=True)
+            self._replace = True
+            return False
+        if not _stored.is_result(self._place):
+            raise FileExistsError(
+                f"{self._name} is no gridax store, or damaged beyond reading, so it is left as it "
+                "is, even with overwrite=True; give another store="
+            )
+        if self._options.resume is False:
+            raise FileExistsError(
+                f"{self._name} exists, and resume=False; pass overwrite=True to begin anew"
+            )
+        self._read()
+        return True
+
+    def _read(self) -> None:
+        dataset = _stored.read(self._place)
+        try:
+            _, template = _reopen.read(dataset)
+            parts = _fingerprints.read(dataset.attrs)
+            if _stored.STATUS not in dataset or _stored.ERROR not in dataset:
+                raise ValueError("it is a saved result, and no store of run(store=…)")
+        except ValueError as error:
+            raise ValueError(
+                f"{self._name} cannot be gone on with: {error}. Pass overwrite=True to begin anew"
+            ) from error
+        problem = _fingerprints.difference(parts, self._mine)
+        if problem:
+            raise self._other(problem)
+        self._dataset, self._parts, self.template = dataset, parts, template
+
+    def _other(self, problem: str) -> ValueError:
+        return ValueError(
+            f"{self._name} holds another sweep: {problem}. Give another store= (with "
+            f"extend={self._name} it computes only points that are new), or pass overwrite=True "
+            "to begin anew"
+        )
+
+    def create(self, assembly: Assembly, wish: Callable[[], _blocks.Wish]) -> None:
+        """Make the store; if somebody else was quicker, go on with theirs."""
+        sizes = assembly.space.sizes
+        if self._options.block is None:
+            _, n = self._options.shard or (0, 1)
+            block = _blocks.shape(tuple(sizes.values()), wish(), n)
+        else:
+            block = tuple(self._options.block[dim] for dim in sizes)
+        dataset = assembly.skeleton({**self._mine, "template": assembly.fingerprints})
+        outputs = assembly.template.outputs
+        if not _stored.create(self._place, dataset, outputs, block, self._replace):
+            self._replace = False
+            self._options = self._options.resumed()
+            self.open()
+            return
+        self._read()
+
+    def check_outputs(self, assembly: Assembly) -> None:
+        """Refuse other outputs than those in the store."""
+        assert self._parts is not None
+        problem = _fingerprints.template_difference(self._parts, assembly.fingerprints)
+        if problem:
+            raise self._other(problem)
+
+    def check_model(self, program: Callable[[], str | None], is_done: bool) -> None:
+        """Refuse a store that was begun with another model, unless that is wanted.
+
+        Parameters
+        ----------
+        program : returns the fingerprint of the traced model, or None if it is never traced.
+        is_done : whether nothing is left, so that the source says enough.
+        """
+        assert self._parts is not None
+        there, here = self._parts[_MODEL], self._mine[_MODEL]
+        named = there.get("version") or here.get("version")
+        if not named and not (is_done and there["source"] == here["source"]):
+            here["program"] = program()
+        if _fingerprints.same_model(there, here):
+            return
+        if self._options.resume != "force":
+            raise ValueError(
+                f"{self._name} was begun with another model ({_fingerprints.told(there, here)}). Pass "
+                "resume='force' to go on with this one, which is noted in the store, "
+                "version='…' to say yourself which models are the same, or overwrite=True to begin "
+                "anew"
+            )
+        self._note(there, here)
+
+    def _note(self, there: dict[str, Any], here: dict[str, Any]) -> None:
+        """Write into the store that it goes on with another model."""
+        from gridax.stores.zarr import update
+
+        before = json.loads(self._dataset.attrs.get("gridax_resumed", "[]"))
+        now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+        self._parts = {**(self._parts or {}), _MODEL: here}
+        update(
+            self._place,
+            {
+                "gridax_resumed": json.dumps([*before, {"when": now, "model_before": there}]),
+                _fingerprints.ATTRIBUTE: json.dumps(self._parts),
+            },
+        )
+
+    def store(self) -> ZarrStore:
+        """Return the store, ready to be written to."""
+        if self._store is None:
+            from gridax.stores.zarr import ZarrStore  # zarr takes time to import
+
+            assert self.template is not None
+            names, outputs = _stored.names(self._place), self.template.outputs
+            self._store = ZarrStore(self._place, names, outputs, self._options.keeping())
+        return self._store
+
+    def lock(self) -> contextlib.AbstractContextManager[Any]:
+        """Return what keeps other writers of the same blocks away, where a place can."""
+        from gridax.stores._folder import Folder
+        from gridax.stores._lock import Lock
+
+        if not isinstance(self._place, Folder):
+            return contextlib.nullcontext()
+        self._place.check_parent()
+        return Lock(self._place.path, self._options.shard or (0, 1))
+
+    def tidy(self, lock: Any) -> None:
+        """Remove what writers that were killed have left, if nobody else is writing."""
+        since = None if lock is None else lock.alone_since()
+        if since is not None:
+            self._place.tidy(since)
+
+    def how_to_go_on(self) -> str:
+        """Say what is kept."""
+        done, total = self.store().saved
+        return (
+            f"{done} of {total} blocks are kept in {self._name}: run(store={self._name}) goes on "
+            "from there"
+        )

@@ -1,0 +1,35 @@
+"""What an executor is asked to evaluate, and what it gives back."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterator, Sequence
+
+import numpy as np
+
+from gridax._plan import Region
+from gridax._template import Template
+from gridax.stores.base import Task
+
+# Where points lie, and their outputs, or the error that the model raised at the only point.
+Evaluated = tuple[Region, Sequence[np.ndarray] | Exception]
+
+
+@dataclasses.dataclass(frozen=True)
+class Order:
+    """How to evaluate.
+
+    Attributes
+    ----------
+    tasks : what is to be evaluated; everything, in blocks of any shape, if None.
+    block : points of a block along each dimension, where that is settled.
+    memory : most bytes that a device may need.
+    record : whether an error of the model ends the run, or is returned in place of outputs.
+    agreed : is told what the model returns, before any of it is stored.
+    """
+
+    tasks: Iterator[Task] | None
+    block: tuple[int, ...] | None
+    memory: int | None
+    record: bool
+    agreed: Callable[[Template], None]

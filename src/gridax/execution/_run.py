@@ -1,0 +1,195 @@
+"""One run: evaluate what its store lacks, and keep what there is however it ends."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import os
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from gridax import _fingerprints, _stored, provenance
+from gridax._extension import Extension
+from gridax._plan import Box
+from gridax._template import Template
+from gridax.execution._assembly import Assembly
+from gridax.execution._kept import Kept
+from gridax.execution._options import Options
+from gridax.execution._order import Order
+from gridax.execution._progress import Meter, Progress
+from gridax.result import Result, open_place, open_result
+from gridax.space import Space
+from gridax.stores.base import Store
+from gridax.stores.memory import MemoryStore
+
+if TYPE_CHECKING:
+    from gridax.execution._base import Execution
+
+
+class Run:
+    """A run of an executor, with what the user asked of it; see `Execution.run`."""
+
+    def __init__(
+        self,
+        execution: Execution,
+        options: Options,
+        memory: int | None,
+        record: bool,
+        extend: Any,
+        dims: Mapping[str, Any] | None,
+        coords: Mapping[str, Any] | None,
+        progress: Progress,
+    ) -> None:
+        self._execution, self._options, self._progress = execution, options, progress
+        self._memory, self._record = memory, record
+        self._space = execution.space
+        self._extend, self._dims, self._coords = extend, dims, coords
+        self._assembly: Assembly | None = None
+
+    def in_memory(self) -> Result:
+        """Run, and return the outputs as NumPy arrays."""
+        with self._meter(self._space.N) as meter:
+            old = self._extension()
+            known = None if old is None else old.template
+            self._trace(known, self._check_against(old))
+            store = MemoryStore(_whole(self._space), self._outputs(known))
+            if old is not None:
+                old.fill(store)
+                meter.add(store.n_done)
+            order = self._order(store, None, self._check_against(old))
+            try:
+                self._fill(store, order, meter)
+            except BaseException as error:
+                if store.n_done:
+                    self._keep(error, self._result(store, old), _kept_in_memory(store))
+                raise
+        return self._result(store, old)
+
+    def kept(self, path: str | os.PathLike[str]) -> Result:
+        """Run, and return the outputs as they lie in a store."""
+        place = _stored.place_of(path, self._options.storage_options)
+        execution = self._execution
+        about = execution._about()
+        about["model"]["version"] = self._options.version
+        kept = Kept(place, self._options, about)
+        if kept.open() and kept.store().look():
+            kept.check_model(execution._program, is_done=True)
+            return self._opened(place)
+        with kept.lock() as lock:
+            found = kept.open()
+            old = None if found and self._extend is None else self._extension()
+            known = kept.template if found else None if old is None else old.template
+            self._trace(known, kept.check_outputs if found else self._check_against(old))
+            if not found:
+                wish = functools.partial(execution._wish, self._memory)
+                kept.create(self._labels(old), wish)
+            if self._assembly is not None:
+                kept.check_outputs(self._assembly)
+            kept.check_model(execution._program, is_done=False)
+            store = kept.store()
+            store.prefill = None if old is None else old.fill
+            store.look()
+            kept.tidy(lock)
+            with self._meter(store.n_points) as meter:
+                meter.add(store.n_done)
+                order = self._order(store, store.block, kept.check_outputs)
+                try:
+                    self._fill(store, order, meter)
+                except BaseException as error:
+                    with contextlib.suppress(Exception):  # what is told is why it ended
+                        store.rescue()
+                        self._keep(error, self._opened(place), kept.how_to_go_on())
+                    raise
+        return self._opened(place)
+
+    def _meter(self, total: int) -> Meter:
+        model = self._execution.model
+        title = getattr(model, "__name__", type(model).__name__)
+        return Meter(self._progress, total, title)
+
+    def _order(
+        self, store: Store, block: tuple[int, ...] | None, check: Callable[[Assembly], None]
+    ) -> Order:
+        def agreed(raw: Template) -> None:
+            assembly = self._execution._assembly(raw, self._dims, self._coords)
+            check(assembly)
+            self._assembly = assembly
+
+        return Order(store.tasks(), block, self._memory, self._record, agreed)
+
+    def _fill(self, store: Store, order: Order, meter: Meter) -> None:
+        """Evaluate what is to be done and store it."""
+        for region, values in self._execution._evaluate(order):
+            if isinstance(values, Exception):
+                meter.add(store.fail(region, values))
+            else:
+                meter.add(store.write(region, values))
+        meter.add(store.close())
+
+    def _extension(self) -> Extension | None:
+        """Return the result that holds some of the points already."""
+        if self._extend is None:
+            return None
+        old = self._extend if isinstance(self._extend, Result) else open_result(self._extend)
+        return Extension(old.dataset, old.space, old.template, self._space)
+
+    def _check_against(self, old: Extension | None) -> Callable[[Assembly], None]:
+        def check(assembly: Assembly) -> None:
+            if old is not None:
+                old.check(self._execution._about(), assembly.fingerprints)
+
+        return check
+
+    def _trace(self, known: Template | None, check: Callable[[Assembly], None]) -> None:
+        """Find out what the model returns, unless that shows only when it is evaluated."""
+        raw = self._execution._template(known, self._record)
+        if raw is not None:
+            self._assembly = self._execution._assembly(raw, self._dims, self._coords)
+            check(self._assembly)
+
+    def _outputs(self, known: Template | None) -> Any:
+        template = self._assembly.template if self._assembly is not None else known
+        assert template is not None
+        return template.outputs
+
+    def _labels(self, old: Extension | None) -> Assembly:
+        """Return the labels of the outputs, if need be as they were in the result before."""
+        if self._assembly is not None:
+            return self._assembly
+        assert old is not None
+        execution = self._execution
+        return Assembly(
+            execution.model, self._space, old.template, None, old.coords, execution._about
+        )
+
+    def _result(self, store: MemoryStore, old: Extension | None) -> Result:
+        # Made when it is asked for: a small sweep takes less time than its labels.
+        if not store.is_complete:
+            store.widen()
+            store.erase()
+        labels = self._labels(old)
+        made = functools.partial(labels.dataset, store, provenance.stamp())
+        return Result(made, self._space, labels.template, store.arrays)
+
+    def _opened(self, place: Any) -> Result:
+        found = open_place(place)
+        template = found.template if self._assembly is None else self._assembly.template
+        return Result(found.dataset, self._space, template, progress=found.progress)
+
+    def _keep(self, error: BaseException, partial: Result, note: str) -> None:
+        """Give what was computed to whoever catches the error."""
+        self._execution.partial = partial
+        error.result = partial  # type: ignore[attr-defined]
+        error.add_note(note)
+
+
+def _kept_in_memory(store: MemoryStore) -> str:
+    total = store.status.size
+    return (
+        f"{store.n_done} of {total} points were computed and are kept: see the attribute `partial` "
+        "of the executor"
+    )
+
+
+def _whole(space: Space) -> Box:
+    return tuple((0, size) for size in space.shape)

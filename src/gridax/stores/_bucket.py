@@ -1,0 +1,101 @@
+"""A Zarr store behind a URL, as fsspec opens it: ``s3://…``, ``gs://…``, ``memory://…``.
+
+Such places have no renames and no locks. The root metadata are written last, and only where there
+are none: until then there is no store.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import fsspec
+
+from gridax.stores._place import Place
+
+_ROOT = "zarr.json"
+
+
+class Bucket(Place):
+    """A URL.
+
+    Parameters
+    ----------
+    url : where.
+    options : what fsspec needs to open it, such as credentials.
+    """
+
+    def __init__(self, url: str, options: Mapping[str, Any]) -> None:
+        super().__init__(url)
+        self._options = dict(options)
+        self._fs, self._path = fsspec.core.url_to_fs(url, **self._options)
+
+    def zarr(self, read_only: bool = True, durable: bool = False) -> Any:
+        """Return Zarr's view of it; what a service has accepted is durable."""
+        from zarr.storage import FsspecStore
+
+        return FsspecStore.from_url(
+            self.name, storage_options=self._options or None, read_only=read_only
+        )
+
+    def exists(self) -> bool:
+        """Whether there is anything."""
+        self._fs.invalidate_cache()
+        return bool(self._fs.exists(self._path))
+
+    def read(self, keys: Sequence[str]) -> list[bytes | None]:
+        """Return the content of some files; None where there is none."""
+        found = self._fs.cat([self._at(key) for key in keys], on_error="return") if keys else {}
+        return [_bytes(found.get(self._at(key))) for key in keys]
+
+    def heads(self, keys: Sequence[str], n: int) -> list[tuple[bytes, int] | None]:
+        """Return the first bytes of some files, and how many each has."""
+        self._fs.invalidate_cache()
+        there = self._fs.find(self._path, detail=True)
+        present = [key for key in keys if self._at(key) in there]
+        paths = [self._at(key) for key in present]
+        ends = [min(n, there[path]["size"]) for path in paths]
+        read = self._fs.cat_ranges(paths, [0] * len(paths), ends) if paths else []
+        found = {
+            key: (bytes(head), int(there[path]["size"]))
+            for key, path, head in zip(present, paths, read, strict=True)
+        }
+        return [found.get(key) for key in keys]
+
+    def create(self, files: Mapping[str, bytes], replace: bool = False) -> bool:
+        """Make the store with some files; return False if another one came first."""
+        if replace and self.exists():
+            self._fs.rm(self._path, recursive=True)
+        elif self._fs.exists(self._at(_ROOT)):
+            return False
+        self._fs.pipe({self._at(key): files[key] for key in files if key != _ROOT})
+        try:
+            self._fs.pipe_file(self._at(_ROOT), files[_ROOT], mode="create")
+        except FileExistsError:
+            return False
+        except TypeError:  # a file system that does not know of modes
+            self._fs.pipe_file(self._at(_ROOT), files[_ROOT])
+        self._fs.invalidate_cache()
+        return True
+
+    def put(self, key: str, content: bytes) -> None:
+        """Replace a file."""
+        self._fs.pipe_file(self._at(key), content)
+
+    def tidy(self, before: float) -> None:
+        """Do nothing: what is not written whole is not there."""
+
+    def free(self) -> int | None:
+        """Return None, as nobody says."""
+        return None
+
+    def _at(self, key: str) -> str:
+        return f"{self._path}/{key}"
+
+
+def _bytes(found: Any) -> bytes | None:
+    if isinstance(found, FileNotFoundError | KeyError | None):
+        return None
+    if isinstance(found, Exception):
+        raise found
+    return bytes(found)

@@ -1,0 +1,205 @@
+"""Who writes to a store: one file beside it per writer.
+
+No two writers share a chunk, so a lock is taken once, at the start, and never waited for. A
+writer gives a sign of life now and then: that of one that died without removing its file ends.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import threading
+import time
+import uuid
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from gridax._warn import warn
+
+Shard = tuple[int, int]
+
+# Seconds between signs of life, and without one until a writer elsewhere counts as dead.
+_BEAT, _DEAD = 20.0, 300.0
+
+
+class Lock:
+    """Hold the right to write some shard of a store, from `__enter__` to `__exit__`.
+
+    Parameters
+    ----------
+    path : of the store.
+    shard : which blocks, ``(i, n)``; ``(0, 1)`` is all.
+
+    Raises
+    ------
+    BlockingIOError
+        If another process writes the same blocks, with its host and pid.
+    """
+
+    def __init__(self, path: Path, shard: Shard) -> None:
+        self._store, self._shard = path, shard
+        middle = "" if shard[1] == 1 else f".{shard[0]}-of-{shard[1]}"
+        self._path = path.with_name(f"{path.name}{middle}.lock")
+        self._content = json.dumps(
+            {
+                "host": socket.gethostname(),
+                "pid": os.getpid(),
+                "started": _started(os.getpid()),
+                "shard": shard,
+                "token": uuid.uuid4().hex,
+            }
+        )
+        self._over = threading.Event()
+        self._beating: threading.Thread | None = None
+
+    def __enter__(self) -> Lock:
+        self._take()
+        for other in self._others():
+            if _clash(other, self._shard) and self._alive(other):
+                self._release()
+                raise BlockingIOError(self._refusal(other))
+        self._beating = threading.Thread(target=self._beat, daemon=True, name="gridax lock")
+        self._beating.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._over.set()
+        self._release()
+
+    def alone_since(self) -> float | None:
+        """Return since when nobody else writes, as the file system's time; None if others do."""
+        if any(map(self._alive, self._others())):
+            return None
+        return self._path.stat().st_mtime
+
+    def _take(self) -> None:
+        while True:
+            if self._made():
+                return
+            holder = _read(self._path)
+            if holder is None:
+                continue  # given back just now
+            if self._alive(holder):
+                raise BlockingIOError(self._refusal(holder))
+            self._take_over(holder)
+
+    def _made(self) -> bool:
+        """Make the file with its content at once; return False if there is one."""
+        beside = self._aside()
+        beside.write_text(self._content)
+        try:
+            os.link(beside, self._path)
+        except FileExistsError:
+            return False
+        finally:
+            beside.unlink()
+        return True
+
+    def _aside(self) -> Path:
+        return self._path.with_name(f".{self._path.name}.{uuid.uuid4().hex}")
+
+    def _take_over(self, dead: dict[str, Any]) -> None:
+        """Put a dead writer's lock aside; of several that try, one succeeds."""
+        aside = self._aside()
+        try:
+            os.rename(self._path, aside)
+        except FileNotFoundError:
+            return
+        taken = _read(aside)
+        if taken is not None and taken["token"] != dead["token"]:  # somebody alive was quicker
+            os.link(aside, self._path)
+        else:
+            warn(
+                f"the process {dead['pid']} on {dead['host']} wrote to {str(self._store)!r} and "
+                "did not end properly; its finished blocks are kept, and the rest is taken over"
+            )
+        os.unlink(aside)
+
+    def _others(self) -> list[dict[str, Any]]:
+        beside = self._store.parent
+        names = [name for name in os.listdir(beside) if name.startswith(f"{self._store.name}.")]
+        paths = [beside / name for name in names if name.endswith(".lock")]
+        found = [_read(path) for path in paths if path != self._path]
+        return [holder for holder in found if holder is not None]
+
+    def _alive(self, holder: dict[str, Any]) -> bool:
+        if holder["host"] == socket.gethostname():
+            return _started(holder["pid"]) == holder["started"] is not None
+        return self._silent(holder) < _DEAD
+
+    def _silent(self, holder: dict[str, Any]) -> float:
+        """Return the seconds since a sign of life, by the clock of the file system."""
+        probe = self._aside()
+        probe.touch()
+        now = probe.stat().st_mtime
+        probe.unlink()
+        return now - float(holder["seen"])
+
+    def _refusal(self, holder: dict[str, Any]) -> str:
+        i, n = holder["shard"]
+        what = f"the shard ({i}, {n}) of " if n > 1 else ""
+        here = holder["host"] == socket.gethostname() and holder["pid"] == os.getpid()
+        who = f"process {holder['pid']} on {holder['host']}"
+        who = f"this process ({who})" if here else who
+        return (
+            f"{who} is writing {what}{str(self._store)!r}; wait for it to end, give each process a "
+            f"shard=(i, n) with the same n, or delete {str(holder['path'])!r} if you know that it "
+            "is gone"
+        )
+
+    def _beat(self) -> None:
+        while not self._over.wait(_BEAT):
+            try:
+                os.utime(self._path)
+            except OSError:  # the next beat may succeed
+                time.sleep(0)
+
+    def _release(self) -> None:
+        if (_read(self._path) or {}).get("token") == json.loads(self._content)["token"]:
+            self._path.unlink(missing_ok=True)
+
+
+def _read(path: Path) -> dict[str, Any] | None:
+    """Return what a lock says, or None if there is none; one that is damaged names nobody."""
+    try:
+        seen = path.stat().st_mtime
+        text = path.read_text()
+    except FileNotFoundError:
+        return None
+    try:
+        found = json.loads(text)
+        i, n = map(int, found["shard"])
+        holder = {key: found[key] for key in ("host", "started", "token")}
+        return {**holder, "pid": int(found["pid"]), "shard": (i, n), "seen": seen, "path": path}
+    except (ValueError, TypeError, KeyError):
+        nobody = {"host": "an unknown host", "pid": 0, "started": None, "token": text}
+        return {**nobody, "shard": (0, 1), "seen": seen, "path": path}
+
+
+def _clash(other: dict[str, Any], shard: Shard) -> bool:
+    """Whether two writers may meet at one block: shards of equally many do not."""
+    i, n = other["shard"]
+    return n != shard[1] or i == shard[0]
+
+
+def _started(pid: int) -> str | None:
+    """Return when a process of this machine started, as its pid may be given again; or None."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+        return stat.rpartition(")")[2].split()[19]
+    except OSError:
+        pass
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return None
+    except PermissionError:
+        return "?"
+    return "?"

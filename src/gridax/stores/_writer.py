@@ -1,0 +1,68 @@
+"""A thread that writes blocks while others are computed."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Callable
+from typing import Generic, TypeVar
+
+# Blocks that wait, beside the one that is being written.
+_WAITING = 1
+
+T = TypeVar("T")
+
+
+class Writer(Generic[T]):
+    """Calls a function on one thing after the other; after an error, on nothing more.
+
+    Parameters
+    ----------
+    write : what is called, in a thread of its own.
+    """
+
+    def __init__(self, write: Callable[[T], None]) -> None:
+        self._write = write
+        self._waiting: queue.Queue[T | None] = queue.Queue(_WAITING)
+        self._error: BaseException | None = None
+        self._thread: threading.Thread | None = None
+
+    def submit(self, thing: T) -> None:
+        """Hand over a thing; wait while too many are waiting.
+
+        Raises
+        ------
+        Exception
+            What a write before this one raised.
+        """
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._work, daemon=True, name="gridax writer")
+            self._thread.start()
+        self._raise()
+        self._waiting.put(thing)
+
+    def close(self) -> None:
+        """Wait until everything is written; raise what a write raised."""
+        if self._thread is not None:
+            self._waiting.put(None)
+            self._thread.join()
+            self._thread = None
+        self._raise()
+
+    @property
+    def failed(self) -> bool:
+        """Whether a write raised an error."""
+        return self._error is not None
+
+    def _raise(self) -> None:
+        if self._error is not None:
+            raise self._error
+
+    def _work(self) -> None:
+        while (thing := self._waiting.get()) is not None:
+            if self._error is not None:
+                continue  # so that nobody waits for a place in the queue
+            try:
+                self._write(thing)
+            except BaseException as error:
+                self._error = error
