@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 import xarray as xr
 
-from gridax import _files
+from gridax import _files, _stored
 from gridax._index import PointIndex, attach_all
 from gridax._netcdf import decode, encode
 from tests.ids import plain as text_of
@@ -21,8 +21,8 @@ def through_netcdf(dataset, folder):
 
 
 def through_zarr(dataset, folder):
-    _files.write_zarr(dataset, folder / "data.zarr", overwrite=False)
-    return _files.read(folder / "data.zarr")
+    _stored.write(dataset, folder / "data.zarr", overwrite=False)
+    return _stored.read(_stored.place_of(folder / "data.zarr")).load()
 
 
 def in_memory(dataset, folder):

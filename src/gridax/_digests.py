@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import dis
 import functools
 import hashlib
 import inspect
@@ -23,7 +25,8 @@ def digest(*values: Any) -> str:
     """Return a short digest of some values.
 
     Numbers, strings and arrays count by type and content, containers by what they hold, functions
-    by their source and what it refers to. Of any other object only the type counts.
+    by their source and the constants and functions it refers to. Of any other object only the type
+    counts.
 
     Examples
     --------
@@ -78,8 +81,9 @@ def _of_object(value: Any, seen: set[int]) -> Iterator[bytes]:
     elif isinstance(value, type):
         yield _source(value)
     else:
-        yield b"object"
         yield _source(type(value))
+        if dataclasses.is_dataclass(value):
+            yield from _parts([getattr(value, f.name) for f in dataclasses.fields(value)], seen)
 
 
 def _of_function(function: types.FunctionType, seen: set[int]) -> Iterator[bytes]:
@@ -88,20 +92,22 @@ def _of_function(function: types.FunctionType, seen: set[int]) -> Iterator[bytes
     code = function.__code__
     cells = zip(code.co_freevars, function.__closure__ or (), strict=False)
     named = {name: _content(cell) for name, cell in cells}
-    known = function.__globals__
-    named |= {name: known[name] for name in _names(code) if name in known}
+    read, written = set(_names(code, "LOAD")), set(_names(code, "STORE"))
+    named |= {name: value for name, value in function.__globals__.items() if name in read}
     for name, value in sorted(named.items()):
-        if _counts(value, function):
+        if name not in written and _counts(value, function):
             yield name.encode()
             yield from _parts(value, seen)
 
 
-def _names(code: types.CodeType) -> Iterator[str]:
-    """Yield the names that some code and the functions within it refer to."""
-    yield from code.co_names
+def _names(code: types.CodeType, what: str) -> Iterator[str]:
+    """Yield the names from outside that some code and the functions within it read or write."""
+    for step in dis.get_instructions(code):
+        if step.opname.startswith(what) and step.opname.endswith(("_GLOBAL", "_DEREF")):
+            yield step.argval
     for constant in code.co_consts:
         if isinstance(constant, types.CodeType):
-            yield from _names(constant)
+            yield from _names(constant, what)
 
 
 def _content(cell: Any) -> Any:
@@ -112,12 +118,15 @@ def _content(cell: Any) -> Any:
 
 
 def _counts(value: Any, function: types.FunctionType) -> bool:
-    """Whether a value that a function refers to is a part of it, and not of a library."""
+    """Whether what a function refers to is a part of it: its own helpers, and constants.
+
+    Lists, dicts and flags are what programs count calls with, or change while they run.
+    """
     if isinstance(value, types.FunctionType):
         package = function.__module__.partition(".")[0]
         return value.__module__.partition(".")[0] == package
-    plain = (bool, int, float, complex, str, bytes, np.ndarray, np.generic, jax.Array)
-    return isinstance(value, (*plain, list, tuple, functools.partial))
+    constant = (int, float, complex, str, bytes, np.ndarray, np.generic, jax.Array)
+    return isinstance(value, (*constant, functools.partial)) and not isinstance(value, bool)
 
 
 def _source(thing: Callable[..., Any] | type) -> bytes:

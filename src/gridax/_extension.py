@@ -64,12 +64,15 @@ class Extension:
             if coord.dims and set(coord.dims) <= own
         }
 
-    def check(self, about: Mapping[str, Any], outputs: Mapping[str, list[str]]) -> None:
+    def check(
+        self, about: Mapping[str, Any], outputs: Mapping[str, list[str]], any_model: bool
+    ) -> None:
         """Refuse a result of another model, other arguments, or other outputs.
 
         Parameters
         ----------
         about, outputs : fingerprints of what is run now, and of its outputs.
+        any_model : whether another model is fine.
         """
         try:
             parts = _fingerprints.read(self._dataset.attrs)
@@ -81,10 +84,10 @@ class Extension:
         both = [{k: side["fixed"][k] for k in sorted(common)} for side in (parts, about)]
         problem = problem or _fingerprints.fixed_difference(*both)
         there, here = parts["model"], about["model"]
-        if problem is None and not _fingerprints.same_model(there, here):
+        if not (problem or any_model or _fingerprints.same_model(there, here)):
             problem = (
-                "its model is another one "
-                f"({_fingerprints.told(there, here)}); name both with version= if they are the same"
+                f"its model is another one ({_fingerprints.told(there, here)}); pass "
+                "resume='force' to combine them nevertheless"
             )
         if problem:
             raise ValueError(f"extend= holds another sweep: {problem}")

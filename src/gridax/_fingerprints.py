@@ -58,7 +58,8 @@ def of_template(template: Template, coords: Mapping[str, xr.Variable]) -> dict[s
 
 def of_source(model: Callable[..., Any], space: Space) -> str:
     """Return the fingerprint of a model's source, and of the functions that wrap values."""
-    return digest(model, [column.axis.wrap for column in space.grid.columns])
+    wraps = [column.axis.wrap for column in space.grid.columns]
+    return digest(model, [wrap for wrap in wraps if wrap is not None])
 
 
 def _axis(column: Column, size: int) -> list[str]:

@@ -144,7 +144,7 @@ def _encode_values(variable: xr.Variable, native: str) -> tuple[xr.Variable, str
         floating = jnp.issubdtype(dtype, jnp.floating)
         plain = variable.data.astype(np.float32 if floating else np.int8)
         return variable.copy(data=plain), str(dtype)
-    if dtype.kind in "UT":
+    if dtype.kind in "UT" and variable.chunks is None:
         return xr.Variable(variable.dims, np.array(variable.values.tolist(), str)), "str"
     if dtype.kind in "Mm":
         return variable.copy(data=variable.data.astype(np.int64)), str(dtype)

@@ -15,6 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 import pandas as pd
 import xarray as xr
+from jax.tree_util import DictKey, SequenceKey
 
 from gridax import _checks
 from gridax._grid import Column, Grid
@@ -209,7 +210,9 @@ def _read_part(described: Mapping[str, Any]) -> Part:
         all(isinstance(name, wanted) for name in names) and (kind == "dataset" or len(names) == 1),
         f"an output of the kind {kind!r} has the names {names!r}",
     )
-    return Part(kind, names, ())
+    # Containers come back as dicts and lists.
+    path = [SequenceKey(key) if step == "index" else DictKey(key) for step, key in described["path"]]
+    return Part(kind, names, tuple(path))
 
 
 def _read_output(described: Mapping[str, Any], dataset: xr.Dataset, grid: Grid) -> Output:

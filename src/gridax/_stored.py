@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import math
 import os
 import shutil
@@ -73,40 +74,91 @@ def read(place: Place) -> xr.Dataset:
     """
     from gridax.stores.zarr import SEAL, check_seal
 
-    check_seal(place)
-    stored = xr.open_zarr(place.zarr(), consolidated=False, chunks=None, decode_times=False)
+    consolidated = "consolidated_metadata" in check_seal(place)
+    stored = xr.open_zarr(
+        place.zarr(), consolidated=consolidated, chunks=None, decode_times=False
+    )
     stored.attrs.pop(SEAL, None)
-    lazy = {name: _lazy(place, name, v) for name, v in stored.data_vars.items() if v.ndim}
-    return _netcdf.decode(stored.assign(lazy))
+    status = stored.variables[STATUS] if STATUS in stored.data_vars else None
+    found = {}
+    for name, variable in stored.variables.items():
+        guarded = _Guarded(place, str(name), variable, None if name == STATUS else status)
+        if name in stored.coords or not variable.ndim:
+            found[name] = xr.Variable(variable.dims, guarded[...], variable.attrs)
+        else:
+            found[name] = _lazy(guarded)
+    coords = {name: found.pop(name) for name in stored.coords}
+    indexless = xr.Coordinates(coords, indexes={})
+    return _netcdf.decode(xr.Dataset(found, indexless, stored.attrs))
 
 
 class _Guarded:
-    """A variable of a store whose damaged chunks are named when they are read."""
+    """A variable of a store whose chunks are named when they are damaged or missing.
 
-    def __init__(self, place: Place, name: str, variable: xr.Variable) -> None:
-        self._place, self._name, self._variable = place, name, variable
-        self.shape, self.dtype, self.ndim = variable.shape, variable.dtype, variable.ndim
+    Parameters
+    ----------
+    place, name, variable : where it lies.
+    status : which blocks may be missing; nothing may if None.
+    """
+
+    def __init__(
+        self, place: Place, name: str, variable: xr.Variable, status: xr.Variable | None
+    ) -> None:
+        self._place, self._name, self.variable, self._status = place, name, variable, status
+        self.shape, self.ndim = variable.shape, variable.ndim
+        # Zarr names the order of bytes where it is the machine's own, which netCDF4 trips over.
+        plain = variable.dtype.kind in "biufc"
+        self.dtype = variable.dtype.newbyteorder("=") if plain else variable.dtype
 
     def __getitem__(self, index: Any) -> np.ndarray:
         try:
-            return self._variable[index].values
+            self._check_there(index)
+            values = self.variable[index].values
+            return values if self.dtype.kind in "OT" else values.view(self.dtype)
         except OSError:
             raise
         except Exception as error:  # whatever a damaged chunk makes the codecs raise
-            raise OSError(
-                f"{self._name!r} of {self._place.name!r} is damaged ({type(error).__name__}: "
-                f"{error}); run(store={self._place.name!r}, verify='full') computes what is "
-                "damaged again"
-            ) from error
+            raise self._damaged(f"{type(error).__name__}: {error}") from error
+
+    def _damaged(self, why: str) -> OSError:
+        name = self._place.name
+        return OSError(
+            f"{self._name!r} of {name!r} is damaged ({why}). If it is the store of a run, "
+            f"run(store={name!r}, verify='full') computes what is damaged again"
+        )
+
+    def _check_there(self, index: Any) -> None:
+        """Refuse a chunk that is missing, unless it is still to be computed: zeros are no data."""
+        sizes = self.variable.encoding["chunks"]
+        index = index if isinstance(index, tuple) else (index,)
+        index = (slice(None),) * self.ndim if index[0] is Ellipsis else index
+        along = []
+        for taken, size, n in zip(index, sizes, self.shape, strict=True):
+            positions = np.arange(n)[taken]
+            along.append(np.unique(positions // size).tolist())
+        numbers = list(itertools.product(*along))
+        keys = ["/".join([self._name, "c", *map(str, number)]) for number in numbers]
+        for number, head in zip(numbers, self._place.heads(keys, 1), strict=True):
+            if head is None and not self._may_be_missing(number):
+                raise self._damaged("a part of it is missing")
+
+    def _may_be_missing(self, number: tuple[int, ...]) -> bool:
+        if self._name in (STATUS, ERROR):
+            return True
+        if self._status is None:
+            return False
+        sizes = self._status.encoding["chunks"]
+        pairs = zip(number[: self._status.ndim], sizes, strict=True)
+        states = self._status[tuple(slice(k * size, (k + 1) * size) for k, size in pairs)]
+        return not states.values.any()
 
 
-def _lazy(place: Place, name: Any, array: xr.DataArray) -> xr.Variable:
+def _lazy(guarded: _Guarded) -> xr.Variable:
     import dask.array
 
-    variable = array.variable
-    chunks = variable.encoding.get("chunks") or "auto"
-    guarded = _Guarded(place, str(name), variable)
-    meta = np.empty((0,) * variable.ndim, variable.dtype)
+    variable = guarded.variable
+    chunks = variable.encoding["chunks"]
+    meta = np.empty((0,) * variable.ndim, guarded.dtype)
     data = dask.array.from_array(guarded, chunks, name=False, asarray=False, meta=meta)
     return xr.Variable(variable.dims, data, variable.attrs)
 
@@ -129,6 +181,7 @@ def view(dataset: xr.Dataset, place: Place) -> tuple[xr.Dataset, Progress | None
         if output.dtype.kind in "iub" and name != STATUS and "prng_impl" not in output.attrs:
             dataset[name] = output.variable.astype(float).where(status == DONE)
             dataset[name].attrs.update(output.attrs)
+    dataset[ERROR] = dataset[ERROR].astype(object)
     if not failed:
         dataset = dataset.drop_vars(ERROR)
     return dataset, Progress(done, failed, total)
@@ -177,7 +230,7 @@ def names(place: Place) -> dict[str, str]:
     """Return the paths of all variables of a store, by their names."""
     from gridax.stores.zarr import check_seal
 
-    return _netcdf.stored_names(check_seal(place))
+    return _netcdf.stored_names(check_seal(place)["attributes"])
 
 
 def is_result(place: Place) -> bool:
@@ -216,7 +269,7 @@ def write(dataset: xr.Dataset, path: Path, overwrite: bool) -> None:
     """
     # Zarr takes time to import.
     from gridax.stores._folder import Folder, FolderStore
-    from gridax.stores.zarr import encodings, seal
+    from gridax.stores.zarr import encodings, save, seal
 
     place = Folder(path)
     place.check_parent()
@@ -231,16 +284,9 @@ def write(dataset: xr.Dataset, path: Path, overwrite: bool) -> None:
     beside = place.beside()
     store = FolderStore(beside)
     try:
-        encoded.to_zarr(
-            store,
-            mode="w-",
-            zarr_format=3,
-            consolidated=False,
-            encoding=encodings(encoded, (), {}),
-        )
-        store.halt()
-        files = {str(p.relative_to(beside)): p.read_bytes() for p in beside.rglob("zarr.json")}
-        (beside / "zarr.json").write_bytes(seal(files))
+        save(encoded, store, encodings(encoded, (), {}))
+        root = beside / "zarr.json"
+        root.write_bytes(seal(root.read_bytes()))
         if not place.adopt(beside, overwrite):
             raise FileExistsError(f"{place.name!r} was made by somebody else just now")
     finally:
@@ -280,6 +326,9 @@ def create(
 
 def _for_zarr(dataset: xr.Dataset) -> xr.Dataset:
     encoded = _netcdf.encode(dataset, _netcdf.ZARR)
+    for name, variable in encoded.variables.items():
+        if variable.dtype.kind == "O":  # texts, whose length nobody knows before
+            encoded[name] = variable.compute()
     for name, variable in encoded.variables.items():
         if variable.dtype.kind == "U":  # Zarr has no stable format for strings of fixed length
             encoded[name] = variable.copy(data=variable.values.astype(np.dtypes.StringDType()))

@@ -188,6 +188,7 @@ class Execution(abc.ABC):
                 "storage_options": storage_options,
             },
             store is not None,
+            extend is not None,
             self.space.sizes,
         )
         run = Run(self, options, bound, on_error == "record", extend, dims, coords, progress)

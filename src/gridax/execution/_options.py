@@ -46,21 +46,22 @@ class Options:
         return Keeping(self.shard or (0, 1), self.verify, self.durability, self.retry_failed)
 
 
-def checked(given: Mapping[str, Any], has_store: bool, sizes: Mapping[str, int]) -> Options:
+def checked(
+    given: Mapping[str, Any], has_store: bool, extends: bool, sizes: Mapping[str, int]
+) -> Options:
     """Return the options that a user gave to `run`.
 
     Raises
     ------
     TypeError, ValueError
-        If there is no such option, it needs a store, or its value is none of those that it takes.
+        If an option needs a store, or its value is none of those that it takes.
     """
-    known = {field.name: field.default for field in dataclasses.fields(Options)}
-    for name, value in given.items():
-        if name not in known:
-            raise TypeError(f"run() has no option {name!r}; those of a store are {list(known)}")
-        if not has_store and value != known[name]:
-            raise TypeError(f"{name}={value!r} goes with store=; without one, nothing is kept")
+    for field in dataclasses.fields(Options):
+        name, value = field.name, given[field.name]
         choice(name, value)
+        alone = value == field.default or (extends and name == "resume")
+        if not has_store and not alone:
+            raise TypeError(f"{name}={value!r} goes with store=; without one, nothing is kept")
     options = Options(**given)
     if options.shard is not None:
         options = dataclasses.replace(options, shard=_shard(options.shard))

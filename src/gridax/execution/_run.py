@@ -136,7 +136,8 @@ class Run:
     def _check_against(self, old: Extension | None) -> Callable[[Assembly], None]:
         def check(assembly: Assembly) -> None:
             if old is not None:
-                old.check(self._execution._about(), assembly.fingerprints)
+                force = self._options.resume == "force"
+                old.check(self._execution._about(), assembly.fingerprints, force)
 
         return check
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -277,29 +278,19 @@ def check_room(place: Place, nbytes: int) -> None:
 
 
 _ROOT = "zarr.json"
-SEAL = "gridax_checksums"
+SEAL = "gridax_checksum"
 
 
-def seal(files: Mapping[str, bytes]) -> bytes:
-    """Return the root metadata with checksums of all metadata, so that damage is found.
-
-    Parameters
-    ----------
-    files : content of all metadata files by key.
-    """
-    root = json.loads(files[_ROOT])
-    sums = {
-        key: google_crc32c.value(content)
-        for key, content in sorted(files.items())
-        if key.endswith(f"/{_ROOT}")
-    }
+def seal(content: bytes) -> bytes:
+    """Return the root metadata, which hold those of all arrays, with a checksum of them."""
+    root = json.loads(content)
     root["attributes"].pop(SEAL, None)
-    root["attributes"][SEAL] = {"arrays": sums, "root": _checksum(root)}
-    return json.dumps(root, indent=1).encode()
+    root["attributes"][SEAL] = _checksum(root)
+    return json.dumps(root).encode()
 
 
 def check_seal(place: Place) -> dict[str, Any]:
-    """Return the attributes of a store, after checking its metadata.
+    """Return the root metadata of a store, after checking them.
 
     Raises
     ------
@@ -312,15 +303,11 @@ def check_seal(place: Place) -> dict[str, Any]:
     try:
         root = json.loads(content)
         sealed = root["attributes"].pop(SEAL, None)
-        sums = {} if sealed is None else {str(k): int(v) for k, v in sealed["arrays"].items()}
-        intact = sealed is None or sealed["root"] == _checksum(root)
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise ValueError(f"its metadata are damaged ({error})") from error
-    for key, found in zip(sums, place.read(list(sums)), strict=True):
-        intact = intact and found is not None and google_crc32c.value(found) == sums[key]
-    if not intact:
-        raise ValueError("its metadata are damaged, as their checksums tell")
-    return root["attributes"]
+    if sealed is not None and sealed != _checksum(root):
+        raise ValueError("its metadata are damaged, as their checksum tells")
+    return root
 
 
 def _checksum(root: dict[str, Any]) -> int:
@@ -330,31 +317,38 @@ def _checksum(root: dict[str, Any]) -> int:
 def update(place: Place, attrs: Mapping[str, Any]) -> None:
     """Change some attributes of a store."""
     (content,) = place.read([_ROOT])
-    assert content is not None
-    root = json.loads(content)
-    arrays = list(root["attributes"][SEAL]["arrays"])
+    root = json.loads(content or b"{}")
     root["attributes"].update(attrs)
-    found = dict(zip(arrays, place.read(arrays), strict=True))
-    files = {key: content for key, content in found.items() if content is not None}
-    place.put(_ROOT, seal({**files, _ROOT: json.dumps(root).encode()}))
+    place.put(_ROOT, seal(json.dumps(root).encode()))
 
 
-def template_files(dataset: Any, encoding: Mapping[str, Any]) -> dict[str, bytes]:
-    """Return all files of a store whose outputs are still to be written.
+def save(dataset: Any, store: Any, encoding: Mapping[str, Any], compute: bool = True) -> None:
+    """Write a Dataset to a new Zarr store; what dask holds is left out unless it is computed.
 
     Parameters
     ----------
-    dataset : as files can hold it; what dask holds is left out.
+    dataset : as files can hold it.
+    store : where, as Zarr has it.
     encoding : of each variable.
+    compute : whether to compute.
     """
+    with warnings.catch_warnings():
+        # That the metadata of all arrays stand in the root, too, is no part of the format yet.
+        warnings.filterwarnings("ignore", "Consolidated metadata is currently not part")
+        dataset.to_zarr(
+            store,
+            mode="w-",
+            zarr_format=3,
+            consolidated=True,
+            compute=compute,
+            encoding=encoding,
+            write_empty_chunks=True,  # so that a chunk that is missing was lost
+        )
+
+
+def template_files(dataset: Any, encoding: Mapping[str, Any]) -> dict[str, bytes]:
+    """Return all files of a store whose outputs are still to be written."""
     written: dict[str, Any] = {}
-    dataset.to_zarr(
-        zarr.storage.MemoryStore(written),
-        mode="w-",
-        zarr_format=3,
-        consolidated=False,
-        compute=False,
-        encoding=encoding,
-    )
+    save(dataset, zarr.storage.MemoryStore(written), encoding, compute=False)
     files = {key: value.to_bytes() for key, value in written.items()}
-    return {**files, _ROOT: seal(files)}
+    return {**files, _ROOT: seal(files[_ROOT])}
