@@ -69,10 +69,22 @@ def shape(sizes: Sequence[int], wish: Wish, n_shards: int = 1) -> tuple[int, ...
     limits = [min(size, tile) for size, tile in zip(sizes, wish.tile, strict=True)]
     for bounds in (limits, sizes):  # the tile first, then all of it
         block = _grown(block, bounds, want)
-    # As many pieces, evened out, so that none is nearly empty.
-    return tuple(
-        math.ceil(size / math.ceil(size / piece)) for size, piece in zip(sizes, block, strict=True)
-    )
+    block = [_even(piece, size) for piece, size in zip(block, sizes, strict=True)]
+    # What was gained by that goes to the dimensions that still divide.
+    for dim in reversed(range(len(block))):
+        others = math.prod(block) // block[dim]
+        block[dim] = _even(max(block[dim], min(sizes[dim], want // others)), sizes[dim])
+    return tuple(block)
+
+
+def _even(piece: int, size: int) -> int:
+    """Return the largest length of at most `piece` in which hardly anything is left at the end."""
+
+    def waste(length: int) -> float:
+        return math.ceil(size / length) * length / size - 1.0
+
+    candidates = range(piece, max(0, piece // 2), -1) if piece < 2**16 else [piece]
+    return min(candidates, key=lambda length: (waste(length) > 0.02, waste(length) > 0.05, -length))
 
 
 def _grown(block: Sequence[int], bounds: Sequence[int], want: int) -> list[int]:

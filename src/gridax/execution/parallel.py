@@ -179,10 +179,11 @@ class ParallelExecution(Execution):
                 for batch in self._missing(prepared, tuner.best, task, memory):
                     yield from pipeline.submit(batch)
                 continue
-            plan = tuner.next(left)
-            tuner.compiled(prepared.compile(plan))
-            if not prepared.fits(plan, memory):
-                plan = tuner.best
+            before, plan = plan, tuner.next(left)
+            if plan is not before:
+                tuner.compiled(prepared.compile(plan))
+                if not prepared.fits(plan, memory):
+                    plan = tuner.best
             lap = tuner.begin(plan, n_points(task.box))
             left -= lap.n_points
             for batch in self._batches(plan, plan.tiles(task.box)):
