@@ -97,7 +97,8 @@ class Extension:
 
         Points at which the model failed are not copied.
         """
-        places, picked = [], dict(self._fixed)
+        places: list[np.ndarray] = []
+        picked: dict[str, Any] = dict(self._fixed)
         for dim, (start, stop) in zip(self._new.dims, buffer.box, strict=True):
             home, rows = self._rows[dim]
             found = np.flatnonzero(rows[start:stop] >= 0)

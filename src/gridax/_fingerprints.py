@@ -167,9 +167,10 @@ def template_difference(stored: Parts, mine: Mapping[str, list[str]]) -> str | N
 def _first(stored: Mapping[str, Any], mine: Mapping[str, Any], what: str) -> str | None:
     for name in {**stored, **mine}:
         there, here = stored.get(name), mine.get(name)
-        if there is None or here is None:
-            where, shown = ("here", here) if there is None else ("there", there)
-            return f"{what} {name!r} is only {where}: {shown[1]}"
+        if here is None:
+            return f"{what} {name!r} is only there: {stored[name][1]}"
+        if there is None:
+            return f"{what} {name!r} is only here: {here[1]}"
         if there[0] != here[0]:
             return f"{what} {name!r} is {there[1]} there and {here[1]} here"
     return None

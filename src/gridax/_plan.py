@@ -27,7 +27,7 @@ Take = tuple[np.ndarray, ...] | None
 
 
 class Tile(NamedTuple):
-    """A run of positions per level, shorter than others where it ends, in what is taken of a box."""
+    """A run of positions per level, shorter where it ends, in what is taken of a box."""
 
     box: Box
     runs: tuple[np.ndarray, ...]

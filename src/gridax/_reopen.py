@@ -211,7 +211,9 @@ def _read_part(described: Mapping[str, Any]) -> Part:
         f"an output of the kind {kind!r} has the names {names!r}",
     )
     # Containers come back as dicts and lists.
-    path = [SequenceKey(key) if step == "index" else DictKey(key) for step, key in described["path"]]
+    path = [
+        SequenceKey(key) if step == "index" else DictKey(key) for step, key in described["path"]
+    ]
     return Part(kind, names, tuple(path))
 
 

@@ -75,9 +75,7 @@ def read(place: Place) -> xr.Dataset:
     from gridax.stores.zarr import SEAL, check_seal
 
     consolidated = "consolidated_metadata" in check_seal(place)
-    stored = xr.open_zarr(
-        place.zarr(), consolidated=consolidated, chunks=None, decode_times=False
-    )
+    stored = xr.open_zarr(place.zarr(), consolidated=consolidated, chunks=None, decode_times=False)
     stored.attrs.pop(SEAL, None)
     status = stored.variables[STATUS] if STATUS in stored.data_vars else None
     found = {}

@@ -321,7 +321,7 @@ class Result(Sequence[Any]):
 def open_result(
     path: str | os.PathLike[str], storage_options: Mapping[str, Any] | None = None
 ) -> Result:
-    """Open a result that was saved as netCDF or Zarr, or the store of a run that may not have ended.
+    """Open a result that was saved as netCDF or Zarr, or the store of a run, ended or not.
 
     Data are read when they are used; those of a Zarr store are dask arrays with a chunk per block.
 

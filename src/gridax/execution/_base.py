@@ -21,6 +21,7 @@ from gridax.execution._run import Run
 from gridax.result import Result
 from gridax.space import Space, is_axis
 
+
 class Execution(abc.ABC):
     """A model and the space to run it over. Abstract: how it is evaluated.
 

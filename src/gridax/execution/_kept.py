@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import datetime
 import json
 from collections.abc import Callable
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import xarray as xr
 
-from gridax import _blocks, _fingerprints, _reopen, _stored
+from gridax import _blocks, _fingerprints, _reopen, _stored, provenance
 from gridax._fingerprints import Parts
 from gridax._template import Template
 from gridax.execution._assembly import Assembly
@@ -63,20 +64,25 @@ class Kept:
             _stored.refuse(self._place, overwrite=True)
             self._replace = True
             return False
-        if not _stored.is_result(self._place):
-            raise FileExistsError(
-                f"{self._name} is no gridax store, or damaged beyond reading, so it is left as it "
-                "is, even with overwrite=True; give another store="
-            )
+        dataset = self._opened()
         if self._options.resume is False:
             raise FileExistsError(
                 f"{self._name} exists, and resume=False; pass overwrite=True to begin anew"
             )
-        self._read()
+        self._read(dataset)
         return True
 
-    def _read(self) -> None:
-        dataset = _stored.read(self._place)
+    def _opened(self) -> xr.Dataset:
+        foreign = "so it is left as it is, even with overwrite=True; give another store="
+        try:
+            dataset = _stored.read(self._place)
+        except ValueError as error:
+            raise FileExistsError(f"{self._name} is no gridax store ({error}), {foreign}") from error
+        if not provenance.is_result(dataset):
+            raise FileExistsError(f"{self._name} is a Zarr store, but none of gridax, {foreign}")
+        return dataset
+
+    def _read(self, dataset: xr.Dataset) -> None:
         try:
             _, template = _reopen.read(dataset)
             parts = _fingerprints.read(dataset.attrs)
@@ -103,7 +109,8 @@ class Kept:
         sizes = assembly.space.sizes
         if self._options.block is None:
             _, n = self._options.shard or (0, 1)
-            block = _blocks.shape(tuple(sizes.values()), wish(), n)
+            suited = dataclasses.replace(wish(), nbytes=assembly.template.nbytes)
+            block = _blocks.shape(tuple(sizes.values()), suited, n)
         else:
             block = tuple(self._options.block[dim] for dim in sizes)
         dataset = assembly.skeleton({**self._mine, "template": assembly.fingerprints})
@@ -113,7 +120,7 @@ class Kept:
             self._options = self._options.resumed()
             self.open()
             return
-        self._read()
+        self._read(_stored.read(self._place))
 
     def check_outputs(self, assembly: Assembly) -> None:
         """Refuse other outputs than those in the store."""
@@ -122,27 +129,33 @@ class Kept:
         if problem:
             raise self._other(problem)
 
-    def check_model(self, program: Callable[[], str | None], is_done: bool) -> None:
+    def check_model(self, traced: Callable[[], str | None]) -> None:
+        """Refuse a finished store of another model; it is traced only if its source differs."""
+        assert self._parts is not None
+        there, here = self._parts[_MODEL], self._mine[_MODEL]
+        if here["version"] or there["source"] != here["source"]:
+            self.check_program(traced())
+
+    def check_program(self, program: str | None) -> None:
         """Refuse a store that was begun with another model, unless that is wanted.
 
         Parameters
         ----------
-        program : returns the fingerprint of the traced model, or None if it is never traced.
-        is_done : whether nothing is left, so that the source says enough.
+        program : fingerprint of the traced model, or None if it is never traced.
         """
-        assert self._parts is not None
-        there, here = self._parts[_MODEL], self._mine[_MODEL]
-        named = there.get("version") or here.get("version")
-        if not named and not (is_done and there["source"] == here["source"]):
-            here["program"] = program()
+        here = self._mine[_MODEL]
+        here["program"] = program
+        if self._parts is None:  # the store is still to be made
+            return
+        there = self._parts[_MODEL]
         if _fingerprints.same_model(there, here):
             return
         if self._options.resume != "force":
             raise ValueError(
-                f"{self._name} was begun with another model ({_fingerprints.told(there, here)}). Pass "
-                "resume='force' to go on with this one, which is noted in the store, "
-                "version='…' to say yourself which models are the same, or overwrite=True to begin "
-                "anew"
+                f"{self._name} was begun with another model ({_fingerprints.told(there, here)}). "
+                "Pass resume='force' to go on with this one, which is noted in the store, or "
+                "overwrite=True to begin anew; to say yourself which models are the same, name "
+                "them with version= from the start"
             )
         self._note(there, here)
 

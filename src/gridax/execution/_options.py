@@ -64,6 +64,11 @@ def checked(
             raise TypeError(f"{name}={value!r} goes with store=; without one, nothing is kept")
     options = Options(**given)
     if options.shard is not None:
+        if options.overwrite:
+            raise ValueError(
+                "overwrite=True with shard=: each process would replace what the others have "
+                "begun; remove the store before they start"
+            )
         options = dataclasses.replace(options, shard=_shard(options.shard))
     if options.block is not None:
         options = dataclasses.replace(options, block=_block(options.block, sizes))

@@ -18,7 +18,8 @@ from gridax._kernel import packed
 from gridax._plan import Plan, Region, Tile
 from gridax._warn import warn
 from gridax.execution import _cores
-from gridax.execution._base import Evaluated, at_point
+from gridax.execution._base import at_point
+from gridax.execution._order import Evaluated
 from gridax.execution._prepared import Choice, Prepared, out_of_memory
 from gridax.space import Space
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import contextlib
 import functools
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from gridax import _fingerprints, _stored, provenance
+from gridax import _stored, provenance
 from gridax._extension import Extension
 from gridax._plan import Box
 from gridax._template import Template
@@ -73,19 +73,20 @@ class Run:
         about["model"]["version"] = self._options.version
         kept = Kept(place, self._options, about)
         if kept.open() and kept.store().look():
-            kept.check_model(execution._program, is_done=True)
+            kept.check_model(execution._program)
             return self._opened(place)
         with kept.lock() as lock:
             found = kept.open()
             old = None if found and self._extend is None else self._extension()
             known = kept.template if found else None if old is None else old.template
             self._trace(known, kept.check_outputs if found else self._check_against(old))
+            kept.check_program(execution._program())
             if not found:
                 wish = functools.partial(execution._wish, self._memory)
                 kept.create(self._labels(old), wish)
-            if self._assembly is not None:
-                kept.check_outputs(self._assembly)
-            kept.check_model(execution._program, is_done=False)
+                if self._assembly is not None:
+                    kept.check_outputs(self._assembly)
+                kept.check_program(execution._program())
             store = kept.store()
             store.prefill = None if old is None else old.fill
             store.look()

@@ -203,7 +203,8 @@ class ParallelExecution(Execution):
                 yield from self._batches(plan, tiles)
                 continue
             # Rounded, so that few programs are compiled.
-            shape = [min(n, 1 << (len(t) - 1).bit_length()) for t, n in zip(take, plan.block)]
+            lengths = zip(map(len, take), plan.block, strict=True)
+            shape = [min(n, 1 << (length - 1).bit_length()) for length, n in lengths]
             small = plan
             if 2 * math.prod(shape) <= math.prod(plan.block):
                 small = prepared.plan(self.n_vmap, memory, tuple(shape))

@@ -21,6 +21,10 @@ from gridax.space import Space
 from gridax.stores.base import Task
 
 
+# What a point takes, where none was timed.
+_SECONDS = 0.01
+
+
 class SequentialExecution(Execution):
     """Evaluate a model point by point in a Python loop.
 
@@ -65,11 +69,11 @@ class SequentialExecution(Execution):
         super().__init__(model, space, args, kwargs)
         # What was found out of points before their turn.
         self._probed: dict[tuple[int, ...], Any] = {}
-        self._seconds = 0.0
+        self._seconds = _SECONDS
 
     def _template(self, known: Template | None, record: bool) -> Template | None:
         """Evaluate the first point, unless it is known what the model returns."""
-        self._probed, self._seconds = {}, 0.0
+        self._probed, self._seconds = {}, _SECONDS
         if known is not None:
             return None
         error: Exception | None = None
@@ -125,8 +129,7 @@ class SequentialExecution(Execution):
         return _with_read_only_arrays(self.space)
 
     def _wish(self, memory: int | None) -> Wish:
-        nbytes = self._known_assembly.template.nbytes if self._known_assembly else 0
-        return Wish(self._seconds, nbytes, (1,) * len(self.space.dims))
+        return Wish(self._seconds, 0, (1,) * len(self.space.dims))
 
     def _program(self) -> None:
         return None

@@ -29,9 +29,7 @@ class FolderStore(LocalStore):
     durable : whether a write ends when the disk has it, so that not even a power cut undoes it.
     """
 
-    def __init__(
-        self, root: Path | str, *, read_only: bool = False, durable: bool = False
-    ) -> None:
+    def __init__(self, root: Path | str, *, read_only: bool = False, durable: bool = False) -> None:
         super().__init__(root, read_only=read_only)
         self._durable = durable
         self._halted = False

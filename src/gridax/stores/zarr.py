@@ -63,7 +63,7 @@ class ZarrStore(Store):
     ) -> None:
         self._place, self._outputs, self._keeping = place, tuple(outputs), keeping
         self.prefill: Callable[[MemoryStore], None] | None = None
-        group = zarr.open_group(
+        group: Any = zarr.open_group(
             place.zarr(read_only=False, durable=keeping.durability == "power"), mode="r+"
         )
         # What is all zeros is a value, too.
@@ -234,7 +234,7 @@ class ZarrStore(Store):
 
 def look_through(place: Place) -> tuple[int, int, int]:
     """Return how many points of a store are done, how many failed, and how many there are."""
-    array = zarr.open_group(place.zarr(), mode="r")[STATUS]
+    array: Any = zarr.open_group(place.zarr(), mode="r")[STATUS]
     status = Stored(array, STATUS, array.chunks)
     done = failed = 0
     for states, _ in Inventory(place, status, [], "none").look(boxes(array.shape, array.chunks)):
@@ -275,7 +275,6 @@ def check_room(place: Place, nbytes: int) -> None:
             f"{human(free)} of free space; if they do not compress, the run will end when it is "
             "full, and go on when there is room"
         )
-
 
 
 _ROOT = "zarr.json"
