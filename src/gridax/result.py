@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from gridax import _files, _frame, _reopen, _select, _stored, _template
+from gridax import _chunks, _files, _frame, _reopen, _select, _stored, _template
 from gridax._labels import canonical_query
 from gridax._stored import Progress
 from gridax._template import Template
@@ -158,7 +158,7 @@ class Result(Sequence[Any]):
         if self._given is not None:
             return self._given
         variables = [self.dataset.variables[output.name] for output in self._template.outputs]
-        return [_stored.by_chunk(v, len(self.space.dims)) for v in variables]
+        return [_chunks.by_chunk(v, len(self.space.dims)) for v in variables]
 
     @cached_property
     def _own_coords(self) -> dict[str, xr.Variable]:

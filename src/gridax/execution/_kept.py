@@ -17,6 +17,7 @@ from gridax._template import Template
 from gridax.execution._assembly import Assembly
 from gridax.execution._options import Options
 from gridax.stores._place import Place
+from gridax.stores.base import ERROR, STATUS
 
 if TYPE_CHECKING:
     from gridax.stores.zarr import ZarrStore
@@ -77,7 +78,8 @@ class Kept:
         try:
             dataset = _stored.read(self._place)
         except ValueError as error:
-            raise FileExistsError(f"{self._name} is no gridax store ({error}), {foreign}") from error
+            what = f"{self._name} is no gridax store ({error})"
+            raise FileExistsError(f"{what}, {foreign}") from error
         if not provenance.is_result(dataset):
             raise FileExistsError(f"{self._name} is a Zarr store, but none of gridax, {foreign}")
         return dataset
@@ -86,7 +88,7 @@ class Kept:
         try:
             _, template = _reopen.read(dataset)
             parts = _fingerprints.read(dataset.attrs)
-            if _stored.STATUS not in dataset or _stored.ERROR not in dataset:
+            if STATUS not in dataset or ERROR not in dataset:
                 raise ValueError("it is a saved result, and no store of run(store=…)")
         except ValueError as error:
             raise ValueError(
@@ -161,7 +163,7 @@ class Kept:
 
     def _note(self, there: dict[str, Any], here: dict[str, Any]) -> None:
         """Write into the store that it goes on with another model."""
-        from gridax.stores.zarr import update
+        from gridax.stores._format import update
 
         before = json.loads(self._dataset.attrs.get("gridax_resumed", "[]"))
         now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")

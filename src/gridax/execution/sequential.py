@@ -20,7 +20,6 @@ from gridax.execution._order import Evaluated, Order
 from gridax.space import Space
 from gridax.stores.base import Task
 
-
 # What a point takes, where none was timed.
 _SECONDS = 0.01
 

@@ -6,14 +6,17 @@ are none: until then there is no store.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import fsspec
 
-from gridax.stores._place import Place
+from gridax.stores._place import HEAD, TAIL, Ends, Place
 
 _ROOT = "zarr.json"
+# Files that are asked for one by one.
+_FEW = 8
 
 
 class Bucket(Place):
@@ -48,19 +51,30 @@ class Bucket(Place):
         found = self._fs.cat([self._at(key) for key in keys], on_error="return") if keys else {}
         return [_bytes(found.get(self._at(key))) for key in keys]
 
-    def heads(self, keys: Sequence[str], n: int) -> list[tuple[bytes, int] | None]:
-        """Return the first bytes of some files, and how many each has."""
+    def ends(self, keys: Sequence[str]) -> list[Ends | None]:
+        """Return how some files begin and end; None where there is none."""
         self._fs.invalidate_cache()
-        there = self._fs.find(self._path, detail=True)
-        present = [key for key in keys if self._at(key) in there]
-        paths = [self._at(key) for key in present]
-        ends = [min(n, there[path]["size"]) for path in paths]
-        read = self._fs.cat_ranges(paths, [0] * len(paths), ends) if paths else []
+        sizes = self._sizes([self._at(key) for key in keys])
+        paths = list(sizes)
+        starts = [max(0, sizes[path] - TAIL) for path in paths]
+        heads = self._fs.cat_ranges(paths, [0] * len(paths), [min(HEAD, n) for n in sizes.values()])
+        tails = self._fs.cat_ranges(paths, starts, list(sizes.values()))
         found = {
-            key: (bytes(head), int(there[path]["size"]))
-            for key, path, head in zip(present, paths, read, strict=True)
+            path: Ends(bytes(head), bytes(tail), sizes[path])
+            for path, head, tail in zip(paths, heads, tails, strict=True)
         }
-        return [found.get(key) for key in keys]
+        return [found.get(self._at(key)) for key in keys]
+
+    def _sizes(self, paths: Sequence[str]) -> dict[str, int]:
+        """Return the sizes of those files that there are: many by listing all."""
+        if len(paths) > _FEW:
+            there = self._fs.find(self._path, detail=True)
+            return {path: int(there[path]["size"]) for path in paths if path in there}
+        found = {}
+        for path in paths:
+            with contextlib.suppress(FileNotFoundError):
+                found[path] = int(self._fs.info(path)["size"])
+        return found
 
     def create(self, files: Mapping[str, bytes], replace: bool = False) -> bool:
         """Make the store with some files; return False if another one came first."""

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import glob
+import io
 import os
 import shutil
 import time
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 from zarr.abc.buffer import Buffer
 from zarr.storage import LocalStore
 
-from gridax.stores._place import Place
+from gridax.stores._place import HEAD, TAIL, Ends, Place
+
+T = TypeVar("T")
 
 
 class FolderStore(LocalStore):
@@ -90,21 +94,18 @@ class Folder(Place):
 
     def read(self, keys: Sequence[str]) -> list[bytes | None]:
         """Return the content of some files; None where there is none."""
-        return [found and found[0] for found in self._heads(keys, -1)]
+        return [self._of(key, io.FileIO.readall) for key in keys]
 
-    def heads(self, keys: Sequence[str], n: int) -> list[tuple[bytes, int] | None]:
-        """Return the first bytes of some files, and how many each has."""
-        return self._heads(keys, n)
+    def ends(self, keys: Sequence[str]) -> list[Ends | None]:
+        """Return how some files begin and end; None where there is none."""
+        return [self._of(key, _ends) for key in keys]
 
-    def _heads(self, keys: Sequence[str], n: int) -> list[tuple[bytes, int] | None]:
-        found: list[tuple[bytes, int] | None] = []
-        for key in keys:
-            try:
-                with open(f"{self.path}/{key}", "rb", buffering=0) as file:
-                    found.append((file.read(n), os.fstat(file.fileno()).st_size))
-            except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
-                found.append(None)
-        return found
+    def _of(self, key: str, what: Callable[[io.FileIO], T]) -> T | None:
+        try:
+            with io.FileIO(f"{self.path}/{key}") as file:
+                return what(file)
+        except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+            return None
 
     def create(self, files: Mapping[str, bytes], replace: bool = False) -> bool:
         """Make the folder with some files; return False if another one came first.
@@ -184,6 +185,12 @@ class Folder(Place):
 
     def _sibling(self, kind: str) -> Path:
         return self.path.with_name(f".{self.path.name}.{uuid.uuid4().hex[:12]}.{kind}")
+
+
+def _ends(file: io.FileIO) -> Ends:
+    size = os.fstat(file.fileno()).st_size
+    head = os.pread(file.fileno(), HEAD, 0)
+    return Ends(head, os.pread(file.fileno(), TAIL, max(0, size - TAIL)), size)
 
 
 def sync(path: Path) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import socket
 import threading
 import time
@@ -124,8 +125,9 @@ class Lock:
 
     def _others(self) -> list[dict[str, Any]]:
         beside = self._store.parent
-        names = [name for name in os.listdir(beside) if name.startswith(f"{self._store.name}.")]
-        paths = [beside / name for name in names if name.endswith(".lock")]
+        # Not those of a store whose name only begins the same.
+        mine = re.compile(re.escape(self._store.name) + r"(\.\d+-of-\d+)?\.lock")
+        paths = [beside / name for name in os.listdir(beside) if mine.fullmatch(name)]
         found = [_read(path) for path in paths if path != self._path]
         return [holder for holder in found if holder is not None]
 
@@ -170,7 +172,7 @@ def _read(path: Path) -> dict[str, Any] | None:
     """Return what a lock says, or None if there is none; one that is damaged names nobody."""
     try:
         seen = path.stat().st_mtime
-        text = path.read_text()
+        text = path.read_text(errors="replace")
     except FileNotFoundError:
         return None
     try:
@@ -198,7 +200,7 @@ def _started(pid: int) -> str | None:
         pass
     try:
         os.kill(pid, 0)
-    except ProcessLookupError:
+    except (ProcessLookupError, OverflowError):  # no pid at all
         return None
     except PermissionError:
         return "?"

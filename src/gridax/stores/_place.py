@@ -4,7 +4,18 @@ from __future__ import annotations
 
 import abc
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
+
+# Bytes that say how a chunk begins, and how it ends.
+HEAD, TAIL = 16, 4
+
+
+class Ends(NamedTuple):
+    """First and last bytes of a file, and how many there are."""
+
+    head: bytes
+    tail: bytes
+    size: int
 
 
 class Place(abc.ABC):
@@ -41,8 +52,8 @@ class Place(abc.ABC):
         """Return the content of some files; None where there is none."""
 
     @abc.abstractmethod
-    def heads(self, keys: Sequence[str], n: int) -> list[tuple[bytes, int] | None]:
-        """Return the first bytes of some files, and how many each has."""
+    def ends(self, keys: Sequence[str]) -> list[Ends | None]:
+        """Return how some files begin and end; None where there is none."""
 
     @abc.abstractmethod
     def create(self, files: Mapping[str, bytes], replace: bool = False) -> bool:

@@ -15,6 +15,8 @@ Verify = Literal["none", "size", "full"]
 
 # States of a point. A failed one has been evaluated, but the model raised an error.
 PENDING, DONE, FAILED = 0, 1, 2
+# Their variable in a Dataset, and that of what the model raised.
+STATUS, ERROR = "status", "error"
 FLAGS = {"flag_values": [PENDING, DONE, FAILED], "flag_meanings": "pending done failed"}
 
 

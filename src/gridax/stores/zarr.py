@@ -7,32 +7,24 @@ run, the store holds whole blocks only, and calling `run` again goes on with the
 from __future__ import annotations
 
 import itertools
-import json
-import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-import google_crc32c
 import numpy as np
 import zarr
-from zarr.codecs import BloscCodec, Crc32cCodec
+from zarr.core.buffer import default_buffer_prototype
+from zarr.core.sync import sync
 
-from gridax._memory import human
 from gridax._plan import Box, Region, boxes, n_points
 from gridax._template import Output
 from gridax._warn import warn
-from gridax.stores._inventory import Inventory, Stored, is_finished
+from gridax.stores._format import recorded
+from gridax.stores._inventory import Inventory, is_finished
 from gridax.stores._place import Place
+from gridax.stores._records import Records, Stored, checked
 from gridax.stores._writer import Writer
-from gridax.stores.base import DONE, FAILED, PENDING, Keeping, Store, Task
+from gridax.stores.base import DONE, ERROR, FAILED, PENDING, STATUS, Keeping, Store, Task
 from gridax.stores.memory import MemoryStore
-
-STATUS, ERROR = "status", "error"
-
-# Smooth float32 shrinks by a third; noise does not, and higher levels spend three times as long on
-# finding that out. Damage is found when a chunk is read.
-COMPRESSORS = (BloscCodec(cname="lz4", clevel=1, shuffle="shuffle"), Crc32cCodec())
-CHECKED = (Crc32cCodec(),)
 
 # What is known of a block when a run begins.
 _NEW, _BEGUN, _FINISHED = 0, 1, 2
@@ -63,21 +55,18 @@ class ZarrStore(Store):
     ) -> None:
         self._place, self._outputs, self._keeping = place, tuple(outputs), keeping
         self.prefill: Callable[[MemoryStore], None] | None = None
-        group: Any = zarr.open_group(
-            place.zarr(read_only=False, durable=keeping.durability == "power"), mode="r+"
-        )
+        self._zarr = place.zarr(read_only=False, durable=keeping.durability == "power")
+        group: Any = zarr.open_group(self._zarr, mode="r+")
         # What is all zeros is a value, too.
         config = {"write_empty_chunks": True}
-        self._status = group[STATUS].with_config(config)
-        self._errors = group[ERROR]
+        self._status, self._errors = Stored.of(group[STATUS]), group[ERROR]
         self._arrays = [group[names[output.name]].with_config(config) for output in outputs]
-        self.block = self._status.chunks
-        self._sizes = self._status.shape
-        filled = [
-            Stored(array, array.path, array.chunks) for array in self._arrays if array.size > 0
-        ]
-        status = Stored(self._status, STATUS, self.block)
-        self._inventory = Inventory(place, status, filled, keeping.verify)
+        self.block, self._sizes = self._status.chunk, self._status.shape
+        filled = recorded(group)
+        self._records = Records(self._status, filled)
+        self._inventory = Inventory(
+            place, self._status, filled, self._records, keeping.verify, self._decode
+        )
         self._open: dict[Box, MemoryStore] = {}
         self._left: dict[Box, int] = {}
         self._writer: Writer[MemoryStore] = Writer(self._write_block)
@@ -150,7 +139,7 @@ class ZarrStore(Store):
         if states is None:
             return buffer
         keep = states == DONE if self._keeping.retry_failed else states != PENDING
-        here = tuple(slice(*bounds) for bounds in box)
+        here = _slices(box)
         for mine, array in zip(buffer.arrays, self._arrays, strict=True):
             mine[keep] = array[here].astype(mine.dtype)[keep]
         buffer.status[keep] = states[keep]
@@ -209,20 +198,29 @@ class ZarrStore(Store):
         self._open.clear()
         self._writer.close()
 
+    def _decode(self, box: Box) -> None:
+        for array in self._arrays:
+            array[_slices(box)]
+
     def _write_block(self, buffer: MemoryStore) -> None:
         """Write a block, its status last."""
-        here = tuple(slice(*bounds) for bounds in buffer.box)
+        here, number = _slices(buffer.box), self._inventory.number(buffer.box)
         buffer.erase()
+        again = buffer.box in self._again
         try:
+            if again:  # until all of it is new, its parts need not fit together
+                self._put(self._records.key(number), self._records.unknown())
             for array, values in zip(self._arrays, buffer.arrays, strict=True):
                 if values.size:
                     array[here] = values.astype(array.dtype, copy=False)
-            if buffer.errors or buffer.box in self._again:
+            if buffer.errors or again:
                 messages = np.full(buffer.shape, "", dtype=np.dtypes.StringDType())
                 for index, text in buffer.errors.items():
                     messages[index] = text
                 self._errors[here] = messages
-            self._status[here] = buffer.status
+            status = self._encoded(buffer.status)
+            self._put(self._records.key(number), self._records.made(self._place, number, status))
+            self._put(next(self._status.chunks_of(number)), status)
             self._n_written += buffer.n_left == 0
         except Exception as error:
             error.add_note(
@@ -231,124 +229,16 @@ class ZarrStore(Store):
             )
             raise
 
+    def _encoded(self, states: np.ndarray) -> bytes:
+        """Return the states of a block as Zarr would write them: whole chunks, and a checksum."""
+        whole = np.full(self.block, PENDING, np.uint8)
+        whole[tuple(map(slice, states.shape))] = states
+        return checked(whole.tobytes())
 
-def look_through(place: Place) -> tuple[int, int, int]:
-    """Return how many points of a store are done, how many failed, and how many there are."""
-    array: Any = zarr.open_group(place.zarr(), mode="r")[STATUS]
-    status = Stored(array, STATUS, array.chunks)
-    done = failed = 0
-    for states, _ in Inventory(place, status, [], "none").look(boxes(array.shape, array.chunks)):
-        if states is not None:
-            done += int((states == DONE).sum())
-            failed += int((states == FAILED).sum())
-    return done, failed, array.size
+    def _put(self, key: str, content: bytes) -> None:
+        """Write a small file as it is: through an array of Zarr's it would take twice as long."""
+        sync(self._zarr.set(key, default_buffer_prototype().buffer.from_bytes(content)))
 
 
-def encodings(
-    dataset: Any, block: Sequence[int], inner: Mapping[str, Sequence[int]]
-) -> dict[str, dict[str, Any]]:
-    """Return how Zarr shall write the variables of a Dataset.
-
-    Parameters
-    ----------
-    dataset : as files can hold it.
-    block : points of a block along each dimension of the grid.
-    inner : by output, how the arrays of one point are cut.
-    """
-    found: dict[str, dict[str, Any]] = {}
-    for name, variable in dataset.variables.items():
-        numbers = variable.dtype.kind not in "OT" and str(name) != STATUS
-        found[name] = {"compressors": COMPRESSORS if numbers else CHECKED}
-        if name in inner:
-            found[name]["chunks"] = (*block, *inner[name])
-        if variable.dtype.kind in "fc":
-            found[name]["fill_value"] = variable.dtype.type(np.nan)
-    return found
-
-
-def check_room(place: Place, nbytes: int) -> None:
-    """Warn where a disk has less room than the outputs take if they do not compress."""
-    free = place.free()
-    if free is not None and nbytes > free:
-        warn(
-            f"the outputs take up to {human(nbytes)}, but the disk of {place.name!r} has "
-            f"{human(free)} of free space; if they do not compress, the run will end when it is "
-            "full, and go on when there is room"
-        )
-
-
-_ROOT = "zarr.json"
-SEAL = "gridax_checksum"
-
-
-def seal(content: bytes) -> bytes:
-    """Return the root metadata, which hold those of all arrays, with a checksum of them."""
-    root = json.loads(content)
-    root["attributes"].pop(SEAL, None)
-    root["attributes"][SEAL] = _checksum(root)
-    return json.dumps(root).encode()
-
-
-def check_seal(place: Place) -> dict[str, Any]:
-    """Return the root metadata of a store, after checking them.
-
-    Raises
-    ------
-    ValueError
-        If there is no Zarr store, or its metadata are damaged.
-    """
-    (content,) = place.read([_ROOT])
-    if content is None:
-        raise ValueError("there is no Zarr store of format 3")
-    try:
-        root = json.loads(content)
-        sealed = root["attributes"].pop(SEAL, None)
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
-        raise ValueError(f"its metadata are damaged ({error})") from error
-    if sealed is not None and sealed != _checksum(root):
-        raise ValueError("its metadata are damaged, as their checksum tells")
-    return root
-
-
-def _checksum(root: dict[str, Any]) -> int:
-    return google_crc32c.value(json.dumps(root, sort_keys=True).encode())
-
-
-def update(place: Place, attrs: Mapping[str, Any]) -> None:
-    """Change some attributes of a store."""
-    (content,) = place.read([_ROOT])
-    root = json.loads(content or b"{}")
-    root["attributes"].update(attrs)
-    place.put(_ROOT, seal(json.dumps(root).encode()))
-
-
-def save(dataset: Any, store: Any, encoding: Mapping[str, Any], compute: bool = True) -> None:
-    """Write a Dataset to a new Zarr store; what dask holds is left out unless it is computed.
-
-    Parameters
-    ----------
-    dataset : as files can hold it.
-    store : where, as Zarr has it.
-    encoding : of each variable.
-    compute : whether to compute.
-    """
-    with warnings.catch_warnings():
-        # That the metadata of all arrays stand in the root, too, is no part of the format yet.
-        warnings.filterwarnings("ignore", "Consolidated metadata is currently not part")
-        dataset.to_zarr(
-            store,
-            mode="w-",
-            zarr_format=3,
-            consolidated=True,
-            compute=compute,
-            encoding=encoding,
-            write_empty_chunks=True,  # so that a chunk that is missing was lost
-        )
-
-
-def template_files(dataset: Any, encoding: Mapping[str, Any]) -> dict[str, bytes]:
-    """Return all files of a store whose outputs are still to be written."""
-    written: dict[str, Any] = {}
-    save(dataset, zarr.storage.MemoryStore(written), encoding, compute=False)
-    files = {key: value.to_bytes() for key, value in written.items()}
-    return {**files, _ROOT: seal(files[_ROOT])}
+def _slices(box: Box) -> tuple[slice, ...]:
+    return tuple(slice(*bounds) for bounds in box)
