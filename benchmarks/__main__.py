@@ -11,7 +11,7 @@ import jax
 # Before JAX starts: as many devices as cores, for gridax and its opponents alike.
 jax.config.update("jax_num_cpu_devices", os.cpu_count())
 
-from . import brain, compiling, imports, opponent, processes, results, spaces, sweeps  # noqa: E402
+from . import brain, compiling, imports, opponent, processes, results, spaces, stores, sweeps  # noqa: E402
 from .measure import Row  # noqa: E402
 
 SECTIONS = {
@@ -22,6 +22,7 @@ SECTIONS = {
     "brain": brain.rows,
     "processes": processes.rows,
     "sweeps": sweeps.rows,
+    "stores": stores.rows,
 }
 LINE = "{:<52} {:<24} {:<20} {}"
 
