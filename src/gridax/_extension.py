@@ -26,10 +26,20 @@ from gridax.stores.memory import MemoryStore
 
 
 class _Leaf(NamedTuple):
-    """Where a leaf of a state moves, and what tells its values apart, one entry per index."""
+    """A leaf of a state.
+
+    Attributes
+    ----------
+    dim : along which it moves; None if it is fixed.
+    keys : what tells its values apart, one entry per index.
+    known_as : its name among the fingerprints.
+    selected : whether it is an axis of which one value was selected.
+    """
 
     dim: str | None
     keys: list[Any]
+    known_as: str
+    selected: bool = False
 
 
 class Extension:
@@ -52,6 +62,7 @@ class Extension:
         # Per dimension of the new space, the old index along some dimension, or -1.
         self._rows: dict[str, tuple[str | None, np.ndarray]] = {}
         self._fixed: dict[str, int] = {}
+        self._compared: set[str] = set()  # fixed values that have equal labels
         self._match()
 
     @property
@@ -64,25 +75,24 @@ class Extension:
             if coord.dims and set(coord.dims) <= own
         }
 
-    def check(
-        self, about: Mapping[str, Any], outputs: Mapping[str, list[str]], any_model: bool
-    ) -> None:
-        """Refuse a result of another model, other arguments, or other outputs.
+    def check(self, about: Mapping[str, Any], any_model: bool) -> None:
+        """Refuse a result of another model, or of other fixed values or arguments.
 
         Parameters
         ----------
-        about, outputs : fingerprints of what is run now, and of its outputs.
+        about : fingerprints of what is run now.
         any_model : whether another model is fine.
         """
-        try:
-            parts = _fingerprints.read(self._dataset.attrs)
-        except ValueError as error:
-            raise ValueError(f"extend= needs a result of gridax: {error}") from error
-        problem = _fingerprints.template_difference(parts, outputs)
-        common = parts["fixed"].keys() & about["fixed"].keys()
+        parts = self._parts()
+        there, here = parts["fixed"], about["fixed"]
         # What is fixed now and was an axis before has been matched by its label.
-        both = [{k: side["fixed"][k] for k in sorted(common)} for side in (parts, about)]
-        problem = problem or _fingerprints.fixed_difference(*both)
+        names = [name for name in {**there, **here} if name in there and name in here]
+        names += [name for name in {**there, **here} if name.startswith("argument ")]
+        both = [{k: side[k] for k in names if k in side} for side in (there, here)]
+        for name in self._compared:
+            both[0].pop(name, None)
+            both[1].pop(name, None)
+        problem = _fingerprints.fixed_difference(*both)
         there, here = parts["model"], about["model"]
         if not (problem or any_model or _fingerprints.same_model(there, here)):
             problem = (
@@ -91,6 +101,18 @@ class Extension:
             )
         if problem:
             raise ValueError(f"extend= holds another sweep: {problem}")
+
+    def check_outputs(self, outputs: Mapping[str, list[str]]) -> None:
+        """Refuse other outputs, given their fingerprints."""
+        problem = _fingerprints.template_difference(self._parts(), outputs)
+        if problem:
+            raise ValueError(f"extend= holds another sweep: {problem}")
+
+    def _parts(self) -> _fingerprints.Parts:
+        try:
+            return _fingerprints.read(self._dataset.attrs)
+        except ValueError as error:
+            raise ValueError(f"extend= needs a result of gridax: {error}") from error
 
     def fill(self, buffer: MemoryStore) -> None:
         """Copy the outputs of the old points in a box that is new.
@@ -111,9 +133,12 @@ class Extension:
         done = np.broadcast_to(True, [len(place) for place in places])
         if "status" in self._dataset:
             done = np.broadcast_to(self._taken("status", picked) == DONE, done.shape)
-        for output, array in zip(self.template.outputs, buffer.arrays, strict=True):
+        for i, output in enumerate(self.template.outputs):
             values = self._taken(output.name, picked)
-            array[mesh] = np.broadcast_to(values, (*done.shape, *output.shape))
+            there = done.reshape(done.shape + (1,) * len(output.shape))
+            values = np.where(there, values, np.zeros((), values.dtype))
+            buffer.arrays[i] = _holding(buffer.arrays[i], values)
+            buffer.arrays[i][mesh] = values
         buffer.status[mesh] = np.where(done, DONE, buffer.status[mesh])
 
     def _taken(self, name: str, picked: Mapping[str, Any]) -> np.ndarray:
@@ -162,12 +187,17 @@ class Extension:
                 fixed.setdefault(old[name].dim, []).append(name)
         for home, names in fixed.items():
             if home is None:
-                continue  # compared by its fingerprint, which says more
+                # Values that are fixed in both are compared by fingerprints, which say more.
+                names = [name for name in names if new[name].selected or old[name].selected]
+                self._compared |= {side[name].known_as for name in names for side in (new, old)}
+            if not names:
+                continue
             (row,) = _matched(names, new, old)
             if row < 0:
                 listed = ", ".join(f"{name}={new[name].keys[0][1]!r}" for name in names)
                 raise ValueError(f"extend=: no point of the result has {listed}")
-            self._fixed[home] = int(row)
+            if home is not None:
+                self._fixed[home] = int(row)
 
 
 def _matched(names: list[str], new: dict[str, _Leaf], old: dict[str, _Leaf]) -> np.ndarray:
@@ -175,6 +205,15 @@ def _matched(names: list[str], new: dict[str, _Leaf], old: dict[str, _Leaf]) -> 
     known = {key: i for i, key in enumerate(zip(*(old[n].keys for n in names), strict=True))}
     wanted = zip(*(new[n].keys for n in names), strict=True)
     return np.array([known.get(key, -1) for key in wanted], dtype=np.int64)
+
+
+def _holding(array: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """Return an array of a dtype that holds some values too; integers may have become floats."""
+    if np.can_cast(values.dtype, array.dtype, "safe"):
+        return array
+    if (values.astype(array.dtype) == values).all():
+        return array
+    return array.astype(np.result_type(values.dtype, array.dtype))
 
 
 def _leaves(space: Space) -> dict[str, _Leaf]:
@@ -185,9 +224,10 @@ def _leaves(space: Space) -> dict[str, _Leaf]:
         leaf = space.skeleton.leaves[slot]
         if slot in columns:
             column = columns[slot]
-            found[dotted(path)] = _Leaf(column.dim, _keys(column, space))
+            keys = _keys(column, space)
+            found[dotted(path)] = _Leaf(column.dim, keys, column.name, column.dim is None)
         elif not is_axis(leaf):
-            found[dotted(path)] = _Leaf(None, [_key(leaf)])
+            found[dotted(path)] = _Leaf(None, [_key(leaf)], dotted(path))
     return found
 
 

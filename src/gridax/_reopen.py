@@ -5,6 +5,7 @@ Nothing of a file is ever imported, unpickled or evaluated, and nothing in it is
 
 from __future__ import annotations
 
+import collections
 import dataclasses
 import json
 from collections.abc import Mapping, Sequence
@@ -194,7 +195,7 @@ def _read_template(dataset: xr.Dataset, grid: Grid) -> Template:
     outputs = [_read_output(output, dataset, grid) for output in described["outputs"]]
     parts = tuple(map(_read_part, described["parts"]))
     leaves = [(part["path"], i) for i, part in enumerate(described["parts"])]
-    order, treedef = jax.tree.flatten(nest(leaves))
+    order, treedef = jax.tree.flatten(nest(leaves, keep_order=True))
     _require(sorted(order) == list(range(len(parts))), "the outputs' paths contradict each other")
     starts = np.cumsum([0, *(len(part.names) for part in parts)])
     _require(0 < len(outputs) == starts[-1], "the outputs and their places differ in number")
@@ -226,22 +227,26 @@ def _read_output(described: Mapping[str, Any], dataset: xr.Dataset, grid: Grid) 
         f"output {name!r} lies along {variable.dims}, not along {grid.dims}",
     )
     _dtype(variable.dtype)
+    dtype = _dtype(described.get("dtype", variable.dtype))  # some points may have no value
     if impl is not None:
         _check_keys(variable.shape, variable.dtype, impl)
     return Output(
         name=name,
         shape=variable.shape[len(grid.dims) :],
-        dtype=variable.dtype,
+        dtype=dtype,
         dims=tuple(map(str, own)),
         attrs={k: v for k, v in variable.attrs.items() if k != "prng_impl"},
         impl=impl,
     )
 
 
-def nest(leaves: Sequence[tuple[Sequence[Sequence[Any]], Any]]) -> Any:
+def nest(
+    leaves: Sequence[tuple[Sequence[Sequence[Any]], Any]], keep_order: bool = False
+) -> Any:
     """Return nested dicts and lists with each leaf at its path of (kind, key) steps.
 
-    Where a list has no leaf, it has None.
+    Where a list has no leaf, it has None. JAX sorts the keys of a dict; if the order is to be
+    kept, such as that of fields, a dict whose keys are not sorted is an OrderedDict.
 
     Examples
     --------
@@ -258,5 +263,13 @@ def nest(leaves: Sequence[tuple[Sequence[Sequence[Any]], Any]]) -> Any:
     if all(path[0][0] == "index" for path, _ in leaves):
         length = max(branches) + 1
         _require(min(branches) >= 0 and length <= _LONGEST_LIST, "a path counts too far")
-        return [nest(branches[i]) if i in branches else None for i in range(length)]
-    return {key: nest(branch) for key, branch in branches.items()}
+        return [nest(branches[i], keep_order) if i in branches else None for i in range(length)]
+    found = {key: nest(branch, keep_order) for key, branch in branches.items()}
+    return collections.OrderedDict(found) if keep_order and not _is_sorted([*found]) else found
+
+
+def _is_sorted(keys: Sequence[Any]) -> bool:
+    try:
+        return keys == sorted(keys)
+    except TypeError:  # of several types
+        return False

@@ -116,7 +116,10 @@ def _template_to_json(template: Template) -> dict[str, Any]:
             {"kind": part.kind, "names": part.names, "path": _path_to_json(part.path)}
             for part in template.parts
         ],
-        "outputs": [{"name": output.name, "impl": output.impl} for output in template.outputs],
+        "outputs": [
+            {"name": output.name, "impl": output.impl, "dtype": str(output.dtype)}
+            for output in template.outputs
+        ],
     }
 
 

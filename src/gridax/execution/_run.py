@@ -49,7 +49,7 @@ class Run:
     def in_memory(self) -> Result:
         """Run, and return the outputs as NumPy arrays."""
         with self._meter(self._space.N) as meter:
-            old = self._extension()
+            old = self._extension(self._execution._about)
             known = None if old is None else old.template
             self._trace(known, self._check_against(old))
             store = MemoryStore(_whole(self._space), self._outputs(known))
@@ -77,7 +77,7 @@ class Run:
             return self._opened(place)
         with kept.lock() as lock:
             found = kept.open()
-            old = None if found and self._extend is None else self._extension()
+            old = self._extension(lambda: about)
             known = kept.template if found else None if old is None else old.template
             self._trace(known, kept.check_outputs if found else self._check_against(old))
             kept.check_program(execution._program())
@@ -127,18 +127,19 @@ class Run:
                 meter.add(store.write(region, values))
         meter.add(store.close())
 
-    def _extension(self) -> Extension | None:
+    def _extension(self, about: Callable[[], Mapping[str, Any]]) -> Extension | None:
         """Return the result that holds some of the points already."""
         if self._extend is None:
             return None
         old = self._extend if isinstance(self._extend, Result) else open_result(self._extend)
-        return Extension(old.dataset, old.space, old.template, self._space)
+        found = Extension(old.dataset, old.space, old.template, self._space)
+        found.check(about(), self._options.resume == "force")
+        return found
 
     def _check_against(self, old: Extension | None) -> Callable[[Assembly], None]:
         def check(assembly: Assembly) -> None:
             if old is not None:
-                force = self._options.resume == "force"
-                old.check(self._execution._about(), assembly.fingerprints, force)
+                old.check_outputs(assembly.fingerprints)
 
         return check
 

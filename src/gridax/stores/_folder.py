@@ -163,8 +163,12 @@ class Folder(Place):
             if left.lstat().st_mtime < before:
                 left.unlink(missing_ok=True)
         for left in self.path.parent.glob(f".{glob.escape(self.path.name)}.*.partial"):
-            if left.is_dir() and left.lstat().st_mtime < before:
+            if left.lstat().st_mtime >= before:
+                continue
+            if left.is_dir():
                 shutil.rmtree(left, ignore_errors=True)
+            else:  # of a lock
+                left.unlink(missing_ok=True)
 
     def free(self) -> int | None:
         """Return the bytes that the disk has left."""

@@ -104,7 +104,7 @@ class Lock:
         return True
 
     def _aside(self) -> Path:
-        return self._path.with_name(f".{self._path.name}.{uuid.uuid4().hex}")
+        return self._path.with_name(f".{self._path.name}.{uuid.uuid4().hex[:12]}.partial")
 
     def _take_over(self, dead: dict[str, Any]) -> None:
         """Put a dead writer's lock aside; of several that try, one succeeds."""
@@ -121,7 +121,7 @@ class Lock:
                 f"the process {dead['pid']} on {dead['host']} wrote to {str(self._store)!r} and "
                 "did not end properly; its finished blocks are kept, and the rest is taken over"
             )
-        os.unlink(aside)
+        aside.unlink(missing_ok=True)
 
     def _others(self) -> list[dict[str, Any]]:
         beside = self._store.parent

@@ -70,7 +70,7 @@ class ZarrStore(Store):
         self._open: dict[Box, MemoryStore] = {}
         self._left: dict[Box, int] = {}
         self._writer: Writer[MemoryStore] = Writer(self._write_block)
-        self._again: set[Box] = set()  # blocks that may hold messages of errors already
+        self._again: set[Box] = set()  # blocks of which there are files already
         self._unreported = 0
         n_mine = sum(1 for _ in self._mine())
         self._known = np.full(n_mine, _NEW, np.uint8)
@@ -96,18 +96,21 @@ class ZarrStore(Store):
         UserWarning
             If blocks are damaged, so that they will be computed again.
         """
-        n_damaged = 0
-        again = [k for k, known in enumerate(self._known) if known != _FINISHED]
-        asked = itertools.compress(self._mine(), self._known != _FINISHED)
-        for k, (states, damaged) in zip(again, self._inventory.look(asked), strict=True):
-            n_damaged += damaged
+        told = bool(self._again)
+        open_ = np.flatnonzero(self._known != _FINISHED).tolist()
+        asked, boxes_ = itertools.tee(itertools.compress(self._mine(), self._known != _FINISHED))
+        looked = zip(open_, boxes_, self._inventory.look(asked), strict=True)
+        for k, box, (states, damaged) in looked:
             finished = is_finished(states, self._keeping.retry_failed)
             self._known[k] = _FINISHED if finished else _NEW if states is None else _BEGUN
             if finished and states is not None:
                 self.n_done += states.size
-        if n_damaged:
+            if damaged:
+                self._again.add(box)
+        if self._again and not told:
             warn(
-                f"{n_damaged} block(s) of {self._place.name!r} are damaged, and are computed again"
+                f"{len(self._again)} block(s) of {self._place.name!r} are damaged, and are "
+                "computed again"
             )
         return bool((self._known == _FINISHED).all())
 
@@ -170,8 +173,9 @@ class ZarrStore(Store):
     def _count(self, box: Box, new: int) -> int:
         self._left[box] -= new
         if self._left[box] == 0:
-            del self._left[box]
-            self._writer.submit(self._open.pop(box))
+            # In this order: whatever interrupts it, the block is in one of the two.
+            self._writer.submit(self._open[box])
+            del self._left[box], self._open[box]
         return self._reported(new)
 
     def _reported(self, new: int) -> int:
