@@ -14,7 +14,12 @@ from gridax.axes import (
     UniformAxis,
 )
 from gridax.designs import from_samples, halton, latin_hypercube, sobol
-from gridax.execution import ParallelExecution, SequentialExecution, use_cpu_devices
+from gridax.execution import (
+    DaskExecution,
+    ParallelExecution,
+    SequentialExecution,
+    use_cpu_devices,
+)
 from gridax.result import Result, open_result
 from gridax.space import Space
 
@@ -24,6 +29,7 @@ __all__ = [
     "AbstractAxis",
     "Axis",
     "ChoiceAxis",
+    "DaskExecution",
     "DataAxis",
     "GridAxis",
     "KeyAxis",

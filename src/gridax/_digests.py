@@ -34,14 +34,14 @@ def digest(*values: Any) -> str:
     (True, False, False)
     """
     found = hashlib.sha256()
-    seen: set[int] = set()
+    seen: dict[int, Any] = {}
     for value in values:
         for part in _parts(value, seen):
             found.update(len(part).to_bytes(8, "little") + part)
     return found.hexdigest()[:_LENGTH]
 
 
-def _parts(value: Any, seen: set[int]) -> Iterator[bytes]:
+def _parts(value: Any, seen: dict[int, Any]) -> Iterator[bytes]:
     if isinstance(value, (bool, int, float, complex, str, bytes, type(None))):
         yield f"{type(value).__name__} {value!r}".encode()
     elif is_keys(value):
@@ -53,22 +53,25 @@ def _parts(value: Any, seen: set[int]) -> Iterator[bytes]:
         plain = array.dtype.kind not in "OT"
         yield np.ascontiguousarray(array).tobytes() if plain else repr(array.tolist()).encode()
     elif id(value) in seen:
-        yield b"seen before"
+        yield f"seen before, as number {list(seen).index(id(value))}".encode()
     else:
-        seen.add(id(value))
+        seen[id(value)] = value  # kept, as another object may get the id of one that is gone
         yield from _of_object(value, seen)
 
 
-def _of_object(value: Any, seen: set[int]) -> Iterator[bytes]:
+def _of_object(value: Any, seen: dict[int, Any]) -> Iterator[bytes]:
     if isinstance(value, Mapping):
-        yield b"mapping"
+        yield f"mapping of {len(value)}".encode()
         for key, item in value.items():
             yield from _parts(key, seen)
             yield from _parts(item, seen)
     elif isinstance(value, (list, tuple)):
-        yield type(value).__name__.encode()
+        yield f"{type(value).__name__} of {len(value)}".encode()
         for item in value:
             yield from _parts(item, seen)
+    elif isinstance(value, (set, frozenset)):
+        yield type(value).__name__.encode()
+        yield from sorted(digest(item).encode() for item in value)
     elif isinstance(value, functools.partial):
         yield from _parts([value.func, value.args, value.keywords], seen)
     elif isinstance(value, types.MethodType):
@@ -86,7 +89,7 @@ def _of_object(value: Any, seen: set[int]) -> Iterator[bytes]:
             yield from _parts([getattr(value, f.name) for f in dataclasses.fields(value)], seen)
 
 
-def _of_function(function: types.FunctionType, seen: set[int]) -> Iterator[bytes]:
+def _of_function(function: types.FunctionType, seen: dict[int, Any]) -> Iterator[bytes]:
     yield _source(function)
     yield from _parts([function.__defaults__, function.__kwdefaults__], seen)
     code = function.__code__
@@ -123,17 +126,22 @@ def _counts(value: Any, function: types.FunctionType) -> bool:
     Lists, dicts and flags are what programs count calls with, or change while they run.
     """
     if isinstance(value, types.FunctionType):
-        package = function.__module__.partition(".")[0]
-        return value.__module__.partition(".")[0] == package
+        return _package(value) == _package(function)
     constant = (int, float, complex, str, bytes, np.ndarray, np.generic, jax.Array)
     return isinstance(value, (*constant, functools.partial)) and not isinstance(value, bool)
 
 
+def _package(function: types.FunctionType) -> str:
+    return (function.__module__ or "").partition(".")[0]  # none if made by exec
+
+
 def _source(thing: Callable[..., Any] | type) -> bytes:
+    code = getattr(thing, "__code__", None)
+    if getattr(thing, "__name__", "") == "<lambda>" and code is not None:
+        return _of_code(code)  # its lines hold other things, too, such as the call of `run`
     try:
         return textwrap.dedent(inspect.getsource(thing)).encode()
     except (OSError, TypeError):  # built in, or typed into a console
-        code = getattr(thing, "__code__", None)
         text = f"{thing.__module__}.{thing.__qualname__}"
         return text.encode() if code is None else _of_code(code)
 
@@ -141,4 +149,7 @@ def _source(thing: Callable[..., Any] | type) -> bytes:
 def _of_code(code: types.CodeType) -> bytes:
     inner = [c for c in code.co_consts if isinstance(c, types.CodeType)]
     plain = [c for c in code.co_consts if not isinstance(c, types.CodeType)]
-    return code.co_code + repr(plain).encode() + b"".join(map(_of_code, inner))
+    # A set has another order in every process.
+    shown = [sorted(map(repr, c)) if isinstance(c, frozenset) else repr(c) for c in plain]
+    told = repr((code.co_names, code.co_freevars, shown)).encode()
+    return code.co_code + told + b"".join(map(_of_code, inner))

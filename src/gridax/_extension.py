@@ -211,8 +211,9 @@ def _holding(array: np.ndarray, values: np.ndarray) -> np.ndarray:
     """Return an array of a dtype that holds some values too; integers may have become floats."""
     if np.can_cast(values.dtype, array.dtype, "safe"):
         return array
-    if (values.astype(array.dtype) == values).all():
-        return array
+    with np.errstate(invalid="ignore"):
+        if (values.astype(array.dtype) == values).all():
+            return array
     return array.astype(np.result_type(values.dtype, array.dtype))
 
 

@@ -119,7 +119,7 @@ def read(attrs: Mapping[str, Any]) -> Parts:
                 if not all(isinstance(x, str) for x in (name, first, second)):
                     raise ValueError(f"{part!r} is no table")
         return {**found, "dims": [[str(d), int(n)] for d, n in found["dims"]]}
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise ValueError(f"its fingerprints are damaged ({error})") from error
 
 
@@ -172,6 +172,8 @@ def _first(stored: Mapping[str, Any], mine: Mapping[str, Any], what: str) -> str
         if there is None:
             return f"{what} {name!r} is only here: {here[1]}"
         if there[0] != here[0]:
+            if there[1] == here[1]:  # they differ in what is not shown
+                there, here = ([d, f"{text} with digest {d}"] for d, text in (there, here))
             return f"{what} {name!r} is {there[1]} there and {here[1]} here"
     return None
 

@@ -240,9 +240,7 @@ def _read_output(described: Mapping[str, Any], dataset: xr.Dataset, grid: Grid) 
     )
 
 
-def nest(
-    leaves: Sequence[tuple[Sequence[Sequence[Any]], Any]], keep_order: bool = False
-) -> Any:
+def nest(leaves: Sequence[tuple[Sequence[Sequence[Any]], Any]], keep_order: bool = False) -> Any:
     """Return nested dicts and lists with each leaf at its path of (kind, key) steps.
 
     Where a list has no leaf, it has None. JAX sorts the keys of a dict; if the order is to be

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import jax.numpy as jnp
 import numpy as np
 import xarray as xr
 
@@ -102,7 +103,8 @@ def view(dataset: xr.Dataset, place: Place) -> tuple[xr.Dataset, Progress | None
     status = dataset[STATUS].variable
     for name, output in dataset.data_vars.items():
         # Where there is no NaN, zeros would pass for data.
-        if output.dtype.kind in "iub" and name != STATUS and "prng_impl" not in output.attrs:
+        whole = output.dtype.kind in "iub" or jnp.issubdtype(output.dtype, jnp.integer)
+        if whole and name != STATUS and "prng_impl" not in output.attrs:
             dataset[name] = output.variable.astype(float).where(status == DONE)
             dataset[name].attrs.update(output.attrs)
     dataset[ERROR] = dataset[ERROR].astype(object)

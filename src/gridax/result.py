@@ -99,9 +99,8 @@ class Result(Sequence[Any]):
         """State of every point: 0 pending, 1 done, 2 failed; over the dimensions of the space."""
         if "status" in self.dataset:
             return self.dataset["status"]
-        coords = self.space.dataset.coords
         done = np.broadcast_to(np.uint8(DONE), self.space.shape)
-        return xr.DataArray(done, coords, self.space.dims, "status", FLAGS)
+        return self.space.dataset.assign(status=(self.space.dims, done, FLAGS))["status"]
 
     @property
     def failed(self) -> pd.DataFrame:

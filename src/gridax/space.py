@@ -82,6 +82,9 @@ class Space(Sequence[Any]):
         space._set(skeleton, grid, mode, key)
         return space
 
+    def __reduce__(self) -> Any:
+        return _rebuilt, (self.state, self._grid, self._mode, self._key)
+
     def _with(self, grid: _grid.Grid) -> Space:
         return self.assemble(self._skeleton, grid, self._mode, self._key)
 
@@ -344,6 +347,10 @@ class Space(Sequence[Any]):
 
     def _repr_html_(self) -> str:
         return f"<b>gridax.Space</b>: {self.N} points, {self.mode}{self.dataset._repr_html_()}"
+
+
+def _rebuilt(state: Any, grid: _grid.Grid, mode: str, key: jax.Array) -> Space:
+    return Space.assemble(Skeleton.of(state, is_axis), grid, mode, key)
 
 
 def is_axis(leaf: Any) -> bool:

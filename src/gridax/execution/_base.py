@@ -73,6 +73,10 @@ class Execution(abc.ABC):
     def _program(self) -> str | None:
         """Return a fingerprint of the traced model, or None if it is never traced."""
 
+    def _n_workers(self) -> int:
+        """Return how many processes work at the same time."""
+        return 1
+
     def run(
         self,
         *,

@@ -53,12 +53,17 @@ def use_cpu_devices(n: int | None = None) -> None:
         ) from error
 
 
+def cores() -> tuple[int, ...]:
+    """Return the numbers of the cores that this process may use."""
+    try:
+        return tuple(sorted(os.sched_getaffinity(0)))
+    except AttributeError:  # not on every system
+        return tuple(range(os.cpu_count() or 1))
+
+
 def n_cores() -> int:
     """Return the number of cores that this process may use."""
-    try:
-        return len(os.sched_getaffinity(0))
-    except AttributeError:  # not on every system
-        return os.cpu_count() or 1
+    return len(cores())
 
 
 class Watch:

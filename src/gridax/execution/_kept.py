@@ -106,13 +106,13 @@ class Kept:
             "to begin anew"
         )
 
-    def create(self, assembly: Assembly, wish: Callable[[], _blocks.Wish]) -> None:
+    def create(self, assembly: Assembly, wish: Callable[[], _blocks.Wish], n_workers: int) -> None:
         """Make the store; if somebody else was quicker, go on with theirs."""
         sizes = assembly.space.sizes
         if self._options.block is None:
             _, n = self._options.shard or (0, 1)
             suited = dataclasses.replace(wish(), nbytes=assembly.template.nbytes)
-            block = _blocks.shape(tuple(sizes.values()), suited, n)
+            block = _blocks.shape(tuple(sizes.values()), suited, n * n_workers)
         else:
             block = tuple(self._options.block[dim] for dim in sizes)
         dataset = assembly.skeleton({**self._mine, "template": assembly.fingerprints})

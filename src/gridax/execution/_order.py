@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
 from gridax._plan import Region
 from gridax._template import Template
-from gridax.stores.base import Task
+from gridax.stores.base import Store
 
-# Where points lie, and their outputs, or the error that the model raised at the only point.
-Evaluated = tuple[Region, Sequence[np.ndarray] | Exception]
+# Where points lie, and their outputs, or the error that the model raised there (or its text), or
+# how many of them somebody else has stored.
+Evaluated = tuple[Region, Sequence[np.ndarray] | Exception | str | int]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -21,14 +22,14 @@ class Order:
 
     Attributes
     ----------
-    tasks : what is to be evaluated; everything, in blocks of any shape, if None.
+    store : says what is to be evaluated.
     block : points of a block along each dimension, where that is settled.
     memory : most bytes that a device may need.
     record : whether an error of the model ends the run, or is returned in place of outputs.
     agreed : is told what the model returns, before any of it is stored.
     """
 
-    tasks: Iterator[Task] | None
+    store: Store
     block: tuple[int, ...] | None
     memory: int | None
     record: bool

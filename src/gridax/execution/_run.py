@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from gridax import _stored, provenance
@@ -83,7 +83,7 @@ class Run:
             kept.check_program(execution._program())
             if not found:
                 wish = functools.partial(execution._wish, self._memory)
-                kept.create(self._labels(old), wish)
+                kept.create(self._labels(old), wish, execution._n_workers())
                 if self._assembly is not None:
                     kept.check_outputs(self._assembly)
                 kept.check_program(execution._program())
@@ -116,16 +116,12 @@ class Run:
             check(assembly)
             self._assembly = assembly
 
-        return Order(store.tasks(), block, self._memory, self._record, agreed)
+        return Order(store, block, self._memory, self._record, agreed)
 
     def _fill(self, store: Store, order: Order, meter: Meter) -> None:
         """Evaluate what is to be done and store it."""
-        for region, values in self._execution._evaluate(order):
-            if isinstance(values, Exception):
-                meter.add(store.fail(region, values))
-            else:
-                meter.add(store.write(region, values))
-        meter.add(store.close())
+        for new in filled(store, self._execution, order):
+            meter.add(new)
 
     def _extension(self, about: Callable[[], Mapping[str, Any]]) -> Extension | None:
         """Return the result that holds some of the points already."""
@@ -184,6 +180,18 @@ class Run:
         self._execution.partial = partial
         error.result = partial  # type: ignore[attr-defined]
         error.add_note(note)
+
+
+def filled(store: Store, execution: Execution, order: Order) -> Iterator[int]:
+    """Evaluate what a store lacks and store it; yield the numbers of points that are new."""
+    for region, values in execution._evaluate(order):
+        if isinstance(values, int):
+            yield values
+        elif isinstance(values, (Exception, str)):
+            yield store.fail(region, values)
+        else:
+            yield store.write(region, values)
+    yield store.close()
 
 
 def _kept_in_memory(store: MemoryStore) -> str:

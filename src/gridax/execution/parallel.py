@@ -148,11 +148,13 @@ class ParallelExecution(Execution):
         prepared = self._prepared()
         plan = prepared.plan(self.n_vmap, order.memory, order.block)
         pipeline = Pipeline(self.space, prepared, order.record)
-        if order.tasks is None and plan.n_blocks == 1:
+        tasks = order.store.tasks()
+        if tasks is None and plan.n_blocks == 1:
             for batch in self._all_batches(plan):
                 yield from pipeline.submit(batch)
         else:
-            yield from self._tuned(prepared, plan, pipeline, order)
+            tasks = map(Task, plan.blocks()) if tasks is None else tasks
+            yield from self._tuned(prepared, plan, pipeline, order, tasks)
         yield from pipeline.drain()
 
     def _all_batches(self, plan: Plan) -> Iterable[Batch]:
@@ -166,14 +168,19 @@ class ParallelExecution(Execution):
         return [self._only]
 
     def _tuned(
-        self, prepared: Prepared, plan: Plan, pipeline: Pipeline, order: Order
+        self,
+        prepared: Prepared,
+        plan: Plan,
+        pipeline: Pipeline,
+        order: Order,
+        tasks: Iterator[Task],
     ) -> Iterator[Evaluated]:
         """Evaluate block by block, with the plan that proves to be the fastest."""
         memory, fixed = order.memory, self.n_vmap is not None
         most = prepared.most_points(plan, memory)
         tuner = Tuner(plan, lambda o: [] if fixed else prepared.sweep.neighbours(o, most))
         left = plan.n_points
-        for task in order.tasks or map(Task, plan.blocks()):
+        for task in tasks:
             if task.todo is not None:
                 left -= int(task.todo.sum())
                 for batch in self._missing(prepared, tuner.best, task, memory):

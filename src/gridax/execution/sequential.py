@@ -97,7 +97,7 @@ class SequentialExecution(Execution):
     def _evaluate(self, order: Order) -> Iterator[Evaluated]:
         template: Template | None = None
         probed, self._probed = self._probed, {}
-        for task in order.tasks or [Task(tuple((0, n) for n in self.space.shape))]:
+        for task in order.store.tasks() or [Task(tuple((0, n) for n in self.space.shape))]:
             origin = [start for start, _ in task.box]
             shape = tuple(stop - start for start, stop in task.box)
             for local in _positions(shape, task.todo):

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import glob
 import io
 import os
+import re
 import shutil
 import time
 import uuid
@@ -131,7 +131,11 @@ class Folder(Place):
         if replace and self.exists():
             old = self._sibling("old")
             os.replace(self.path, old)
-            os.replace(beside, self.path)
+            try:
+                os.replace(beside, self.path)
+            except BaseException:
+                os.replace(old, self.path)
+                raise
             shutil.rmtree(old, ignore_errors=True)
         else:
             try:
@@ -160,10 +164,14 @@ class Folder(Place):
     def tidy(self, before: float) -> None:
         """Remove what writers that were killed before some time have left."""
         for left in self.path.rglob("*.partial"):
-            if left.lstat().st_mtime < before:
+            if not left.is_dir() and left.lstat().st_mtime < before:  # an array may be called so
                 left.unlink(missing_ok=True)
-        for left in self.path.parent.glob(f".{glob.escape(self.path.name)}.*.partial"):
-            if left.lstat().st_mtime >= before:
+        # Not those of a store whose name only begins the same.
+        mine = re.compile(
+            rf"\.{re.escape(self.path.name)}\.((\d+-of-\d+\.)?lock\.)?[0-9a-f]{{12}}\.(partial|old)"
+        )
+        for left in self.path.parent.iterdir():
+            if not mine.fullmatch(left.name) or left.lstat().st_mtime >= before:
                 continue
             if left.is_dir():
                 shutil.rmtree(left, ignore_errors=True)

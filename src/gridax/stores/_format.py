@@ -113,7 +113,7 @@ def check_seal(place: Place) -> dict[str, Any]:
     try:
         root = json.loads(content)
         sealed = root["attributes"].pop(SEAL, None)
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise ValueError(f"its metadata are damaged ({error})") from error
     if sealed is not None and sealed != _checksum(root):
         raise ValueError("its metadata are damaged, as their checksum tells")

@@ -62,8 +62,12 @@ class Store(abc.ABC):
         """
 
     @abc.abstractmethod
-    def fail(self, region: Region, error: Exception) -> int:
-        """Note that the model failed at a point; return how many points are new, one or none."""
+    def fail(self, region: Region, error: Exception | str) -> int:
+        """Note that the model failed at some points; return how many are new."""
+
+    @abc.abstractmethod
+    def begin(self, box: Box) -> None:
+        """Open a block that was not among the tasks, so that it can be written or failed."""
 
     @abc.abstractmethod
     def close(self) -> int:

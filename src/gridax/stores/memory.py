@@ -24,6 +24,8 @@ class MemoryStore(Store):
         First and one past the last index along each dimension.
     outputs : sequence of Output
         Each gets an array of shape ``(*shape, *output.shape)``.
+    is_block : bool
+        Whether the grid is larger than the box.
 
     Raises
     ------
@@ -31,8 +33,8 @@ class MemoryStore(Store):
         If the arrays would not fit into the memory of the machine, with the sizes named.
     """
 
-    def __init__(self, box: Box, outputs: Sequence[Output]) -> None:
-        self.box = box
+    def __init__(self, box: Box, outputs: Sequence[Output], is_block: bool = False) -> None:
+        self.box, self._is_block = box, is_block
         self.shape = tuple(stop - start for start, stop in box)
         needed = math.prod(self.shape) * sum(output.nbytes for output in outputs)
         there = physical()
@@ -51,7 +53,9 @@ class MemoryStore(Store):
     def tasks(self) -> Iterator[Task] | None:
         """Return None where everything is to be done: how, the executor knows best."""
         todo = self.status == PENDING
-        return None if todo.all() else iter([Task(self.box, todo)] if todo.any() else [])
+        if todo.all():
+            return iter([Task(self.box)]) if self._is_block else None
+        return iter([Task(self.box, todo)] if todo.any() else [])
 
     def write(self, region: Region, values: Sequence[Any]) -> int:
         """Store the outputs of a tile; return how many of its points are new."""
@@ -75,17 +79,24 @@ class MemoryStore(Store):
         status[where] = DONE
         return int(new)
 
-    def fail(self, region: Region, error: Exception) -> int:
-        """Note that the model failed at a point; return whether that is new."""
+    def fail(self, region: Region, error: Exception | str) -> int:
+        """Note that the model failed at some points; return how many are new."""
         box, shape, where = region
-        status = self.status[self._cut(box)].reshape(shape, copy=False)
-        new = np.count_nonzero(status[where] == PENDING)
-        status[where] = FAILED
         here = np.zeros(self.shape, bool)
         here[self._cut(box)].reshape(shape, copy=False)[where] = True
-        for index in np.argwhere(here):
-            self.errors[tuple(map(int, index))] = f"{type(error).__name__}: {error}"
-        return int(new)
+        new = here & (self.status == PENDING)
+        self.status[new] = FAILED
+        text = error if isinstance(error, str) else f"{type(error).__name__}: {error}"
+        for index in np.argwhere(new):
+            self.errors[tuple(map(int, index))] = text
+        return int(new.sum())
+
+    def begin(self, box: Box) -> None:
+        """Do nothing: everything is open."""
+
+    def pending(self, box: Box) -> np.ndarray:
+        """Return which points of a block are still to be evaluated."""
+        return self.status[self._cut(box)] == PENDING
 
     def close(self) -> int:
         """Return that nothing is new."""

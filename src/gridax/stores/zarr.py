@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import zarr
@@ -30,6 +30,19 @@ from gridax.stores.memory import MemoryStore
 _NEW, _BEGUN, _FINISHED = 0, 1, 2
 
 
+class Handle(NamedTuple):
+    """What another process needs to write to a store."""
+
+    place: Place
+    names: Mapping[str, str]
+    outputs: Sequence[Output]
+    keeping: Keeping
+
+    def open(self, only: Sequence[Box]) -> ZarrStore:
+        """Return the store, restricted to some blocks."""
+        return ZarrStore(*self, only)
+
+
 class ZarrStore(Store):
     """The blocks of a Zarr store that are still to be computed, by one writer.
 
@@ -39,6 +52,7 @@ class ZarrStore(Store):
     names : path of each output in the store, in the order of the outputs.
     outputs : what the model returns.
     keeping : how the run uses it.
+    only : blocks to which it is restricted; those of the shard if None.
 
     Attributes
     ----------
@@ -52,8 +66,10 @@ class ZarrStore(Store):
         names: Mapping[str, str],
         outputs: Sequence[Output],
         keeping: Keeping,
+        only: Sequence[Box] | None = None,
     ) -> None:
-        self._place, self._outputs, self._keeping = place, tuple(outputs), keeping
+        self._place, self.outputs, self._keeping = place, tuple(outputs), keeping
+        self._names, self._only = names, only
         self.prefill: Callable[[MemoryStore], None] | None = None
         self._zarr = place.zarr(read_only=False, durable=keeping.durability == "power")
         group: Any = zarr.open_group(self._zarr, mode="r+")
@@ -85,8 +101,39 @@ class ZarrStore(Store):
 
     def _mine(self) -> Iterator[Box]:
         """Yield the blocks of the shard: every n-th, as neighbours cost about the same."""
+        if self._only is not None:
+            return iter(self._only)
         i, n = self._keeping.shard
         return itertools.islice(boxes(self._sizes, self.block), i, None, n)
+
+    def handle(self) -> Handle:
+        """Return what another process needs to write to the store."""
+        return Handle(self._place, self._names, self.outputs, self._keeping)
+
+    def left(self) -> Iterator[Box]:
+        """Yield the blocks that are not done."""
+        return itertools.compress(self._mine(), (self._known != _FINISHED).tolist())
+
+    def begin(self, box: Box) -> None:
+        """Open a block that was not among the tasks, so that it can be written or failed."""
+        buffer = self._begun(box)
+        if buffer.n_left:
+            self._open[box], self._left[box] = buffer, buffer.n_left
+
+    def copy_known(self) -> int:
+        """Store what is known of the blocks that are new; return the number of points."""
+        copied = 0
+        for number, box in enumerate(self._mine()):
+            if self._known[number] != _NEW or self.prefill is None:
+                continue
+            buffer = self._fresh(box)
+            new = buffer.status.size - buffer.n_left
+            if new:
+                self._writer.submit(buffer)
+                self._known[number] = _BEGUN if buffer.n_left else _FINISHED
+            copied += new
+        self._writer.close()
+        return copied
 
     def look(self) -> bool:
         """Find out what is done; return whether that is everything.
@@ -129,7 +176,7 @@ class ZarrStore(Store):
             yield Task(box, None if todo.all() else todo)
 
     def _fresh(self, box: Box) -> MemoryStore:
-        buffer = MemoryStore(box, self._outputs)
+        buffer = MemoryStore(box, self.outputs)
         if self.prefill is not None:
             self.prefill(buffer)
         return buffer
@@ -156,7 +203,7 @@ class ZarrStore(Store):
         """Store the outputs of a tile; return how many of its points are new."""
         if region.box not in self._open:
             return self._reported(0)  # a tile that only repeats what another one has
-        for output, value in zip(self._outputs, values, strict=True):
+        for output, value in zip(self.outputs, values, strict=True):
             if not np.can_cast(value.dtype, output.dtype, "safe"):
                 raise TypeError(
                     f"output {output.name!r} is {value.dtype} here and {output.dtype} in the "
@@ -164,8 +211,8 @@ class ZarrStore(Store):
                 )
         return self._count(region.box, self._open[region.box].write(region, values))
 
-    def fail(self, region: Region, error: Exception) -> int:
-        """Note that the model failed at a point; return how many points are new, one or none."""
+    def fail(self, region: Region, error: Exception | str) -> int:
+        """Note that the model failed at some points; return how many are new."""
         if region.box not in self._open:
             return self._reported(0)
         return self._count(region.box, self._open[region.box].fail(region, error))
@@ -223,8 +270,13 @@ class ZarrStore(Store):
                     messages[index] = text
                 self._errors[here] = messages
             status = self._encoded(buffer.status)
-            self._put(self._records.key(number), self._records.made(self._place, number, status))
-            self._put(next(self._status.chunks_of(number)), status)
+            files = [
+                (self._records.key(number), self._records.made(self._place, number, status)),
+                (next(self._status.chunks_of(number)), status),
+            ]
+            # A status that is there already must never meet the record of the next one.
+            for key, content in reversed(files) if again else files:
+                self._put(key, content)
             self._n_written += buffer.n_left == 0
         except Exception as error:
             error.add_note(

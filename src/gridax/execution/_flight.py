@@ -1,0 +1,173 @@
+"""Tasks on a cluster: a bounded number under way, and clear ends to what can go wrong."""
+
+from __future__ import annotations
+
+import collections
+import contextlib
+import time
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from gridax.execution._remote import Mission, Part, Sweep, same, work
+
+if TYPE_CHECKING:
+    from distributed import Client, Future
+
+# Tasks that a thread of a worker has at hand, so that it never waits for the next one.
+_AT_HAND = 2
+# Seconds without a single worker until nobody believes that one will come.
+_PATIENCE = 60.0
+# Seconds between looks at who is there.
+_LOOK = 1.0
+
+Missions = tuple[Mission, ...]
+
+
+class Killed(Exception):
+    """Raised where the workers that evaluate some blocks die each time.
+
+    Attributes
+    ----------
+    mission : the block, if it is a single one.
+    """
+
+    def __init__(self, mission: Mission, text: str) -> None:
+        super().__init__(text)
+        self.mission = mission
+
+
+class Flight:
+    """Sends blocks to the workers of a cluster.
+
+    Parameters
+    ----------
+    client : of the cluster.
+    sweep : what is to be evaluated.
+    title : of the tasks, on the dashboard.
+    """
+
+    def __init__(self, client: Client, sweep: Sweep, title: str) -> None:
+        self._client, self._sweep = client, sweep
+        self._key = f"{title}-{sweep.name}"
+        self._waiting: collections.deque[Missions] = collections.deque()
+        self._under_way: dict[Future, Missions] = {}
+        self._sent: Future | None = None
+        self._n, self._n_threads = 0, 0
+        self._looked = self._alone_since = float("-inf")
+
+    def results(self, batches: Iterator[Missions]) -> Iterator[Part | Killed]:
+        """Yield what comes back of all blocks, in any order.
+
+        Raises
+        ------
+        Exception
+            What the model raised on a worker.
+        RuntimeError
+            If the cluster, its workers, or what they need is gone.
+        """
+        from distributed import wait
+
+        self._sent = self._client.submit(same, self._sweep, key=f"sweep-{self._sweep.name}")
+        try:
+            while self._fill(batches):
+                with contextlib.suppress(TimeoutError):
+                    wait([*self._under_way], timeout=_LOOK, return_when="FIRST_COMPLETED")
+                self._check_alive()
+                # Of what came back at the same time, outputs first: no error shall cost them.
+                done = [future for future in self._under_way if future.done()]
+                for future in sorted(done, key=lambda future: future.status != "finished"):
+                    yield from self._landed(future)
+        finally:
+            self._client.cancel([*self._under_way, self._sent], force=True)
+            self._under_way.clear()
+
+    def _fill(self, batches: Iterator[Missions]) -> bool:
+        """Send as many blocks as the workers can have at hand; return whether any are under way."""
+        most = max(1, self._threads()) * _AT_HAND
+        while len(self._under_way) < most:
+            missions = self._waiting.popleft() if self._waiting else next(batches, None)
+            if missions is None:
+                break
+            self._n += 1
+            key = (self._key, self._n)
+            future = self._client.submit(work, self._sent, missions, key=key, pure=False)
+            self._under_way[future] = missions
+        return bool(self._under_way)
+
+    def _threads(self) -> int:
+        now = time.monotonic()
+        if now - self._looked > _LOOK:
+            self._looked = now
+            try:
+                self._n_threads = sum(self._client.nthreads().values())
+            except (OSError, TimeoutError) as error:
+                raise _gone(error) from error
+        return self._n_threads
+
+    def _check_alive(self) -> None:
+        """Refuse to wait for a cluster that is gone, or for workers that do not come."""
+        if self._client.status not in ("running", "newly-created"):
+            raise _gone(None)
+        now = time.monotonic()
+        if self._threads() or self._alone_since == float("-inf"):
+            self._alone_since = now
+        elif now - self._alone_since > _PATIENCE:
+            raise RuntimeError(
+                f"the cluster has had no worker for {_PATIENCE:.0f} seconds; start some "
+                "(cluster.scale(4)), see why they end, or look at the dashboard "
+                f"({self._client.dashboard_link}), and run again"
+            )
+
+    def _landed(self, future: Future) -> Iterator[Part | Killed]:
+        from distributed import KilledWorker
+
+        missions = self._under_way.pop(future)
+        if future.status == "finished":
+            yield from future.result()
+            return
+        if future.status in ("cancelled", "lost"):
+            raise _gone(None)
+        error = future.exception()
+        if not isinstance(error, KilledWorker):
+            raise _explained(error)
+        if len(missions) > 1:  # which of them it is shows when they are alone
+            self._waiting.extend((mission,) for mission in missions)
+            return
+        yield Killed(missions[0], _told(error))
+
+
+def _told(error: Any) -> str:
+    return (
+        f"KilledWorker: {error.allowed_failures + 1} workers died while they evaluated the block "
+        "of this point, for want of memory or by a crash of the model"
+    )
+
+
+def _gone(error: BaseException | None) -> RuntimeError:
+    why = f" ({type(error).__name__}: {error})" if error is not None else ""
+    return RuntimeError(
+        f"the connection to the scheduler of the cluster is lost{why}; start a cluster, and run "
+        "again"
+    )
+
+
+def _explained(error: BaseException) -> BaseException:
+    """Return an error of a worker, with what to do where the model is not to blame."""
+    if isinstance(error, ModuleNotFoundError):
+        error.add_note(
+            f"a worker cannot import {error.name!r}: install it there, or send a module of yours "
+            "with client.upload_file"
+        )
+    return error
+
+
+def batches(missions: Iterator[Mission], n: int) -> Iterator[Missions]:
+    """Yield blocks, so many to a task."""
+    waiting: list[Mission] = []
+    for mission in missions:
+        waiting.append(mission)
+        if len(waiting) == n:
+            yield tuple(waiting)
+            waiting = []
+    if waiting:
+        yield tuple(waiting)
