@@ -102,10 +102,10 @@ def _grown(block: Sequence[int], bounds: Sequence[int], want: int) -> list[int]:
 def inner_chunks(shape: Sequence[int], point_bytes: int) -> tuple[int, ...]:
     """Return how the array of one point is cut, where it is too large for one chunk."""
     chunks = [max(1, size) for size in shape]
-    while point_bytes > _CHUNK_BYTES and max(chunks) > 1:
+    most = _CHUNK_BYTES * math.prod(chunks) // max(1, point_bytes)
+    while math.prod(chunks) > max(1, most):
         largest = chunks.index(max(chunks))
         chunks[largest] = math.ceil(chunks[largest] / 2)
-        point_bytes = math.ceil(point_bytes / 2)
     return tuple(chunks)
 
 

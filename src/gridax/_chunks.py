@@ -27,16 +27,19 @@ class Chunks:
     place : where it lies.
     stored : its variables, as they are there.
     sums : checksums of the chunks that stay as they are.
+    is_store : whether it is the store of a run, and no saved result.
     """
 
     # A block that is written again just now has chunks that do not fit its record, for a moment.
     _PATIENCE = 0.5
 
-    def __init__(self, place: Place, stored: xr.Dataset, sums: Mapping[str, int]) -> None:
+    def __init__(
+        self, place: Place, stored: xr.Dataset, sums: Mapping[str, int], is_store: bool
+    ) -> None:
         self._place, self._sums = place, sums
-        self._status = stored.variables.get(STATUS)
+        self._status = stored.variables.get(STATUS) if is_store else None
         self._records: Records | None = None
-        if self._status is not None and ERROR in stored:
+        if is_store:
             import zarr
 
             from gridax.stores._format import recorded

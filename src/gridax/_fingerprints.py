@@ -113,6 +113,8 @@ def read(attrs: Mapping[str, Any]) -> Parts:
         if len(text) > _LONGEST:
             raise ValueError("they are too long")
         found = json.loads(text)
+        if not isinstance(found["model"], dict):
+            raise ValueError("'model' is no table")
         for part in ("axes", "fixed", "template"):
             for name, pair in found[part].items():
                 first, second = pair

@@ -68,12 +68,13 @@ def read(place: Place) -> xr.Dataset:
     ValueError
         If it is no Zarr store, or damaged.
     """
-    from gridax.stores._format import CHUNKS, SEAL, check_seal
+    from gridax.stores._format import CHUNKS, SEAL, check_seal, is_store
 
     root = check_seal(place)
     consolidated = "consolidated_metadata" in root
     stored = xr.open_zarr(place.zarr(), consolidated=consolidated, chunks=None, decode_times=False)
-    chunks = _chunks.Chunks(place, stored, root["attributes"].get(CHUNKS, {}))
+    sums = root["attributes"].get(CHUNKS, {})
+    chunks = _chunks.Chunks(place, stored, sums, is_store(root))
     for attr in (SEAL, CHUNKS):
         stored.attrs.pop(attr, None)
     found = {}
@@ -95,7 +96,7 @@ def view(dataset: xr.Dataset, place: Place) -> tuple[xr.Dataset, Progress | None
     """
     from gridax.stores._format import look_through
 
-    if STATUS not in dataset or ERROR not in dataset:
+    if not is_store(place):
         return dataset, None
     done, failed, total = look_through(place)
     if done == total:
@@ -111,6 +112,13 @@ def view(dataset: xr.Dataset, place: Place) -> tuple[xr.Dataset, Progress | None
     if not failed:
         dataset = dataset.drop_vars(ERROR)
     return dataset, Progress(done, failed, total)
+
+
+def is_store(place: Place) -> bool:
+    """Whether there is the store of a run, and no result that was saved."""
+    from gridax.stores._format import check_seal, is_store
+
+    return is_store(check_seal(place))
 
 
 def names(place: Place) -> dict[str, str]:

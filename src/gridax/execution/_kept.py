@@ -17,7 +17,6 @@ from gridax._template import Template
 from gridax.execution._assembly import Assembly
 from gridax.execution._options import Options
 from gridax.stores._place import Place
-from gridax.stores.base import ERROR, STATUS
 
 if TYPE_CHECKING:
     from gridax.stores.zarr import ZarrStore
@@ -88,7 +87,7 @@ class Kept:
         try:
             _, template = _reopen.read(dataset)
             parts = _fingerprints.read(dataset.attrs)
-            if STATUS not in dataset or ERROR not in dataset:
+            if not _stored.is_store(self._place):
                 raise ValueError("it is a saved result, and no store of run(store=…)")
         except ValueError as error:
             raise ValueError(
@@ -204,7 +203,7 @@ class Kept:
 
     def how_to_go_on(self) -> str:
         """Say what is kept."""
-        done, total = self.store().saved
+        done, total = self.store().saved()
         return (
             f"{done} of {total} blocks are kept in {self._name}: run(store={self._name}) goes on "
             "from there"

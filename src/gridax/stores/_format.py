@@ -50,6 +50,12 @@ def look_through(place: Place) -> tuple[int, int, int]:
     return done, failed, array.size
 
 
+def is_store(root: Mapping[str, Any]) -> bool:
+    """Whether root metadata are those of a run's store, and of no result that was saved."""
+    there = root.get("consolidated_metadata") or {}
+    return f"{GROUP}/{NAME}" in there.get("metadata", {})
+
+
 def encodings(
     dataset: Any, block: Sequence[int], inner: Mapping[str, Sequence[int]]
 ) -> dict[str, dict[str, Any]]:

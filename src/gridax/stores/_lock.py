@@ -94,7 +94,10 @@ class Lock:
     def _made(self) -> bool:
         """Make the file with its content at once; return False if there is one."""
         beside = self._aside()
-        beside.write_text(self._content)
+        with open(beside, "w") as file:
+            file.write(self._content)
+            file.flush()
+            os.fsync(file.fileno())  # a lock that a power cut has damaged names nobody
         try:
             os.link(beside, self._path)
         except FileExistsError:

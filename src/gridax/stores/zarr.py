@@ -92,12 +92,11 @@ class ZarrStore(Store):
         self._known = np.full(n_mine, _NEW, np.uint8)
         self.n_points = sum(map(n_points, self._mine()))
         self.n_done = 0
-        self._n_written = 0
 
-    @property
     def saved(self) -> tuple[int, int]:
-        """Number of blocks that are done, and of all that are this writer's."""
-        return int((self._known == _FINISHED).sum()) + self._n_written, len(self._known)
+        """Return how many blocks are done now, whoever wrote them, and how many there are."""
+        self.look()
+        return int((self._known == _FINISHED).sum()), len(self._known)
 
     def _mine(self) -> Iterator[Box]:
         """Yield the blocks of the shard: every n-th, as neighbours cost about the same."""
@@ -277,7 +276,6 @@ class ZarrStore(Store):
             # A status that is there already must never meet the record of the next one.
             for key, content in reversed(files) if again else files:
                 self._put(key, content)
-            self._n_written += buffer.n_left == 0
         except Exception as error:
             error.add_note(
                 f"while a block was written to {self._place.name!r}; the blocks before it are "
