@@ -11,7 +11,18 @@ import jax
 # Before JAX starts: as many devices as cores, for gridax and its opponents alike.
 jax.config.update("jax_num_cpu_devices", os.cpu_count())
 
-from . import brain, compiling, imports, opponent, processes, results, spaces, stores, sweeps  # noqa: E402
+from . import (  # noqa: E402
+    brain,
+    clusters,
+    compiling,
+    imports,
+    opponent,
+    processes,
+    results,
+    spaces,
+    stores,
+    sweeps,
+)
 from .measure import Row  # noqa: E402
 
 SECTIONS = {
@@ -23,6 +34,7 @@ SECTIONS = {
     "processes": processes.rows,
     "sweeps": sweeps.rows,
     "stores": stores.rows,
+    "clusters": clusters.rows,
 }
 LINE = "{:<52} {:<24} {:<20} {}"
 

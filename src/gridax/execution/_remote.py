@@ -15,7 +15,7 @@ import numpy as np
 
 from gridax import _version
 from gridax._plan import Box
-from gridax._template import Output
+from gridax._template import Output, Template
 from gridax.execution._base import Execution
 from gridax.execution._order import Order
 from gridax.execution._run import filled
@@ -185,7 +185,15 @@ def _take_core(cores: Mapping[str, int]) -> None:
 
 
 def _order(sweep: Sweep, store: Any) -> Order:
-    return Order(store, sweep.block, sweep.memory, sweep.record, lambda raw: None)
+    def agreed(raw: Template) -> None:
+        shapes = [[output.shape for output in outputs] for outputs in (raw.outputs, sweep.outputs)]
+        if shapes[0] != shapes[1]:
+            raise ValueError(
+                f"the model returned outputs of the shapes {shapes[0]} on a worker, but those of "
+                f"the sweep are {shapes[1]}"
+            )
+
+    return Order(store, sweep.block, sweep.memory, sweep.record, agreed)
 
 
 def _evaluated(sweep: Sweep, execution: Execution, mission: Mission) -> Part:
