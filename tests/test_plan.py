@@ -139,7 +139,7 @@ def test_dimensions_of_one_level_go_in_step():
 def test_a_tile_of_levels_in_order_is_a_box_of_slices():
     plan = plan_of((2, 3, 4), Level((0, 1), 4), Level((2,), 2))
     region = plan.region(next(plan.tiles(only_block(plan))))
-    assert region == Region(whole, (6, 4), (slice(0, 4), slice(0, 2)))
+    assert region == Region(((0, 2), (0, 3), (0, 4)), (6, 4), (slice(0, 4), slice(0, 2)))
 
 
 def test_a_tile_of_a_block_lies_in_the_part_that_the_block_cuts_out():
@@ -165,7 +165,12 @@ def test_a_mesh_of_indices_lies_in_its_block_too():
     _, second = plan.blocks()
     box, shape, where = plan.region(next(plan.tiles(second)))
     grid = np.arange(24).reshape(4, 3, 2)
-    assert cut_of(grid, box).reshape(shape)[where].tolist() == [[12, 14], [13, 15], [18, 20], [19, 21]]
+    assert cut_of(grid, box).reshape(shape)[where].tolist() == [
+        [12, 14],
+        [13, 15],
+        [18, 20],
+        [19, 21],
+    ]
 
 
 def test_a_tile_of_a_group_is_a_mesh_of_indices():

@@ -15,8 +15,9 @@ import numpy as np
 
 from gridax._plan import Take
 
-# What a block holds at most: some of them are in memory at the same time.
-_BYTES = 2**25
+# What a block holds at most, as some of them are in memory at the same time; and where there would
+# be too many otherwise.
+_BYTES, _MOST_BYTES = 2**25, 2**28
 # What a crash may cost, by the estimated time.
 _SECONDS = 10.0
 # Time to write a block is worth this much computing at least.
@@ -58,7 +59,8 @@ def shape(sizes: Sequence[int], wish: Wish, n_shards: int = 1) -> tuple[int, ...
     (10, 10)
     """
     total = math.prod(sizes)
-    within_bytes = max(1, _BYTES // max(1, wish.nbytes))
+    nbytes = min(max(_BYTES, total * wish.nbytes // _MOST_BLOCKS), _MOST_BYTES)
+    within_bytes = max(1, nbytes // max(1, wish.nbytes))
     want = int(_SECONDS / max(wish.seconds, 1e-12))
     want = max(want, math.prod(wish.tile))
     if n_shards > 1:

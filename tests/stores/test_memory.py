@@ -14,7 +14,6 @@ from gridax.stores.memory import DONE, PENDING, MemoryStore
 from tests.ids import plain
 
 
-
 def whole(*sizes):
     return tuple((0, size) for size in sizes)
 
@@ -24,7 +23,8 @@ def store_of(shape, output_shape=(), dtype="float64"):
 
 
 def fill_the_rest(store):
-    store.widen()
+    if not store.is_complete:
+        store.widen()
     store.erase()
 
 
@@ -189,7 +189,8 @@ def test_outputs_larger_than_the_machine_are_refused_before_anything_runs():
         pytest.skip("the system does not say how much memory it has")
     text = (
         "the outputs of 1000000000000 points need 8 TB, but the machine has "
-        f"{human(there)} of memory; run parts of the space (sel, isel), or return less per point"
+        f"{human(there)} of memory; stream them to a store with run(store='sweep.zarr'), run parts "
+        "of the space (sel, isel), or return less per point"
     )
     with pytest.raises(MemoryError, match=re.escape(text)):
         store_of((10**6, 10**6))

@@ -1,0 +1,182 @@
+"""A power cut: what was not synced is lost or damaged, and what a block's status says holds."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import gridax as gx
+from tests.faults.disk import Moments, bits, names_in, states, watching
+
+X, Z = np.arange(3.0), np.arange(2.0)
+SPACE = gx.Space({"x": gx.DataAxis(X), "z": gx.DataAxis(Z)}, mode="product")
+calls, interrupted = [], set()
+
+
+def model(state):
+    x, z = float(state["x"]), float(state["z"])
+    if (x, z) in interrupted:
+        raise KeyboardInterrupt
+    calls.append((x, z))
+    return {"y": np.random.default_rng([int(x), int(z)]).normal(size=3), "n": np.int32(x * z)}
+
+
+EXECUTOR = gx.SequentialExecution(model, SPACE)
+
+
+def run(store, **options):
+    """Return the Dataset in memory, and the points at which the model was called."""
+    calls.clear()
+    found = EXECUTOR.run(store=store, progress=False, block={"x": 3, "z": 1}, **options)
+    return found.dataset.load(), sorted(calls)
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """A store that is finished."""
+    store = tmp_path_factory.mktemp("whole") / "run.zarr"
+    run(store)
+    return store
+
+
+@pytest.fixture(scope="module")
+def expected(whole):
+    return gx.open_result(whole).dataset.load()
+
+
+def truncated(path):
+    os.truncate(path, path.stat().st_size // 2)
+
+
+def emptied(path):
+    os.truncate(path, 0)
+
+
+def zeroed(path):
+    path.write_bytes(bytes(path.stat().st_size))
+
+
+def removed(path):
+    path.unlink()
+
+
+def flipped(path):
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
+DAMAGE = [truncated, emptied, zeroed, removed]
+
+
+LINUX = pytest.mark.skipif(
+    not Path("/proc/self/fd").exists(), reason="only Linux tells which file is synced"
+)
+
+
+class Synced:
+    """Watches what is synced, and knows which files are not on the disk as they are."""
+
+    def __init__(self, folder, monkeypatch):
+        self._folder = folder
+        self._known = {path.stat().st_ino: path.read_bytes() for path in self._files()}
+        self.before = lambda what: None
+        fsync = os.fsync
+
+        def watched(number):
+            path = Path(os.readlink(f"/proc/self/fd/{number}"))
+            self.before(f"before sync {path.name}")
+            fsync(number)
+            if path.is_file():
+                self._known[path.stat().st_ino] = path.read_bytes()
+
+        monkeypatch.setattr(os, "fsync", watched)
+
+    def lacking(self):
+        """Return the files that a power cut may damage."""
+        return [
+            path.relative_to(self._folder)
+            for path in self._files()
+            if self._known.get(path.stat().st_ino) != path.read_bytes()
+        ]
+
+    def _files(self):
+        return sorted(path for path in self._folder.rglob("*") if path.is_file())
+
+
+def power_cuts(tmp_path, monkeypatch, **options):
+    """Run, and yield the name of a moment, what a power cut then leaves, and what it damaged."""
+    disk = tmp_path / "disk"
+    disk.mkdir(exist_ok=True)
+    synced = Synced(disk, monkeypatch)
+    moments = Moments(disk, tmp_path / "moments", synced.lacking)
+    synced.before = moments.now
+    with watching(disk, moments):
+        run(disk / "run.zarr", durability="power", **options)
+    for i, moment in enumerate(moment for moment in moments if moment.note):
+        # What has its name is what matters: the rest is swept away, damaged or not.
+        named = not any(".partial" in str(path) for path in moment.note)
+        for damage in [*DAMAGE, *DAMAGE][i % 4 : i % 4 + (2 if named else 1)]:
+            folder = moment.folder.with_name(f"{moment.folder.name} {damage.__name__}")
+            shutil.copytree(moment.folder, folder)
+            for path in moment.note:
+                damage(folder / path)
+            yield f"{moment.what}, {damage.__name__}", folder, moment
+
+
+def missing(store, lost):
+    """Return the points that are not done according to what a power cut left of the status."""
+    status = states(store)
+    if status is None:
+        return np.ones(SPACE.shape, bool)
+    for path in lost:
+        if path.match("run.zarr/status/c/0/?"):
+            status[:, int(path.name)] = 0
+    return status != 1
+
+
+def points(mask):
+    return sorted((X[i], Z[k]) for i, k in np.argwhere(mask))
+
+
+def quietly(store, **options):
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", ".*did not end properly|.* are damaged")
+        return run(store, **options)
+
+
+@LINUX
+def test_power_may_fail_at_any_moment_of_a_run(tmp_path, monkeypatch, expected):
+    n = 0
+    for what, folder, moment in power_cuts(tmp_path, monkeypatch):
+        left = missing(moment.folder / "run.zarr", moment.note)
+        found, called = quietly(folder / "run.zarr")
+        assert bits(found) == bits(expected), what
+        assert called == points(left), what
+        assert names_in(folder) == ["run.zarr"], what
+        n += 1
+    assert n > 20
+
+
+@LINUX
+def test_power_may_fail_while_a_block_is_written_again(tmp_path, monkeypatch, expected):
+    interrupted.add((1.0, 1.0))
+    (tmp_path / "disk").mkdir()
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path / "disk" / "run.zarr", durability="power")
+    interrupted.clear()
+    assert states(tmp_path / "disk" / "run.zarr").T.tolist() == [[1, 1, 1], [1, 0, 0]]
+    n = 0
+    for what, folder, moment in power_cuts(tmp_path, monkeypatch):
+        found, called = quietly(folder / "run.zarr")
+        assert bits(found) == bits(expected), what
+        assert set(points(missing(moment.folder / "run.zarr", moment.note))) <= set(called) ,what
+        assert {z for _, z in called} <= {1.0}, what
+        print(what, called)
+        n += 1
+    assert n > 20
