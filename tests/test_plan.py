@@ -191,6 +191,106 @@ def test_a_group_in_falling_order_keeps_it():
     assert np.arange(3)[plan.region(tile).where].tolist() == [2, 1, 0]
 
 
+def taken(*positions):
+    return tuple(np.array(along, dtype=np.int64) for along in positions)
+
+
+def test_tiles_of_what_is_taken_of_a_block_hold_nothing_else():
+    plan = plan_of((8, 3), Level((0,), 2), Level((1,), 2), block=(4, 3))
+    _, box = plan.blocks()
+    tiles = list(plan.tiles(box, taken([0, 1, 3], [2])))
+    assert [lists(tile.runs) for tile in tiles] == [[[0, 1], [0]], [[1, 2], [0]]]
+    assert [lists(plan.indices(tile)) for tile in tiles] == [[[4, 5], [2, 2]], [[5, 7], [2, 2]]]
+    grid = np.arange(24).reshape(8, 3)
+    found = [plan.region(tile) for tile in tiles]
+    assert [cut_of(grid, r.box).reshape(r.shape)[r.where].tolist() for r in found] == [
+        [[14], [17]],
+        [[17], [23]],
+    ]
+
+
+def test_dimensions_of_one_level_go_in_step_through_what_is_taken():
+    plan = plan_of((4, 4), Level((0, 1), 4))
+    box = only_block(plan)
+    first, second = plan.tiles(box, taken([1, 3], [0, 2, 3]))
+    assert lists(plan.indices(first)) == [[1, 1, 1, 3], [0, 2, 3, 0]]
+    assert lists(plan.indices(second)) == [[1, 3, 3, 3], [3, 0, 2, 3]]
+    box, shape, where = plan.region(second)
+    assert (box, shape) == (((0, 4), (0, 4)), (4, 4))
+    assert np.arange(16).reshape(4, 4)[where].tolist() == [7, 12, 14, 15]
+
+
+def test_what_is_taken_keeps_its_order():
+    plan = plan_of((5,), Level((0,), 2))
+    tiles = list(plan.tiles(only_block(plan), taken([4, 0, 2])))
+    assert [lists(plan.indices(tile)) for tile in tiles] == [[[4, 0]], [[0, 2]]]
+    assert [np.arange(5)[plan.region(tile).where].tolist() for tile in tiles] == [[4, 0], [0, 2]]
+
+
+def test_the_place_of_what_is_taken_is_a_mesh_even_of_neighbours():
+    plan = plan_of((4, 3), Level((0,), 2), Level((1,), 3), block=(2, 3))
+    _, box = plan.blocks()
+    (tile,) = plan.tiles(box, taken([0, 1], [0, 1, 2]))
+    box, shape, where = plan.region(tile)
+    assert (box, shape) == (((2, 4), (0, 3)), (2, 3))
+    assert lists(where) == [[[0], [1]], [[0, 1, 2]]]
+
+
+def test_a_mesh_has_the_dimensions_of_the_grid_whatever_the_order_of_the_levels():
+    plan = plan_of((2, 3, 2), Level((0, 2), 4), Level((1,), 2))
+    (tile,) = plan.tiles(only_block(plan), taken([1], [0, 2], [0, 1]))
+    _, shape, where = plan.region(tile)
+    assert shape == (2, 3, 2)
+    assert np.arange(12).reshape(shape)[where].tolist() == [[6, 10], [7, 11]]
+    assert lists(plan.indices(tile)) == [[1, 1, 1, 1], [0, 2], [0, 1, 0, 1]]
+
+
+def test_what_is_taken_of_groups_stays_in_its_group():
+    level = Level((0,), 2, groups=((0, 2, 3, 5), (1, 4), (6,)))
+    plan = plan_of((8,), level, block=(7,))
+    box = ((0, 7),)
+    tiles = list(plan.tiles(box, taken([5, 1, 0, 3])))
+    assert [lists(plan.indices(tile)) for tile in tiles] == [[[0, 3]], [[3, 5]], [[1, 1]]]
+    assert [np.arange(7)[plan.region(tile).where].tolist() for tile in tiles] == [
+        [0, 3],
+        [3, 5],
+        [1],
+    ]
+
+
+def test_groups_count_from_the_corner_of_the_grid_and_what_is_taken_from_that_of_the_block():
+    plan = plan_of(
+        (6, 2), Level((0,), 3, groups=((0, 3, 5), (1, 2, 4))), Level((1,), 1), block=(3, 2)
+    )
+    _, box = plan.blocks()
+    tiles = list(plan.tiles(box, taken([0, 2], [1])))
+    assert [lists(plan.indices(tile)) for tile in tiles] == [[[3, 5, 3], [1]]]
+    assert [tile.take for tile in tiles] == [tiles[0].take]
+    grid = np.arange(12).reshape(6, 2)
+    box, shape, where = plan.region(tiles[0])
+    assert cut_of(grid, box).reshape(shape)[where].tolist() == [[7], [11]]
+
+
+def test_a_tile_of_what_is_taken_splits_into_those_of_a_narrower_plan():
+    wide = plan_of((6,), Level((0,), 4))
+    narrow = plan_of((6,), Level((0,), 2))
+    (tile,) = wide.tiles(only_block(wide), taken([1, 3, 4]))
+    assert [lists(narrow.indices(piece)) for piece in narrow.split(tile)] == [[[1, 3]], [[3, 4]]]
+
+
+def test_a_plan_of_smaller_blocks_tiles_what_is_taken_of_a_larger_one():
+    small = plan_of((6, 5), Level((0,), 2), Level((1,), 2), block=(2, 2))
+    tiles = list(small.tiles(box_of(6, 5), taken([0, 5], [1, 4])))
+    assert [lists(small.indices(tile)) for tile in tiles] == [[[0, 5], [1, 4]]]
+
+
+def test_everything_may_be_taken():
+    plan = plan_of((3, 2), Level((0, 1), 4))
+    box = only_block(plan)
+    one = [lists(plan.indices(tile)) for tile in plan.tiles(box)]
+    assert [lists(plan.indices(t)) for t in plan.tiles(box, taken([0, 1, 2], [0, 1]))] == one
+
+
 def test_a_tile_splits_into_those_of_a_narrower_plan():
     wide = plan_of((5, 4), Level((0,), 5), Level((1,), 2))
     narrow = plan_of((5, 4), Level((0,), 2), Level((1,), 1))

@@ -339,7 +339,7 @@ def test_an_error_at_the_first_point_leaves_nothing(path):
     assert names_in(path.parent) == []
 
 
-@pytest.mark.parametrize("n", [1, 3, 7])
+@pytest.mark.parametrize("n", [2, 5])
 def test_shards_share_a_store_and_each_computes_its_own_blocks(execution, memory, path, n):
     calls, points = Calls(), []
     for i in reversed(range(n)):  # in any order
@@ -348,10 +348,10 @@ def test_shards_share_a_store_and_each_computes_its_own_blocks(execution, memory
             store=path,
             progress=lambda *counts, told=told: told.append(counts),
             shard=(i, n),
-            block={"x": 2, "trial": 1},
+            block={"x": 2},
         )
         mine = result.progress.done - sum(points)
-        if told:  # of seven shards, one may have no block
+        if told:  # of five shards, two have no block
             assert told[-1] == (mine, mine)
         points.append(mine)
         if execution is gx.SequentialExecution:
@@ -513,7 +513,7 @@ def test_a_finished_result_has_progress_and_status_but_no_variables_for_them(kep
         assert list(points.columns[:2]) == ["x", "trial"]
 
 
-def test_a_result_that_is_not_finished_says_what_is_missing(execution, path):
+def test_a_result_that_is_not_finished_says_what_is_missing(path):
     def model(state):
         if state["trial"] == 2 and state["x"] > 0.3:
             raise ValueError("diverged")
@@ -1159,18 +1159,20 @@ def test_what_is_no_path_is_refused(execution, store):
 
 
 @pytest.mark.parametrize("finished", [False, True])
-def test_without_resume_a_store_that_is_there_is_refused(execution, path, finished):
+def test_without_resume_a_store_that_is_there_is_refused(path, finished):
     if finished:
-        execution(outputs, SPACE).run(store=path, progress=False)
+        gx.SequentialExecution(outputs, SPACE).run(store=path, progress=False)
     else:
         with pytest.raises(Stop):
-            execution(outputs, SPACE).run(store=path, progress=stop_after(1), block={"x": 1})
+            gx.SequentialExecution(outputs, SPACE).run(
+                store=path, progress=stop_after(1), block={"x": 1}
+            )
     before = content_of(path)
     text = f"{str(path)!r} exists, and resume=False; pass overwrite=True to begin anew"
     with pytest.raises(FileExistsError, match=re.escape(text)):
-        execution(outputs, SPACE).run(store=path, progress=False, resume=False)
+        gx.SequentialExecution(outputs, SPACE).run(store=path, progress=False, resume=False)
     assert content_of(path) == before
-    other = execution(outputs, SPACE).run(
+    other = gx.SequentialExecution(outputs, SPACE).run(
         store=path.with_name("other.zarr"), progress=False, resume=False
     )
     assert other.progress == (20, 0, 20)
@@ -1360,19 +1362,20 @@ def test_ways_to_verify_and_to_write_give_the_same(memory, path, options):
     assert same(result.dataset, memory.dataset)
 
 
-def test_a_chunk_that_is_lost_is_computed_again_with_a_warning(execution, memory, path):
-    execution(outputs, SPACE).run(store=path, progress=False, block={"x": 1})
+def test_a_chunk_that_is_lost_is_computed_again_with_a_warning(memory, path):
+    calls = Calls()
+    executor = gx.SequentialExecution(calls.model, SPACE)
+    executor.run(store=path, progress=False, block={"x": 1})
     (path / "y" / "c" / "2" / "0" / "0").unlink()
     text = f"run(store={str(path)!r}, verify='full') computes what is damaged again"
     with pytest.raises(OSError, match=re.escape(text)):
         gx.open_result(path).dataset.load()
-    calls = Calls()
+    calls.taken()
     text = f"1 block(s) of {str(path)!r} are damaged, and are computed again"
     with pytest.warns(UserWarning, match=re.escape(text)):
-        result = execution(outputs, SPACE).run(store=path, progress=False)
+        result = executor.run(store=path, progress=False)
+    assert calls.taken() == 4
     assert same(result.dataset, memory.dataset)
-    assert execution(calls.model, SPACE).run(store=path, progress=False, resume="force").progress
-    assert calls.count <= 1
 
 
 def test_a_large_sweep_has_blocks_of_a_sensible_size(path):

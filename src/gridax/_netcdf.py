@@ -134,13 +134,14 @@ def _safe_names(names: list[str]) -> dict[str, str]:
 def _encode_values(variable: xr.Variable, native: str) -> tuple[xr.Variable, str | None]:
     """Return a variable that files can hold, and its own dtype if that is another."""
     dtype: Any = variable.dtype
-    if dtype.char in native or dtype.kind in native:
+    half = dtype == np.float16  # by its type: the 1-bit integers of JAX have its letter, too
+    if (half and "e" in native) or (dtype.kind == "c" and "c" in native):
         return variable.copy(deep=False), None
     if dtype.kind == "c":
         values = variable.data
         values = np.stack([values.real, values.imag], axis=-1)
         return xr.Variable((*variable.dims, _COMPLEX), values), str(dtype)
-    if dtype == np.float16 or dtype.kind == "V":
+    if half or dtype.isbuiltin == 2:  # 2: of JAX, and unknown to NumPy itself
         floating = jnp.issubdtype(dtype, jnp.floating)
         plain = variable.data.astype(np.float32 if floating else np.int8)
         return variable.copy(data=plain), str(dtype)

@@ -72,7 +72,12 @@ def read(place: Place) -> xr.Dataset:
 
     root = check_seal(place)
     consolidated = "consolidated_metadata" in root
-    stored = xr.open_zarr(place.zarr(), consolidated=consolidated, chunks=None, decode_times=False)
+    try:
+        stored = xr.open_zarr(
+            place.zarr(), consolidated=consolidated, chunks=None, decode_times=False
+        )
+    except RuntimeError as error:  # what a damaged coordinate makes the codecs raise
+        raise ValueError(f"a coordinate is damaged ({error})") from error
     sums = root["attributes"].get(CHUNKS, {})
     chunks = _chunks.Chunks(place, stored, sums, is_store(root))
     for attr in (SEAL, CHUNKS):

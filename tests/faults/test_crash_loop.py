@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -16,6 +17,7 @@ import numpy as np
 import pytest
 
 import gridax as gx
+from gridax import _chunks
 from tests.faults.disk import Moment, Moments, bits, names_in, states, watching
 
 ROOT = Path(__file__).parents[2]
@@ -200,3 +202,23 @@ def test_a_process_that_is_killed_at_some_operation_is_gone_on_with(executor, n,
     executor = globals()[executor]
     expected, _ = run(executor, tmp_path / "whole.zarr")
     go_on(executor, Moment(f"killed at operation {n}", disk), expected)
+
+
+def test_a_crash_while_damage_is_repaired_hides_none_of_it(tmp_path, monkeypatch):
+    monkeypatch.setattr(_chunks.Chunks, "_PATIENCE", 0.0)
+    expected, _ = run(SEQUENTIAL, tmp_path / "whole.zarr")
+    store = tmp_path / "disk" / "run.zarr"
+    store.parent.mkdir()
+    run(SEQUENTIAL, store)
+    shutil.copy(store / "y/c/0/0/0", store / "y/c/0/1/0")  # intact, but of another block
+    with pytest.warns(UserWarning, match=r"1 block\(s\) of .* are damaged"):
+        moments = every_moment(SEQUENTIAL, tmp_path, verify="full")
+    for moment in moments:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", ".*did not end properly|.* are damaged")
+            try:
+                found, _ = run(SEQUENTIAL, moment.folder / "run.zarr")
+            except OSError as error:
+                assert "a part of it is not what was written there" in str(error), moment.what
+                found, _ = run(SEQUENTIAL, moment.folder / "run.zarr", verify="full")
+        assert bits(found) == bits(expected), moment.what

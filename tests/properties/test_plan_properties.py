@@ -182,6 +182,48 @@ def test_a_tile_splits_into_tiles_that_hold_exactly_its_points(plan, data):
             }
 
 
+@st.composite
+def takes(draw, box):
+    """Positions in a box along each dimension, in any order."""
+    found = []
+    for start, stop in box:
+        order = draw(st.permutations(range(stop - start)))
+        found.append(np.array(order[: draw(st.integers(1, stop - start))], dtype=np.int64))
+    return tuple(found)
+
+
+@given(plans(), st.data())
+def test_tiles_of_what_is_taken_of_a_block_cover_it_and_nothing_else(plan, data):
+    box = data.draw(st.sampled_from(list(itertools.islice(plan.blocks(), 20))))
+    take = data.draw(takes(box))
+    tiles = list(plan.tiles(box, take))
+    cut = grid_of(plan)[tuple(slice(*bounds) for bounds in box)]
+    wanted = cut[np.ix_(*take)] if take else cut
+    covered = np.unique(np.concatenate([numbers_of(plan, tile).ravel() for tile in tiles]))
+    assert covered.tolist() == sorted(wanted.ravel().tolist())
+    for tile in tiles:
+        indices = plan.indices(tile)
+        assert tuple(map(len, indices)) == plan.lengths
+        # What fills up a short run is taken, too.
+        for index, (start, _), along in zip(indices, box, take, strict=True):
+            assert set(index.tolist()) <= set((along + start).tolist())
+        for level in plan.levels:
+            chosen = set(indices[level.dims[0]].tolist())
+            assert level.groups is None or any(chosen <= set(group) for group in level.groups)
+
+
+@given(plans(), st.data())
+def test_the_region_of_a_tile_of_what_is_taken_is_where_its_points_lie(plan, data):
+    box = data.draw(st.sampled_from(list(itertools.islice(plan.blocks(), 20))))
+    cut = grid_of(plan)[tuple(slice(*bounds) for bounds in box)]
+    for tile in plan.tiles(box, data.draw(takes(box))):
+        region = plan.region(tile)
+        assert region.box == box
+        found = cut.reshape(region.shape)[region.where]
+        assert found.shape == tuple(map(len, tile.runs))
+        assert found.tolist() == numbers_of(plan, tile).tolist()
+
+
 @given(sweeps(), bounds)
 def test_every_narrower_plan_has_half_as_many_points_down_to_one(sweep, limits):
     plan = sweep.plan(**limits)

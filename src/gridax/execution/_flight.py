@@ -6,9 +6,10 @@ import collections
 import contextlib
 import time
 from collections.abc import Iterator
+from concurrent.futures import CancelledError
 from typing import TYPE_CHECKING, Any
 
-from gridax.execution._remote import Mission, Part, Sweep, same, work
+from gridax.execution._remote import Mission, Part, Sweep, VersionMismatch, check, same, work
 
 if TYPE_CHECKING:
     from distributed import Client, Future
@@ -66,20 +67,48 @@ class Flight:
             If the cluster, its workers, or what they need is gone.
         """
         from distributed import wait
+        from distributed.client import ClosedClientError
 
-        self._sent = self._client.submit(same, self._sweep, key=f"sweep-{self._sweep.name}")
         try:
+            self._check_workers()
+            self._send()
             while self._fill(batches):
-                with contextlib.suppress(TimeoutError):
+                # Tasks are cancelled by whoever closes the client.
+                with contextlib.suppress(TimeoutError, CancelledError):
                     wait([*self._under_way], timeout=_LOOK, return_when="FIRST_COMPLETED")
                 self._check_alive()
                 # Of what came back at the same time, outputs first: no error shall cost them.
                 done = [future for future in self._under_way if future.done()]
                 for future in sorted(done, key=lambda future: future.status != "finished"):
                     yield from self._landed(future)
+        except ClosedClientError as error:
+            raise _gone("the client is closed") from error
         finally:
-            self._client.cancel([*self._under_way, self._sent], force=True)
+            sent = [] if self._sent is None else [self._sent]
+            with contextlib.suppress(Exception):  # what is told is why it ended
+                self._client.cancel([*self._under_way, *sent], force=True)
             self._under_way.clear()
+
+    def _check_workers(self) -> None:
+        """Refuse workers that lack the package, which would die of the first task."""
+        check_connected(self._client)
+        with _connection():
+            told = self._client.run(check, self._sweep.versions, on_error="return")
+        for address, error in told.items():
+            if isinstance(error, VersionMismatch):
+                raise error
+            if isinstance(error, Exception) and not isinstance(error, OSError):  # it is gone
+                raise RuntimeError(
+                    f"the worker {address} cannot import gridax ({error}); install the same "
+                    "versions in all processes"
+                )
+
+    def _send(self) -> None:
+        """Send the sweep, which may be large: it goes but once to each worker."""
+        import dask
+
+        with dask.config.set({"distributed.admin.large-graph-warning-threshold": "1 PB"}):
+            self._sent = self._client.submit(same, self._sweep, key=f"sweep-{self._sweep.name}")
 
     def _fill(self, batches: Iterator[Missions]) -> bool:
         """Send as many blocks as the workers can have at hand; return whether any are under way."""
@@ -98,16 +127,12 @@ class Flight:
         now = time.monotonic()
         if now - self._looked > _LOOK:
             self._looked = now
-            try:
-                self._n_threads = sum(self._client.nthreads().values())
-            except (OSError, TimeoutError) as error:
-                raise _gone(error) from error
+            self._n_threads = sum(threads(self._client).values())
         return self._n_threads
 
     def _check_alive(self) -> None:
         """Refuse to wait for a cluster that is gone, or for workers that do not come."""
-        if self._client.status not in ("running", "newly-created"):
-            raise _gone(None)
+        check_connected(self._client)
         now = time.monotonic()
         if self._threads() or self._alone_since == float("-inf"):
             self._alone_since = now
@@ -126,7 +151,7 @@ class Flight:
             yield from future.result()
             return
         if future.status in ("cancelled", "lost"):
-            raise _gone(None)
+            raise _gone("its tasks were cancelled")
         error = future.exception()
         if not isinstance(error, KilledWorker):
             raise _explained(error)
@@ -143,11 +168,40 @@ def _told(error: Any) -> str:
     )
 
 
-def _gone(error: BaseException | None) -> RuntimeError:
-    why = f" ({type(error).__name__}: {error})" if error is not None else ""
+def threads(client: Client) -> dict[str, int]:
+    """Return the number of threads of each worker.
+
+    Raises
+    ------
+    RuntimeError
+        If the client is closed, or the scheduler gone.
+    """
+    check_connected(client)
+    with _connection():
+        return client.nthreads()
+
+
+@contextlib.contextmanager
+def _connection() -> Iterator[None]:
+    """Say what it means where a scheduler does not answer."""
+    try:
+        yield
+    except (OSError, TimeoutError) as error:
+        raise _gone(f"{type(error).__name__}: {error}") from error
+
+
+def check_connected(client: Client) -> None:
+    """Refuse a client that is closed, or whose scheduler is gone."""
+    if client.status in ("closing", "closed"):
+        raise _gone("the client is closed")
+    if client.status not in ("running", "newly-created"):
+        raise _gone(f"the client is {client.status}")
+
+
+def _gone(why: str) -> RuntimeError:
     return RuntimeError(
-        f"the connection to the scheduler of the cluster is lost{why}; start a cluster, and run "
-        "again"
+        f"the connection to the scheduler of the cluster is lost ({why}); connect a new client, "
+        "and run again"
     )
 
 

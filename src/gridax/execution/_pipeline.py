@@ -15,7 +15,7 @@ import numpy as np
 
 from gridax import _memory, _tiling
 from gridax._kernel import packed
-from gridax._plan import Plan, Region, Tile
+from gridax._plan import Box, Plan, Region, Tile
 from gridax._warn import warn
 from gridax.execution import _cores
 from gridax.execution._base import at_point
@@ -58,7 +58,7 @@ class Batch:
 class _Started:
     batch: Batch
     outputs: list[jax.Array]
-    then: Callable[[], None] | None = None
+    then: Callable[[], object] | None = None
 
 
 class Pipeline:
@@ -79,6 +79,8 @@ class Pipeline:
         self._narrowed = prepared.narrowed
         self._too_large: int | None = None
         self._watch = _cores.Watch()
+        # Blocks of which not all points are asked for, and which ones are.
+        self.todo: dict[Box, np.ndarray] = {}
 
     def submit(self, batch: Batch) -> Iterator[Evaluated]:
         """Start a batch; yield what was done of those before."""
@@ -95,7 +97,7 @@ class Pipeline:
         if len(self._waiting) > _tiling.IN_FLIGHT:
             yield from self._fetch(self._waiting.popleft())
 
-    def after_this(self, then: Callable[[], None]) -> None:
+    def after_this(self, then: Callable[[], object]) -> None:
         """Have a function called when all that was submitted so far is done."""
         if self._waiting:
             self._waiting[-1].then = then
@@ -133,13 +135,18 @@ class Pipeline:
             self._narrow(batch.plan, error)
             yield from self._submit_cut(batch)
         elif len(batch.tiles) == 1 == math.prod(map(len, batch.tiles[0].runs)):
-            if not self._record:
+            region = batch.regions[0]
+            if not self._record and self._is_asked_for(region):
                 raise error
-            yield batch.regions[0], error
+            yield region, error
         else:
             for piece in batch.cut(self._finer(batch.plan)):
                 yield from self.submit(piece)
                 yield from self.drain()  # one after the other, so that the culprit is known
+
+    def _is_asked_for(self, region: Region) -> bool:
+        todo = self.todo.get(region.box)
+        return todo is None or bool(todo.reshape(region.shape)[region.where].any())
 
     def _finer(self, plan: Plan) -> Plan:
         """Return a plan of much smaller tiles on one device: few programs, and few calls."""

@@ -126,21 +126,32 @@ def same(sweep: Sweep) -> Sweep:
     return sweep
 
 
+def check(wanted: Mapping[str, str]) -> None:
+    """Refuse to work with other versions than those of the process that sends a sweep.
+
+    Raises
+    ------
+    VersionMismatch
+        If they differ, with both.
+    """
+    mine = versions()
+    if mine != wanted:
+        pairs = [(name, mine[name], theirs) for name, theirs in wanted.items()]
+        differing = ", ".join(f"{name} {a} and not {b}" for name, a, b in pairs if a != b)
+        raise VersionMismatch(
+            f"a worker has {differing}; install the same versions in all processes"
+        )
+
+
 def work(sweep: Sweep, missions: Sequence[Mission]) -> list[Part]:
     """Evaluate some blocks on a worker.
 
     Raises
     ------
-    RuntimeError
+    VersionMismatch
         If the worker has other versions than the process that sent the sweep.
     """
-    mine = versions()
-    if mine != sweep.versions:
-        pairs = [(name, mine[name], theirs) for name, theirs in sweep.versions.items()]
-        differing = ", ".join(f"{name} {a} and not {b}" for name, a, b in pairs if a != b)
-        raise VersionMismatch(
-            f"a worker has {differing}; install the same versions in all processes"
-        )
+    check(sweep.versions)
     with _lock:  # one block at a time, which uses all devices of the process
         execution = _execution(sweep)
         if sweep.handle is None:

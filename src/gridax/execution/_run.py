@@ -87,13 +87,18 @@ class Run:
                 if self._assembly is not None:
                     kept.check_outputs(self._assembly)
                 kept.check_program(execution._program())
+
+            def check(assembly: Assembly) -> None:
+                self._check_against(old)(assembly)
+                kept.check_outputs(assembly)
+
             store = kept.store()
             store.prefill = None if old is None else old.fill
             store.look()
             kept.tidy(lock)
             with self._meter(store.n_points) as meter:
                 meter.add(store.n_done)
-                order = self._order(store, store.block, kept.check_outputs)
+                order = self._order(store, store.block, check)
                 try:
                     self._fill(store, order, meter)
                 except BaseException as error:
@@ -127,7 +132,13 @@ class Run:
         """Return the result that holds some of the points already."""
         if self._extend is None:
             return None
-        old = self._extend if isinstance(self._extend, Result) else open_result(self._extend)
+        old = self._extend
+        if not isinstance(old, (Result, str, os.PathLike)):
+            raise TypeError(
+                f"extend must be a Result, or the path or URL of one, got {type(old).__name__}"
+            )
+        if not isinstance(old, Result):
+            old = open_result(old, self._options.storage_options)
         found = Extension(old.dataset, old.space, old.template, self._space)
         found.check(about(), self._options.resume == "force")
         return found

@@ -122,7 +122,7 @@ class DaskExecution(Execution):
     def _n_workers(self) -> int:
         if self.client is None:
             return _cores.n_cores()
-        return max(1, sum(self.client.nthreads().values()))
+        return max(1, sum(_flight.threads(self.client).values()))
 
     def _evaluate(self, order: Order) -> Iterator[Evaluated]:
         # Before anything is sent, and before a cluster is started.
@@ -141,7 +141,7 @@ class DaskExecution(Execution):
             outputs, handle, block = shared.outputs, shared.handle(), shared.block
             missions = map(Mission, shared.left())
         with self._connected() as client:
-            here = self.client is None
+            names = _flight.threads(client) if self.client is None else {}
             sweep = Sweep(
                 name=uuid.uuid4().hex[:8],
                 program=program,
@@ -152,7 +152,7 @@ class DaskExecution(Execution):
                 block=block,
                 memory=order.memory,
                 record=order.record,
-                cores=dict(zip(client.nthreads(), _cores.cores(), strict=False)) if here else {},
+                cores=dict(zip(names, _cores.cores(), strict=False)),
                 versions=_remote.versions(),
             )
             flight = Flight(client, sweep, self._title())

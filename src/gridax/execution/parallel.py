@@ -183,8 +183,10 @@ class ParallelExecution(Execution):
         for task in tasks:
             if task.todo is not None:
                 left -= int(task.todo.sum())
+                pipeline.todo[task.box] = task.todo
                 for batch in self._missing(prepared, tuner.best, task, memory):
                     yield from pipeline.submit(batch)
+                pipeline.after_this(functools.partial(pipeline.todo.pop, task.box, None))
                 continue
             before, plan = plan, tuner.next(left)
             if plan is not before:

@@ -32,6 +32,8 @@ class Bucket(Place):
         super().__init__(url)
         self._options = dict(options)
         self._fs, self._path = fsspec.core.url_to_fs(url, **self._options)
+        if any(letter in self._path for letter in "*?["):
+            raise ValueError(f"{url!r} holds one of * ? [, which are patterns; give another name")
 
     def zarr(self, read_only: bool = True, durable: bool = False) -> Any:
         """Return Zarr's view of it; what a service has accepted is durable."""
@@ -48,8 +50,10 @@ class Bucket(Place):
 
     def read(self, keys: Sequence[str]) -> list[bytes | None]:
         """Return the content of some files; None where there is none."""
-        found = self._fs.cat([self._at(key) for key in keys], on_error="return") if keys else {}
-        return [_bytes(found.get(self._at(key))) for key in keys]
+        # Not `cat`, which takes some characters of a key for patterns.
+        paths = [self._at(key) for key in keys]
+        found = self._fs.cat_ranges(paths, None, None, on_error="return") if keys else []
+        return [_bytes(content) for content in found]
 
     def ends(self, keys: Sequence[str]) -> list[Ends | None]:
         """Return how some files begin and end; None where there is none."""
@@ -57,8 +61,9 @@ class Bucket(Place):
         sizes = self._sizes([self._at(key) for key in keys])
         paths = list(sizes)
         starts = [max(0, sizes[path] - TAIL) for path in paths]
-        heads = self._fs.cat_ranges(paths, [0] * len(paths), [min(HEAD, n) for n in sizes.values()])
-        tails = self._fs.cat_ranges(paths, starts, list(sizes.values()))
+        stops = [min(HEAD, n) for n in sizes.values()]
+        heads = self._fs.cat_ranges(paths, [0] * len(paths), stops, on_error="raise")
+        tails = self._fs.cat_ranges(paths, starts, list(sizes.values()), on_error="raise")
         found = {
             path: Ends(bytes(head), bytes(tail), sizes[path])
             for path, head, tail in zip(paths, heads, tails, strict=True)
@@ -73,7 +78,9 @@ class Bucket(Place):
         found = {}
         for path in paths:
             with contextlib.suppress(FileNotFoundError):
-                found[path] = int(self._fs.info(path)["size"])
+                about = self._fs.info(path)
+                if about["type"] == "file":
+                    found[path] = int(about["size"])
         return found
 
     def create(self, files: Mapping[str, bytes], replace: bool = False) -> bool:
@@ -108,7 +115,7 @@ class Bucket(Place):
 
 
 def _bytes(found: Any) -> bytes | None:
-    if isinstance(found, FileNotFoundError | KeyError | None):
+    if isinstance(found, FileNotFoundError | IsADirectoryError | KeyError):
         return None
     if isinstance(found, Exception):
         raise found

@@ -56,20 +56,23 @@ class Inventory:
         """Return the number of a block along each dimension."""
         return tuple(a // size for (a, _), size in zip(box, self._status.chunk, strict=True))
 
-    def look(self, boxes: Iterator[Box]) -> Iterator[tuple[np.ndarray | None, bool]]:
+    def look(
+        self, boxes: Iterator[Box], verify: Verify | None = None
+    ) -> Iterator[tuple[np.ndarray | None, bool]]:
         """Yield the state of all points of each block, or None, and whether it is damaged."""
+        verify = verify or self._verify
         while some := list(itertools.islice(boxes, _AT_ONCE)):
             keys = [next(self._status.chunks_of(self.number(box))) for box in some]
             there = {i: raw for i, raw in enumerate(self._place.read(keys)) if raw is not None}
-            states = self._checked([(some[i], raw) for i, raw in there.items()])
+            states = self._checked([(some[i], raw) for i, raw in there.items()], verify)
             found = dict(zip(there, states, strict=True))
             for i in range(len(some)):
                 yield found.get(i), i in found and found[i] is None
 
-    def _checked(self, found: list[tuple[Box, bytes]]) -> list[np.ndarray | None]:
+    def _checked(self, found: list[tuple[Box, bytes]], verify: Verify) -> list[np.ndarray | None]:
         """Return the state of all points of each block that has one, or None if it is damaged."""
         states = [self._decoded(raw, box) for box, raw in found]
-        if self._verify == "none":
+        if verify == "none":
             return states
         numbers = [self.number(box) for box, _ in found]
         records = self._records.read(self._place, numbers)
@@ -77,8 +80,8 @@ class Inventory:
         ends = iter(self._place.ends(keys))
         for i, ((box, raw), record) in enumerate(zip(found, records, strict=True)):
             chunks = [(s, next(ends)) for s in self._outputs for _ in s.chunks_of(numbers[i])]
-            whole = record is not None and self._is_whole(raw, chunks, record)
-            if whole and self._verify == "full":
+            whole = record is not None and self._is_whole(raw, chunks, record, verify)
+            if whole and verify == "full":
                 whole = self._is_readable(box)
             if not whole:
                 states[i] = None
@@ -92,7 +95,11 @@ class Inventory:
         return states[tuple(slice(stop - start) for start, stop in box)]
 
     def _is_whole(
-        self, status: bytes, chunks: Sequence[tuple[Stored, Ends | None]], record: np.ndarray
+        self,
+        status: bytes,
+        chunks: Sequence[tuple[Stored, Ends | None]],
+        record: np.ndarray,
+        verify: Verify,
     ) -> bool:
         """Return whether the files of a block are those that were written."""
         if not matches(status[-LENGTH:], record[0]):
@@ -100,7 +107,7 @@ class Inventory:
         for (stored, end), checksum in zip(chunks, record[1:].tolist(), strict=True):
             if end is None or not _has_its_size(end, stored.nbytes):
                 return False
-            if self._verify == "full" and not matches(end.tail, checksum):
+            if verify == "full" and not matches(end.tail, checksum):
                 return False
         return True
 

@@ -17,7 +17,8 @@ import numpy as np
 
 from gridax.stores._place import Place
 
-GROUP, NAME = "gridax", "checksum"
+# No variable is called so: names that begin with an underscore get another one.
+GROUP, NAME = "_gridax", "checksum"
 # Bytes at the end of every chunk that are a checksum of those before.
 LENGTH = 4
 # In a block that is being written again: nobody knows.

@@ -49,6 +49,7 @@ class MemoryStore(Store):
         self.arrays = [np.empty((*self.shape, *output.shape), output.dtype) for output in outputs]
         self.status = np.full(self.shape, PENDING, dtype=np.uint8)
         self.errors: dict[tuple[int, ...], str] = {}  # by position in the box
+        self._before: np.ndarray | bool | None = None
 
     def tasks(self) -> Iterator[Task] | None:
         """Return None where everything is to be done: how, the executor knows best."""
@@ -58,9 +59,13 @@ class MemoryStore(Store):
         return iter([Task(self.box, todo)] if todo.any() else [])
 
     def write(self, region: Region, values: Sequence[Any]) -> int:
-        """Store the outputs of a tile; return how many of its points are new."""
+        """Store the outputs of a tile; return how many of its points are new.
+
+        Points that were known before the first tile came stay as they are.
+        """
         box, shape, where = region
         cut = self._cut(box)
+        old = self._known_before(cut, shape, where)
         for i, value in enumerate(values):
             if not np.can_cast(value.dtype, self.arrays[i].dtype, "safe"):
                 # A Python model may return 0 here and 0.5 there.
@@ -68,16 +73,29 @@ class MemoryStore(Store):
                 self.arrays[i] = self.arrays[i].astype(common)
             array = self.arrays[i]
             inner = array.shape[self.status.ndim :]
-            array[cut].reshape(shape + inner, copy=False)[where] = value
+            there = array[cut].reshape(shape + inner, copy=False)
+            if old is not None:
+                value = np.where(old.reshape(old.shape + (1,) * len(inner)), there[where], value)
+            there[where] = value
         status = self.status[cut].reshape(shape, copy=False)
         picked = any(isinstance(index, np.ndarray) for index in where)
-        if not picked and status[where].size == self.status.size:  # the whole box
-            new = self.status.size - np.count_nonzero(self.status)
+        if not picked and status[where].size == self.status.size and old is None:
+            new = self.status.size - np.count_nonzero(self.status)  # the whole box
             self.status.fill(DONE)
             return int(new)
         new = np.count_nonzero(status[where] == PENDING)
-        status[where] = DONE
+        status[where] = DONE if old is None else np.where(old, status[where], np.uint8(DONE))
         return int(new)
+
+    def _known_before(self, cut: Any, shape: tuple[int, ...], where: Any) -> np.ndarray | None:
+        """Return which points of a tile were known before the first one came; None if none."""
+        if self._before is None:
+            before = self.status != PENDING
+            self._before = before if before.any() else False
+        if isinstance(self._before, bool):
+            return None
+        old = np.asarray(self._before[cut].reshape(shape, copy=False)[where])
+        return old if old.any() else None
 
     def fail(self, region: Region, error: Exception | str) -> int:
         """Note that the model failed at some points; return how many are new."""

@@ -7,7 +7,7 @@ run, the store holds whole blocks only, and calling `run` again goes on with the
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -87,6 +87,7 @@ class ZarrStore(Store):
         self._left: dict[Box, int] = {}
         self._writer: Writer[MemoryStore] = Writer(self._write_block)
         self._again: set[Box] = set()  # blocks of which there are files already
+        self._damaged: set[Box] = set()  # those of them in which nothing counts
         self._unreported = 0
         n_mine = sum(1 for _ in self._mine())
         self._known = np.full(n_mine, _NEW, np.uint8)
@@ -142,7 +143,7 @@ class ZarrStore(Store):
         UserWarning
             If blocks are damaged, so that they will be computed again.
         """
-        told = bool(self._again)
+        told = bool(self._damaged)
         open_ = np.flatnonzero(self._known != _FINISHED).tolist()
         asked, boxes_ = itertools.tee(itertools.compress(self._mine(), self._known != _FINISHED))
         looked = zip(open_, boxes_, self._inventory.look(asked), strict=True)
@@ -152,10 +153,11 @@ class ZarrStore(Store):
             if finished and states is not None:
                 self.n_done += states.size
             if damaged:
+                self._damaged.add(box)
                 self._again.add(box)
-        if self._again and not told:
+        if self._damaged and not told:
             warn(
-                f"{len(self._again)} block(s) of {self._place.name!r} are damaged, and are "
+                f"{len(self._damaged)} block(s) of {self._place.name!r} are damaged, and are "
                 "computed again"
             )
         return bool((self._known == _FINISHED).all())
@@ -178,21 +180,30 @@ class ZarrStore(Store):
         buffer = MemoryStore(box, self.outputs)
         if self.prefill is not None:
             self.prefill(buffer)
+            self._check_types(array.dtype for array in buffer.arrays)
         return buffer
 
     def _begun(self, box: Box) -> MemoryStore:
         """Return a block of which some points are done, as it was interrupted or is damaged."""
-        ((states, _),) = self._inventory.look(iter([box]))
+        # What is read here is written again, and then nobody could find the damage any more.
+        ((states, _),) = self._inventory.look(iter([box]), "full")
         buffer = self._fresh(box)
         self._again.add(box)
         if states is None:
+            self._damaged.add(box)
             return buffer
         keep = states == DONE if self._keeping.retry_failed else states != PENDING
         here = _slices(box)
-        for mine, array in zip(buffer.arrays, self._arrays, strict=True):
-            mine[keep] = array[here].astype(mine.dtype)[keep]
+        try:
+            found, messages = [array[here] for array in self._arrays], self._errors[here]
+        except OSError:
+            raise
+        except Exception:  # damaged, in a way that only reading shows
+            self._damaged.add(box)
+            return buffer
+        for mine, array in zip(buffer.arrays, found, strict=True):
+            mine[keep] = array.astype(mine.dtype)[keep]
         buffer.status[keep] = states[keep]
-        messages = self._errors[here]
         for index in np.argwhere(keep & (states == FAILED)):
             at = tuple(map(int, index))
             buffer.errors[at] = str(messages[at])
@@ -202,13 +213,16 @@ class ZarrStore(Store):
         """Store the outputs of a tile; return how many of its points are new."""
         if region.box not in self._open:
             return self._reported(0)  # a tile that only repeats what another one has
-        for output, value in zip(self.outputs, values, strict=True):
-            if not np.can_cast(value.dtype, output.dtype, "safe"):
-                raise TypeError(
-                    f"output {output.name!r} is {value.dtype} here and {output.dtype} in the "
-                    "store: the first point decides, so return one type everywhere (0.0, not 0)"
-                )
+        self._check_types(value.dtype for value in values)
         return self._count(region.box, self._open[region.box].write(region, values))
+
+    def _check_types(self, dtypes: Iterable[np.dtype]) -> None:
+        for output, dtype in zip(self.outputs, dtypes, strict=True):
+            if not np.can_cast(dtype, output.dtype, "safe"):
+                raise TypeError(
+                    f"output {output.name!r} is {dtype} here and {output.dtype} in the store: the "
+                    "first point decides, so return one type everywhere (0.0, not 0)"
+                )
 
     def fail(self, region: Region, error: Exception | str) -> int:
         """Note that the model failed at some points; return how many are new."""
@@ -249,7 +263,7 @@ class ZarrStore(Store):
         self._writer.close()
 
     def _decode(self, box: Box) -> None:
-        for array in self._arrays:
+        for array in (*self._arrays, self._errors):
             array[_slices(box)]
 
     def _write_block(self, buffer: MemoryStore) -> None:
@@ -258,6 +272,9 @@ class ZarrStore(Store):
         buffer.erase()
         again = buffer.box in self._again
         try:
+            status_key = next(self._status.chunks_of(number))
+            if buffer.box in self._damaged:
+                self._put(status_key, self._encoded(np.full(buffer.shape, PENDING, np.uint8)))
             if again:  # until all of it is new, its parts need not fit together
                 self._put(self._records.key(number), self._records.unknown())
             for array, values in zip(self._arrays, buffer.arrays, strict=True):
@@ -271,7 +288,7 @@ class ZarrStore(Store):
             status = self._encoded(buffer.status)
             files = [
                 (self._records.key(number), self._records.made(self._place, number, status)),
-                (next(self._status.chunks_of(number)), status),
+                (status_key, status),
             ]
             # A status that is there already must never meet the record of the next one.
             for key, content in reversed(files) if again else files:
