@@ -81,10 +81,15 @@ def test_a_huge_grid_has_no_more_blocks_than_a_folder_can_list():
     assert math.prod(map(lambda n, b: math.ceil(n / b), sizes, block)) <= 2 * _blocks._MOST_BLOCKS
 
 
+def test_blocks_are_larger_where_there_would_be_too_many():
+    points = 4 * _blocks._MOST_BLOCKS * 32  # four times as many blocks of 32 MB as there may be
+    assert shape((points,), wish(nbytes=MIB)) == (4 * 32,)
+
+
 def test_a_grid_of_any_size_costs_nothing():
-    assert shape((10**15,), wish(nbytes=1)) == (2**25,)
+    assert shape((10**15,), wish(nbytes=1)) == (2**28,)
     block = shape((10**9, 10**9), wish(nbytes=1, n_dims=2))
-    assert 2**24 <= math.prod(block) <= 2**25
+    assert 2**27 <= math.prod(block) <= 2**28
 
 
 @st.composite
@@ -105,7 +110,9 @@ def test_a_block_is_within_the_grid_and_its_bytes_within_the_limit(sweep):
     block = shape(sizes, wanted, n_shards)
     assert len(block) == len(sizes)
     assert all(1 <= piece <= size for piece, size in zip(block, sizes, strict=True))
-    assert math.prod(block) == 1 or math.prod(block) * wanted.nbytes <= _blocks._BYTES
+    few = math.prod(sizes) * wanted.nbytes <= _blocks._MOST_BLOCKS * _blocks._BYTES
+    most = _blocks._BYTES if few else _blocks._MOST_BYTES
+    assert math.prod(block) == 1 or math.prod(block) * wanted.nbytes <= most
     assert shape(sizes, wanted, n_shards) == block
 
 

@@ -1,7 +1,9 @@
-"""Any executor, tile, device count, space and file gives the same Dataset."""
+"""Any executor, tile, device count, space, store and file gives the same Dataset."""
 
 from __future__ import annotations
 
+import dataclasses
+import itertools
 import tempfile
 from pathlib import Path
 
@@ -107,6 +109,96 @@ def test_parallel_and_sequential_execution_and_direct_calls_agree(space, n_vmap,
             direct = model(state)
             np.testing.assert_allclose(found["total"], direct["total"], rtol=1e-5, atol=1e-6)
             assert found["bits"] == direct["bits"]
+
+
+class Interruption(BaseException):
+    """Whatever ends a run."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Leg:
+    """A run that does a part of a sweep.
+
+    `stop` is the number of advances after which it is interrupted, if it lasts so long.
+    """
+
+    parallel: bool
+    n_vmap: int | None
+    n_pmap: int | None
+    shard: tuple[int, int] | None
+    stop: int | None
+    verify: str
+
+    def run(self, space, path, block):
+        if self.parallel:
+            executor = gx.ParallelExecution(model, space, n_vmap=self.n_vmap, n_pmap=self.n_pmap)
+        else:
+            executor = gx.SequentialExecution(model, space)
+        advances = itertools.count()
+
+        def tell(done, total):
+            assert done <= total
+            if next(advances) == self.stop:
+                raise Interruption
+
+        options = {"shard": self.shard, "verify": self.verify}
+        try:
+            return executor.run(store=path, progress=tell, block=block, **options)
+        except Interruption as error:
+            return getattr(error, "result", None)
+
+
+@st.composite
+def legs(draw, last=False):
+    n = draw(st.integers(1, 3))
+    shard = draw(st.none() | st.integers(0, n - 1).map(lambda i: (i, n)))
+    return Leg(
+        parallel=draw(st.booleans()),
+        n_vmap=draw(st.integers(1, 9) | st.none()),
+        n_pmap=draw(st.integers(1, jax.local_device_count()) | st.none()),
+        shard=None if last else shard,
+        stop=None if last else draw(st.none() | st.integers(0, 12)),
+        verify=draw(st.sampled_from(["size", "full", "none"])),
+    )
+
+
+@st.composite
+def blocks(draw, space):
+    """Shapes of blocks, as a user would give them, or None."""
+    given = {dim: draw(st.none() | st.integers(1, size)) for dim, size in space.sizes.items()}
+    return draw(st.just({dim: size for dim, size in given.items() if size}) | st.none())
+
+
+@given(st.data(), spaces(), st.lists(legs(), max_size=3), legs(last=True))
+def test_a_store_comes_to_hold_what_memory_does_whoever_fills_it_in_whatever_turn(
+    data, space, before, last
+):
+    wanted = gx.SequentialExecution(model, space).run(progress=False).dataset
+    block = data.draw(blocks(space))
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "run.zarr"
+        done = 0
+        for leg in before:
+            partial = leg.run(space, path, block)
+            if partial is None:
+                continue
+            assert partial.progress.done >= done  # what is done stays so
+            done = partial.progress.done
+            there = partial.status.values == 1
+            assert there.sum() == done
+            for name in ("total", "bits", "flag"):
+                found = partial.dataset[name].values[there].astype(float)
+                np.testing.assert_allclose(
+                    found, wanted[name].values[there].astype(float), rtol=1e-5, atol=1e-6
+                )
+        result = last.run(space, path, block)
+        assert result.progress == (len(space), 0, len(space))
+        assert same(result.dataset, wanted)
+        assert same(gx.open_result(path).dataset, wanted)
+        for index in {0, len(space) // 2, len(space) - 1}:
+            direct = model(space[index])
+            assert result[index]["bits"] == direct["bits"]
+        assert sorted(p.name for p in Path(folder).iterdir()) == ["run.zarr"]
 
 
 DTYPES = st.sampled_from(

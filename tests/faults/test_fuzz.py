@@ -1,0 +1,261 @@
+"""Damage of any kind to any file of a result: an error that names it, or what was computed."""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+import subprocess
+import sys
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import gridax as gx
+from gridax import _chunks
+from tests.faults.disk import bits, states
+
+ROOT = Path(__file__).parents[2]
+# Every so many files suffer each kind of damage: which do is drawn anew for every kind.
+EVERY = 1 if os.environ.get("HYPOTHESIS_PROFILE") == "thorough" else 6
+
+SPACE = gx.Space({"x": gx.GridAxis(0, 2, 3), "k": gx.KeyAxis(2), "tau": 0.5}, mode="product")
+OUTPUTS = ("y", "n", "flag")
+troubled = []
+
+
+def model(state):
+    x, k = float(state["x"]), int(np.asarray(state["k"]._base_array)[1]) % 1000
+    if troubled and len(troubled) < 5:
+        troubled.append(x)
+        if len(troubled) == 3:
+            raise RuntimeError("no convergence")
+        if len(troubled) == 5:
+            raise KeyboardInterrupt
+    return {
+        "y": np.random.default_rng([int(x), k]).normal(size=3),
+        "n": np.int32(k),
+        "flag": np.bool_(x > 1),
+    }
+
+
+EXECUTOR = gx.SequentialExecution(model, SPACE)
+
+
+def run(store, **options):
+    return EXECUTOR.run(store=store, progress=False, block={"x": 1, "k": 2}, **options)
+
+
+@pytest.fixture(scope="module")
+def places(tmp_path_factory):
+    """The store of a run that has ended, one of a run that has not, and a saved result."""
+    folder = tmp_path_factory.mktemp("whole")
+    run(folder / "ended.zarr").to_zarr(folder / "saved.zarr")
+    troubled.append("begin")
+    with pytest.raises(KeyboardInterrupt):
+        run(folder / "unfinished.zarr", on_error="record")
+    troubled.clear()
+    assert states(folder / "unfinished.zarr").tolist() == [[1, 2], [1, 0], [0, 0]]
+    return folder
+
+
+@pytest.fixture(scope="module")
+def whole(places):
+    return gx.open_result(places / "ended.zarr").dataset.load()
+
+
+def one_bit(path, other, rng):
+    content = bytearray(path.read_bytes())
+    content[rng.randrange(len(content))] ^= 1 << rng.randrange(8)
+    path.write_bytes(content)
+
+
+def one_byte(path, other, rng):
+    content = bytearray(path.read_bytes())
+    content[rng.randrange(len(content))] = rng.randrange(256)
+    path.write_bytes(content)
+
+
+def truncated(path, other, rng):
+    os.truncate(path, rng.randrange(path.stat().st_size))
+
+
+def longer(path, other, rng):
+    path.write_bytes(path.read_bytes() + bytes([rng.randrange(256)]))
+
+
+def zeroed(path, other, rng):
+    path.write_bytes(bytes(path.stat().st_size))
+
+
+def deleted(path, other, rng):
+    path.unlink()
+
+
+def a_folder(path, other, rng):
+    path.unlink()
+    path.mkdir()
+
+
+def swapped(path, other, rng):
+    content = path.read_bytes()
+    path.write_bytes(other.read_bytes())
+    other.write_bytes(content)
+
+
+def replaced(path, other, rng):
+    path.write_bytes(other.read_bytes())
+
+
+KINDS = [one_bit, one_byte, truncated, longer, zeroed, deleted, a_folder, swapped, replaced]
+PLACES = ["ended.zarr", "unfinished.zarr", "saved.zarr"]
+
+
+def with_damage(places, name, kind, tmp_path):
+    """Yield what was damaged, and a copy with that damage."""
+    rng = random.Random(f"{name} {kind.__name__}")
+    files = sorted(p.relative_to(places / name) for p in (places / name).rglob("*") if p.is_file())
+    for path in files[rng.randrange(EVERY) :: EVERY]:
+        others = [other for other in files if other != path]
+        # What fits in the place is the worst.
+        alike = [other for other in others if other.parts[0] == path.parts[0] and "c" in path.parts]
+        other = rng.choice(alike or others)
+        store = tmp_path / name
+        shutil.copytree(places / name, store)
+        kind(store / path, store / other, rng)
+        yield f"{path} {kind.__name__} (with {other})", store
+        shutil.rmtree(store)
+
+
+def unless_it_names(store, what, read):
+    """Return what is read, or nothing if there is an error of the right kind that says where."""
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", r".*block\(s\) of .* are damaged")
+            return read()
+    except (OSError, ValueError) as error:
+        text = "\n".join([str(error), *getattr(error, "__notes__", [])])
+        assert str(store) in text, (what, error)
+        return None
+
+
+def assert_true(found, whole, what):
+    """Whatever a Dataset has is as it should be, or is said to be missing."""
+    for name in whole.coords:
+        assert bits(found[[name]]) == bits(whole[[name]]), what
+    done = found["status"].values == 1 if "status" in found else np.ones(SPACE.shape, bool)
+    for name in OUTPUTS:
+        there, true = found[name].values, whole[name].values
+        np.testing.assert_array_equal(there[done], true[done], err_msg=what)
+        rest = there[~done].astype(float)
+        assert (np.isnan(rest) | (rest == true[~done])).all(), what
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("name", PLACES)
+def test_what_is_read_from_a_damaged_store_is_true(
+    places, whole, name, kind, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(_chunks.Chunks, "_PATIENCE", 0.0)
+    attrs = gx.open_result(places / name).dataset.attrs
+    n = 0
+    for what, store in with_damage(places, name, kind, tmp_path):
+        n += 1
+        found = unless_it_names(store, what, lambda at=store: gx.open_result(at).dataset.load())
+        if found is not None:
+            assert_true(found, whole, what)
+            assert found.attrs == attrs, what
+    assert n > 2
+
+
+@pytest.mark.parametrize("verify", ["size", "full"])
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("name", ["ended.zarr", "unfinished.zarr"])
+def test_a_run_that_goes_on_in_a_damaged_store_ends_with_what_is_true(
+    places, whole, name, kind, verify, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(_chunks.Chunks, "_PATIENCE", 0.0)
+    for what, store in with_damage(places, name, kind, tmp_path):
+        found = unless_it_names(
+            store,
+            what,
+            lambda at=store: run(at, verify=verify, retry_failed=True).dataset.load(),
+        )
+        if found is not None:
+            assert bits(found) == bits(whole), what
+
+
+def test_two_chunks_of_equal_size_that_have_changed_places_are_noticed(
+    places, whole, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(_chunks.Chunks, "_PATIENCE", 0.0)
+    store = tmp_path / "run.zarr"
+    shutil.copytree(places / "ended.zarr", store)
+    one, other = store / "y/c/0/0/0", store / "y/c/2/0/0"
+    assert one.stat().st_size == other.stat().st_size
+    assert one.read_bytes() != other.read_bytes()
+    swapped(one, other, None)
+    found = gx.open_result(store).dataset
+    for x in (0, 2):
+        with pytest.raises(OSError, match="'y' of .*run.zarr' is damaged .a part of it is not what"):
+            found["y"].isel(x=x).load()
+    np.testing.assert_array_equal(found["y"].isel(x=1), whole["y"].isel(x=1))
+    with pytest.warns(UserWarning, match=r"2 block\(s\) of .*run.zarr' are damaged"):
+        assert bits(run(store, verify="full").dataset.load()) == bits(whole)
+
+
+NETCDF = """
+import random, sys
+import numpy as np
+import gridax as gx
+from tests.faults.disk import bits
+
+path, seed = sys.argv[1], int(sys.argv[2])
+space = gx.Space({"x": gx.GridAxis(0, 2, 3), "k": gx.KeyAxis(2), "tau": 0.5}, mode="product")
+model = lambda s: {"y": np.arange(30.0) + float(s["x"]), "n": np.int32(s["x"])}
+gx.SequentialExecution(model, space).run(progress=False).to_netcdf(path)
+with gx.open_result(path).dataset as opened:
+    whole, attrs = bits(opened), opened.attrs
+content = open(path, "rb").read()
+rng = random.Random(seed)
+used = [i for i in range(len(content)) if content[max(0, i - 8) : i + 8].strip(bytes(1))]
+errors = 0
+for turn in range(200):
+    damaged = bytearray(content)
+    at = rng.choice(used)
+    if turn % 10:
+        damaged[at] ^= 1 << rng.randrange(8)
+    else:
+        del damaged[at:]
+    with open(path, "wb") as file:
+        file.write(damaged)
+    try:
+        opened = gx.open_result(path).dataset
+    except (OSError, ValueError) as error:
+        assert path in str(error), error
+        errors += 1
+        continue
+    try:
+        assert bits(opened) == whole, (turn, at)
+        assert opened.attrs == attrs, (turn, at)
+    except RuntimeError as error:
+        assert "HDF error" in str(error), error
+        errors += 1
+    opened.close()
+print(errors)
+"""
+
+
+def test_what_is_read_from_a_damaged_netcdf_file_is_true(tmp_path):
+    # In a process of its own, as this is the C library's matter.
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", NETCDF, tmp_path / "run.nc", "0"],
+        env={**os.environ, "PYTHONPATH": str(ROOT), "JAX_PLATFORMS": "cpu"},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout) > 20
