@@ -287,3 +287,47 @@ def test_what_was_computed_from_a_result_is_not_called_damaged(result, tmp_path)
     )
     with pytest.raises(ValueError, match=re.escape(text)):
         gx.open_result(tmp_path / "part.nc")
+
+
+@pytest.mark.parametrize("complevel", [1, 4, 9])
+def test_a_compressed_file_holds_the_same_in_less_room(tmp_path, complevel):
+    smooth = run()
+    smooth.to_netcdf(tmp_path / "plain.nc")
+    smooth.to_netcdf(tmp_path / "small.nc", complevel=complevel)
+    assert gx.open_result(tmp_path / "small.nc").dataset.identical(smooth.dataset)
+    with xr.open_dataset(tmp_path / "small.nc") as dataset:
+        assert dataset["value"].encoding["complevel"] == complevel
+        assert dataset["value"].encoding["shuffle"]
+        assert dataset["value"].encoding["fletcher32"]  # damage is found as in any other
+    large = gx.SequentialExecution(lambda s: np.full(50_000, 0.5), SPACE).run(progress=False)
+    large.to_netcdf(tmp_path / "plain.nc")
+    large.to_netcdf(tmp_path / "small.nc", complevel=complevel)
+    sizes = [(tmp_path / name).stat().st_size for name in ("plain.nc", "small.nc")]
+    assert 20 * sizes[1] < sizes[0]
+    assert names_in(tmp_path) == ["plain.nc", "small.nc"]
+
+
+@pytest.mark.parametrize("complevel", [-1, 10, 1.0, "4", True, None], ids=plain)
+def test_other_levels_of_compression_are_refused(result, tmp_path, complevel):
+    text = f"complevel must be a whole number from 0 to 9, got {complevel!r}"
+    with pytest.raises(ValueError, match=re.escape(text)):
+        result.to_netcdf(tmp_path / "run.nc", complevel=complevel)
+    assert names_in(tmp_path) == []
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16", "complex64", "int4", "bool"])
+@pytest.mark.parametrize("complevel", [0, 3])
+def test_outputs_of_any_type_are_compressed(tmp_path, dtype, complevel):
+    typed = gx.SequentialExecution(lambda s: jnp.arange(3).astype(dtype), SPACE).run(progress=False)
+    typed.to_netcdf(tmp_path / "run.nc", complevel=complevel)
+    again = gx.open_result(tmp_path / "run.nc").dataset["value"]
+    assert again.dtype == jnp.dtype(dtype)
+    assert again.values.tobytes() == typed.dataset["value"].values.tobytes()
+
+
+@pytest.mark.parametrize("url", ["memory://run.zarr", "s3://bucket/run.zarr"])
+def test_saving_to_a_url_says_how_it_is_done(result, url):
+    with pytest.raises(
+        ValueError, match=re.escape(f"to_zarr writes to folders, got {url!r}; run(store={url!r})")
+    ):
+        result.to_zarr(url)

@@ -195,7 +195,8 @@ def test_values_of_another_precision_are_others():
     one = parts_of({"x": gx.GridAxis(0, 1, 3)})
     with x64():
         other = parts_of({"x": gx.GridAxis(0, 1, 3)})
-    assert between(one, other).startswith("the axis 'x' is 0.0, 0.5, 1.0 (3 along 'x') with digest")
+    text = "its numbers have 32 bits, but JAX would use 64 here (jax_enable_x64)"
+    assert between(one, other) == text
 
 
 def test_a_selected_value_counts_as_fixed():
@@ -315,10 +316,10 @@ def test_a_function_that_wraps_values_is_part_of_the_source():
     def space(wrap):
         return gx.Space({"x": gx.GridAxis(0, 1, 3, wrap=wrap)}, "product")
 
-    plain_, squared = (fingerprints.of_source(model, space(w)) for w in (None, jnp.square))
+    plain_, squared = (fingerprints.of_source(model, space(w), (), {}) for w in (None, jnp.square))
     assert plain_ != squared
-    assert squared == fingerprints.of_source(model, space(jnp.square))
-    assert squared != fingerprints.of_source(lambda s: s, space(jnp.square))
+    assert squared == fingerprints.of_source(model, space(jnp.square), (), {})
+    assert squared != fingerprints.of_source(lambda s: s, space(jnp.square), (), {})
 
 
 @pytest.mark.parametrize(
@@ -424,7 +425,7 @@ import jax.numpy as jnp
 import tests.test_fingerprints as here
 from gridax import _fingerprints
 print(json.dumps(here.parts_of(here.state(), 1.0, jnp.zeros(3), speed="fast")))
-print(_fingerprints.of_source(here.model, here.gx.Space(here.state(), "product")))
+print(_fingerprints.of_source(here.model, here.gx.Space(here.state(), "product"), (), {}))
 """
 
 
@@ -439,4 +440,23 @@ def test_fingerprints_are_the_same_in_another_process():
     assert done.returncode == 0, done.stderr
     parts, source = done.stdout.splitlines()
     assert json.loads(parts) == parts_of(state(), 1.0, jnp.zeros(3), speed="fast")
-    assert source == fingerprints.of_source(model, gx.Space(state(), "product"))
+    assert source == fingerprints.of_source(model, gx.Space(state(), "product"), (), {})
+
+
+def step(state):
+    return state
+
+
+def test_functions_that_a_model_is_given_are_part_of_the_source():
+    space = gx.Space({"x": gx.GridAxis(0, 1, 3), "f": gx.ChoiceAxis([step])}, "product")
+    other = gx.Space(
+        {"x": gx.GridAxis(0, 1, 3), "f": gx.ChoiceAxis([lambda s: 2 * s], labels=["step"])},
+        "product",
+    )
+    digests = [
+        fingerprints.of_source(model, space, (), {}),
+        fingerprints.of_source(model, other, (), {}),
+        fingerprints.of_source(model, space, (step,), {}),
+        fingerprints.of_source(model, space, (), {"f": model}),
+    ]
+    assert len(set(digests)) == 4

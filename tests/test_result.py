@@ -195,8 +195,8 @@ def test_random_labels_select_by_nearest_in_a_file(save, tmp_path):
     again = gx.open_result(tmp_path / "result")
     labels = space.dataset["x"].values
     wanted = int(np.abs(labels - 0.5).argmin())
-    assert again.sel(x=0.5, method="nearest")["value"] == space[wanted]["y"]
-    assert again.sel(x=labels[7])["value"] == space[7]["y"]  # to the last digit
+    assert float(again.sel(x=0.5, method="nearest")["value"]) == space[wanted]["y"]
+    assert float(again.sel(x=labels[7])["value"]) == space[7]["y"]  # to the last digit
     assert again.space.sel(x=0.5, method="nearest")[0]["y"] == space[wanted]["y"]
 
 
@@ -300,3 +300,83 @@ def test_a_table_of_a_part_says_which_points_were_computed():
     assert table["status"].tolist() == [1, 1, 0]
     assert table["k"].tolist()[:2] == [7, 7]
     assert np.isnan(table["k"][2])
+
+
+def test_progress_and_status_of_a_result_whose_points_all_have_values(result, reopened):
+    for one in (result, reopened):
+        assert one.progress == (6, 0, 6)
+        assert one.progress.pending == 0
+        assert str(one.progress) == "6 of 6 points done"
+        assert one.status.dims == ("G", "trial")
+        assert one.status.dtype == np.uint8
+        assert (one.status.values == 1).all()
+        assert one.status.attrs["flag_values"] == [0, 1, 2]
+        assert one.status.sel(G=0.5, trial=1) == 1
+        for points in (one.failed, one.missing):
+            assert len(points) == 0
+            assert list(points.columns)[:2] == ["G", "trial"]
+        assert list(one.failed.columns) == ["G", "trial", "error"]
+
+
+@pytest.fixture(scope="module")
+def partial():
+    """A result in which one point failed and three are missing."""
+
+    def model(state):
+        if state["b"] == 5:
+            raise RuntimeError(f"at {int(state['a'])}")
+        return {"y": float(state["a"]), "n": 7}
+
+    def stop(done, total):
+        if done == 9:
+            raise KeyboardInterrupt
+
+    space = product(a=gx.DataAxis([1, 2, 3, 4]), b=gx.DataAxis([4, 5, 6]), dt=0.1)
+    executor = gx.SequentialExecution(model, space)
+    with pytest.raises(KeyboardInterrupt):
+        executor.run(progress=stop, on_error="record")
+    return executor.partial
+
+
+@pytest.mark.parametrize("save", [None, "to_netcdf", "to_zarr"])
+def test_points_without_a_value_are_listed_with_their_labels(partial, save, tmp_path):
+    if save is not None:
+        getattr(partial, save)(tmp_path / "result")
+        partial = gx.open_result(tmp_path / "result")
+    assert partial.progress == (6, 3, 12)
+    assert str(partial.progress) == "6 of 12 points done, 3 failed"
+    assert partial.status.values.tolist() == [[1, 2, 1]] * 3 + [[0, 0, 0]]
+    assert partial.failed.to_dict("list") == {
+        "a": [1, 2, 3],
+        "b": [5, 5, 5],
+        "error": ["RuntimeError: at 1", "RuntimeError: at 2", "RuntimeError: at 3"],
+    }
+    assert partial.failed.index.tolist() == [1, 4, 7]
+    assert partial.missing.to_dict("list") == {"a": [4, 4, 4], "b": [4, 5, 6]}
+    assert partial.missing.index.tolist() == [9, 10, 11]
+    again = partial.space[partial.missing.index]
+    assert again.to_dataframe()["b"].tolist() == [4, 5, 6]
+    assert partial.status.sel(a=2, b=5) == 2
+    assert np.isnan(partial[1]["y"])
+    assert partial[2]["n"] == 7
+
+
+def test_failed_points_of_scattered_and_single_spaces_are_listed():
+    def model(state):
+        if state["a"] > 1:
+            raise RuntimeError("too large")
+        return 1.0
+
+    space = product(a=gx.DataAxis([1, 2, 3]), b=gx.DataAxis([4, 5]))
+    scattered = gx.SequentialExecution(model, space[[5, 0, 2]]).run(
+        progress=False, on_error="record"
+    )
+    assert scattered.failed["a"].tolist() == [3, 2]
+    assert scattered.failed.index.tolist() == [0, 2]
+    line = gx.SequentialExecution(model, space.isel(b=1)).run(progress=False, on_error="record")
+    assert line.failed.to_dict("list")["b"] == [5, 5]
+
+
+def test_a_repr_of_a_part_shows_the_state_of_its_points(partial):
+    assert "status" in repr(partial)
+    assert "error" in partial._repr_html_()

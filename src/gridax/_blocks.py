@@ -13,7 +13,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from gridax._memory import human
 from gridax._plan import Take
+from gridax._template import Output
 
 # What a block holds at most, as some of them are in memory at the same time; and where there would
 # be too many otherwise.
@@ -26,6 +28,7 @@ _LEAST_SECONDS = 0.1
 _MOST_BLOCKS = 50_000
 # Outputs of one point that are larger are cut to several chunks; blosc holds 2 GB at most.
 _CHUNK_BYTES = 2**27
+_BLOSC_BYTES = 2**31 - 2**10
 
 
 @dataclasses.dataclass(frozen=True)
@@ -109,6 +112,25 @@ def inner_chunks(shape: Sequence[int], point_bytes: int) -> tuple[int, ...]:
         largest = chunks.index(max(chunks))
         chunks[largest] = math.ceil(chunks[largest] / 2)
     return tuple(chunks)
+
+
+def check_chunks(block: Sequence[int], outputs: Sequence[Output]) -> None:
+    """Refuse blocks whose chunks are larger than blosc can compress.
+
+    Raises
+    ------
+    ValueError
+        With the size, and what to do.
+    """
+    for output in outputs:
+        inner = inner_chunks(output.shape, output.nbytes)
+        nbytes = math.prod(block) * math.prod(inner) * output.dtype.itemsize
+        if nbytes > _BLOSC_BYTES:
+            raise ValueError(
+                f"a block of {math.prod(block)} points has {human(nbytes)} of output "
+                f"{output.name!r}, but a chunk holds {human(_BLOSC_BYTES)} at most; give fewer "
+                "points with block="
+            )
 
 
 def pieces(todo: np.ndarray) -> list[Take]:

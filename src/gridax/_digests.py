@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import dis
+import enum
 import functools
 import hashlib
 import inspect
+import os
 import textwrap
 import types
 from collections.abc import Callable, Iterator, Mapping
@@ -24,9 +26,9 @@ _LENGTH = 16
 def digest(*values: Any) -> str:
     """Return a short digest of some values.
 
-    Numbers, strings and arrays count by type and content, containers by what they hold, functions
-    by their source and the constants and functions it refers to. Of any other object only the type
-    counts.
+    Numbers, strings, paths, members of enums and arrays count by type and content, containers by
+    what they hold, functions by their source and the constants and functions it refers to, other
+    objects by the source of their type, and by their fields if they are frozen dataclasses.
 
     Examples
     --------
@@ -75,18 +77,27 @@ def _of_object(value: Any, seen: dict[int, Any]) -> Iterator[bytes]:
     elif isinstance(value, functools.partial):
         yield from _parts([value.func, value.args, value.keywords], seen)
     elif isinstance(value, types.MethodType):
-        yield from _parts(value.__func__, seen)
-        yield from _parts(type(value.__self__), seen)
+        yield from _parts([value.__func__, value.__self__], seen)
     elif hasattr(value, "__wrapped__"):  # of a jit, for one
         yield from _parts(value.__wrapped__, seen)
     elif isinstance(value, types.FunctionType):
         yield from _of_function(value, seen)
     elif isinstance(value, type):
         yield _source(value)
+    elif isinstance(value, enum.Enum):
+        yield f"{type(value).__qualname__}.{value.name}".encode()
+    elif isinstance(value, os.PathLike):
+        yield f"path {os.fspath(value)}".encode()
     else:
-        yield _source(type(value))
-        if dataclasses.is_dataclass(value):
-            yield from _parts([getattr(value, f.name) for f in dataclasses.fields(value)], seen)
+        yield from _of_other(value, seen)
+
+
+def _of_other(value: Any, seen: dict[int, Any]) -> Iterator[bytes]:
+    yield _source(type(value))
+    # What can be changed is what programs count with; modules of JAX libraries cannot.
+    frozen = getattr(getattr(value, "__dataclass_params__", None), "frozen", False)
+    if dataclasses.is_dataclass(value) and frozen:
+        yield from _parts([getattr(value, f.name) for f in dataclasses.fields(value)], seen)
 
 
 def _of_function(function: types.FunctionType, seen: dict[int, Any]) -> Iterator[bytes]:

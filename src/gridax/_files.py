@@ -81,13 +81,26 @@ def write_netcdf(dataset: xr.Dataset, path: Path, complevel: int = 0) -> None:
         raise _not_written(path, f"it needs {human(needed)}")
     with whole(path.resolve()) as beside:  # a link stays one
         try:
-            encoded.to_netcdf(beside, engine="netcdf4", format="NETCDF4")
+            with _in_this_thread(encoded):
+                encoded.to_netcdf(beside, engine="netcdf4", format="NETCDF4")
         except RuntimeError as error:  # how netCDF4 says that the disk is full, too
             raise _not_written(path, str(error)) from error
         with xr.open_dataset(beside, engine="netcdf4", decode_times=False) as written:
             for name in encoded.variables:
                 if not _same(encoded.variables[name], written.variables[name]):
                     raise _not_written(path, f"{str(name)!r} reads back otherwise")
+
+
+@contextlib.contextmanager
+def _in_this_thread(dataset: xr.Dataset) -> Iterator[None]:
+    """Let dask compute here: a thread that goes on after an error would make the file again."""
+    if not dataset.chunks:
+        yield
+        return
+    import dask  # takes time
+
+    with dask.config.set(scheduler="synchronous"):
+        yield
 
 
 def _not_written(path: Path, why: str) -> OSError:

@@ -9,6 +9,7 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import jax
 import numpy as np
 import xarray as xr
 
@@ -37,11 +38,14 @@ def of_space(space: Space, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> 
         leaf = space.skeleton.leaves[slot]
         if not is_axis(leaf):
             fixed[dotted(path)] = _value(leaf)
-    given = Skeleton.of({"args": list(args), **kwargs})
-    for path, leaf in zip(given.paths, given.leaves, strict=True):
-        fixed[f"argument {dotted(path)}"] = _value(leaf)
+    for tree in ({"args": list(args)}, dict(kwargs)):
+        given = Skeleton.of(tree)
+        for path, leaf in zip(given.paths, given.leaves, strict=True):
+            name = f"argument {dotted(path)}"
+            fixed[f"keyword {name}" if name in fixed else name] = _value(leaf)
     dims = [[dim, size] for dim, size in space.sizes.items()]
-    return {"dims": dims, "axes": axes, "fixed": fixed}
+    x64 = bool(jax.config.read("jax_enable_x64"))
+    return {"dims": dims, "axes": axes, "fixed": fixed, "x64": x64}
 
 
 def of_template(template: Template, coords: Mapping[str, xr.Variable]) -> dict[str, list[str]]:
@@ -56,10 +60,16 @@ def of_template(template: Template, coords: Mapping[str, xr.Variable]) -> dict[s
     return found
 
 
-def of_source(model: Callable[..., Any], space: Space) -> str:
-    """Return the fingerprint of a model's source, and of the functions that wrap values."""
-    wraps = [column.axis.wrap for column in space.grid.columns]
-    return digest(model, [wrap for wrap in wraps if wrap is not None])
+def of_source(
+    model: Callable[..., Any], space: Space, args: tuple[Any, ...], kwargs: Mapping[str, Any]
+) -> str:
+    """Return the fingerprint of a model's source, and of all functions that it is given."""
+    given = [column.axis.wrap for column in space.grid.columns]
+    for column in space.grid.columns:
+        if column.table.kind == "choice":
+            given += column.table.values
+    given += Skeleton.of((space.skeleton.leaves, args, dict(kwargs)), is_axis).leaves
+    return digest(model, [each for each in given if callable(each) and not is_axis(each)])
 
 
 def _axis(column: Column, size: int) -> list[str]:
@@ -127,6 +137,9 @@ def read(attrs: Mapping[str, Any]) -> Parts:
 
 def difference(stored: Parts, mine: Parts) -> str | None:
     """Say how another space or fixed value differs, with both shown, or return None."""
+    if stored.get("x64", mine["x64"]) != mine["x64"]:
+        there, here = ("64" if side["x64"] else "32" for side in (stored, mine))
+        return f"its numbers have {there} bits, but JAX would use {here} here (jax_enable_x64)"
     if stored["dims"] != mine["dims"]:
         return (
             f"its space has the dimensions {_sizes(stored['dims'])}, but this one has "

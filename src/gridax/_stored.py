@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
+from urllib.parse import unquote, urlsplit
 
 import jax.numpy as jnp
 import numpy as np
@@ -49,7 +50,7 @@ def place_of(path: str | os.PathLike[str], options: Mapping[str, Any] | None = N
         If it is neither.
     """
     # Zarr and fsspec take time to import.
-    if is_url(path):
+    if is_url(path) and not str(path).startswith("file://"):
         from gridax.stores._bucket import Bucket
 
         return Bucket(str(path), options or {})
@@ -57,7 +58,7 @@ def place_of(path: str | os.PathLike[str], options: Mapping[str, Any] | None = N
         raise TypeError(f"store must be a path or a URL, got {path!r}")
     from gridax.stores._folder import Folder
 
-    return Folder(path)
+    return Folder(unquote(urlsplit(str(path)).path) if is_url(path) else path)
 
 
 def read(place: Place) -> xr.Dataset:

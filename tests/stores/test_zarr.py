@@ -200,7 +200,7 @@ def test_the_status_of_a_block_is_written_last(path, outputs, monkeypatch):
     ]
 
 
-@pytest.mark.parametrize(("durability", "n"), [("power", 1), ("process", 0)])
+@pytest.mark.parametrize(("durability", "n"), [("power", 2), ("process", 0)])  # file and folder
 def test_with_power_each_file_is_on_the_disk_before_the_next_is_written(
     path, outputs, monkeypatch, durability, n
 ):

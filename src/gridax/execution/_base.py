@@ -202,7 +202,7 @@ class Execution(abc.ABC):
     def _about(self) -> dict[str, Any]:
         """Return the fingerprints of the space, of all that is fixed, and of the source."""
         parts = _fingerprints.of_space(self.space, self.args, self.kwargs)
-        source = _fingerprints.of_source(self.model, self.space)
+        source = _fingerprints.of_source(self.model, self.space, self.args, self.kwargs)
         return {**parts, "model": {"source": source, "jax": jax.__version__}}
 
     def _assembly(

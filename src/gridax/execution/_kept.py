@@ -114,6 +114,7 @@ class Kept:
             block = _blocks.shape(tuple(sizes.values()), suited, n * n_workers)
         else:
             block = tuple(self._options.block[dim] for dim in sizes)
+        _blocks.check_chunks(block, assembly.template.outputs)
         dataset = assembly.skeleton({**self._mine, "template": assembly.fingerprints})
         outputs = assembly.template.outputs
         if not _stored.create(self._place, dataset, outputs, block, self._replace):
@@ -134,7 +135,7 @@ class Kept:
         """Refuse a finished store of another model; it is traced only if its source differs."""
         assert self._parts is not None
         there, here = self._parts[_MODEL], self._mine[_MODEL]
-        if here["version"] or there["source"] != here["source"]:
+        if here["version"] or there.get("source") != here["source"]:
             self.check_program(traced())
 
     def check_program(self, program: str | None) -> None:

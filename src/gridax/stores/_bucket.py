@@ -13,8 +13,11 @@ from typing import Any
 import fsspec
 
 from gridax.stores._place import HEAD, TAIL, Ends, Place
+from gridax.stores._records import GROUP
 
 _ROOT = "zarr.json"
+# What is written first, and nobody else writes.
+_FIRST = f"{GROUP}/{_ROOT}"
 # Files that are asked for one by one.
 _FEW = 8
 
@@ -44,9 +47,11 @@ class Bucket(Place):
         )
 
     def exists(self) -> bool:
-        """Whether there is anything."""
+        """Whether there is anything, but for what a creation that was interrupted has left."""
         self._fs.invalidate_cache()
-        return bool(self._fs.exists(self._path))
+        if self._fs.exists(self._at(_ROOT)):
+            return True
+        return bool(self._fs.exists(self._path)) and not self._fs.exists(self._at(_FIRST))
 
     def read(self, keys: Sequence[str]) -> list[bytes | None]:
         """Return the content of some files; None where there is none."""
@@ -89,6 +94,8 @@ class Bucket(Place):
             self._fs.rm(self._path, recursive=True)
         elif self._fs.exists(self._at(_ROOT)):
             return False
+        if _FIRST in files:
+            self._fs.pipe_file(self._at(_FIRST), files[_FIRST])
         self._fs.pipe({self._at(key): files[key] for key in files if key != _ROOT})
         try:
             self._fs.pipe_file(self._at(_ROOT), files[_ROOT], mode="create")

@@ -50,6 +50,7 @@ class FolderStore(LocalStore):
             await super().set(key, value)
             if self._durable:
                 await asyncio.to_thread(sync, self.root / key)
+                await asyncio.to_thread(sync, (self.root / key).parent)
         except BaseException:
             self._halted = True
             raise

@@ -6,6 +6,7 @@ writer gives a sign of life now and then: that of one that died without removing
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
@@ -81,25 +82,21 @@ class Lock:
         return self._path.stat().st_mtime
 
     def _take(self) -> None:
-        while True:
-            if self._made():
-                return
+        while not self._made(self._path):
             holder = _read(self._path)
             if holder is None:
                 continue  # given back just now
             if self._alive(holder):
                 raise BlockingIOError(self._refusal(holder))
-            self._take_over(holder)
+            if self._take_over(holder):
+                return
 
-    def _made(self) -> bool:
-        """Make the file with its content at once; return False if there is one."""
+    def _made(self, path: Path) -> bool:
+        """Make a file with the lock's content at once; return False if there is one."""
         beside = self._aside()
-        with open(beside, "w") as file:
-            file.write(self._content)
-            file.flush()
-            os.fsync(file.fileno())  # a lock that a power cut has damaged names nobody
+        beside.write_text(self._content)
         try:
-            os.link(beside, self._path)
+            os.link(beside, path)
         except FileExistsError:
             return False
         finally:
@@ -109,22 +106,30 @@ class Lock:
     def _aside(self) -> Path:
         return self._path.with_name(f".{self._path.name}.{uuid.uuid4().hex[:12]}.partial")
 
-    def _take_over(self, dead: dict[str, Any]) -> None:
-        """Put a dead writer's lock aside; of several that try, one succeeds."""
-        aside = self._aside()
+    def _take_over(self, dead: dict[str, Any]) -> bool:
+        """Put the own lock in the place of a dead writer's; of several that try, one succeeds."""
+        name = hashlib.sha256(dead["token"].encode()).hexdigest()[:12]
+        claim = self._path.with_name(f".{self._path.name}.{name}.partial")
+        if not self._made(claim):
+            other = _read(claim)
+            if other is not None and self._alive(other):
+                raise BlockingIOError(self._refusal({**other, "path": self._path}))
+            claim.unlink(missing_ok=True)
+            return False
         try:
-            os.rename(self._path, aside)
-        except FileNotFoundError:
-            return
-        taken = _read(aside)
-        if taken is not None and taken["token"] != dead["token"]:  # somebody alive was quicker
-            os.link(aside, self._path)
-        else:
-            warn(
-                f"the process {dead['pid']} on {dead['host']} wrote to {str(self._store)!r} and "
-                "did not end properly; its finished blocks are kept, and the rest is taken over"
-            )
-        aside.unlink(missing_ok=True)
+            now = _read(self._path)
+            if now is None or now["token"] != dead["token"]:
+                return False  # somebody was quicker
+            beside = self._aside()
+            beside.write_text(self._content)
+            os.replace(beside, self._path)
+        finally:
+            claim.unlink(missing_ok=True)
+        warn(
+            f"the process {dead['pid']} on {dead['host']} wrote to {str(self._store)!r} and did "
+            "not end properly; its finished blocks are kept, and the rest is taken over"
+        )
+        return True
 
     def _others(self) -> list[dict[str, Any]]:
         beside = self._store.parent
