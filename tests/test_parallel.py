@@ -432,7 +432,7 @@ def test_an_error_while_running_names_the_points_and_what_was_done_is_kept():
     executor = gx.ParallelExecution(failing(12.5), space, n_vmap=2, n_pmap=1)
     with pytest.raises(Exception, match="the simulator crashed") as caught:
         executor.run(progress=False)
-    assert "while the model was evaluated at x=12.0…13.0, y=1" in caught.value.__notes__
+    assert "while the model was evaluated at x=13.0, y=1" in caught.value.__notes__
     assert caught.value.__notes__[-1] == (
         "12 of 20 points were computed and are kept: see the attribute `partial` of the executor"
     )

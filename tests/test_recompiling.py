@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 
 import jax.numpy as jnp
@@ -31,8 +32,8 @@ def test_numbers_that_change_are_part_of_the_program_which_is_said_once():
         return state["x"] * jnp.exp(-state["dt"])
 
     (text,) = sweeps(decay, [0.1 * i for i in range(10)])
-    assert text == (
-        "the model 'decay' was compiled as 8 different programs, which took 0 s: plain numbers in "
+    assert re.sub(r"took \d+ s", "took some s", text) == (  # how long, is up to the machine
+        "the model 'decay' was compiled as 8 different programs, which took some s: plain numbers in "
         "the state, and numbers that the model reads from outside, are part of a program. Put what "
         "changes into the state as an array (jnp.asarray(x)) or an axis, and it is compiled once"
     )

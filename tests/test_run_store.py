@@ -1015,6 +1015,13 @@ def test_a_finished_store_of_another_version_is_refused_too(execution, path):
     assert execution(scaled(3.0), LINE).run(store=path, progress=False, version="1").progress.done
 
 
+def test_a_finished_store_of_a_version_is_opened_without_a_call_of_the_model(execution, path):
+    calls = Calls()
+    for _ in range(2):
+        execution(calls.model, SPACE).run(store=path, progress=False, version="1")
+    assert calls.taken() == (20 if execution is gx.SequentialExecution else 1)
+
+
 def edit_attributes(path, **changed):
     """Change the attributes of a store as a newer gridax would have written them."""
     from gridax import _stored

@@ -5,10 +5,7 @@ from __future__ import annotations
 import os
 import random
 import shutil
-import subprocess
-import sys
 import warnings
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,9 +14,8 @@ import gridax as gx
 from gridax import _chunks
 from tests.faults.disk import bits, states
 
-ROOT = Path(__file__).parents[2]
 # Every so many files suffer each kind of damage: which do is drawn anew for every kind.
-EVERY = 1 if os.environ.get("HYPOTHESIS_PROFILE") == "thorough" else 6
+EVERY = 1 if os.environ.get("HYPOTHESIS_PROFILE") == "thorough" else 8
 
 SPACE = gx.Space({"x": gx.GridAxis(0, 2, 3), "k": gx.KeyAxis(2), "tau": 0.5}, mode="product")
 OUTPUTS = ("y", "n", "flag")
@@ -136,8 +132,9 @@ def unless_it_names(store, what, read):
             warnings.filterwarnings("ignore", r".*block\(s\) of .* are damaged")
             return read()
     except (OSError, ValueError) as error:
-        text = "\n".join([str(error), *getattr(error, "__notes__", [])])
-        assert str(store) in text, (what, error)
+        names_it = str(store) in "\n".join([str(error), *getattr(error, "__notes__", [])])
+        if not names_it:
+            raise AssertionError(what) from error
         return None
 
 
@@ -167,7 +164,7 @@ def test_what_is_read_from_a_damaged_store_is_true(
         if found is not None:
             assert_true(found, whole, what)
             assert found.attrs == attrs, what
-    assert n > 2
+    assert n > 1
 
 
 @pytest.mark.parametrize("verify", ["size", "full"])
@@ -199,63 +196,45 @@ def test_two_chunks_of_equal_size_that_have_changed_places_are_noticed(
     swapped(one, other, None)
     found = gx.open_result(store).dataset
     for x in (0, 2):
-        with pytest.raises(OSError, match="'y' of .*run.zarr' is damaged .a part of it is not what"):
+        with pytest.raises(
+            OSError, match=r"'y' of .*run.zarr' is damaged \(a part of it is not what"
+        ):
             found["y"].isel(x=x).load()
     np.testing.assert_array_equal(found["y"].isel(x=1), whole["y"].isel(x=1))
     with pytest.warns(UserWarning, match=r"2 block\(s\) of .*run.zarr' are damaged"):
         assert bits(run(store, verify="full").dataset.load()) == bits(whole)
 
 
-NETCDF = """
-import random, sys
-import numpy as np
-import gridax as gx
-from tests.faults.disk import bits
-
-path, seed = sys.argv[1], int(sys.argv[2])
-space = gx.Space({"x": gx.GridAxis(0, 2, 3), "k": gx.KeyAxis(2), "tau": 0.5}, mode="product")
-model = lambda s: {"y": np.arange(30.0) + float(s["x"]), "n": np.int32(s["x"])}
-gx.SequentialExecution(model, space).run(progress=False).to_netcdf(path)
-with gx.open_result(path).dataset as opened:
-    whole, attrs = bits(opened), opened.attrs
-content = open(path, "rb").read()
-rng = random.Random(seed)
-used = [i for i in range(len(content)) if content[max(0, i - 8) : i + 8].strip(bytes(1))]
-errors = 0
-for turn in range(200):
-    damaged = bytearray(content)
-    at = rng.choice(used)
-    if turn % 10:
-        damaged[at] ^= 1 << rng.randrange(8)
-    else:
-        del damaged[at:]
-    with open(path, "wb") as file:
-        file.write(damaged)
-    try:
-        opened = gx.open_result(path).dataset
-    except (OSError, ValueError) as error:
-        assert path in str(error), error
-        errors += 1
-        continue
-    try:
-        assert bits(opened) == whole, (turn, at)
-        assert opened.attrs == attrs, (turn, at)
-    except RuntimeError as error:
-        assert "HDF error" in str(error), error
-        errors += 1
-    opened.close()
-print(errors)
-"""
+@pytest.fixture(scope="module")
+def saved(places):
+    """The content of a netCDF file, each variable in one piece."""
+    EXECUTOR.run(progress=False).to_netcdf(places / "saved.nc")
+    return (places / "saved.nc").read_bytes()
 
 
-def test_what_is_read_from_a_damaged_netcdf_file_is_true(tmp_path):
-    # In a process of its own, as this is the C library's matter.
-    done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", NETCDF, tmp_path / "run.nc", "0"],
-        env={**os.environ, "PYTHONPATH": str(ROOT), "JAX_PLATFORMS": "cpu"},
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
-    assert done.returncode == 0, done.stderr
-    assert int(done.stdout) > 20
+@pytest.mark.parametrize("name", ["y", "n", "x"])
+def test_a_bit_that_is_flipped_in_the_data_of_a_netcdf_file_is_noticed(
+    saved, whole, name, tmp_path
+):
+    start = saved.index(whole[name].values.tobytes())
+    rng = random.Random(name)
+    for turn in range(4):
+        content = bytearray(saved)
+        content[start + rng.randrange(whole[name].nbytes)] ^= 1 << rng.randrange(8)
+        path = tmp_path / f"{turn}.nc"
+        path.write_bytes(content)
+        # Coordinates are read when a file is opened, and outputs later, with netCDF4's own error.
+        with (
+            pytest.raises((ValueError, RuntimeError), match="HDF error") as caught,
+            gx.open_result(path).dataset as opened,
+        ):
+            opened[name].load()
+        assert caught.type is RuntimeError or str(path) in str(caught.value)
+
+
+def test_a_netcdf_file_that_was_truncated_is_refused(saved, tmp_path):
+    for i, size in enumerate([0, 1, 100, len(saved) // 2, len(saved) - 1000, len(saved) - 1]):
+        path = tmp_path / f"{i}.nc"
+        path.write_bytes(saved[:size])
+        with pytest.raises(ValueError, match=rf"'{path}' cannot be read as a netCDF file"):
+            gx.open_result(path)

@@ -176,7 +176,7 @@ def test_power_may_fail_while_a_block_is_written_again(tmp_path, monkeypatch, ex
         found, called = quietly(folder / "run.zarr")
         assert bits(found) == bits(expected), what
         left = points(missing(moment.folder / "run.zarr", moment.note))
-        assert called in (left, points(Z == 1.0 + np.zeros(SPACE.shape))), what  # or all of it
+        assert called in (left, [(x, 1.0) for x in X]), what  # or all of it
         n += 1
     assert n > 20
 
@@ -199,7 +199,7 @@ def test_every_chunk_that_a_power_cut_has_damaged_is_computed_again(
         found, called = quietly(store, verify="full")
         assert bits(found) == bits(expected), chunk
         block = int(chunk.parts[chunk.parts.index("c") + 2])
-        assert called == points(Z == block + np.zeros(SPACE.shape)), chunk
+        assert called == [(x, block) for x in X], chunk
         shutil.rmtree(store)
 
 

@@ -136,7 +136,7 @@ class Kept:
         assert self._parts is not None
         there, here = self._parts[_MODEL], self._mine[_MODEL]
         if here["version"] or there.get("source") != here["source"]:
-            self.check_program(traced())
+            self.check_program(None if here["version"] else traced())
 
     def check_program(self, program: str | None) -> None:
         """Refuse a store that was begun with another model, unless that is wanted.

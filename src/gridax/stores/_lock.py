@@ -93,8 +93,7 @@ class Lock:
 
     def _made(self, path: Path) -> bool:
         """Make a file with the lock's content at once; return False if there is one."""
-        beside = self._aside()
-        beside.write_text(self._content)
+        beside = self._written()
         try:
             os.link(beside, path)
         except FileExistsError:
@@ -102,6 +101,15 @@ class Lock:
         finally:
             beside.unlink()
         return True
+
+    def _written(self) -> Path:
+        """Return a file with the lock's content, which the disk has."""
+        beside = self._aside()
+        with open(beside, "w") as file:
+            file.write(self._content)
+            file.flush()
+            os.fsync(file.fileno())  # one that a power cut has damaged would name nobody
+        return beside
 
     def _aside(self) -> Path:
         return self._path.with_name(f".{self._path.name}.{uuid.uuid4().hex[:12]}.partial")
@@ -120,9 +128,7 @@ class Lock:
             now = _read(self._path)
             if now is None or now["token"] != dead["token"]:
                 return False  # somebody was quicker
-            beside = self._aside()
-            beside.write_text(self._content)
-            os.replace(beside, self._path)
+            os.replace(self._written(), self._path)
         finally:
             claim.unlink(missing_ok=True)
         warn(
