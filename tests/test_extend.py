@@ -503,6 +503,38 @@ def test_an_extension_into_the_store_it_comes_from_is_refused(tmp_path):
     assert gx.open_result(path).progress == (6, 0, 6)
 
 
+@pytest.mark.parametrize("how", ["path", "relative", "result"])
+def test_a_store_that_is_extended_is_not_overwritten(tmp_path, monkeypatch, how):
+    path = tmp_path / "run.zarr"
+    result = run(gx.SequentialExecution, base(), store=path)
+    wanted = result.dataset.load().copy()
+    monkeypatch.chdir(tmp_path)
+    extend = {"path": path, "relative": "run.zarr", "result": gx.open_result("run.zarr")}[how]
+    text = (
+        f"extend= and overwrite=True both name {str(path)!r}, which would be gone before it is "
+        "copied; give another store="
+    )
+    with pytest.raises(ValueError, match=re.escape(text)):
+        run(
+            gx.SequentialExecution,
+            base(j=gx.DataAxis([1, 2, 3])),
+            store=path,
+            extend=extend,
+            overwrite=True,
+        )
+    assert gx.open_result(path).dataset.identical(wanted)
+    run(gx.SequentialExecution, base(), store=tmp_path / "other.zarr")
+    other = run(
+        gx.SequentialExecution,
+        base(j=gx.DataAxis([1, 2, 3])),
+        store=tmp_path / "other.zarr",
+        extend=extend,
+        overwrite=True,
+    )
+    assert other.progress == (9, 0, 9)
+    assert other.dataset.sel(j=[1, 2])["y"].equals(wanted["y"])
+
+
 REFUSED = {
     "fixed value": (
         {"dt": 0.2, "j": gx.DataAxis([1, 2, 3])},

@@ -434,13 +434,13 @@ def test_an_error_while_running_names_the_points_and_what_was_done_is_kept():
         executor.run(progress=False)
     assert "while the model was evaluated at x=13.0, y=1" in caught.value.__notes__
     assert caught.value.__notes__[-1] == (
-        "12 of 20 points were computed and are kept: see the attribute `partial` of the executor"
+        "13 of 20 points were computed and are kept: see the attribute `partial` of the executor"
     )
     assert caught.value.result is executor.partial
     partial = executor.partial.dataset.isel(y=0)
-    assert partial["status"].values.tolist() == [1] * 12 + [0] * 8
-    assert partial["value"].values[:12].tolist() == (2 * np.arange(12)).tolist()
-    assert np.isnan(partial["value"].values[12:]).all()
+    assert partial["status"].values.tolist() == [1] * 13 + [0] * 7
+    assert partial["value"].values[:13].tolist() == (2 * np.arange(13)).tolist()
+    assert np.isnan(partial["value"].values[13:]).all()
 
 
 def test_the_executor_works_again_after_an_error():

@@ -61,6 +61,11 @@ def place_of(path: str | os.PathLike[str], options: Mapping[str, Any] | None = N
     return Folder(unquote(urlsplit(str(path)).path) if is_url(path) else path)
 
 
+def address(place: Place) -> str:
+    """Return what tells a place from any other, whatever it is called here."""
+    return str(getattr(place, "path", place.name))
+
+
 def read(place: Place) -> xr.Dataset:
     """Open a Zarr store, with its outputs left there: dask arrays with one chunk per block.
 

@@ -376,6 +376,7 @@ def open_place(place: Place) -> Result:
         raise ValueError(
             f"{place.name!r} cannot be read as a Zarr store ({type(error).__name__}: {error})"
         ) from error
+    dataset.encoding["source"] = _stored.address(place)  # as xarray notes it
     return _described(dataset, place.name, progress)
 
 

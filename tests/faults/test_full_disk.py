@@ -1,4 +1,4 @@
-"""A disk that is really full: the old file stays as it was, and nothing is left beside it."""
+"""A disk that is really full: what was there stays as it was, and nothing is left beside it."""
 
 from __future__ import annotations
 
@@ -51,6 +51,78 @@ assert gx.open_result(folder / name).dataset.identical(small.dataset)
 save(small)  # there is room for a small one, still
 """
 
+# Fills the disk with something else, runs into that, makes room, and goes on.
+STREAMED = """
+import errno, sys, warnings
+from pathlib import Path
+import numpy as np
+import gridax as gx
+from tests.faults.disk import bits, names_in, states
+
+folder = Path(sys.argv[1])
+store, other = folder / "run.zarr", folder / "other"
+space = gx.Space({"x": gx.GridAxis(0, 15, 16)}, mode="product")
+calls = []
+
+def model(state):
+    calls.append(int(state["x"]))
+    return np.random.default_rng(int(state["x"])).normal(size=5000)  # does not compress
+
+def run(**options):
+    calls.clear()
+    executor = gx.SequentialExecution(model, space)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        try:
+            result = executor.run(progress=False, **options)
+        except OSError as error:
+            assert executor.partial is getattr(error, "result", None)
+            result = error
+    return result, [str(each.message) for each in caught]
+
+def fill(left):
+    with open(other, "wb", buffering=0) as file:
+        try:
+            while True:
+                file.write(bytes(4096))
+        except OSError:
+            pass
+        file.truncate(file.tell() - left)
+
+expected = run()[0].dataset
+
+fill(0)
+error, told = run(store=store)  # no room to begin
+assert error.errno == errno.ENOSPC, error
+assert error.__notes__ == [f"at the store {str(store)!r}"], error.__notes__
+assert names_in(folder) == ["other"], names_in(folder)
+
+fill(300_000)
+error, told = run(store=store, block={"x": 1})  # room for some
+assert len(told) == 1 and told[0].startswith("the outputs take up to 640 kB, but the disk of "), told
+assert error.errno == errno.ENOSPC, error
+n = int((states(store) == 1).sum())
+assert 2 < n < 12, n
+name = repr(str(store))
+note = f"{n} of 16 blocks are kept in {name}: run(store={name}) goes on from there"
+assert note in error.__notes__, error.__notes__
+assert names_in(folder) == ["other", "run.zarr"], names_in(folder)
+assert not list(store.rglob("*.partial"))
+for found in (error.result.dataset, gx.open_result(store).dataset):
+    np.testing.assert_array_equal(found["value"][:n], expected["value"][:n])
+    assert found["status"].values.tolist() == [1] * n + [0] * (16 - n)
+
+error, told = run(store=store)  # still none
+assert error.errno == errno.ENOSPC and min(calls) == n, (error, calls)
+
+other.unlink()
+result, told = run(store=store)
+assert told == []
+assert calls == list(range(n, 16)), calls
+assert bits(result.dataset) == bits(expected)
+assert names_in(folder) == ["run.zarr"], names_in(folder)
+"""
+
 
 @pytest.fixture(scope="module")
 def on_a_small_disk():
@@ -78,3 +150,14 @@ def test_a_full_disk_leaves_the_old_file(on_a_small_disk, name):
     assert done.returncode == 0, done.stdout + done.stderr
     assert "OSError" in done.stdout
     assert f"/mnt/{name}" in done.stdout or "No space left on device" in done.stdout
+
+
+def test_a_run_on_a_full_disk_ends_with_what_to_do_and_goes_on_when_there_is_room(on_a_small_disk):
+    done = subprocess.run(
+        [*on_a_small_disk, sys.executable, "-W", "error", "-c", STREAMED, "/mnt"],
+        env={**os.environ, "PYTHONPATH": str(ROOT), "JAX_PLATFORMS": "cpu"},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr

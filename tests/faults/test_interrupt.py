@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import re
 import signal
 import subprocess
 import sys
+import time
+import warnings
 from pathlib import Path
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
 import gridax as gx
+from tests.faults.disk import bits, names_in, states
 
 ROOT = Path(__file__).parents[2]
 
@@ -90,3 +96,148 @@ def test_ctrl_c_keeps_what_was_computed_bit_for_bit(executor, tmp_path):
         missing = kept[status == 0]
         assert np.isnan(missing).all() if missing.dtype.kind == "f" else (missing == 0).all()
     assert part[[]].equals(whole[[]])
+
+
+# What follows is imported by the process that is interrupted, too: it is the same model there.
+X, Z = np.arange(8.0), np.arange(4.0)
+SPACE = gx.Space({"x": gx.DataAxis(X), "z": gx.DataAxis(Z)}, mode="product")
+BLOCK = {"x": 4, "z": 4}
+calls, stops = [], set()
+
+
+def maybe_wait(where):
+    """Ask to be interrupted."""
+    if where in stops:
+        print("now", flush=True)
+        time.sleep(60)
+
+
+def one_by_one(state):
+    x, z = float(state["x"]), float(state["z"])
+    maybe_wait((x, z))
+    calls.append((x, z))
+    return {"y": np.random.default_rng([int(x), int(z)]).normal(size=3), "n": np.int32(x * z)}
+
+
+def called_at(x, z):
+    calls.append((float(x), float(z)))
+
+
+def batched(state):
+    def turn(i, y):
+        return jnp.sin(y) + 1e-3 * jax.random.normal(jax.random.fold_in(key, i))
+
+    x, z = state["x"], state["z"]
+    key = jax.random.fold_in(jax.random.key(0), (4 * x + z).astype(int))
+    jax.debug.callback(called_at, x, z)
+    return {"y": jax.lax.fori_loop(0, 20_000, turn, x), "n": (x * z).astype(int)}
+
+
+SEQUENTIAL = gx.SequentialExecution(one_by_one, SPACE)
+
+
+def parallel():
+    return gx.ParallelExecution(batched, SPACE, n_vmap=2, n_pmap=1)
+
+
+STREAMED = """
+import sys
+from tests.faults import test_interrupt as sweeps
+
+sweeps.stops.add(STOP)
+try:
+    EXECUTOR.run(
+        store=sys.argv[1], block=sweeps.BLOCK, progress=lambda done, total: sweeps.maybe_wait(done)
+    )
+finally:
+    print(*(f"{x} {z}" for x, z in sweeps.calls), sep="\\n", flush=True)
+"""
+
+
+def interrupted(executor, stop, store, times=1):
+    """Run in another process, interrupt it where it stops, and return what it says then."""
+    script = STREAMED.replace("EXECUTOR", executor).replace("STOP", stop)
+    process = subprocess.Popen(
+        [sys.executable, "-W", "error", "-c", script, store],
+        env={**os.environ, "PYTHONPATH": str(ROOT), "JAX_PLATFORMS": "cpu"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout.readline() == "now\n"
+    for _ in range(times):
+        process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=120)
+    assert process.returncode != 0
+    return out, err
+
+
+def run(executor, store):
+    calls.clear()
+    found = executor.run(store=store, block=BLOCK, progress=False).dataset.load()
+    jax.effects_barrier()
+    return found, sorted(calls)
+
+
+def points(mask):
+    return sorted((X[i], Z[k]) for i, k in np.argwhere(mask))
+
+
+@pytest.mark.skipif(os.name != "posix", reason="only POSIX systems send SIGINT to a process")
+def test_ctrl_c_leaves_a_store_that_has_every_point_that_was_computed(tmp_path):
+    store = tmp_path / "run.zarr"
+    out, err = interrupted("sweeps.SEQUENTIAL", "(5.0, 1.0)", store)
+    assert err.rstrip().splitlines()[-2:] == [
+        "KeyboardInterrupt",
+        f"1 of 2 blocks are kept in {str(store)!r}: run(store={str(store)!r}) goes on from there",
+    ]
+    before = [tuple(map(float, line.split())) for line in out.splitlines() if " " in line]
+    assert len(before) == 21  # and a part of the second block
+    assert names_in(tmp_path) == ["run.zarr"]
+    assert points(states(store) == 1) == sorted(before)
+    part = gx.open_result(store).dataset.load()
+    found, after = run(SEQUENTIAL, store)
+    assert sorted(before + after) == sorted(itertools.product(X, Z))
+    whole = SEQUENTIAL.run(progress=False).dataset
+    assert bits(found) == bits(whole)
+    done = part["status"].values == 1
+    for name in ("y", "n"):
+        np.testing.assert_array_equal(part[name].values[done], whole[name].values[done])
+        assert np.isnan(part[name].values[~done]).all()
+
+
+@pytest.mark.skipif(os.name != "posix", reason="only POSIX systems send SIGINT to a process")
+def test_ctrl_c_while_devices_compute_leaves_a_store_that_goes_on_with_what_is_missing(tmp_path):
+    store = tmp_path / "run.zarr"
+    _, err = interrupted("sweeps.parallel()", "20", store)
+    print(err)
+    kept = re.search(
+        r"(\d) of 2 blocks are kept in '.*': run\(store='.*'\) goes on from there", err
+    )
+    status = states(store)
+    print(status)
+    assert int(kept.group(1)) == (status.reshape(2, 16) == 1).all(axis=1).sum()
+    assert names_in(tmp_path) == ["run.zarr"]
+    part = gx.open_result(store).dataset.load()
+    found, called = run(parallel(), store)
+    print(called, points(status == 0))
+    assert called == points(status == 0)
+    whole = parallel().run(progress=False).dataset
+    for name in ("y", "n"):
+        np.testing.assert_allclose(found[name], whole[name], rtol=1e-6)
+        kept = part[name].values[status == 1]
+        np.testing.assert_array_equal(found[name].values[status == 1], kept)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="only POSIX systems send SIGINT to a process")
+def test_ctrl_c_again_and_again_does_no_harm(tmp_path):
+    store = tmp_path / "run.zarr"
+    interrupted("sweeps.SEQUENTIAL", "(5.0, 1.0)", store, times=5)
+    status = states(store)
+    assert status[:4].all()
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", ".*did not end properly")
+        found, called = run(SEQUENTIAL, store)
+    assert called == points(status == 0)
+    assert bits(found) == bits(SEQUENTIAL.run(progress=False).dataset)
+    assert names_in(tmp_path) == ["run.zarr"]

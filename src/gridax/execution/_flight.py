@@ -74,7 +74,8 @@ class Flight:
             self._send()
             while self._fill(batches):
                 # Tasks are cancelled by whoever closes the client.
-                with contextlib.suppress(TimeoutError, CancelledError):
+                quiet = contextlib.suppress(TimeoutError, CancelledError)
+                with quiet, self._client.as_current():
                     wait([*self._under_way], timeout=_LOOK, return_when="FIRST_COMPLETED")
                 self._check_alive()
                 # Of what came back at the same time, outputs first: no error shall cost them.

@@ -137,7 +137,7 @@ class Pipeline:
         elif len(batch.tiles) == 1 == math.prod(map(len, batch.tiles[0].runs)):
             region = batch.regions[0]
             if not self._record and self._is_asked_for(region):
-                raise error
+                raise error from error.__cause__  # and not from those of the larger batches
             yield region, error
         else:
             for piece in batch.cut(self._finer(batch.plan)):

@@ -24,6 +24,7 @@ from gridax.stores.memory import MemoryStore
 
 if TYPE_CHECKING:
     from gridax.execution._base import Execution
+    from gridax.stores._place import Place
 
 
 class Run:
@@ -68,6 +69,15 @@ class Run:
     def kept(self, path: str | os.PathLike[str]) -> Result:
         """Run, and return the outputs as they lie in a store."""
         place = _stored.place_of(path, self._options.storage_options)
+        try:
+            return self._kept(place)
+        except OSError as error:
+            # That the disk is full, for one, the system says without a name.
+            if place.name not in "\n".join([str(error), *getattr(error, "__notes__", ())]):
+                error.add_note(f"at the store {place.name!r}")
+            raise
+
+    def _kept(self, place: Place) -> Result:
         execution = self._execution
         about = execution._about()
         about["model"]["version"] = self._options.version
@@ -77,7 +87,7 @@ class Run:
             return self._opened(place)
         with kept.lock() as lock:
             found = kept.open()
-            old = self._extension(lambda: about)
+            old = self._extension(lambda: about, place)
             known = kept.template if found else None if old is None else old.template
             self._trace(known, kept.check_outputs if found else self._check_against(old))
             kept.check_program(execution._program())
@@ -102,8 +112,10 @@ class Run:
                 try:
                     self._fill(store, order, meter)
                 except BaseException as error:
-                    with contextlib.suppress(Exception):  # what is told is why it ended
+                    # What is told is why it ended, whether or not the rest can be saved.
+                    with contextlib.suppress(Exception):
                         store.rescue()
+                    with contextlib.suppress(Exception):
                         self._keep(error, self._opened(place), kept.how_to_go_on())
                     raise
         return self._opened(place)
@@ -128,7 +140,9 @@ class Run:
         for new in filled(store, self._execution, order):
             meter.add(new)
 
-    def _extension(self, about: Callable[[], Mapping[str, Any]]) -> Extension | None:
+    def _extension(
+        self, about: Callable[[], Mapping[str, Any]], place: Place | None = None
+    ) -> Extension | None:
         """Return the result that holds some of the points already."""
         if self._extend is None:
             return None
@@ -139,6 +153,12 @@ class Run:
             )
         if not isinstance(old, Result):
             old = open_result(old, self._options.storage_options)
+        lies_at = old.dataset.encoding.get("source")
+        if self._options.overwrite and place is not None and lies_at == _stored.address(place):
+            raise ValueError(
+                f"extend= and overwrite=True both name {place.name!r}, which would be gone before "
+                "it is copied; give another store="
+            )
         found = Extension(old.dataset, old.space, old.template, self._space)
         found.check(about(), self._options.resume == "force")
         return found

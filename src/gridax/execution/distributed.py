@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import math
+import signal
 import uuid
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, cast
@@ -13,7 +14,7 @@ import numpy as np
 
 from gridax import _blocks, _checks
 from gridax._blocks import Wish
-from gridax._plan import Box, Region, boxes
+from gridax._plan import Box, Region, boxes, n_points
 from gridax._template import Template
 from gridax.execution import _cores, _flight, _remote
 from gridax.execution._base import Execution, at_point
@@ -137,7 +138,10 @@ class DaskExecution(Execution):
             missions = _missing(store, boxes(shape, block))
         else:
             shared: ZarrStore = cast("ZarrStore", store)  # whose module takes time to import
-            yield _NOWHERE, shared.copy_known()
+            # Of blocks that are not finished by that, workers will count all points.
+            before = sum(map(n_points, shared.left()))
+            shared.copy_known()
+            yield _NOWHERE, before - sum(map(n_points, shared.left()))
             outputs, handle, block = shared.outputs, shared.handle(), shared.block
             missions = map(Mission, shared.left())
         with self._connected() as client:
@@ -194,12 +198,26 @@ class DaskExecution(Execution):
         # Processes of their own, neither forked nor running the user's script again.
         n = _cores.n_cores()
         quiet: Any = {"dashboard_address": None}
-        with (
-            SubprocessCluster(n_workers=n, threads_per_worker=1, **quiet) as cluster,
-            Client(cluster) as client,
-        ):
+        with contextlib.ExitStack() as stack:
+            with _deaf():
+                local = SubprocessCluster(n_workers=n, threads_per_worker=1, **quiet)
+                stack.enter_context(local)
+            client = stack.enter_context(Client(local))
             client.wait_for_workers(n, timeout=_START)
             yield client
+
+
+@contextlib.contextmanager
+def _deaf() -> Iterator[None]:
+    """Start processes that Ctrl-C does not reach: a terminal sends it to all, this one tells them.
+
+    They inherit what the thread that starts them blocks, and it does so from this one.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _landed(part: Part) -> Iterator[Evaluated]:

@@ -9,6 +9,7 @@ import re
 import shutil
 import time
 import uuid
+import weakref
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
@@ -39,6 +40,9 @@ class FolderStore(LocalStore):
         self._halted = False
         self._n_writing = 0
         self._identity = os.stat(root).st_ino if os.path.isdir(root) else None
+        if self._identity is not None and not read_only:
+            # While it is open, no folder that replaces it can get its number.
+            weakref.finalize(self, os.close, os.open(root, os.O_RDONLY))
 
     async def set(self, key: str, value: Buffer) -> None:
         """Write a chunk or metadata."""

@@ -6,6 +6,7 @@ writer gives a sign of life now and then: that of one that died without removing
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -99,16 +100,21 @@ class Lock:
         except FileExistsError:
             return False
         finally:
-            beside.unlink()
+            with contextlib.suppress(OSError):  # it is swept away later
+                beside.unlink()
         return True
 
     def _written(self) -> Path:
         """Return a file with the lock's content, which the disk has."""
         beside = self._aside()
-        with open(beside, "w") as file:
-            file.write(self._content)
-            file.flush()
-            os.fsync(file.fileno())  # one that a power cut has damaged would name nobody
+        try:
+            with open(beside, "w") as file:
+                file.write(self._content)
+                file.flush()
+                os.fsync(file.fileno())  # one that a power cut has damaged would name nobody
+        except BaseException:
+            beside.unlink(missing_ok=True)
+            raise
         return beside
 
     def _aside(self) -> Path:
