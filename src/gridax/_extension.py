@@ -176,13 +176,7 @@ class Extension:
                     f"extend=: {members} move along {dim!r} now, but {along_home} moved along "
                     f"{home!r} in the result"
                 )
-            rows = _matched(members, new, old)
-            if (rows < 0).all():
-                raise ValueError(
-                    f"extend=: no point of the result has a label that stands along {dim!r} now, "
-                    "so there is nothing to copy"
-                )
-            self._rows[dim] = home, rows
+            self._rows[dim] = home, _matched(members, new, old)
         self._match_fixed(new, old)
 
     def _match_fixed(self, new: dict[str, _Leaf], old: dict[str, _Leaf]) -> None:

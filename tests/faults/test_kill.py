@@ -1,4 +1,4 @@
-"""A process that is killed while it saves: the file is the old one or the new one, whole."""
+"""A process that is killed while it saves or streams: what is there is whole, and goes on."""
 
 from __future__ import annotations
 
@@ -8,10 +8,13 @@ import sys
 import time
 from pathlib import Path
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
 import gridax as gx
+from tests.faults.disk import bits, names_in, states
 
 ROOT = Path(__file__).parents[2]
 
@@ -63,3 +66,82 @@ def test_what_a_killed_process_left_beside_does_not_hinder_the_next(tmp_path):
     result = gx.SequentialExecution(lambda s: np.float64(1), space).run(progress=False)
     result.to_netcdf(path)
     assert gx.open_result(path).dataset.identical(result.dataset)
+
+
+# What follows is imported by the process that is killed, too: it is the same model there.
+X, Z = np.arange(8.0), np.arange(4.0)
+SPACE = gx.Space({"x": gx.DataAxis(X), "z": gx.DataAxis(Z)}, mode="product")
+calls, pauses = [], []
+
+
+def slow(state):
+    x, z = float(state["x"]), float(state["z"])
+    time.sleep(sum(pauses))
+    calls.append((x, z))
+    return {"y": np.random.default_rng([int(x), int(z)]).normal(size=3), "n": np.int32(x * z)}
+
+
+def called_at(x, z):
+    time.sleep(sum(pauses))
+    calls.append((float(x), float(z)))
+
+
+def traced(state):
+    x, z = state["x"], state["z"]
+    jax.debug.callback(called_at, x, z)
+    return {"y": jnp.sin(x) + z * jnp.arange(3.0), "n": (x * z).astype(int)}
+
+
+EXECUTORS = {
+    "sequential": gx.SequentialExecution(slow, SPACE),
+    "parallel": gx.ParallelExecution(traced, SPACE, n_vmap=4, n_pmap=1),
+}
+
+# Tells how far it is, and is killed anywhere.
+STREAMED = """
+import sys
+from tests.faults import test_kill as sweeps
+
+sweeps.pauses.append(0.02)
+sweeps.run(sys.argv[1], sys.argv[2], progress=lambda done, total: print(done, flush=True))
+"""
+
+
+def run(name, store, progress=False):
+    calls.clear()
+    executor = EXECUTORS[name]
+    found = executor.run(store=store, block={"x": 1, "z": 4}, progress=progress).dataset.load()
+    jax.effects_barrier()
+    return found, sorted(calls)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="only POSIX systems kill by a signal")
+@pytest.mark.parametrize("name", EXECUTORS)
+def test_a_run_that_is_killed_again_and_again_arrives(name, tmp_path):
+    store = tmp_path / "run.zarr"
+    kept = 0
+    for stop in (9, 17):
+        with subprocess.Popen(
+            [sys.executable, "-c", STREAMED, name, store],
+            env={**os.environ, "PYTHONPATH": str(ROOT), "JAX_PLATFORMS": "cpu"},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        ) as process:
+            for line in process.stdout:
+                if int(line) >= stop:
+                    break
+            process.kill()
+            _, err = process.communicate(timeout=60)
+        assert process.returncode < 0, err
+        status = states(store)
+        assert set(status.sum(axis=1)) <= {0, 4}  # blocks are whole
+        assert kept <= status.sum()
+        kept = status.sum()
+        assert names_in(tmp_path) == ["run.zarr", "run.zarr.lock"]
+    assert kept > 0
+    with pytest.warns(UserWarning, match=rf"the process {process.pid} on .* did not end properly"):
+        found, called = run(name, store)
+    assert called == sorted((X[i], Z[k]) for i, k in np.argwhere(status == 0))
+    assert names_in(tmp_path) == ["run.zarr"]
+    assert bits(found) == bits(run(name, tmp_path / "whole.zarr")[0])
