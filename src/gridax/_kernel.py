@@ -194,11 +194,14 @@ class Kernel:
         levels = tuple(dataclasses.replace(level, groups=None) for level in plan.levels)
         self._run: Any = compiled(program, levels, plan.lengths, tuple(on))
         self._far = on[0].platform != "cpu"
+        # Where there are other processes, JAX does not spread NumPy arrays over devices by itself.
+        alone = len(on) == 1 or jax.process_count() == 1
+        self._spread = None if alone else NamedSharding(_mesh(tuple(on)), PartitionSpec("device"))
 
     def compile(self) -> int:
         """Compile, unless that was done; return the bytes that a device needs for a tile."""
         index = np.zeros((self._n_devices, sum(self._plan.lengths)), np.int32)
-        found = self._run.lower(index, *self._arguments).compile().memory_analysis()
+        found = self._run.lower(self._placed(index), *self._arguments).compile().memory_analysis()
         return 0 if found is None else found.temp_size_in_bytes + found.output_size_in_bytes
 
     def __call__(self, index: np.ndarray) -> list[jax.Array]:
@@ -206,11 +209,14 @@ class Kernel:
 
         `index` is what `packed` returns of them.
         """
-        outputs = self._run(index, *self._arguments)
+        outputs = self._run(self._placed(index), *self._arguments)
         if self._far:
             for output in outputs:
                 output.copy_to_host_async()
         return outputs
+
+    def _placed(self, index: np.ndarray) -> Any:
+        return index if self._spread is None else jax.device_put(index, self._spread)
 
 
 def packed(plan: Plan, tiles: Sequence[Tile]) -> np.ndarray:

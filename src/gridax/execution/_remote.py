@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import collections
+import contextlib
 import dataclasses
 import os
 import platform
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -26,6 +27,15 @@ from gridax.stores.memory import MemoryStore
 
 # Sweeps whose compiled programs a worker keeps.
 _KEPT = 4
+# Settings of JAX that change what a model computes.
+_SETTINGS = (
+    "jax_enable_x64",
+    "jax_threefry_partitionable",
+    "jax_default_prng_impl",
+    "jax_default_matmul_precision",
+    "jax_numpy_dtype_promotion",
+    "jax_debug_nans",
+)
 
 
 class Mission(NamedTuple):
@@ -67,6 +77,7 @@ class Sweep:
     memory, record : as in `Order`.
     cores : the core of each worker, by its address, where they share one machine.
     versions : of what must be the same everywhere.
+    settings : of JAX, as they are in the process that sends the sweep.
     """
 
     name: str
@@ -80,6 +91,7 @@ class Sweep:
     record: bool
     cores: Mapping[str, int]
     versions: dict[str, str]
+    settings: dict[str, Any]
 
 
 def versions() -> dict[str, str]:
@@ -91,6 +103,25 @@ def versions() -> dict[str, str]:
         "numpy": np.__version__,
         "python": python,
     }
+
+
+def settings() -> dict[str, Any]:
+    """Return the settings of JAX that must be the same in all processes of a sweep."""
+    return {name: getattr(jax.config, name) for name in _SETTINGS}
+
+
+@contextlib.contextmanager
+def _set(wanted: Mapping[str, Any]) -> Iterator[None]:
+    """Let JAX compute as it would in the process that sent a sweep."""
+    before = settings()
+    differing = [name for name, value in wanted.items() if before[name] != value]
+    try:
+        for name in differing:
+            jax.config.update(name, wanted[name])
+        yield
+    finally:
+        for name in differing:
+            jax.config.update(name, before[name])
 
 
 def pickled(model: Any, space: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bytes:
@@ -152,7 +183,8 @@ def work(sweep: Sweep, missions: Sequence[Mission]) -> list[Part]:
         If the worker has other versions than the process that sent the sweep.
     """
     check(sweep.versions)
-    with _lock:  # one block at a time, which uses all devices of the process
+    # One block at a time, which uses all devices of the process.
+    with _lock, _set(sweep.settings):
         execution = _execution(sweep)
         if sweep.handle is None:
             return [_evaluated(sweep, execution, mission) for mission in missions]

@@ -158,6 +158,7 @@ class DaskExecution(Execution):
                 record=order.record,
                 cores=dict(zip(names, _cores.cores(), strict=False)),
                 versions=_remote.versions(),
+                settings=_remote.settings(),
             )
             flight = Flight(client, sweep, self._title())
             n = self._per_task(block, order.memory)
