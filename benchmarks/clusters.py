@@ -20,7 +20,7 @@ from distributed import Client, SubprocessCluster
 
 def simulate(state):
     x = float(state["a"])
-    for _ in range(100 if quick else 100_000):
+    for _ in range(100 if quick else 400_000):
         x = 3.7 * x * (1.0 - x)
     return x
 
@@ -52,7 +52,7 @@ with SubprocessCluster(n_workers=n, threads_per_worker=1, **quiet) as cluster:
         points = 16 if quick else 400
         seconds(nothing, 8, 1, False, client)
         print(seconds(simulate, points, 10, False, client))
-        print(seconds(network, 16 if quick else 2048, 64, True, client))
+        print(seconds(network, 16 if quick else 8192, 64, True, client))
         many = 20 if quick else 2000
         print((seconds(nothing, many, 1, False, client)) / many)
 """

@@ -183,7 +183,7 @@ def region_writes(path: Path, n: int) -> float:
 
 
 def shards(folder: Path, quick: bool) -> Iterator[Row]:
-    work, points = (100, 16) if quick else (400_000, 160)
+    work, points = (100, 16) if quick else (2_000_000, 160)
     seconds = {}
     for n in (1, 4):
         path = folder / f"shards-{n}.zarr"

@@ -221,3 +221,18 @@ def test_a_crash_while_damage_is_repaired_hides_none_of_it(tmp_path, monkeypatch
             except OSError:  # noticed, if not by what was looked at
                 found, _ = run(SEQUENTIAL, moment.folder / "run.zarr", verify="full")
         assert bits(found) == bits(expected), moment.what
+
+
+def test_a_crash_while_a_result_is_extended_computes_only_what_is_new(tmp_path):
+    expected, _ = run(SEQUENTIAL, tmp_path / "whole.zarr")
+    fewer = gx.SequentialExecution(in_numpy, SPACE.isel(x=[0, 1]))
+    old = fewer.run(store=tmp_path / "old.zarr", progress=False)
+    moments = every_moment(SEQUENTIAL, tmp_path, extend=old)
+    for moment in moments[::3]:
+        status = states(moment.folder / "run.zarr")
+        new = [True, True] if status is None else status[2] != 1
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", ".*did not end properly")
+            found, called = run(SEQUENTIAL, moment.folder / "run.zarr", extend=old)
+        assert bits(found) == bits(expected), moment.what
+        assert called == [(2.0, z) for z in Z[new]], moment.what

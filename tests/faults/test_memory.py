@@ -45,6 +45,81 @@ for each in caught:
     print(each.category.__name__, each.filename, each.message)
 """
 
+# The memory runs out twice while a store is filled: on the device, and in a model of NumPy's.
+STREAMED = """
+import pathlib, resource, sys, warnings
+import jax, jax.numpy as jnp, numpy as np
+import gridax as gx
+from tests.faults.disk import bits, names_in, states
+
+folder = pathlib.Path(sys.argv[1])
+free = resource.getrlimit(resource.RLIMIT_AS)
+
+def limit(more):
+    pages = int(open("/proc/self/statm").read().split()[0])
+    resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize() + more, free[1]))
+
+def model(state):
+    def step(x, _):
+        x = x + state["x"]
+        return x, x
+    path = jax.lax.scan(step, jnp.zeros(2500), length=1000)[1]
+    return path.max(), path[::-1][:3, 0]
+
+space = gx.Space({"x": gx.DataAxis(np.arange(1.0, 129.0))}, mode="product")
+options = {"progress": False, "block": {"x": 64}}
+expected = gx.ParallelExecution(model, space, n_vmap=1, n_pmap=1).run(
+    store=folder / "one.zarr", **options
+)
+limit(600_000_000)
+with warnings.catch_warnings(record=True) as caught:
+    warnings.simplefilter("always")
+    found = gx.ParallelExecution(model, space, n_vmap=64, n_pmap=1).run(
+        store=folder / "other.zarr", **options
+    )
+resource.setrlimit(resource.RLIMIT_AS, free)
+assert any("do not fit into the memory of the device" in str(w.message) for w in caught), caught
+assert bits(found.dataset) == bits(expected.dataset)
+
+calls = []
+
+def hungry(state):
+    large = np.zeros((int(state["x"]), 10**8), np.uint8)
+    calls.append(int(state["x"]))
+    return large.nbytes
+
+space = gx.Space({"x": gx.DataAxis([1, 2, 6, 3])}, mode="product")
+options = {"store": folder / "hungry.zarr", "progress": False, "block": {"x": 1}}
+limit(500_000_000)
+try:
+    gx.SequentialExecution(hungry, space).run(**options)
+except MemoryError as error:
+    notes = error.__notes__
+resource.setrlimit(resource.RLIMIT_AS, free)
+name = repr(str(folder / "hungry.zarr"))
+assert notes == [
+    "while the model was evaluated at x=6",
+    f"2 of 4 blocks are kept in {name}: run(store={name}) goes on from there",
+], notes
+assert states(folder / "hungry.zarr").tolist() == [1, 1, 0, 0]
+found = gx.SequentialExecution(hungry, space).run(**options).dataset
+assert calls == [1, 2, 6, 3], calls
+assert found["value"].values.tolist() == [10**8, 2 * 10**8, 6 * 10**8, 3 * 10**8]
+assert names_in(folder) == ["hungry.zarr", "one.zarr", "other.zarr"]
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="only Linux limits memory so")
+def test_a_store_is_filled_whatever_runs_out_of_memory_meanwhile(tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-c", STREAMED, tmp_path],
+        env={**os.environ, "PYTHONPATH": str(ROOT), "JAX_PLATFORMS": "cpu"},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+
 
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="only Linux limits memory so")
 def test_a_tile_that_does_not_fit_is_halved_until_it_does_and_nothing_is_lost():

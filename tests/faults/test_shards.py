@@ -126,7 +126,6 @@ def test_four_processes_share_a_store_and_one_is_killed_and_started_again(tmp_pa
     left = np.zeros(SPACE.shape, bool)
     for x, z in points_of(2, 4):
         left[int(x), int(z)] = states(store)[int(x), int(z)] == 0
-    print(called, left)
     assert 4 <= left.sum() <= 8
     assert (left == (states(store) == 0)).all()  # the others have ended
     gone = f"the process {processes[2].pid} on .* did not end properly"

@@ -25,11 +25,11 @@ Missions = tuple[Mission, ...]
 
 
 class Killed(Exception):
-    """Raised where the workers that evaluate some blocks die each time.
+    """Raised where the workers that evaluate a block die each time.
 
     Attributes
     ----------
-    mission : the block, if it is a single one.
+    mission : the block.
     """
 
     def __init__(self, mission: Mission, text: str) -> None:
@@ -50,7 +50,8 @@ class Flight:
     def __init__(self, client: Client, sweep: Sweep, title: str) -> None:
         self._client, self._sweep = client, sweep
         self._key = f"{title}-{sweep.name}"
-        self._waiting: collections.deque[Missions] = collections.deque()
+        self._suspects: collections.deque[Mission] = collections.deque()
+        self._alone = False  # whether a suspect is under way
         self._under_way: dict[Future, Missions] = {}
         self._sent: Future | None = None
         self._n, self._n_threads = 0, 0
@@ -114,15 +115,24 @@ class Flight:
     def _fill(self, batches: Iterator[Missions]) -> bool:
         """Send as many blocks as the workers can have at hand; return whether any are under way."""
         most = max(1, self._threads()) * _AT_HAND
-        while len(self._under_way) < most:
-            missions = self._waiting.popleft() if self._waiting else next(batches, None)
+        while not self._alone and len(self._under_way) < most:
+            if self._suspects:
+                # A worker that dies takes all its tasks along, so the guilty one shows only alone.
+                if not self._under_way:
+                    self._alone = True
+                    self._submit((self._suspects.popleft(),))
+                break
+            missions = next(batches, None)
             if missions is None:
                 break
-            self._n += 1
-            key = (self._key, self._n)
-            future = self._client.submit(work, self._sent, missions, key=key, pure=False)
-            self._under_way[future] = missions
+            self._submit(missions)
         return bool(self._under_way)
+
+    def _submit(self, missions: Missions) -> None:
+        self._n += 1
+        key = (self._key, self._n)
+        future = self._client.submit(work, self._sent, missions, key=key, pure=False)
+        self._under_way[future] = missions
 
     def _threads(self) -> int:
         now = time.monotonic()
@@ -148,6 +158,7 @@ class Flight:
         from distributed import KilledWorker
 
         missions = self._under_way.pop(future)
+        alone, self._alone = self._alone, False
         if future.status == "finished":
             yield from future.result()
             return
@@ -156,8 +167,8 @@ class Flight:
         error = future.exception()
         if not isinstance(error, KilledWorker):
             raise _explained(error)
-        if len(missions) > 1:  # which of them it is shows when they are alone
-            self._waiting.extend((mission,) for mission in missions)
+        if not alone:
+            self._suspects.extend(missions)
             return
         yield Killed(missions[0], _told(error))
 

@@ -104,6 +104,7 @@ class DaskExecution(Execution):
         if n_vmap is not None and not jit:
             raise ValueError("n_vmap goes with jit=True; other models take one point at a time")
         self.client, self.n_vmap, self.jit = client, n_vmap, jit
+        self._pickled = b""
         # Knows what the model returns; it evaluates nothing here but, if need be, the first point.
         self._inner: Execution
         if jit:
@@ -112,6 +113,8 @@ class DaskExecution(Execution):
             self._inner = SequentialExecution(model, space, *args, **kwargs)
 
     def _template(self, known: Template | None, record: bool) -> Template | None:
+        # Before a store is made, and before a cluster is started.
+        self._pickled = _remote.pickled(self.model, self.space, self.args, self.kwargs)
         return self._inner._template(known, record)
 
     def _wish(self, memory: int | None) -> Wish:
@@ -126,8 +129,6 @@ class DaskExecution(Execution):
         return max(1, sum(_flight.threads(self.client).values()))
 
     def _evaluate(self, order: Order) -> Iterator[Evaluated]:
-        # Before anything is sent, and before a cluster is started.
-        program = _remote.pickled(self.model, self.space, self.args, self.kwargs)
         store, shape = order.store, self.space.shape
         handle: Any = None
         if isinstance(store, MemoryStore):
@@ -148,7 +149,7 @@ class DaskExecution(Execution):
             names = _flight.threads(client) if self.client is None else {}
             sweep = Sweep(
                 name=uuid.uuid4().hex[:8],
-                program=program,
+                program=self._pickled,
                 n_vmap=self.n_vmap,
                 jit=self.jit,
                 outputs=outputs,
