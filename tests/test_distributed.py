@@ -311,7 +311,8 @@ def test_a_large_model_reaches_each_worker_once_and_without_a_warning(client, tm
 
 
 def on_scheduler(dask_scheduler):
-    return {key: task.prefix.name for key, task in dask_scheduler.tasks.items()}
+    """Return the name and the state of each task."""
+    return {key: (task.prefix.name, task.state) for key, task in dask_scheduler.tasks.items()}
 
 
 def test_few_tasks_are_under_way_and_their_names_say_what_they_are(client):
@@ -319,17 +320,22 @@ def test_few_tasks_are_under_way_and_their_names_say_what_they_are(client):
         time.sleep(0.02)
         return float(state["x"])
 
+    rest(client)
     seen = []
     space = product(x=gx.GridAxis(0, 1, 60), j=gx.DataAxis([1, 2]))
     executor = gx.DaskExecution(simulate, space, client=client, jit=False)
     executor.run(progress=lambda done, total: seen.append(client.run_on_scheduler(on_scheduler)))
-    assert all(set(tasks.values()) <= {"simulate", "sweep"} for tasks in seen)
-    names = {key for tasks in seen for key in tasks if isinstance(key, tuple)}
-    assert all(re.fullmatch(r"simulate-[0-9a-f]{8}", name) for name, _ in names)
-    assert len({name for name, _ in names}) == 1
+    assert {name for tasks in seen for name, _ in tasks.values()} == {"simulate", "sweep"}
+    keys = {key for tasks in seen for key in tasks if isinstance(key, tuple)}
+    (name,) = {name for name, _ in keys}
+    assert re.fullmatch(r"simulate-[0-9a-f]{8}", name)
     # Two for each of two threads, of more that there are in all.
-    most = max(sum(name == "simulate" for name in tasks.values()) for tasks in seen)
-    assert 1 < most <= 4 < len(names)
+    counts = []
+    for tasks in seen:
+        states = [state for name, state in tasks.values() if name == "simulate"]
+        counts.append(sum(state in ("waiting", "queued", "processing") for state in states))
+        assert len(states) <= 8  # what came back just now may not be forgotten yet
+    assert 1 < max(counts) <= 4 < len(keys)
     rest(client)
 
 
@@ -389,7 +395,8 @@ def test_failed_points_of_a_jax_model_are_recorded(client, path, place):
         return x
 
     def model(state):
-        return jax.pure_callback(check, jax.ShapeDtypeStruct((), jnp.float32), state["x"])
+        shape = jax.ShapeDtypeStruct((), jnp.float32)
+        return jax.pure_callback(check, shape, state["x"], vmap_method="sequential")
 
     executor = gx.DaskExecution(model, PLAIN, client=client)
     result = executor.run(progress=False, on_error="record", **where(place, path, {"x": 3}))
@@ -407,7 +414,7 @@ def test_failed_points_of_a_jax_model_are_recorded(client, path, place):
 @places
 def test_an_error_keeps_its_type_and_says_at_which_labels(client, path, place):
     executor = gx.DaskExecution(too_large, PLAIN, client=client, jit=False)
-    with pytest.raises(ValueError, match=r"^too large: 0\.\d+$|^too large: 1\.000$") as caught:
+    with pytest.raises(ValueError, match=r"^too large: [01]\.\d{3}\n") as caught:
         executor.run(progress=False, **where(place, path, {"x": 1}))
     (note,) = [n for n in caught.value.__notes__ if n.startswith("while the model was evaluated")]
     x, j = re.fullmatch(r"while the model was evaluated at x=([\d.]+), j=(\d)", note).groups()
@@ -637,7 +644,7 @@ def test_a_module_that_workers_lack_is_named_and_can_be_sent(client, tmp_path, m
         "a worker cannot import 'my_simulator': install it there, or send a module of yours with "
         "client.upload_file"
     )
-    client.upload_file(tmp_path / "my_simulator.py")
+    client.upload_file(str(tmp_path / "my_simulator.py"))
     result = executor.run(progress=False)
     np.testing.assert_allclose(result.dataset["value"].isel(j=0), 2 * PLAIN.dataset["x"])
 
@@ -652,8 +659,8 @@ def test_a_module_that_workers_lack_is_named_and_can_be_sent(client, tmp_path, m
             "distributed.Client(cluster)",
         ),
         ({"jit": "yes"}, TypeError, "jit must be True or False, got 'yes'"),
-        ({"n_vmap": 0}, ValueError, "n_vmap must be a positive integer, got 0"),
-        ({"n_vmap": 2.5}, TypeError, "n_vmap must be an integer"),
+        ({"n_vmap": 0}, ValueError, "DaskExecution: n_vmap must be at least 1, got 0"),
+        ({"n_vmap": 2.5}, TypeError, "n_vmap must be a whole number of at least 1, got 2.5"),
         (
             {"n_vmap": 4, "jit": False},
             ValueError,
@@ -720,7 +727,7 @@ def model(state):
 
 print("begin")
 result = gx.DaskExecution(model, space, jit=False).run(store="run.zarr", block={"x": 2}, progress=False)
-print(result.dataset["y"].sum().item())
+print(round(float(result.dataset["y"].sum()), 3))
 print(os.getpid() in result.dataset["pid"].values)
 print(psutil.Process().children(recursive=True))
 """
@@ -728,7 +735,7 @@ print(psutil.Process().children(recursive=True))
 
 def test_without_a_client_a_script_needs_no_guard_and_leaves_no_process(tmp_path):
     assert script(WITHOUT_A_GUARD, tmp_path) == ["begin", "6.0", "False", "[]"]
-    assert gx.open_result(tmp_path / "run.zarr").dataset["y"].sum() == 6
+    assert gx.open_result(tmp_path / "run.zarr").dataset["y"].sum() == pytest.approx(6)
 
 
 WITHOUT_THE_PACKAGE = """

@@ -8,6 +8,7 @@ import os
 import shutil
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -156,6 +157,14 @@ def bits(dataset: xr.Dataset) -> dict[str, Any]:
         content = values.tolist() if values.dtype.kind in "OT" else values.tobytes()
         found[str(name)] = (variable.dims, str(values.dtype), values.shape, content)
     return found
+
+
+def wait_for(path: Path) -> None:
+    """Wait until somebody has written a file."""
+    until = time.monotonic() + 60
+    while not path.exists():
+        assert time.monotonic() < until, f"there is no {path}"
+        time.sleep(0.001)
 
 
 def names_in(folder: Path) -> list[str]:

@@ -7,7 +7,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 import warnings
 from pathlib import Path
 
@@ -18,7 +17,7 @@ import pytest
 
 import gridax as gx
 from gridax import _chunks
-from tests.faults.disk import Moment, Moments, bits, names_in, states, watching
+from tests.faults.disk import Moment, Moments, bits, names_in, states, wait_for, watching
 
 ROOT = Path(__file__).parents[2]
 
@@ -30,9 +29,8 @@ calls, broken, interrupted, unhurried = [], set(), set(), []
 
 def in_numpy(state):
     x, z = float(state["x"]), float(state["z"])
-    for store in unhurried:  # a model that takes longer than writing does
-        while x == 0 < z and not (store / f"status/c/0/{int(z) - 1}").exists():
-            time.sleep(0.001)
+    if unhurried and x == 0 < z:  # a model that takes longer than writing does
+        wait_for(unhurried[0] / f"status/c/0/{int(z) - 1}")
     if (x, z) in interrupted:
         raise KeyboardInterrupt
     calls.append((x, z))

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 import gridax as gx
-from tests.faults.disk import bits, names_in, states, watching
+from tests.faults.disk import bits, names_in, states, wait_for, watching
 
 X, Z = np.arange(3.0), np.arange(2.0)
 SPACE = gx.Space({"x": gx.DataAxis(X), "z": gx.DataAxis(Z)}, mode="product")
@@ -194,8 +194,7 @@ def test_a_file_that_the_system_refuses_to_let_grow_ends_the_run_with_what_to_do
 
     def limit(done, total):
         if done == 1:
-            while not (store / "status/c/0/0").exists():
-                time.sleep(0.001)
+            wait_for(store / "status/c/0/0")
             resource.setrlimit(resource.RLIMIT_FSIZE, (500_000, before[1]))
 
     try:
@@ -254,8 +253,7 @@ def test_a_store_that_goes_away_under_the_run_ends_it_and_is_not_brought_back(
 
     def do(x, z):
         if (x, z) == (0.0, 1.0):
-            while not (store / "status/c/0/0").exists():  # the block before
-                time.sleep(0.001)
+            wait_for(store / "status/c/0/0")  # the block before
             what(store, tmp_path / "other.zarr")
             left.update(content(tmp_path))
 
