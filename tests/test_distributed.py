@@ -82,7 +82,7 @@ PLAIN = product(x=gx.GridAxis(0, 1, 8), j=gx.DataAxis([1, 2, 3]))
 
 
 def in_a_process(state):
-    time.sleep(0.01)
+    time.sleep(0.02)
     return {"y": float(state["x"]) * state["j"], "pid": os.getpid()}
 
 

@@ -9,6 +9,7 @@ import functools
 import hashlib
 import inspect
 import os
+import sysconfig
 import textwrap
 import types
 from collections.abc import Callable, Iterator, Mapping
@@ -21,6 +22,8 @@ from gridax._labels import is_keys
 
 # Enough to tell two values apart, and short enough to show.
 _LENGTH = 16
+# Where Python keeps what is not the user's own.
+_LIBRARIES = tuple(sysconfig.get_paths()[name] for name in ("stdlib", "purelib", "platlib"))
 
 
 def digest(*values: Any) -> str:
@@ -28,7 +31,7 @@ def digest(*values: Any) -> str:
 
     Numbers, strings, paths, members of enums and arrays count by type and content, containers by
     what they hold, functions by their source and the constants and functions it refers to, other
-    objects by the source of their type, and by their fields if they are frozen dataclasses.
+    objects by the source of their type, their fields, and the constants among their attributes.
 
     Examples
     --------
@@ -94,10 +97,23 @@ def _of_object(value: Any, seen: dict[int, Any]) -> Iterator[bytes]:
 
 def _of_other(value: Any, seen: dict[int, Any]) -> Iterator[bytes]:
     yield _source(type(value))
-    # What can be changed is what programs count with; modules of JAX libraries cannot.
-    frozen = getattr(getattr(value, "__dataclass_params__", None), "frozen", False)
-    if dataclasses.is_dataclass(value) and frozen:
-        yield from _parts([getattr(value, f.name) for f in dataclasses.fields(value)], seen)
+    if dataclasses.is_dataclass(value):
+        attributes = {f.name: getattr(value, f.name) for f in dataclasses.fields(value)}
+    else:
+        attributes = {k: v for k, v in getattr(value, "__dict__", {}).items() if _is_constant(v)}
+    changing = set(_changed(type(value)))
+    for name, item in sorted(attributes.items()):
+        if name not in changing:
+            yield name.encode()
+            yield from _parts(item, seen)
+
+
+def _changed(kind: type) -> Iterator[str]:
+    """Yield the attributes that methods of a class write, such as counters."""
+    for method in vars(kind).values():
+        code = getattr(method, "__code__", None)
+        if code is not None and method.__name__ not in ("__init__", "__post_init__"):
+            yield from (s.argval for s in dis.get_instructions(code) if s.opname == "STORE_ATTR")
 
 
 def _of_function(function: types.FunctionType, seen: dict[int, Any]) -> Iterator[bytes]:
@@ -137,13 +153,13 @@ def _counts(value: Any, function: types.FunctionType) -> bool:
     Lists, dicts and flags are what programs count calls with, or change while they run.
     """
     if isinstance(value, types.FunctionType):
-        return _package(value) == _package(function)
+        return not value.__code__.co_filename.startswith(_LIBRARIES)
+    return _is_constant(value) or isinstance(value, functools.partial)
+
+
+def _is_constant(value: Any) -> bool:
     constant = (int, float, complex, str, bytes, np.ndarray, np.generic, jax.Array)
-    return isinstance(value, (*constant, functools.partial)) and not isinstance(value, bool)
-
-
-def _package(function: types.FunctionType) -> str:
-    return (function.__module__ or "").partition(".")[0]  # none if made by exec
+    return isinstance(value, constant) and not isinstance(value, bool)
 
 
 def _source(thing: Callable[..., Any] | type) -> bytes:

@@ -1,4 +1,4 @@
-"""Points of a result that a new space holds, too: found by the names and labels of their axes.
+"""Points of a result that a new space holds, too: found by their labels, leaf by leaf.
 
 Each leaf of a state moves along a dimension or is fixed, and so it has a row of labels or a single
 one. Where the leaves along a dimension have the labels of an index of the old result, that index is

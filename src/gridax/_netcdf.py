@@ -125,7 +125,7 @@ def _safe_names(names: list[str]) -> dict[str, str]:
         text = unicodedata.normalize("NFC", name.replace(" ", "_"))  # as netCDF does anyway
         if not _GOOD_START.match(text):
             text = f"_{text}"
-        while text in (*safe.values(), "zarr.json") or (text != name and text in names):
+        while text in (*safe.values(), "zarr.json", "_gridax") or (text != name and text in names):
             text += "_"
         safe[name] = text
     return safe

@@ -250,7 +250,12 @@ def n_points(box: Box) -> int:
 
 def boxes(sizes: Sequence[int], block: Sequence[int]) -> Iterator[Box]:
     """Yield the blocks of a grid, the last dimension varying fastest."""
-    return itertools.product(*map(_Cuts, sizes, block))
+    if not sizes:
+        yield ()
+        return
+    for first in _Cuts(sizes[0], block[0]):  # itertools.product would make all of them at once
+        for rest in boxes(sizes[1:], block[1:]):
+            yield (first, *rest)
 
 
 class _Cuts(Sequence[tuple[int, int]]):

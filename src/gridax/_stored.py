@@ -188,7 +188,7 @@ def write(dataset: xr.Dataset, path: Path, overwrite: bool) -> None:
     }
     encoded = encoded.assign(outputs)
     beside = place.beside()
-    store = FolderStore(beside)
+    store = FolderStore(beside, durable=overwrite)  # before the old one goes
     try:
         save(encoded, store, encodings(encoded, (), {}))
         root = beside / "zarr.json"

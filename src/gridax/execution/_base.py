@@ -125,7 +125,8 @@ class Execution(abc.ABC):
         extend : Result or path, optional
             A result that holds some of the points. They are copied, and only the others computed:
             new labels on a dimension, more trials, or a new dimension one of whose labels is the
-            value that was fixed before. Points are matched by the names and labels of their axes.
+            value that was fixed before. Points are matched by their labels, and by where axes
+            stand in the state.
         shard : (int, int), optional
             With `store`: ``(i, n)`` computes the i-th of n parts, so that n processes share one
             store, such as a job array does.

@@ -136,7 +136,8 @@ class Pipeline:
             yield from self._submit_cut(batch)
         elif len(batch.tiles) == 1 == math.prod(map(len, batch.tiles[0].runs)):
             region = batch.regions[0]
-            if not self._record and self._is_asked_for(region):
+            recorded = self._record and _of_model(error)
+            if not recorded and self._is_asked_for(region):
                 raise error from error.__cause__  # and not from those of the larger batches
             yield region, error
         else:
@@ -186,3 +187,8 @@ class Pipeline:
         )
         self._too_large = None
         warn(text)
+
+
+def _of_model(error: Exception) -> bool:
+    """Whether an error comes from the model, and not from a device that is lost or the like."""
+    return not isinstance(error, jax.errors.JaxRuntimeError) or "allback" in str(error)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import functools
 import os
+import signal
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -85,18 +87,19 @@ class Run:
         if kept.open() and kept.store().look():
             kept.check_model(execution._program)
             return self._opened(place)
-        with kept.lock() as lock:
+        with _sigterm(), kept.lock() as lock:
             found = kept.open()
+            about["model"]["program"] = execution._program()
             old = self._extension(lambda: about, place)
             known = kept.template if found else None if old is None else old.template
             self._trace(known, kept.check_outputs if found else self._check_against(old))
-            kept.check_program(execution._program())
+            kept.check_program(about["model"]["program"])
             if not found:
                 wish = functools.partial(execution._wish, self._memory)
                 kept.create(self._labels(old), wish, execution._n_workers())
                 if self._assembly is not None:
                     kept.check_outputs(self._assembly)
-                kept.check_program(execution._program())
+                kept.check_program(about["model"]["program"])
 
             def check(assembly: Assembly) -> None:
                 self._check_against(old)(assembly)
@@ -211,6 +214,24 @@ class Run:
         self._execution.partial = partial
         error.result = partial  # type: ignore[attr-defined]
         error.add_note(note)
+
+
+@contextlib.contextmanager
+def _sigterm() -> Iterator[None]:
+    """Let SIGTERM, with which batch systems end a job, end a run as Ctrl-C does: all is saved."""
+    main = threading.current_thread() is threading.main_thread()
+    if not main or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
+        yield
+        return
+
+    def end(number: int, frame: Any) -> None:
+        raise SystemExit(128 + number)
+
+    signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 def filled(store: Store, execution: Execution, order: Order) -> Iterator[int]:

@@ -19,7 +19,7 @@ _ROOT = "zarr.json"
 # What is written first, and nobody else writes.
 _FIRST = f"{GROUP}/{_ROOT}"
 # Files that are asked for one by one.
-_FEW = 8
+_FEW = 64
 
 
 class Bucket(Place):

@@ -47,7 +47,7 @@ def look_through(place: Place) -> tuple[int, int, int]:
         if states is not None:
             done += int((states == DONE).sum())
             failed += int((states == FAILED).sum())
-    return done, failed, array.size
+    return done, failed, math.prod(status.shape)
 
 
 def is_store(root: Mapping[str, Any]) -> bool:

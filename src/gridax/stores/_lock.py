@@ -58,11 +58,14 @@ class Lock:
         self._beating: threading.Thread | None = None
 
     def __enter__(self) -> Lock:
-        self._take()
-        for other in self._others():
-            if _clash(other, self._shard) and self._alive(other):
-                self._release()
-                raise BlockingIOError(self._refusal(other))
+        try:
+            self._take()
+            for other in self._others():
+                if _clash(other, self._shard) and self._alive(other):
+                    raise BlockingIOError(self._refusal(other))
+        except BaseException:
+            self._release()
+            raise
         self._beating = threading.Thread(target=self._beat, daemon=True, name="gridax lock")
         self._beating.start()
         return self
@@ -99,9 +102,19 @@ class Lock:
             os.link(beside, path)
         except FileExistsError:
             return False
+        except PermissionError:  # a file system without hard links
+            return self._made_without_link(path)
         finally:
             with contextlib.suppress(OSError):  # it is swept away later
                 beside.unlink()
+        return True
+
+    def _made_without_link(self, path: Path) -> bool:
+        try:
+            with path.open("x") as file:
+                file.write(self._content)
+        except FileExistsError:
+            return False
         return True
 
     def _written(self) -> Path:
@@ -179,12 +192,17 @@ class Lock:
     def _beat(self) -> None:
         while not self._over.wait(_BEAT):
             try:
+                if _read(self._path) is not None and not self._is_mine():
+                    return  # somebody took this writer for dead
                 os.utime(self._path)
             except OSError:  # the next beat may succeed
                 time.sleep(0)
 
+    def _is_mine(self) -> bool:
+        return (_read(self._path) or {}).get("token") == json.loads(self._content)["token"]
+
     def _release(self) -> None:
-        if (_read(self._path) or {}).get("token") == json.loads(self._content)["token"]:
+        if self._is_mine():
             self._path.unlink(missing_ok=True)
 
 

@@ -100,14 +100,19 @@ class MemoryStore(Store):
     def fail(self, region: Region, error: Exception | str) -> int:
         """Note that the model failed at some points; return how many are new."""
         box, shape, where = region
-        here = np.zeros(self.shape, bool)
-        here[self._cut(box)].reshape(shape, copy=False)[where] = True
-        new = here & (self.status == PENDING)
-        self.status[new] = FAILED
+        status = self.status[self._cut(box)].reshape(shape, copy=False)
+        inner = tuple(stop - start for start, stop in box)
         text = error if isinstance(error, str) else f"{type(error).__name__}: {error}"
-        for index in np.argwhere(new):
-            self.errors[tuple(map(int, index))] = text
-        return int(new.sum())
+        n_new = 0
+        for flat in np.ravel(_numbers(shape, where)).tolist():
+            at = np.unravel_index(flat, shape)
+            if status[at] == PENDING:
+                status[at] = FAILED
+                local = np.unravel_index(flat, inner)
+                origin = (a - b for (a, _), (b, _) in zip(box, self.box, strict=True))
+                self.errors[tuple(int(i) + o for i, o in zip(local, origin, strict=True))] = text
+                n_new += 1
+        return n_new
 
     def begin(self, box: Box) -> None:
         """Do nothing: everything is open."""
@@ -157,3 +162,14 @@ class MemoryStore(Store):
         if without.any():
             for array in self.arrays:
                 array[without] = np.nan if jnp.issubdtype(array.dtype, jnp.inexact) else 0
+
+
+def _numbers(shape: tuple[int, ...], where: tuple[Any, ...]) -> Any:
+    """Return the flat positions of a place in an array; that of a single point costs little."""
+    single = [
+        w.start if isinstance(w, slice) and w.start is not None and w.stop == w.start + 1 else w
+        for w in where
+    ]
+    if all(isinstance(w, (int, np.integer)) for w in single):
+        return np.ravel_multi_index(single, shape) if single else 0
+    return np.arange(math.prod(shape)).reshape(shape)[where]

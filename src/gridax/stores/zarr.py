@@ -23,7 +23,7 @@ from gridax.stores._inventory import Inventory, is_finished
 from gridax.stores._place import Place
 from gridax.stores._records import Records, Stored, checked
 from gridax.stores._writer import Writer
-from gridax.stores.base import DONE, ERROR, FAILED, PENDING, STATUS, Keeping, Store, Task
+from gridax.stores.base import DONE, ERROR, FAILED, PENDING, STATUS, Keeping, Store, Task, Verify
 from gridax.stores.memory import MemoryStore
 
 # What is known of a block when a run begins.
@@ -96,7 +96,7 @@ class ZarrStore(Store):
 
     def saved(self) -> tuple[int, int]:
         """Return how many blocks are done now, whoever wrote them, and how many there are."""
-        self.look()
+        self.look("none")
         return int((self._known == _FINISHED).sum()), len(self._known)
 
     def _mine(self) -> Iterator[Box]:
@@ -135,8 +135,12 @@ class ZarrStore(Store):
         self._writer.close()
         return copied
 
-    def look(self) -> bool:
+    def look(self, verify: Verify | None = None) -> bool:
         """Find out what is done; return whether that is everything.
+
+        Parameters
+        ----------
+        verify : how blocks are checked, if not as the run wants it.
 
         Warns
         -----
@@ -146,7 +150,7 @@ class ZarrStore(Store):
         told = bool(self._damaged)
         open_ = np.flatnonzero(self._known != _FINISHED).tolist()
         asked, boxes_ = itertools.tee(itertools.compress(self._mine(), self._known != _FINISHED))
-        looked = zip(open_, boxes_, self._inventory.look(asked), strict=True)
+        looked = zip(open_, boxes_, self._inventory.look(asked, verify), strict=True)
         for k, box, (states, damaged) in looked:
             finished = is_finished(states, self._keeping.retry_failed)
             self._known[k] = _FINISHED if finished else _NEW if states is None else _BEGUN
