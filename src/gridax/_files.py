@@ -6,7 +6,6 @@ import contextlib
 import itertools
 import os
 import shutil
-import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,6 +13,7 @@ import numpy as np
 import xarray as xr
 
 from gridax import _netcdf
+from gridax._disk import sibling, sync
 from gridax._memory import human
 
 
@@ -23,30 +23,16 @@ def whole(path: Path) -> Iterator[Path]:
 
     An exception leaves what stood at `path` as it was, and nothing beside it.
     """
-    beside = _sibling(path, "partial")
+    beside = sibling(path, "partial")
     try:
         yield beside
-        _sync(beside)
+        sync(beside)
         os.replace(beside, path)
-        _sync(path.parent)
+        sync(path.parent)
     finally:
         if beside.exists():
             os.truncate(beside, 0)  # HDF5 may not let go of a file that it failed to write
             beside.unlink()
-
-
-def _sibling(path: Path, kind: str) -> Path:
-    """Return a hidden name beside `path` that nobody uses."""
-    return path.with_name(f".{path.name}.{uuid.uuid4().hex[:12]}.{kind}")
-
-
-def _sync(path: Path) -> None:
-    """Make the system write a file, or the entries of a folder, to the disk."""
-    number = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(number)
-    finally:
-        os.close(number)
 
 
 def write_netcdf(dataset: xr.Dataset, path: Path, complevel: int = 0) -> None:

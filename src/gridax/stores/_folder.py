@@ -17,6 +17,7 @@ from typing import TypeVar
 from zarr.abc.buffer import Buffer
 from zarr.storage import LocalStore
 
+from gridax._disk import sibling, sync
 from gridax.stores._place import HEAD, TAIL, Ends, Place
 
 T = TypeVar("T")
@@ -121,7 +122,7 @@ class Folder(Place):
         replace : whether what stands there goes, once the new one stands.
         """
         self.check_parent()
-        beside = self._sibling("partial")
+        beside = sibling(self.path, "partial")
         try:
             for key, content in files.items():
                 (beside / key).parent.mkdir(parents=True, exist_ok=True)
@@ -134,7 +135,7 @@ class Folder(Place):
     def adopt(self, beside: Path, replace: bool = False) -> bool:
         """Give a finished folder the name; return False if another one has it."""
         if replace and self.exists():
-            old = self._sibling("old")
+            old = sibling(self.path, "old")
             os.replace(self.path, old)
             try:
                 os.replace(beside, self.path)
@@ -154,7 +155,7 @@ class Folder(Place):
 
     def beside(self) -> Path:
         """Return a hidden name beside it that nobody uses."""
-        return self._sibling("partial")
+        return sibling(self.path, "partial")
 
     def put(self, key: str, content: bytes) -> None:
         """Replace a file."""
@@ -200,20 +201,8 @@ class Folder(Place):
                 f"the folder {str(self.path.parent)!r} does not exist; create it first"
             )
 
-    def _sibling(self, kind: str) -> Path:
-        return self.path.with_name(f".{self.path.name}.{uuid.uuid4().hex[:12]}.{kind}")
-
 
 def _ends(file: io.FileIO) -> Ends:
     size = os.fstat(file.fileno()).st_size
     head = os.pread(file.fileno(), HEAD, 0)
     return Ends(head, os.pread(file.fileno(), TAIL, max(0, size - TAIL)), size)
-
-
-def sync(path: Path) -> None:
-    """Make the system write a file, or the entries of a folder, to the disk."""
-    number = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(number)
-    finally:
-        os.close(number)
