@@ -130,11 +130,10 @@ def rest(client):
     until(lambda: not any(client.run(busy).values()))
 
 
-@pytest.mark.parametrize("place", ["memory", "store"])
-def test_workers_that_are_killed_cost_one_block_each(client, tmp_path, path, place):
+@pytest.mark.parametrize(("place", "n"), [("memory", 1), ("store", 3)], ids=["memory", "store"])
+def test_workers_that_are_killed_cost_one_block_each(client, tmp_path, path, place, n):
     model, killed = Logged(tmp_path), []
-    rng = np.random.default_rng(0)
-    at = list(rng.integers(6, 24, size=3).cumsum())
+    at = list(np.random.default_rng(0).integers(6, 24, size=n).cumsum())
 
     def tell(done, total):
         if at and done >= at[0]:
@@ -147,13 +146,13 @@ def test_workers_that_are_killed_cost_one_block_each(client, tmp_path, path, pla
     executor = gx.DaskExecution(model, SPACE, client=client, jit=False)
     options = {} if place == "memory" else {"store": path, "block": BLOCK}
     result = executor.run(progress=tell, **options)
-    assert len(set(killed)) == 3
+    assert len(set(killed)) == n
     assert result.dataset.drop_attrs().identical(wanted().drop_attrs())
     calls = collections.Counter(point for _, point in model.calls())
     assert len(calls) == SPACE.N
-    # The first point tells what the model returns.
-    if place == "store":
-        assert calls.total() - SPACE.N - 1 <= 3 * 6
+    if place == "store":  # in memory, what a worker has finished but not sent yet is lost, too
+        # The first point tells what the model returns.
+        assert calls.total() - SPACE.N - 1 <= n * 6
 
 
 class Killer(Logged):
@@ -296,7 +295,8 @@ def test_a_worker_that_is_still_busy_never_writes_into_the_store_that_comes_next
 
 
 def test_no_workers_at_all_is_an_error_in_time(path, tmp_path, monkeypatch):
-    monkeypatch.setattr(_flight, "_PATIENCE", 1.0)
+    monkeypatch.setattr(_flight, "_PATIENCE", 0.9)
+    monkeypatch.setattr(_flight, "_LOOK", 0.1)
     model = Logged(tmp_path)
     with cluster_of(0) as cluster, client_of(cluster, 0) as client:
         executor = gx.DaskExecution(model, SPACE, client=client, jit=False)
