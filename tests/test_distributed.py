@@ -38,7 +38,7 @@ HERE = sys.modules[__name__]
 @pytest.fixture(scope="module")
 def client():
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("JAX_PLATFORMS", jax.config.jax_platforms)
+        patch.setenv("JAX_PLATFORMS", "cpu")  # two workers do not share a GPU
         # Workers get these models as they get those of a notebook: they cannot import them.
         for module in (HERE, models):
             cloudpickle.register_pickle_by_value(module)
@@ -253,6 +253,17 @@ def test_several_workers_compute_their_blocks_themselves(client, path, place):
     result = executor.run(progress=False, **where(place, path, {"x": 1}))
     pids = set(np.unique(result.dataset["pid"]))
     assert pids == set(client.run(os.getpid).values())
+
+
+def test_a_relative_path_is_the_same_place_to_workers_in_another_folder(
+    client, wanted, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    assert str(tmp_path) not in client.run(os.getcwd).values()
+    executor = gx.DaskExecution(outputs, SPACE, client=client)
+    result = executor.run(progress=False, store="run.zarr", block={"x": 2})
+    assert same(result.dataset, wanted[0])
+    assert same(gx.open_result(tmp_path / "run.zarr").dataset, wanted[0])
 
 
 def listen(dask_worker):
@@ -494,7 +505,7 @@ def test_any_executor_goes_on_with_the_store_of_another(client, wanted, path, be
     rest(client)
     told = []
     result = second.run(progress=lambda *n: told.append(n), store=path)
-    assert 4 <= told[0][0] < 24 or begins == "cluster"  # others may have been under way
+    assert told[0][0] >= 4
     assert told[-1] == (24, 24)
     assert same(result.dataset, wanted[0])
 
@@ -625,9 +636,19 @@ def test_a_worker_that_comes_later_with_another_version_is_refused_too():
     space = product(x=gx.GridAxis(0, 1, 2))
     other = {**_remote.versions(), "gridax": "99.0"}
     sweep = _remote.Sweep(
-        "name", _remote.pickled(outputs, space, (), {}), None, True, (), None, (2,), None, False, {},
-        other, _remote.settings(),
-    )  # fmt: skip
+        name="later",
+        program=_remote.pickled(outputs, space, (), {}),
+        n_vmap=None,
+        jit=True,
+        outputs=(),
+        handle=None,
+        block=(2,),
+        memory=None,
+        record=False,
+        cores={},
+        versions=other,
+        settings=_remote.settings(),
+    )
     with pytest.raises(RuntimeError, match=r"a worker has gridax .* and not 99\.0; install"):
         _remote.work(sweep, [_remote.Mission(((0, 2),))])
 

@@ -16,7 +16,6 @@ from pathlib import Path
 import cloudpickle
 import dask
 import distributed
-import jax
 import numpy as np
 import psutil
 import pytest
@@ -44,7 +43,7 @@ def _by_value():
 def cluster_of(n):
     """Start a scheduler and some workers, as processes."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("JAX_PLATFORMS", jax.config.jax_platforms)
+        patch.setenv("JAX_PLATFORMS", "cpu")  # two workers do not share a GPU
         with distributed.SubprocessCluster(
             n_workers=n, threads_per_worker=1, dashboard_address=None
         ) as cluster:
@@ -341,7 +340,7 @@ def started(*command):
     """Run a command of Dask's, and end it after that."""
     process = subprocess.Popen(
         [sys.executable, "-m", *command],
-        env={**os.environ, "JAX_PLATFORMS": jax.config.jax_platforms},
+        env={**os.environ, "JAX_PLATFORMS": "cpu"},
     )
     try:
         yield process
@@ -433,16 +432,20 @@ def test_ctrl_c_in_a_terminal_ends_the_run_and_all_its_processes_and_keeps_the_s
         )
 
     process = command("interrupted")
-    for line in process.stdout:
-        if int(line) >= 12:
-            # As a terminal does, which tells the workers and the scheduler, too.
-            os.killpg(process.pid, signal.SIGINT)
-            break
-    out, err = process.communicate(timeout=25)
-    assert process.returncode == 0, err
-    n = int(re.search(r"(\d+) of 12 blocks are kept in 'run.zarr'", out).group(1))
-    assert 2 <= n < 12
-    until(lambda: not alive_in(process.pid))
+    try:
+        for line in process.stdout:
+            if int(line) >= 12:
+                # As a terminal does, which tells the workers and the scheduler, too.
+                os.killpg(process.pid, signal.SIGINT)
+                break
+        out, err = process.communicate(timeout=25)
+        assert process.returncode == 0, err
+        n = int(re.search(r"(\d+) of 12 blocks are kept in 'run.zarr'", out).group(1))
+        assert 2 <= n < 12
+        until(lambda: not alive_in(process.pid))
+    finally:
+        for left in alive_in(process.pid):
+            left.kill()
 
     (tmp_path / "resumed").touch()
     process = command("resumed")
