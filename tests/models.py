@@ -89,3 +89,28 @@ LABELED: dict[str, tuple[Any, str, dict[str, Any], int]] = {
         7,
     ),
 }
+
+
+def outputs(state):
+    """Return floats, an array and integers, of the same dtypes traced and eagerly."""
+    noise = jax.random.normal(state["k"], (3,))
+    return {
+        "y": state["x"] + state["dt"] * noise,
+        "bits": jax.random.bits(state["k"]),
+        "n": jnp.int32(7),
+    }
+
+
+def same(found, wanted):
+    """Whether Datasets agree: labels and integers exactly, floats up to rounding."""
+    labels = [dataset.coords.to_dataset().drop_attrs() for dataset in (found, wanted)]
+    assert labels[0].identical(labels[1])
+    assert list(found.data_vars) == list(wanted.data_vars)
+    for name, variable in wanted.data_vars.items():
+        assert found[name].dims == variable.dims
+        assert found[name].dtype == variable.dtype
+        if variable.dtype.kind == "f":
+            np.testing.assert_allclose(found[name], variable, rtol=1e-5, atol=1e-6)
+        else:
+            np.testing.assert_array_equal(found[name], variable)
+    return True

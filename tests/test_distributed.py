@@ -23,8 +23,10 @@ import xarray as xr
 
 import gridax as gx
 from gridax.execution import _remote
+from gridax.stores.base import Task
 from tests import models
 from tests.ids import plain
+from tests.models import outputs, same
 from tests.x64 import x64
 
 pytestmark = pytest.mark.skipif(
@@ -67,16 +69,6 @@ def product(**axes):
 SPACE = product(x=gx.GridAxis(0, 1, 6), k=gx.KeyAxis(4, name="trial"), dt=0.5)
 
 
-def outputs(state):
-    """Return floats, an array and integers, of the same dtypes traced and eagerly."""
-    noise = jax.random.normal(state["k"], (3,))
-    return {
-        "y": state["x"] + state["dt"] * noise,
-        "bits": jax.random.bits(state["k"]),
-        "n": jnp.int32(7),
-    }
-
-
 # Of a Python model with an output that says who computed it, and takes its time.
 PLAIN = product(x=gx.GridAxis(0, 1, 8), j=gx.DataAxis([1, 2, 3]))
 
@@ -107,21 +99,6 @@ class Logged:
         lines = file.read_text().splitlines() if file.exists() else []
         file.unlink(missing_ok=True)
         return collections.Counter(lines)
-
-
-def same(found, wanted):
-    """Whether Datasets agree: labels and integers exactly, floats up to rounding."""
-    labels = [dataset.coords.to_dataset().drop_attrs() for dataset in (found, wanted)]
-    assert labels[0].identical(labels[1])
-    assert list(found.data_vars) == list(wanted.data_vars)
-    for name, variable in wanted.data_vars.items():
-        assert found[name].dims == variable.dims
-        assert found[name].dtype == variable.dtype
-        if variable.dtype.kind == "f":
-            np.testing.assert_allclose(found[name], variable, rtol=1e-5, atol=1e-6)
-        else:
-            np.testing.assert_array_equal(found[name], variable)
-    return True
 
 
 def rest(client):
@@ -650,7 +627,7 @@ def test_a_worker_that_comes_later_with_another_version_is_refused_too():
         settings=_remote.settings(),
     )
     with pytest.raises(RuntimeError, match=r"a worker has gridax .* and not 99\.0; install"):
-        _remote.work(sweep, [_remote.Mission(((0, 2),))])
+        _remote.work(sweep, [Task(((0, 2),))])
 
 
 def test_a_module_that_workers_lack_is_named_and_can_be_sent(client, tmp_path, monkeypatch):

@@ -22,7 +22,7 @@ def through_netcdf(dataset, folder):
 
 def through_zarr(dataset, folder):
     _stored.write(dataset, folder / "data.zarr", overwrite=False)
-    return _stored.read(_stored.place_of(folder / "data.zarr")).load()
+    return _stored.read(_stored.place_of(folder / "data.zarr")).dataset.load()
 
 
 def in_memory(dataset, folder):

@@ -23,6 +23,7 @@ import zarr
 
 import gridax as gx
 from tests.ids import plain
+from tests.models import outputs, same
 
 ROOT = Path(__file__).parents[1]
 
@@ -44,16 +45,6 @@ def product(**axes):
 SPACE = product(x=gx.GridAxis(0, 1, 5), k=gx.KeyAxis(4, name="trial"), dt=0.5)
 
 
-def outputs(state):
-    """Return floats, an array and integers, of the same dtypes traced and eagerly."""
-    noise = jax.random.normal(state["k"], (3,))
-    return {
-        "y": state["x"] + state["dt"] * noise,
-        "bits": jax.random.bits(state["k"]),
-        "n": jnp.int32(7),
-    }
-
-
 class Calls:
     """Counts the Python calls of a model: one per point, or one per trace."""
 
@@ -68,21 +59,6 @@ class Calls:
         """Return the number of calls since it was asked last."""
         count, self.count = self.count, 0
         return count
-
-
-def same(found, wanted):
-    """Whether Datasets agree: labels and integers exactly, floats up to rounding."""
-    labels = [dataset.coords.to_dataset().drop_attrs() for dataset in (found, wanted)]
-    assert labels[0].identical(labels[1])
-    assert list(found.data_vars) == list(wanted.data_vars)
-    for name, variable in wanted.data_vars.items():
-        assert found[name].dims == variable.dims
-        assert found[name].dtype == variable.dtype
-        if variable.dtype.kind == "f":
-            np.testing.assert_allclose(found[name], variable, rtol=1e-5, atol=1e-6)
-        else:
-            np.testing.assert_array_equal(found[name], variable)
-    return True
 
 
 @pytest.fixture(scope="module")

@@ -134,6 +134,7 @@ class Guarded:
 
 
 def lazy(guarded: Guarded) -> xr.Variable:
+    """Return a variable as a dask array with the chunks of the store."""
     import dask.array
 
     variable = guarded.variable

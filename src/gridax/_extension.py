@@ -18,6 +18,7 @@ from gridax import _fingerprints
 from gridax._digests import digest
 from gridax._grid import Column
 from gridax._labels import is_keys
+from gridax._output_labels import own_coordinates
 from gridax._template import Template
 from gridax._tree import dotted
 from gridax.space import Space, fixed_scalar, is_axis
@@ -68,12 +69,7 @@ class Extension:
     @property
     def coords(self) -> dict[str, xr.Variable]:
         """Coordinates of the outputs' own dimensions."""
-        own = {dim for output in self.template.outputs for dim in output.dims or ()}
-        return {
-            str(name): coord.variable
-            for name, coord in self._dataset.coords.items()
-            if coord.dims and set(coord.dims) <= own
-        }
+        return own_coordinates(self._dataset, self.template)
 
     def check(self, about: Mapping[str, Any], any_model: bool) -> None:
         """Refuse a result of another model, or of other fixed values or arguments.
@@ -234,8 +230,7 @@ def _leaves(space: Space) -> dict[str, _Leaf]:
 
 def _keys(column: Column, space: Space) -> list[Any]:
     table = column.table
-    size = 1 if column.dim is None else space.sizes[column.dim]
-    rows = np.arange(size) if column.rows is None else np.atleast_1d(column.rows)
+    rows = column.all_rows(space.sizes)
     labels = table.labels[rows]
     if table.kind == "number" and not table.labeled:
         return [(labels.dtype.kind, label, table.shape) for label in labels.tolist()]

@@ -51,9 +51,6 @@ def write_netcdf(dataset: xr.Dataset, path: Path, complevel: int = 0) -> None:
     if isinstance(complevel, bool) or not isinstance(complevel, int) or not 0 <= complevel <= 9:
         raise ValueError(f"complevel must be a whole number from 0 to 9, got {complevel!r}")
     encoded = _netcdf.encode(dataset)
-    for name, variable in encoded.variables.items():
-        if variable.dtype.kind == "O":  # texts, whose length nobody knows before
-            encoded[name] = variable.compute()
     for variable in encoded.variables.values():
         if variable.size and variable.ndim and variable.dtype.kind not in "OTU":
             variable.encoding["fletcher32"] = True  # so that damage is found when it is read

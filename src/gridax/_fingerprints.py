@@ -32,8 +32,8 @@ def of_space(space: Space, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> 
     Each is a pair: a digest, and a text to show.
     """
     columns = space.grid.columns
-    axes = {c.name: _axis(c, space.sizes[c.dim]) for c in columns if c.dim is not None}
-    fixed = {c.name: _axis(c, 1) for c in columns if c.dim is None}
+    axes = {c.name: _axis(c, space.sizes) for c in columns if c.dim is not None}
+    fixed = {c.name: _axis(c, space.sizes) for c in columns if c.dim is None}
     for slot, path in enumerate(space.skeleton.paths):
         leaf = space.skeleton.leaves[slot]
         if not is_axis(leaf):
@@ -72,9 +72,9 @@ def of_source(
     return digest(model, [each for each in given if callable(each) and not is_axis(each)])
 
 
-def _axis(column: Column, size: int) -> list[str]:
+def _axis(column: Column, sizes: Mapping[str, int]) -> list[str]:
     table = column.table
-    rows = np.arange(size) if column.rows is None else np.atleast_1d(column.rows)
+    rows = column.all_rows(sizes)
     labels = table.labels[rows]
     if labels.dtype.kind == "U":
         labels = np.array(labels.tolist())  # as wide as the longest, whatever else there is
@@ -145,9 +145,8 @@ def difference(stored: Parts, mine: Parts) -> str | None:
             f"its space has the dimensions {_sizes(stored['dims'])}, but this one has "
             f"{_sizes(mine['dims'])}"
         )
-    return _first(stored["axes"], mine["axes"], "the axis") or _first(
-        stored["fixed"], mine["fixed"], "the fixed value"
-    )
+    axes = _first(stored["axes"], mine["axes"], "the axis")
+    return axes or fixed_difference(stored["fixed"], mine["fixed"])
 
 
 def fixed_difference(stored: Mapping[str, Any], mine: Mapping[str, Any]) -> str | None:

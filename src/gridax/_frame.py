@@ -22,8 +22,7 @@ def parameter_columns(grid: Grid) -> dict[str, Any]:
 
 
 def _cells(column: Column, grid: Grid) -> dict[str, np.ndarray]:
-    size = grid.sizes[column.dim] if column.dim is not None else 1
-    rows = np.arange(size) if column.rows is None else np.atleast_1d(column.rows)
+    rows = column.all_rows(grid.sizes)
     table = column.table
     labels = spread(table.labels[rows], column.dim, grid)
     if table.kind == "array":

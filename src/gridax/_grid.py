@@ -48,6 +48,12 @@ class Column:
         i = index[place[self.dim]]
         return i if self.rows is None else int(self.rows[i])
 
+    def all_rows(self, sizes: Mapping[str, int]) -> np.ndarray:
+        """Return the row of the table at each index of the dimension, given the grid's sizes."""
+        if self.rows is None:
+            return np.arange(1 if self.dim is None else sizes[self.dim])
+        return np.atleast_1d(self.rows)
+
     def take(self, indexer: Any) -> Any:
         """Return the rows of the table at some indices of the dimension."""
         return indexer if self.rows is None else self.rows[indexer]

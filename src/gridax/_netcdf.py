@@ -81,8 +81,8 @@ def encode(dataset: xr.Dataset, native: str = "") -> xr.Dataset:
 
 
 def stored_names(attrs: Mapping[str, Any]) -> dict[str, str]:
-    """Return the names under which an encoded Dataset holds its variables."""
-    names = json.loads(attrs[_KEY])["names"]
+    """Return the names under which an encoded Dataset holds its variables, if it has notes."""
+    names = json.loads(attrs[_KEY])["names"] if _KEY in attrs else {}
     return {str(name): str(safe) for name, safe in names.items()}
 
 
@@ -137,6 +137,8 @@ def _encode_values(variable: xr.Variable, native: str) -> tuple[xr.Variable, str
     half = dtype == np.float16  # by its type: the 1-bit integers of JAX have its letter, too
     if (half and "e" in native) or (dtype.kind == "c" and "c" in native):
         return variable.copy(deep=False), None
+    if dtype.kind == "O":  # texts, whose length nobody knows before
+        return variable.compute(), None
     if dtype.kind == "c":
         values = variable.data
         values = np.stack([values.real, values.imag], axis=-1)

@@ -136,6 +136,16 @@ def coordinates(
     return {name: variable for name, variable in found.items() if name not in taken}
 
 
+def own_coordinates(dataset: xr.Dataset, template: Template) -> dict[str, xr.Variable]:
+    """Return the coordinates of a result's Dataset that lie along the outputs' own dimensions."""
+    own = {dim for output in template.outputs for dim in output.dims or ()}
+    return {
+        str(name): coord.variable
+        for name, coord in dataset.coords.items()
+        if coord.dims and set(coord.dims) <= own
+    }
+
+
 def _check_dims(template: Template, taken: Mapping[str, xr.Variable]) -> None:
     """Refuse dimensions that xarray would refuse beside `taken`, but only after the run."""
     lengths = {dim: (n, name) for name, v in taken.items() for dim, n in v.sizes.items()}

@@ -210,7 +210,7 @@ class Plan:
         Levels that hold the dimensions in the grid's own order merge them, so that a tile is a
         box of slices; otherwise its place is a mesh of indices.
         """
-        shape = _shape(tile.box, None)
+        shape = shape_of(tile.box)
         order = [dim for level in self.levels for dim in level.dims]
         if order == sorted(order) and tile.take is None:
             merged = tuple(level.size(shape) for level in self.levels)
@@ -243,9 +243,14 @@ class Plan:
         yield "Devices:", f"{self.n_devices}, about {human(self.tile_bytes)} on each at a time"
 
 
+def shape_of(box: Box) -> tuple[int, ...]:
+    """Return the number of points of a box along each dimension."""
+    return tuple(stop - start for start, stop in box)
+
+
 def n_points(box: Box) -> int:
     """Return the number of points of a box."""
-    return math.prod(stop - start for start, stop in box)
+    return math.prod(shape_of(box))
 
 
 def boxes(sizes: Sequence[int], block: Sequence[int]) -> Iterator[Box]:
@@ -277,9 +282,7 @@ def _ceil_div(a: int, b: int) -> int:
 
 
 def _shape(box: Box, take: Take) -> tuple[int, ...]:
-    if take is None:
-        return tuple(stop - start for start, stop in box)
-    return tuple(map(len, take))
+    return shape_of(box) if take is None else tuple(map(len, take))
 
 
 def _positions(tile: Tile, dims: Sequence[int], run: np.ndarray) -> list[np.ndarray]:

@@ -66,8 +66,23 @@ def address(place: Place) -> str:
     return str(getattr(place, "path", place.name))
 
 
-def read(place: Place) -> xr.Dataset:
-    """Open a Zarr store, with its outputs left there: dask arrays with one chunk per block.
+class Opened(NamedTuple):
+    """A Zarr store, with its outputs left there.
+
+    Attributes
+    ----------
+    dataset : outputs are dask arrays with one chunk per block.
+    is_store : whether it is the store of a run, and no result that was saved.
+    names : path in the store of each variable.
+    """
+
+    dataset: xr.Dataset
+    is_store: bool
+    names: Mapping[str, str]
+
+
+def read(place: Place) -> Opened:
+    """Open a Zarr store.
 
     Raises
     ------
@@ -84,8 +99,8 @@ def read(place: Place) -> xr.Dataset:
         )
     except RuntimeError as error:  # what a damaged coordinate makes the codecs raise
         raise ValueError(f"a coordinate is damaged ({error})") from error
-    sums = root["attributes"].get(CHUNKS, {})
-    chunks = _chunks.Chunks(place, stored, sums, is_store(root))
+    attrs = root["attributes"]
+    chunks = _chunks.Chunks(place, stored, attrs.get(CHUNKS, {}), is_store(root))
     for attr in (SEAL, CHUNKS):
         stored.attrs.pop(attr, None)
     found = {}
@@ -97,17 +112,19 @@ def read(place: Place) -> xr.Dataset:
             found[name] = _chunks.lazy(guarded)
     coords = {name: found.pop(name) for name in stored.coords}
     indexless = xr.Coordinates(coords, indexes={})
-    return _netcdf.decode(xr.Dataset(found, indexless, stored.attrs))
+    dataset = _netcdf.decode(xr.Dataset(found, indexless, stored.attrs))
+    return Opened(dataset, is_store(root), _netcdf.stored_names(attrs))
 
 
-def view(dataset: xr.Dataset, place: Place) -> tuple[xr.Dataset, Progress | None]:
+def view(opened: Opened, place: Place) -> tuple[xr.Dataset, Progress | None]:
     """Return the Dataset of a run's store as a user sees it, and how far the run has come.
 
     A result that was saved, and is no store of a run, passes unchanged.
     """
     from gridax.stores._format import look_through
 
-    if not is_store(place):
+    dataset = opened.dataset
+    if not opened.is_store:
         return dataset, None
     done, failed, total = look_through(place)
     if done == total:
@@ -125,24 +142,10 @@ def view(dataset: xr.Dataset, place: Place) -> tuple[xr.Dataset, Progress | None
     return dataset, Progress(done, failed, total)
 
 
-def is_store(place: Place) -> bool:
-    """Whether there is the store of a run, and no result that was saved."""
-    from gridax.stores._format import check_seal, is_store
-
-    return is_store(check_seal(place))
-
-
-def names(place: Place) -> dict[str, str]:
-    """Return the paths of all variables of a store, by their names."""
-    from gridax.stores._format import check_seal
-
-    return _netcdf.stored_names(check_seal(place)["attributes"])
-
-
 def is_result(place: Place) -> bool:
     """Whether there is a result of ours."""
     try:
-        return provenance.is_result(read(place))
+        return provenance.is_result(read(place).dataset)
     except (ValueError, OSError):
         return False
 
@@ -242,9 +245,6 @@ def create(
 
 def _for_zarr(dataset: xr.Dataset) -> xr.Dataset:
     encoded = _netcdf.encode(dataset, _netcdf.ZARR)
-    for name, variable in encoded.variables.items():
-        if variable.dtype.kind == "O":  # texts, whose length nobody knows before
-            encoded[name] = variable.compute()
     for name, variable in encoded.variables.items():
         if variable.dtype.kind == "U":  # Zarr has no stable format for strings of fixed length
             encoded[name] = variable.copy(data=variable.values.astype(np.dtypes.StringDType()))

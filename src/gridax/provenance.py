@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import datetime
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
@@ -66,15 +66,14 @@ def _space_to_json(space: Space) -> dict[str, Any]:
         entry_: dict[str, Any] = {"path": _path_to_json(space.skeleton.paths[slot])}
         if slot in columns:
             column = columns[slot]
-            size = space.sizes[column.dim] if column.dim is not None else 1
-            entry_["axis"] = _column_to_json(column, size)
+            entry_["axis"] = _column_to_json(column, space.sizes)
         else:
             entry_.update(_fixed_to_json(space.skeleton.leaves[slot]))
         leaves.append(entry_)
     return {"dims": list(space.sizes.items()), "leaves": leaves}
 
 
-def _column_to_json(column: Column, size: int) -> dict[str, Any]:
+def _column_to_json(column: Column, sizes: Mapping[str, int]) -> dict[str, Any]:
     table = column.table
     found: dict[str, Any] = {
         "name": column.name,
@@ -91,7 +90,7 @@ def _column_to_json(column: Column, size: int) -> dict[str, Any]:
         "extra": sorted(table.extra),
     }
     if table.kind == "choice":
-        rows = np.arange(size) if column.rows is None else np.atleast_1d(column.rows)
+        rows = column.all_rows(sizes)
         found["choices"] = [_fixed_to_json(table.values[row]) for row in rows]
     else:
         found["dtype"] = str(table.values.dtype)

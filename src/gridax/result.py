@@ -15,6 +15,7 @@ import xarray as xr
 
 from gridax import _chunks, _files, _frame, _reopen, _select, _stored, _template
 from gridax._labels import canonical_query
+from gridax._output_labels import own_coordinates
 from gridax._stored import Progress
 from gridax._template import Template
 from gridax._unstack import unstack
@@ -161,12 +162,7 @@ class Result(Sequence[Any]):
 
     @cached_property
     def _own_coords(self) -> dict[str, xr.Variable]:
-        own = {dim for output in self._template.outputs for dim in output.dims or ()}
-        return {
-            str(name): coord.variable
-            for name, coord in self.dataset.coords.items()
-            if coord.dims and set(coord.dims) <= own
-        }
+        return own_coordinates(self.dataset, self._template)
 
     def __getitem__(self, index: Any) -> Any:
         """Return what the model returned at a point, or a list of that for several points.

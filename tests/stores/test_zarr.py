@@ -57,7 +57,7 @@ def axes(sizes):
 
 def opened(path, outputs, only=None, **keeping):
     place = Folder(path)
-    return ZarrStore(place, _stored.names(place), outputs, Keeping(**keeping), only)
+    return ZarrStore(place, _stored.read(place).names, outputs, Keeping(**keeping), only)
 
 
 @pytest.fixture
@@ -116,7 +116,7 @@ def fill(store, values, boxes=None):
 
 def assert_holds(path, outputs, values):
     """Compare bit by bit, through Zarr itself and as a user reads it."""
-    dataset = _stored.read(Folder(path))
+    dataset = _stored.read(Folder(path)).dataset
     for output, wanted in zip(outputs, values, strict=True):
         found = dataset[output.name].values
         assert found.dtype == wanted.dtype
@@ -468,7 +468,7 @@ def test_values_that_the_store_can_hold_are_cast(path, outputs):
     given = {"rate": np.float16(0.5), "series": np.arange(4, dtype=np.int32), "n": np.bool_(True)}
     store.write(at(box, 0, 0), [np.asarray(given[output.name]) for output in outputs])
     store.close()
-    dataset = _stored.read(Folder(path)).isel(x=4, y=2).load()
+    dataset = _stored.read(Folder(path)).dataset.isel(x=4, y=2).load()
     assert dataset["rate"].item() == 0.5
     assert dataset["series"].values.tolist() == [0, 1, 2, 3]
     assert dataset["n"].item() == 1
@@ -517,7 +517,7 @@ def test_a_point_without_a_value_is_nan_where_the_dtype_has_one_else_zero(path):
     store.write(at(box, 0), [np.ones(output.shape, output.dtype) for output in outputs])
     store.fail(at(box, 1), ValueError("no"))
     store.close()
-    dataset = _stored.read(Folder(path))
+    dataset = _stored.read(Folder(path)).dataset
     for output in outputs:
         found = dataset[output.name].values
         assert found.dtype == output.dtype

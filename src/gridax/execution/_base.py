@@ -73,6 +73,11 @@ class Execution(abc.ABC):
     def _program(self) -> str | None:
         """Return a fingerprint of the traced model, or None if it is never traced."""
 
+    @property
+    def title(self) -> str:
+        """Name of the model, as progress bars and dashboards show it."""
+        return getattr(self.model, "__name__", type(self.model).__name__)
+
     def _n_workers(self) -> int:
         """Return how many processes work at the same time."""
         return 1

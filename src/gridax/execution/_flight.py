@@ -7,9 +7,10 @@ import contextlib
 import time
 from collections.abc import Iterator
 from concurrent.futures import CancelledError
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from gridax.execution._remote import Mission, Part, Sweep, VersionMismatch, check, same, work
+from gridax.execution._remote import Part, Sweep, VersionMismatch, check, same, work
+from gridax.stores.base import Task
 
 if TYPE_CHECKING:
     from distributed import Client, Future
@@ -21,20 +22,14 @@ _PATIENCE = 60.0
 # Seconds between looks at who is there.
 _LOOK = 1.0
 
-Missions = tuple[Mission, ...]
+Tasks = tuple[Task, ...]
 
 
-class Killed(Exception):
-    """Raised where the workers that evaluate a block die each time.
+class Killed(NamedTuple):
+    """A block whose workers die each time, and how to say that."""
 
-    Attributes
-    ----------
-    mission : the block.
-    """
-
-    def __init__(self, mission: Mission, text: str) -> None:
-        super().__init__(text)
-        self.mission = mission
+    task: Task
+    text: str
 
 
 class Flight:
@@ -50,14 +45,14 @@ class Flight:
     def __init__(self, client: Client, sweep: Sweep, title: str) -> None:
         self._client, self._sweep = client, sweep
         self._key = f"{title}-{sweep.name}"
-        self._suspects: collections.deque[Mission] = collections.deque()
+        self._suspects: collections.deque[Task] = collections.deque()
         self._alone = False  # whether a suspect is under way
-        self._under_way: dict[Future, Missions] = {}
+        self._under_way: dict[Future, Tasks] = {}
         self._sent: Future | None = None
         self._n, self._n_threads = 0, 0
         self._looked = self._alone_since = float("-inf")
 
-    def results(self, batches: Iterator[Missions]) -> Iterator[Part | Killed]:
+    def results(self, batches: Iterator[Tasks]) -> Iterator[Part | Killed]:
         """Yield what comes back of all blocks, in any order.
 
         Raises
@@ -112,7 +107,7 @@ class Flight:
         with dask.config.set({"distributed.admin.large-graph-warning-threshold": "1 PB"}):
             self._sent = self._client.submit(same, self._sweep, key=f"sweep-{self._sweep.name}")
 
-    def _fill(self, batches: Iterator[Missions]) -> bool:
+    def _fill(self, batches: Iterator[Tasks]) -> bool:
         """Send as many blocks as the workers can have at hand; return whether any are under way."""
         most = max(1, self._threads()) * _AT_HAND
         while not self._alone and len(self._under_way) < most:
@@ -122,17 +117,17 @@ class Flight:
                     self._alone = True
                     self._submit((self._suspects.popleft(),))
                 break
-            missions = next(batches, None)
-            if missions is None:
+            tasks = next(batches, None)
+            if tasks is None:
                 break
-            self._submit(missions)
+            self._submit(tasks)
         return bool(self._under_way)
 
-    def _submit(self, missions: Missions) -> None:
+    def _submit(self, tasks: Tasks) -> None:
         self._n += 1
         key = (self._key, self._n)
-        future = self._client.submit(work, self._sent, missions, key=key, pure=False)
-        self._under_way[future] = missions
+        future = self._client.submit(work, self._sent, tasks, key=key, pure=False)
+        self._under_way[future] = tasks
 
     def _threads(self) -> int:
         now = time.monotonic()
@@ -157,7 +152,7 @@ class Flight:
     def _landed(self, future: Future) -> Iterator[Part | Killed]:
         from distributed import KilledWorker
 
-        missions = self._under_way.pop(future)
+        tasks = self._under_way.pop(future)
         alone, self._alone = self._alone, False
         if future.status == "finished":
             yield from future.result()
@@ -168,9 +163,9 @@ class Flight:
         if not isinstance(error, KilledWorker):
             raise _explained(error)
         if not alone:
-            self._suspects.extend(missions)
+            self._suspects.extend(tasks)
             return
-        yield Killed(missions[0], _told(error))
+        yield Killed(tasks[0], _told(error))
 
 
 def _told(error: Any) -> str:
@@ -227,11 +222,11 @@ def _explained(error: BaseException) -> BaseException:
     return error
 
 
-def batches(missions: Iterator[Mission], n: int) -> Iterator[Missions]:
+def batches(tasks: Iterator[Task], n: int) -> Iterator[Tasks]:
     """Yield blocks, so many to a task."""
-    waiting: list[Mission] = []
-    for mission in missions:
-        waiting.append(mission)
+    waiting: list[Task] = []
+    for task in tasks:
+        waiting.append(task)
         if len(waiting) == n:
             yield tuple(waiting)
             waiting = []

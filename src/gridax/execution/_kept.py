@@ -9,10 +9,9 @@ import json
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-import xarray as xr
-
 from gridax import _blocks, _fingerprints, _reopen, _stored, provenance
 from gridax._fingerprints import Parts
+from gridax._stored import Opened
 from gridax._template import Template
 from gridax.execution._assembly import Assembly
 from gridax.execution._options import Options
@@ -39,7 +38,7 @@ class Kept:
         self._replace = False
         self._parts: Parts | None = None
         self.template: Template | None = None
-        self._dataset = xr.Dataset()
+        self._found: Opened | None = None
         self._store: ZarrStore | None = None
 
     @property
@@ -64,30 +63,30 @@ class Kept:
             _stored.refuse(self._place, overwrite=True)
             self._replace = True
             return False
-        dataset = self._opened()
+        opened = self._opened()
         if self._options.resume is False:
             raise FileExistsError(
                 f"{self._name} exists, and resume=False; pass overwrite=True to begin anew"
             )
-        self._read(dataset)
+        self._read(opened)
         return True
 
-    def _opened(self) -> xr.Dataset:
+    def _opened(self) -> Opened:
         foreign = "so it is left as it is, even with overwrite=True; give another store="
         try:
-            dataset = _stored.read(self._place)
+            opened = _stored.read(self._place)
         except ValueError as error:
             what = f"{self._name} is no gridax store ({error})"
             raise FileExistsError(f"{what}, {foreign}") from error
-        if not provenance.is_result(dataset):
+        if not provenance.is_result(opened.dataset):
             raise FileExistsError(f"{self._name} is a Zarr store, but none of gridax, {foreign}")
-        return dataset
+        return opened
 
-    def _read(self, dataset: xr.Dataset) -> None:
+    def _read(self, opened: Opened) -> None:
         try:
-            _, template = _reopen.read(dataset)
-            parts = _fingerprints.read(dataset.attrs)
-            if not _stored.is_store(self._place):
+            _, template = _reopen.read(opened.dataset)
+            parts = _fingerprints.read(opened.dataset.attrs)
+            if not opened.is_store:
                 raise ValueError("it is a saved result, and no store of run(store=…)")
         except ValueError as error:
             raise ValueError(
@@ -96,7 +95,7 @@ class Kept:
         problem = _fingerprints.difference(parts, self._mine)
         if problem:
             raise self._other(problem)
-        self._dataset, self._parts, self.template = dataset, parts, template
+        self._found, self._parts, self.template = opened, parts, template
 
     def _other(self, problem: str) -> ValueError:
         return ValueError(
@@ -165,7 +164,8 @@ class Kept:
         """Write into the store that it goes on with another model."""
         from gridax.stores._format import update
 
-        before = json.loads(self._dataset.attrs.get("gridax_resumed", "[]"))
+        assert self._found is not None
+        before = json.loads(self._found.dataset.attrs.get("gridax_resumed", "[]"))
         now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
         self._parts = {**(self._parts or {}), _MODEL: here}
         update(
@@ -182,7 +182,8 @@ class Kept:
             from gridax.stores.zarr import ZarrStore  # zarr takes time to import
 
             assert self.template is not None
-            names, outputs = _stored.names(self._place), self.template.outputs
+            assert self._found is not None
+            names, outputs = self._found.names, self.template.outputs
             self._store = ZarrStore(self._place, names, outputs, self._options.keeping())
         return self._store
 

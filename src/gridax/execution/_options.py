@@ -93,6 +93,8 @@ def _shard(shard: Any) -> tuple[int, int]:
         raise TypeError(
             f"shard must be two whole numbers (i, n): the i-th of n processes, got {shard!r}"
         ) from None
+    if n < 1:
+        raise ValueError(f"shard=(i, n) must have 0 <= i < n, so n of at least 1, got {shard}")
     if not 0 <= i < n:
         raise ValueError(
             f"shard=(i, n) must have 0 <= i < n, as the first of {n} is shard=(0, {n}), got {shard}"

@@ -15,14 +15,13 @@ import jax
 import numpy as np
 
 from gridax import _version
-from gridax._plan import Box
 from gridax._template import Output, Template
 from gridax.execution._base import Execution
 from gridax.execution._order import Order
 from gridax.execution._run import filled
 from gridax.execution.parallel import ParallelExecution
 from gridax.execution.sequential import SequentialExecution
-from gridax.stores.base import DONE
+from gridax.stores.base import DONE, Task
 from gridax.stores.memory import MemoryStore
 
 # Sweeps whose compiled programs a worker keeps.
@@ -38,25 +37,18 @@ _SETTINGS = (
 )
 
 
-class Mission(NamedTuple):
-    """A block to be evaluated, and which of its points are; all if None."""
-
-    box: Box
-    todo: np.ndarray | None = None
-
-
 class Part(NamedTuple):
     """What comes back: the outputs of a block, or the number of points that are stored.
 
     Attributes
     ----------
-    mission : the block.
+    task : the block.
     stored : number of points that the worker has stored; None if they come back.
     arrays : outputs of the block.
     errors : what the model raised, by position in the block.
     """
 
-    mission: Mission
+    task: Task
     stored: int | None = None
     arrays: Sequence[np.ndarray] = ()
     errors: Mapping[tuple[int, ...], str] = {}
@@ -174,7 +166,7 @@ def check(wanted: Mapping[str, str]) -> None:
         )
 
 
-def work(sweep: Sweep, missions: Sequence[Mission]) -> list[Part]:
+def work(sweep: Sweep, tasks: Sequence[Task]) -> list[Part]:
     """Evaluate some blocks on a worker.
 
     Raises
@@ -187,8 +179,8 @@ def work(sweep: Sweep, missions: Sequence[Mission]) -> list[Part]:
     with _lock, _set(sweep.settings):
         execution = _execution(sweep)
         if sweep.handle is None:
-            return [_evaluated(sweep, execution, mission) for mission in missions]
-        return _stored(sweep, execution, missions)
+            return [_evaluated(sweep, execution, task) for task in tasks]
+        return _stored(sweep, execution, tasks)
 
 
 class VersionMismatch(RuntimeError):
@@ -239,17 +231,17 @@ def _order(sweep: Sweep, store: Any) -> Order:
     return Order(store, sweep.block, sweep.memory, sweep.record, agreed)
 
 
-def _evaluated(sweep: Sweep, execution: Execution, mission: Mission) -> Part:
-    store = MemoryStore(mission.box, sweep.outputs, is_block=True)
-    if mission.todo is not None:
-        store.status[~mission.todo] = DONE
+def _evaluated(sweep: Sweep, execution: Execution, task: Task) -> Part:
+    store = MemoryStore(task.box, sweep.outputs, is_block=True)
+    if task.todo is not None:
+        store.status[~task.todo] = DONE
     for _ in filled(store, execution, _order(sweep, store)):
         pass
-    return Part(mission, None, store.arrays, store.errors)
+    return Part(task, None, store.arrays, store.errors)
 
 
-def _stored(sweep: Sweep, execution: Execution, missions: Sequence[Mission]) -> list[Part]:
-    store = sweep.handle.open([mission.box for mission in missions])
+def _stored(sweep: Sweep, execution: Execution, tasks: Sequence[Task]) -> list[Part]:
+    store = sweep.handle.open([task.box for task in tasks])
     store.look()
     before = store.n_done
     try:
@@ -257,4 +249,4 @@ def _stored(sweep: Sweep, execution: Execution, missions: Sequence[Mission]) -> 
     except BaseException:
         store.rescue()
         raise
-    return [Part(missions[0], before + new)]
+    return [Part(tasks[0], before + new)]

@@ -124,9 +124,7 @@ class Run:
         return self._opened(place)
 
     def _meter(self, total: int) -> Meter:
-        model = self._execution.model
-        title = getattr(model, "__name__", type(model).__name__)
-        return Meter(self._progress, total, title)
+        return Meter(self._progress, total, self._execution.title)
 
     def _order(
         self, store: Store, block: tuple[int, ...] | None, check: Callable[[Assembly], None]

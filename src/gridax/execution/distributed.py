@@ -14,16 +14,17 @@ import numpy as np
 
 from gridax import _blocks, _checks
 from gridax._blocks import Wish
-from gridax._plan import Box, Region, boxes, n_points
+from gridax._plan import Box, Region, boxes, n_points, shape_of
 from gridax._template import Template
 from gridax.execution import _cores, _flight, _remote
 from gridax.execution._base import Execution, at_point
 from gridax.execution._flight import Flight, Killed
 from gridax.execution._order import Evaluated, Order
-from gridax.execution._remote import Mission, Part, Sweep
+from gridax.execution._remote import Part, Sweep
 from gridax.execution.parallel import ParallelExecution
 from gridax.execution.sequential import SequentialExecution
 from gridax.space import Space
+from gridax.stores.base import Task
 from gridax.stores.memory import MemoryStore
 
 if TYPE_CHECKING:
@@ -136,7 +137,7 @@ class DaskExecution(Execution):
             nbytes = sum(output.nbytes for output in outputs)
             wish = dataclasses.replace(self._wish(order.memory), nbytes=nbytes)
             block = _blocks.shape(shape, wish, self._n_workers())
-            missions = _missing(store, boxes(shape, block))
+            tasks = _missing(store, boxes(shape, block))
         else:
             shared: ZarrStore = cast("ZarrStore", store)  # whose module takes time to import
             # Of blocks that are not finished by that, workers will count all points.
@@ -144,7 +145,7 @@ class DaskExecution(Execution):
             shared.copy_known()
             yield _NOWHERE, before - sum(map(n_points, shared.left()))
             outputs, handle, block = shared.outputs, shared.handle(), shared.block
-            missions = map(Mission, shared.left())
+            tasks = map(Task, shared.left())
         with self._connected() as client:
             names = _flight.threads(client) if self.client is None else {}
             sweep = Sweep(
@@ -161,9 +162,9 @@ class DaskExecution(Execution):
                 versions=_remote.versions(),
                 settings=_remote.settings(),
             )
-            flight = Flight(client, sweep, self._title())
+            flight = Flight(client, sweep, self._key_title())
             n = self._per_task(block, order.memory)
-            for part in flight.results(_flight.batches(missions, n)):
+            for part in flight.results(_flight.batches(tasks, n)):
                 if isinstance(part, Killed):
                     yield from self._killed(part, order)
                 else:
@@ -176,19 +177,19 @@ class DaskExecution(Execution):
         enough = max(1, n_blocks // (4 * self._n_workers()))
         return max(1, min(math.ceil(_TASK_SECONDS / seconds), enough))
 
-    def _title(self) -> str:
-        name = getattr(self.model, "__name__", type(self.model).__name__)
-        return "".join(c if c.isalnum() or c == "_" else "_" for c in name).strip("_") or "model"
+    def _key_title(self) -> str:
+        plain = "".join(c if c.isalnum() or c == "_" else "_" for c in self.title)
+        return plain.strip("_") or "model"
 
     def _killed(self, part: Killed, order: Order) -> Iterator[Evaluated]:
         """Record that a block always kills its worker, or raise an error with its labels."""
-        box = part.mission.box
+        box = part.task.box
         if not order.record:
             ends = [np.array([a, b - 1]) for a, b in box]
             with at_point(self.space, lambda: ends):
-                raise RuntimeError(str(part))
+                raise RuntimeError(part.text)
         order.store.begin(box)
-        yield _all_of(part.mission), str(part)
+        yield _all_of(part.task), part.text
 
     @contextlib.contextmanager
     def _connected(self) -> Iterator[Client]:
@@ -226,29 +227,29 @@ def _landed(part: Part) -> Iterator[Evaluated]:
     if part.stored is not None:
         yield _NOWHERE, part.stored
         return
-    box, todo = part.mission
-    shape = tuple(stop - start for start, stop in box)
+    box, todo = part.task
+    shape = shape_of(box)
     good = np.ones(shape, bool) if todo is None else todo.copy()
     for index, text in part.errors.items():
         good[index] = False
         yield Region(box, shape, index), text
     if good.all():
-        yield _all_of(part.mission), part.arrays
+        yield _all_of(part.task), part.arrays
     elif good.any():
         yield Region(box, shape, np.nonzero(good)), [array[good] for array in part.arrays]
 
 
-def _all_of(mission: Mission) -> Region:
-    shape = tuple(stop - start for start, stop in mission.box)
-    return Region(mission.box, shape, (slice(None),) * len(shape))
+def _all_of(task: Task) -> Region:
+    shape = shape_of(task.box)
+    return Region(task.box, shape, (slice(None),) * len(shape))
 
 
-def _missing(store: MemoryStore, blocks: Iterator[Box]) -> Iterator[Mission]:
+def _missing(store: MemoryStore, blocks: Iterator[Box]) -> Iterator[Task]:
     """Yield the blocks in which points are still to be evaluated."""
     for box in blocks:
         todo = store.pending(box)
         if todo.any():
-            yield Mission(box, None if todo.all() else todo)
+            yield Task(box, None if todo.all() else todo)
 
 
 def _distributed() -> Any:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from gridax._blocks import Wish
-from gridax._plan import Region
+from gridax._plan import Region, shape_of
 from gridax._template import Template, arrays_of, template_of
 from gridax.execution._base import Execution, at_point
 from gridax.execution._order import Evaluated, Order
@@ -106,7 +106,7 @@ class SequentialExecution(Execution):
         probed, self._probed = self._probed, {}
         for task in order.store.tasks() or [Task(tuple((0, n) for n in self.space.shape))]:
             origin = [start for start, _ in task.box]
-            shape = tuple(stop - start for start, stop in task.box)
+            shape = shape_of(task.box)
             for local in _positions(shape, task.todo):
                 region = Region(task.box, shape, local)
                 index = tuple(map(operator.add, origin, local))
@@ -135,8 +135,8 @@ class SequentialExecution(Execution):
         return _with_read_only_arrays(self.space)
 
     def _wish(self, memory: int | None) -> Wish:
-        if self._seconds > _SLOW and self.space.N > 1:  # as the first call of many a program is
-            index = self.space.grid.unravel(1)
+        slow = self._seconds > _SLOW and self.space.N > 1  # as the first call of many a program is
+        if slow and (index := self.space.grid.unravel(1)) not in self._probed:
             start = time.perf_counter()
             try:
                 self._probed[index] = self._evaluated(index)

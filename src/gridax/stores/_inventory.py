@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
-from gridax._plan import Box
+from gridax._plan import Box, shape_of
 from gridax.stores._place import Ends, Place
 from gridax.stores._records import LENGTH, Records, Stored, intact, matches
 from gridax.stores.base import FAILED, PENDING, Verify
@@ -92,7 +92,7 @@ class Inventory:
         if content is None:
             return None
         states = np.frombuffer(content, np.uint8).reshape(self._status.chunk)
-        return states[tuple(slice(stop - start) for start, stop in box)]
+        return states[tuple(map(slice, shape_of(box)))]
 
     def _is_whole(
         self,

@@ -13,7 +13,6 @@ import os
 import re
 import socket
 import threading
-import time
 import uuid
 from pathlib import Path
 from types import TracebackType
@@ -45,13 +44,14 @@ class Lock:
         self._store, self._shard = path, shard
         middle = "" if shard[1] == 1 else f".{shard[0]}-of-{shard[1]}"
         self._path = path.with_name(f"{path.name}{middle}.lock")
+        self._token = uuid.uuid4().hex
         self._content = json.dumps(
             {
                 "host": socket.gethostname(),
                 "pid": os.getpid(),
                 "started": _started(os.getpid()),
                 "shard": shard,
-                "token": uuid.uuid4().hex,
+                "token": self._token,
             }
         )
         self._over = threading.Event()
@@ -191,15 +191,13 @@ class Lock:
 
     def _beat(self) -> None:
         while not self._over.wait(_BEAT):
-            try:
+            with contextlib.suppress(OSError):  # the next beat may succeed
                 if _read(self._path) is not None and not self._is_mine():
                     return  # somebody took this writer for dead
                 os.utime(self._path)
-            except OSError:  # the next beat may succeed
-                time.sleep(0)
 
     def _is_mine(self) -> bool:
-        return (_read(self._path) or {}).get("token") == json.loads(self._content)["token"]
+        return (_read(self._path) or {}).get("token") == self._token
 
     def _release(self) -> None:
         if self._is_mine():

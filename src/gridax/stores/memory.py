@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from gridax._memory import human, physical
-from gridax._plan import Box, Region
+from gridax._plan import Box, Region, shape_of
 from gridax._template import Output
 from gridax.stores.base import DONE, FAILED, PENDING, Store, Task
 
@@ -35,7 +35,7 @@ class MemoryStore(Store):
 
     def __init__(self, box: Box, outputs: Sequence[Output], is_block: bool = False) -> None:
         self.box, self._is_block = box, is_block
-        self.shape = tuple(stop - start for start, stop in box)
+        self.shape = shape_of(box)
         needed = math.prod(self.shape) * sum(output.nbytes for output in outputs)
         there = physical()
         if there and needed > there:
@@ -101,7 +101,7 @@ class MemoryStore(Store):
         """Note that the model failed at some points; return how many are new."""
         box, shape, where = region
         status = self.status[self._cut(box)].reshape(shape, copy=False)
-        inner = tuple(stop - start for start, stop in box)
+        inner = shape_of(box)
         text = error if isinstance(error, str) else f"{type(error).__name__}: {error}"
         n_new = 0
         for flat in np.ravel(_numbers(shape, where)).tolist():
