@@ -1,0 +1,64 @@
+"""How the documentation is built: `make docs`, offline, warnings being errors."""
+
+from __future__ import annotations
+
+import os
+
+import gridax
+
+# Notebooks and pages are executed in processes of their own, which take this with them.
+os.environ.setdefault("JAX_PLATFORMS", "cpu")
+
+project = "gridax"
+author = "The gridax developers"
+copyright = "The gridax developers"
+release = version = gridax.__version__
+
+extensions = [
+    "myst_nb",
+    "numpydoc",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.autosummary",
+    "sphinx_copybutton",
+    "sphinx_design",
+]
+exclude_patterns = ["_build", "**.ipynb_checkpoints"]
+templates_path = ["_templates"]
+nitpicky = True
+# What annotations and numpydoc's types name, and is documented elsewhere or in no place at all.
+nitpick_ignore_regex = [("py:.*", r"(?!gridax\.).*"), ("py:.*", r"gridax\.(_|axes|space|result).*")]
+
+myst_enable_extensions = ["colon_fence", "deflist", "attrs_block"]
+myst_heading_anchors = 4
+nb_execution_mode = "cache"
+nb_execution_cache_path = os.path.join(os.path.dirname(__file__), "_build", "executed")
+nb_execution_in_temp = True
+nb_execution_raise_on_error = True
+nb_execution_timeout = 600
+nb_execution_show_tb = True
+nb_output_stderr = "remove"  # progress bars
+nb_merge_streams = True
+
+autosummary_generate = True
+autodoc_typehints = "none"  # numpydoc's parameters say it in words
+numpydoc_show_class_members = False
+add_module_names = False
+
+html_theme = "pydata_sphinx_theme"
+html_title = "gridax"
+html_static_path = ["_static"]
+html_css_files = ["gridax.css"]
+html_show_sourcelink = False
+html_copy_source = False
+html_theme_options = {
+    "logo": {"text": "gridax"},
+    "navigation_with_keys": False,
+    "show_prev_next": True,
+    "header_links_before_dropdown": 6,
+    "secondary_sidebar_items": ["page-toc"],
+    "footer_start": ["copyright"],
+    "footer_end": ["sphinx-version"],
+}
+html_context = {"default_mode": "auto"}
+copybutton_prompt_text = r">>> |\.\.\. |\$ "
+copybutton_prompt_is_regexp = True

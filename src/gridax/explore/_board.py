@@ -1,0 +1,222 @@
+"""The Bokeh models of an explorer: choosers, pictures and the details of one point.
+
+They are wired in the browser, by `explore.js`. What is chosen ends up in `view` and `picked`, what
+is to be drawn is taken from `frame` and `point`; who answers the one with the other is Python in a
+live explorer, and the browser itself in an exported page.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib.resources
+import json
+from typing import Any
+
+import numpy as np
+from bokeh.events import Tap
+from bokeh.layouts import column, row
+from bokeh.models import (
+    BasicTicker,
+    Checkbox,
+    ColorBar,
+    ColumnDataSource,
+    CustomJS,
+    CustomJSTickFormatter,
+    Div,
+    HoverTool,
+    LinearColorMapper,
+    Range1d,
+    Select,
+    Slider,
+)
+from bokeh.palettes import Viridis256
+from bokeh.plotting import figure
+
+from gridax.explore._cube import Cube, View
+
+TOOLS = "pan,wheel_zoom,box_zoom,reset,save"
+FORMAT = "return labels == null ? Number(tick.toPrecision(6)).toString() : labels[tick] ?? ''"
+GREY, LINE = "#d9d9d9", "#1f77b4"
+
+
+class Board:
+    """All models of one explorer, and their layout.
+
+    Attributes
+    ----------
+    layout : what is shown.
+    view, picked : sources with one JSON text, `said`: what is looked at; which point was clicked.
+    frame, point : sources with what is to be drawn, as `Cube` gives it.
+    """
+
+    def __init__(self, cube: Cube, title: str, view: View, lazy: bool) -> None:
+        at = {dim: view.at.get(dim, 0) for dim in cube.members}
+        self.view, self.picked = _note(dataclasses.asdict(view)), _note(at)
+        first = cube.frame(view)
+        self.frame = ColumnDataSource(as_columns(first))
+        self.point = ColumnDataSource(as_columns(cube.point(at)))
+        self.sheet = ColumnDataSource()
+        self._patience = 250 if lazy else 20  # ms
+        self._title = Div(text=title, styles={"font-size": "110%"})
+        self._choosers = {
+            "output": Select(width=240, title="Output", options=cube.outputs, value=view.output),
+            "x": Select(width=240, title="x", options=cube.choices(view.output), value=view.x),
+            "y": Select(width=240, title="y", options=_with_none(cube, view), value=view.y),
+        }
+        self._sliders = {dim: _slider(cube, dim, view) for dim in cube.members}
+        self._means = {dim: Checkbox(label=f"mean over {dim}") for dim in cube.members}
+        self._map = _Picture("map", visible=first["kind"] == "map")
+        self._line = _Picture("line", visible=first["kind"] != "map")
+        self._table = Div()
+        self._details = {
+            name: _Picture("line" if len(about["own"]) == 1 else "map", height=230)
+            for name, about in cube.describe()["outputs"].items()
+            if about["own"]
+        }
+        self._wire(cube)
+        self.layout = self._arranged()
+
+    def answer(self, cube: Cube, said: str) -> None:
+        """Put the slice that `view` asks for into `frame`."""
+        self.frame.data = as_columns(cube.frame(View(**json.loads(said))))
+
+    def show_point(self, cube: Cube, said: str) -> None:
+        """Put what is known of the clicked point into `point`."""
+        self.point.data = as_columns(cube.point(json.loads(said)))
+
+    def _wire(self, cube: Cube) -> None:
+        pictures = {"map": self._map, "line": self._line}
+        pictures |= {f"detail {i}": p for i, p in enumerate(self._details.values())}
+        args: dict[str, Any] = {
+            "spec": json.dumps({**cube.describe(), "details": list(self._details)}),
+            "view": self.view,
+            "picked": self.picked,
+            "frame": self.frame,
+            "point": self.point,
+            "sheet": self.sheet,
+            "patience": self._patience,
+            "table": self._table,
+            "choosers": list(self._choosers.values()),
+            "sliders": list(self._sliders.values()),
+            "means": list(self._means.values()),
+            "pictures": [picture.models for picture in pictures.values()],
+        }
+        code = importlib.resources.files("gridax.explore").joinpath("explore.js").read_text("utf-8")
+        act = CustomJS(args=args, code=code)
+        for widget in (*self._choosers.values(), *self._sliders.values()):
+            widget.js_on_change("value", act)
+        for checkbox in self._means.values():
+            checkbox.js_on_change("active", act)
+        for source in (self.frame, self.point, self.view, self.picked):
+            source.js_on_change("data", act)
+        for picture in (self._map, self._line):
+            picture.figure.js_on_event(Tap, act)
+            picture.figure.js_on_change("inner_width", act)  # once it is on the page
+
+    def _arranged(self) -> Any:
+        sliders = [column(slider, self._means[dim]) for dim, slider in self._sliders.items()]
+        left = column(self._title, *self._choosers.values(), *sliders, width=260)
+        middle = column(
+            self._map.figure, self._line.figure, sizing_mode="stretch_width", min_width=420
+        )
+        details = [picture.figure for picture in self._details.values()]
+        right = column(self._table, *details, width=400)
+        return row(left, middle, right, sizing_mode="stretch_width")
+
+
+class _Picture:
+    """A figure that draws a map of colours, a line or points, and a mark."""
+
+    def __init__(self, kind: str, height: int = 560, visible: bool = False) -> None:
+        self.figure = figure(
+            height=height,
+            x_range=Range1d(0, 1),
+            y_range=Range1d(0, 1),
+            sizing_mode="stretch_width",
+            tools=TOOLS,
+            active_scroll=None,
+            visible=visible,
+            toolbar_location="above" if height > 300 else None,
+        )
+        self.source, self.mark = ColumnDataSource(), ColumnDataSource({"x": [], "y": []})
+        self.mapper = LinearColorMapper(palette=Viridis256, nan_color=GREY)
+        formats = [CustomJSTickFormatter(args={"labels": None}, code=FORMAT) for _ in "xy"]
+        tickers = [BasicTicker() for _ in "xy"]
+        for axis, ticker, formatter in zip(self.figure.axis, tickers, formats, strict=True):
+            axis.ticker, axis.formatter, axis.minor_tick_line_color = ticker, formatter, None
+        self.bar = ColorBar(color_mapper=self.mapper, width=14, title_standoff=8)
+        self.models = {
+            "figure": self.figure,
+            "source": self.source,
+            "mark": self.mark,
+            "mapper": self.mapper,
+            "bar": self.bar,
+            "formats": formats,
+            "tickers": tickers,
+        }
+        self._glyphs(kind)
+
+    def _glyphs(self, kind: str) -> None:
+        fig = self.figure
+        if kind == "map":
+            # JavaScript makes further arrays of two dimensions after this one.
+            self.source.data = {
+                "z": [np.zeros((1, 1), np.float32)],
+                "x": [0],
+                "y": [0],
+                "n": [1],
+                "m": [1],
+            }
+            cells = fig.image("z", "x", "y", "n", "m", color_mapper=self.mapper, source=self.source)
+            tips = [("", "@z")]
+            fig.grid.visible = False
+        else:
+            self.source.data = {"x": [], "y": [], "z": [], "line": []}
+            fig.line("x", "line", source=self.source, line_width=1.5)
+            self.mapper.nan_color = LINE
+            color = {"field": "z", "transform": self.mapper}
+            cells = fig.scatter("x", "y", source=self.source, size=6, color=color)
+            self.models["dots"] = cells.glyph
+            tips = [("", "@x, @y")]
+        fig.add_layout(self.bar, "right")
+        fig.add_tools(HoverTool(renderers=[cells], tooltips=tips))
+        fig.scatter(
+            "x", "y", source=self.mark, marker="circle", size=14, line_width=2.5, fill_alpha=0,
+            line_color="#e6550d",
+        )  # fmt: skip
+
+
+def as_columns(found: dict[str, Any]) -> dict[str, Any]:
+    """Return a frame or a point as columns of length one: arrays, and all else as JSON."""
+    arrays = {name: [v] for name, v in found.items() if isinstance(v, np.ndarray)}
+    arrays |= {name: [v] for name, v in found.get("arrays", {}).items()}
+    for name in ("x", "y"):
+        if found.get(name) is not None:
+            arrays[name] = [found[name]["at"]]
+    return {"said": [json.dumps(found, default=lambda value: None)], **arrays}
+
+
+def _note(said: Any) -> ColumnDataSource:
+    return ColumnDataSource({"said": [json.dumps(said)]})
+
+
+def _with_none(cube: Cube, view: View) -> list[tuple[str, str]]:
+    return [("", "(the output)"), *((name, name) for name in cube.choices(view.output))]
+
+
+def _slider(cube: Cube, dim: str, view: View) -> Slider:
+    size = cube.dataset.sizes[dim]
+    members = list(cube.members[dim].values())
+    labels = [[text + member["units"] for text in member["texts"]] for member in members]
+    return Slider(
+        start=0,
+        end=max(size - 1, 1),
+        value=view.at.get(dim, 0),
+        step=1,
+        width=230,
+        format=CustomJSTickFormatter(
+            args={"labels": list(map(", ".join, zip(*labels, strict=True)))}, code=FORMAT
+        ),
+        title=", ".join(cube.members[dim]),
+        disabled=size == 1,
+    )

@@ -1,0 +1,254 @@
+"""What an explorer shows: slices of outputs, and everything about one point.
+
+Nothing here knows how it is drawn. Only what is shown is read, so results may be larger than
+memory. A frame and a point are flat arrays and plain texts; `explore.js` makes the same ones from
+the arrays of an exported page.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from gridax.plots._style import is_geometric, is_number, named, units_of
+
+# What a browser draws without delay.
+MOST_CELLS = 1_000_000
+
+
+@dataclasses.dataclass(frozen=True)
+class View:
+    """What is looked at.
+
+    Attributes
+    ----------
+    output : name of the output.
+    x, y : coordinates of the two directions; no `y` draws the values themselves upwards.
+    at : index along each dimension that is no direction.
+    mean : dimensions that are averaged over instead.
+    """
+
+    output: str
+    x: str
+    y: str
+    at: Mapping[str, int]
+    mean: Sequence[str] = ()
+
+
+class Cube:
+    """A result as an explorer sees it.
+
+    Parameters
+    ----------
+    dataset : outputs and coordinates; data may be lazy.
+    members : names of the axes along each dimension of the space.
+    """
+
+    def __init__(self, dataset: xr.Dataset, members: Mapping[str, Sequence[str]]) -> None:
+        self.dataset = dataset
+        self.grid_dims = tuple(members)
+        names = [str(name) for name in dataset.data_vars if name not in ("status", "error")]
+        self.outputs = [name for name in names if dataset[name].dtype.kind in "biuf"]
+        self.unseen = [name for name in names if name not in self.outputs]
+        if not self.outputs:
+            raise ValueError(f"there is no output of real numbers to explore, only {names}")
+        dims = dict.fromkeys(str(d) for name in self.outputs for d in dataset[name].dims)
+        self.members = {dim: self._members(dim, members.get(dim, ())) for dim in dims}
+
+    def _members(self, dim: str, axes: Sequence[str]) -> dict[str, dict[str, Any]]:
+        """Return the coordinates along a dimension: their numbers, texts and label."""
+        names = [name for name in axes if name in self.dataset.coords] or [dim]
+        found = {}
+        for name in names:
+            size = self.dataset.sizes[dim]
+            known = name in self.dataset.coords and self.dataset[name].dims == (dim,)
+            labels = self.dataset[name].values if known else np.arange(size)
+            attrs = self.dataset[name].attrs if known else {}
+            scale = is_number(labels) and not is_geometric(labels)
+            found[name] = {
+                # Evenly spaced on a logarithmic scale, numbers stand evenly like texts.
+                "numbers": labels.astype(float).tolist() if scale else None,
+                "texts": texts(labels.tolist()),
+                "label": named(name, attrs),
+                "units": units_of(attrs.get("units")),
+            }
+        return found
+
+    def describe(self) -> dict[str, Any]:
+        """Return names, labels and shapes of everything, as JSON can hold it."""
+        outputs = {}
+        for name in self.outputs:
+            variable = self.dataset[name].variable
+            outputs[name] = {
+                "dims": list(map(str, variable.dims)),
+                "shape": list(variable.shape),
+                "own": [str(d) for d in variable.dims if d not in self.grid_dims],
+                "label": named(name, variable.attrs),
+                "units": units_of(variable.attrs.get("units")),
+            }
+        scalars = [
+            [str(name), text(c.item()), units_of(c.attrs.get("units"))]
+            for name, c in self.dataset.coords.items()
+            if c.ndim == 0
+        ]
+        return {
+            "outputs": outputs,
+            "dims": {dim: {"members": members} for dim, members in self.members.items()},
+            "grid": [dim for dim in self.grid_dims if dim in self.members],
+            "fixed": scalars,
+        }
+
+    def choices(self, output: str) -> list[str]:
+        """Return the coordinates that may be directions for an output."""
+        dims = map(str, self.dataset[output].dims)
+        return [name for dim in dims for name in self.members[dim]]
+
+    def dim(self, name: str) -> str:
+        """Return the dimension along which a coordinate varies."""
+        return next(dim for dim, members in self.members.items() if name in members)
+
+    def start(self, output: str, x: str | None = None, y: str | None = None) -> tuple[str, str]:
+        """Return the directions that suit an output: its first two dimensions of the space.
+
+        Raises
+        ------
+        ValueError
+            If the output does not vary along what was asked for, or not at all.
+        """
+        choices = self.choices(output)
+        for role, name in (("x", x), ("y", y)):
+            if name and name not in choices:
+                raise ValueError(
+                    f"{role}={name!r}: output {output!r} varies along {choices or 'nothing'}"
+                )
+        if not choices:
+            raise ValueError(f"output {output!r} is one number, so there is nothing to explore")
+        over = [str(d) for d in self.dataset[output].dims if d in self.grid_dims]
+        over = over or list(map(str, self.dataset[output].dims))
+        scattered = [name for name in self.members[over[0]]]
+        firsts = (
+            scattered[:2] if len(scattered) > 1 else [next(iter(self.members[d])) for d in over]
+        )
+        x = x or next(name for name in (*firsts, *choices) if name != y or len(choices) == 1)
+        if y is None:
+            y = next((name for name in firsts if name != x), "")
+        return x, "" if y == x else y
+
+    def frame(self, view: View) -> dict[str, Any]:
+        """Return a slice of an output as flat arrays, with labels of all that is seen.
+
+        The `kind` is ``"map"`` (values of shape ``(len(y), len(x))``), ``"line"`` or ``"points"``.
+        """
+        variable = self.dataset[view.output].variable
+        dim_x, dim_y = self.dim(view.x), self.dim(view.y) if view.y else None
+        kept = [dim for dim in dict.fromkeys((dim_y, dim_x)) if dim is not None]
+        mean = [dim for dim in view.mean if dim in variable.dims and dim not in kept]
+        variable = variable.isel(
+            {d: view.at.get(str(d), 0) for d in variable.dims if d not in (*kept, *mean)}
+        )
+        steps = _steps([variable.sizes[dim] for dim in kept])
+        variable = variable.isel(
+            {d: slice(None, None, s) for d, s in zip(kept, steps, strict=True)}
+        )
+        if mean:
+            variable = variable.astype(float, keep_attrs=True).mean(mean)
+        z = variable.transpose(*kept).values.astype(np.float32)
+        x = self._along(view.x, steps[-1], always=dim_y not in (None, dim_x))
+        found = {
+            "kind": "line" if dim_y is None else "points" if dim_y == dim_x else "map",
+            "joined": len(self.members[dim_x]) == 1,
+            "x": x,
+            "y": self._along(view.y, steps[0], always=dim_y != dim_x) if view.y else None,
+            "z": z.reshape(-1),
+            "label": named(view.output, self.dataset[view.output].attrs),
+            "note": self._note(view, mean, dict(zip(kept, steps, strict=True))),
+        }
+        return found
+
+    def _along(self, name: str, step: int, always: bool) -> dict[str, Any]:
+        """Return positions along a direction; `always` evenly spaced, as the cells of a map are."""
+        member = self.members[self.dim(name)][name]
+        texts = member["texts"][::step]
+        even = always or member["numbers"] is None
+        at = np.arange(len(texts)) if even else np.asarray(member["numbers"][::step])
+        return {
+            "at": at.astype(np.float32),
+            "texts": texts if even else None,
+            "label": member["label"],
+            "step": step,
+        }
+
+    def _note(self, view: View, mean: Sequence[str], steps: Mapping[str, int]) -> str:
+        """Say what is fixed, averaged, or left out."""
+        parts = []
+        for dim in map(str, self.dataset[view.output].dims):
+            if dim in mean:
+                parts.append(f"mean over {dim}")
+            elif dim not in steps:
+                for name, member in self.members[dim].items():
+                    parts.append(
+                        f"{name} = {member['texts'][view.at.get(dim, 0)]}{member['units']}"
+                    )
+        parts += [f"every {step}th of {dim} is drawn" for dim, step in steps.items() if step > 1]
+        return ", ".join(parts)
+
+    def point(self, at: Mapping[str, int]) -> dict[str, Any]:
+        """Return the parameters of a point, and every output there.
+
+        Returns
+        -------
+        dict
+            ``rows`` of name, text and units; and the flat ``arrays`` of outputs that have their
+            own dimensions, of those beyond two at the index given by `at`.
+        """
+        rows, arrays = [], {}
+        for dim in self.grid_dims:
+            for name, member in self.members.get(dim, {}).items():
+                rows.append([name, member["texts"][at.get(dim, 0)], member["units"]])
+        n_parameters = len(rows)
+        for name, about in self.describe()["outputs"].items():
+            own = about["own"]
+            chosen = {d: at.get(d, 0) for d in about["dims"] if d not in own[-2:]}
+            values = self.dataset[name].variable.isel(chosen).values
+            if own:
+                arrays[name] = values.astype(np.float32).reshape(-1)
+            else:
+                rows.append([name, text(values.item()), about["units"]])
+        if "error" in self.dataset:
+            variable = self.dataset["error"].variable
+            message = variable.isel({d: at.get(str(d), 0) for d in variable.dims}).item()
+            rows += [["error", str(message), ""]] if message else []
+        return {"rows": rows, "n_parameters": n_parameters, "arrays": arrays}
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all outputs as 32-bit floats."""
+        return 4 * sum(self.dataset[name].size for name in self.outputs)
+
+
+def text(value: Any, digits: int = 6) -> str:
+    """Return a label or a number in few characters."""
+    return f"{value:.{digits}g}" if isinstance(value, float) else str(value)
+
+
+def texts(labels: Sequence[Any]) -> list[str]:
+    """Return labels with as few digits as tell them apart."""
+    for digits in (4, 6, 9, 17):
+        short = [text(label, digits) for label in labels]
+        if len(set(short)) == len(set(labels)):
+            break
+    return short
+
+
+def _steps(sizes: Sequence[int]) -> list[int]:
+    """Return which part of each direction is drawn, as a step: 1 as long as all of it can be."""
+    steps = [1] * len(sizes)
+    while math.prod(-(-n // s) for n, s in zip(sizes, steps, strict=True)) > MOST_CELLS:
+        longest = max(range(len(sizes)), key=lambda i: sizes[i] / steps[i])
+        steps[longest] += 1
+    return steps

@@ -1,0 +1,174 @@
+"""Explorer: the board and who answers it, Python or the page itself."""
+
+from __future__ import annotations
+
+import html
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from gridax import _memory
+from gridax._files import check_target, whole
+from gridax.explore._cube import Cube, View
+
+
+class Explorer:
+    """A result to look around in: choose an output and two directions, slide, click a point.
+
+    `Result.explore` makes it. In a notebook it shows itself; data are read as they are looked at.
+
+    Examples
+    --------
+    >>> import gridax as gx
+    >>> space = gx.Space({"a": gx.GridAxis(0, 1, 5), "b": gx.GridAxis(0, 1, 3)}, mode="product")
+    >>> run = gx.ParallelExecution(lambda s: {"y": s["a"] * s["b"]}, space).run(progress=False)
+    >>> run.explore("y", x="b")
+    <gridax.explore.Explorer: y over b and a>
+    """
+
+    def __init__(
+        self,
+        dataset: xr.Dataset,
+        members: Mapping[str, Sequence[str]],
+        title: str,
+        output: str | None = None,
+        x: str | None = None,
+        y: str | None = None,
+    ) -> None:
+        _need("bokeh")
+        cube = self._cube = Cube(dataset, members)
+        if output is not None and output not in cube.outputs:
+            raise ValueError(f"there is no output {output!r} of numbers; there are {cube.outputs}")
+        output = output or next(
+            (name for name in cube.outputs if cube.choices(name)), cube.outputs[0]
+        )
+        x, y = cube.start(output, x, y)
+        middle = {dim: dataset.sizes[dim] // 2 for dim in cube.members}
+        self._view = View(output, x, y, middle)
+        self._title = title
+
+    def _board(self) -> Any:
+        """Return new models: each page that shows an explorer needs its own."""
+        from gridax.explore._board import Board  # Bokeh is optional
+
+        title = html.escape(self._title)
+        if self._cube.unseen:
+            title += f"<br><small>not shown: {html.escape(', '.join(self._cube.unseen))}</small>"
+        lazy = any(self._cube.dataset[name].chunks for name in self._cube.outputs)
+        return Board(self._cube, title, self._view, lazy)
+
+    def _live(self) -> Any:
+        board = self._board()
+        board.view.on_change("data", lambda _, __, new: board.answer(self._cube, new["said"][0]))
+        board.picked.on_change(
+            "data", lambda _, __, new: board.show_point(self._cube, new["said"][0])
+        )
+        return board.layout
+
+    def __panel__(self) -> Any:
+        """Return the explorer as a part of a Panel application."""
+        panel = _need("panel")
+        return panel.pane.Bokeh(self._live(), sizing_mode="stretch_width")
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> Any:
+        panel = _need("panel")
+        panel.extension()  # no more than once a notebook, by its own count
+        return self.__panel__()._repr_mimebundle_(include, exclude)
+
+    def show(self, port: int = 0, *, open_browser: bool = True) -> None:
+        """Serve the explorer on this machine until interrupted, and open a browser on it.
+
+        Parameters
+        ----------
+        port : int, optional
+            Port of the page; 0 takes a free one.
+        open_browser : bool, optional
+            Whether to open a browser; the address is shown anyway.
+        """
+        panel = _need("panel")
+        panel.serve(self.__panel__, port=port, show=open_browser, title=self._title)
+
+    def save(
+        self,
+        path: str | os.PathLike[str],
+        outputs: Sequence[str] | None = None,
+        max_bytes: int | str = "100 MB",
+    ) -> None:
+        """Save the explorer as one HTML file that needs neither Python nor a network.
+
+        The file holds all values of the outputs as 32-bit floats, and the code to draw them.
+
+        Parameters
+        ----------
+        path : path-like
+            The file; its folder must exist. A file that stood there is replaced.
+        outputs : sequence of str, optional
+            The outputs to put into it; by default all.
+        max_bytes : int or str, optional
+            Most bytes of values; browsers open files of some 100 MB without trouble.
+
+        Raises
+        ------
+        ValueError
+            If there is no such output, or the values need more than `max_bytes`.
+        """
+        from bokeh.embed import file_html
+        from bokeh.resources import INLINE
+
+        explorer = self if outputs is None else self._only(outputs)
+        cube = explorer._cube
+        most = _memory.parsed(max_bytes)
+        if cube.nbytes > most:
+            each = [f"{n} {_memory.human(4 * cube.dataset[n].size)}" for n in cube.outputs]
+            raise ValueError(
+                f"the page would hold {_memory.human(cube.nbytes)} ({', '.join(each)}), more than "
+                f"max_bytes={_memory.human(most)}; name some of them with outputs=, or select a "
+                "part of the result first"
+            )
+        path = Path(path)
+        check_target(path)
+        board = explorer._board()
+        values = {n: [cube.dataset[n].values.astype(np.float32).ravel()] for n in cube.outputs}
+        board.sheet.data = {"ready": [1], **values}
+        page = file_html(board.layout, INLINE, title=self._title)
+        with whole(path.resolve()) as beside:
+            beside.write_text(page, encoding="utf-8")
+
+    def _only(self, outputs: Sequence[str]) -> Explorer:
+        outputs = [outputs] if isinstance(outputs, str) else list(outputs)
+        for name in outputs:
+            if name not in self._cube.outputs:
+                raise ValueError(
+                    f"there is no output {name!r} of numbers; there are {self._cube.outputs}"
+                )
+        view, cube = self._view, self._cube
+        members = {dim: [*cube.members.get(dim, ())] for dim in cube.grid_dims}
+        keep = [name for name in ("status", "error") if name in cube.dataset]
+        dataset = cube.dataset[[*outputs, *keep]]
+        if view.output not in outputs:
+            return Explorer(dataset, members, self._title)
+        return Explorer(dataset, members, self._title, view.output, view.x, view.y)
+
+    def __repr__(self) -> str:
+        view = self._view
+        over = f"{view.x} and {view.y}" if view.y else view.x
+        return f"<gridax.explore.Explorer: {view.output} over {over}>"
+
+
+def _need(package: str) -> Any:
+    """Return an optional package, or say how to get it."""
+    import importlib
+
+    try:
+        return importlib.import_module(package)
+    except ModuleNotFoundError as error:
+        if error.name != package:
+            raise
+        raise ModuleNotFoundError(
+            f"the explorer needs {package}, which is not installed: pip install 'gridax[explore]'",
+            name=package,
+        ) from None

@@ -1,0 +1,52 @@
+"""What all pictures share: matplotlib itself, and how axes are named and scaled."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+
+def pyplot() -> Any:
+    """Return `matplotlib.pyplot`, or say how to get it."""
+    try:
+        import matplotlib.pyplot as plt
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.partition(".")[0] != "matplotlib":
+            raise
+        raise ModuleNotFoundError(
+            "drawing needs matplotlib, which is not installed: pip install 'gridax[plot]'",
+            name="matplotlib",
+        ) from None
+    return plt
+
+
+def is_number(values: np.ndarray) -> bool:
+    """Whether labels lie on a numeric scale."""
+    return values.dtype.kind in "iuf"
+
+
+def is_geometric(values: np.ndarray) -> bool:
+    """Whether labels are spaced evenly on a logarithmic scale, over a decade at least."""
+    if not is_number(values) or values.size < 3 or not (values > 0).all():
+        return False
+    values = np.sort(values.astype(float))
+    steps = np.diff(np.log(values))
+    return bool(values[-1] >= 10 * values[0] and np.allclose(steps, steps[0], rtol=1e-3))
+
+
+def named(name: str, attrs: Mapping[str, Any]) -> str:
+    """Return how an axis or an output is called in a picture: its long name and its units."""
+    units = attrs.get("units")
+    return f"{attrs.get('long_name', name)}{units_of(units)}"
+
+
+def units_of(units: Any) -> str:
+    """Return units in brackets; a pure number has none."""
+    return "" if units in (None, "", "1", 1) else f" [{units}]"
+
+
+def spread(n: int, most: int) -> np.ndarray:
+    """Return at most so many of n indices, evenly spread, with both ends."""
+    return np.unique(np.linspace(0, n - 1, min(n, most)).round().astype(int))
