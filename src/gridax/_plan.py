@@ -18,12 +18,17 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from gridax import _html
 from gridax._memory import human
+from gridax._text import count, joined, shorten
 
 # First and one past the last index along each dimension.
 Box = tuple[tuple[int, int], ...]
 # Positions in a box along each dimension, whose product is meant; None for all of it.
 Take = tuple[np.ndarray, ...] | None
+
+# The plan does not know xarray, and so not how wide xarray shall print: this is its default.
+_WIDTH = 80
 
 
 class Tile(NamedTuple):
@@ -224,23 +229,71 @@ class Plan:
         return Region(tile.box, shape, tuple(mesh[dim] for dim in range(len(shape))))
 
     def __repr__(self) -> str:
-        return "\n".join(["<gridax.Plan>", *(f"{name:<9}{text}" for name, text in self._rows())])
+        lines = (f"{name:<9}{text}" for name, text in self._rows(_WIDTH - 9))
+        return "\n".join(["<gridax.Plan>", *(shorten(line, _WIDTH) for line in lines)])
 
-    def _rows(self) -> Iterator[tuple[str, str]]:
-        sizes = " × ".join(f"{d} {n}" for d, n in zip(self.dims, self.sizes, strict=True))
-        yield "Points:", f"{self.n_points} ({sizes or 'no dimension'})"
+    def _rows(self, width: int) -> Iterator[tuple[str, str]]:
+        points = count(self.n_points)
+        sizes = _sizes(self.dims, self.sizes, width - len(points) - 3) or "no dimension"
+        yield "Points:", f"{points} ({sizes})"
         yield "Outputs:", f"{human(self.n_points * self.point_bytes)}"
-        block = " × ".join(f"{d} {n}" for d, n in zip(self.dims, self.block, strict=True))
-        yield "Blocks:", f"{self.n_blocks}" + (f" of {block}" if self.n_blocks > 1 else "")
+        blocks = count(self.n_blocks)
+        if self.n_blocks > 1:
+            blocks += f" of {_sizes(self.dims, self.block, width - len(blocks) - 4)}"
+        yield "Blocks:", blocks
+        tile = f"{math.prod(self.tile)} points"
+        vectorized = "" if self.n_vmap == math.prod(self.tile) else f", {self.n_vmap} at a time"
         lengths = [
             f"{', '.join(self.dims[dim] for dim in level.dims)}: {level.length}"
             for level in self.levels
         ]
-        vectorized = "" if self.n_vmap == math.prod(self.tile) else f", {self.n_vmap} at a time"
-        along = f" ({' × '.join(lengths)})" if lengths else ""
-        yield "Tile:", f"{math.prod(self.tile)} points{along}{vectorized}"
+        along = joined(lengths, " × ", width - len(tile) - len(vectorized) - 3)
+        yield "Tile:", tile + (f" ({along})" if along else "") + vectorized
         yield "Tiles:", f"{self.n_tiles(next(self.blocks()))} in a block"
         yield "Devices:", f"{self.n_devices}, about {human(self.tile_bytes)} on each at a time"
+
+    def _repr_html_(self) -> str:
+        facts = _html.element("div", *(_html.fact(name, text) for name, text in self._rows(200)))
+        return _html.page("gridax.Plan", (), _html.columns(facts, *self._picture()))
+
+    def _picture(self) -> tuple[_html.Markup, ...]:
+        """Draw the two dimensions that are cut most often, or else are longest, with a legend."""
+        pieces = [_ceil_div(*both) for both in zip(self.sizes, self.block, strict=True)]
+        varying = [dim for dim, size in enumerate(self.sizes) if size > 1]
+        alone = {level.dims[0] for level in self.levels if len(level.dims) == 1}
+        varying.sort(key=lambda dim: (pieces[dim], dim in alone, self.sizes[dim]), reverse=True)
+        shown = sorted(varying[:2])
+        if not shown:
+            return ()
+        cuts = [(self.dims[dim], self.sizes[dim], self.block[dim]) for dim in shown]
+        names = [self.dims[dim] for dim in shown]
+        entries = [("block", f"block: {_sizes(names, [cut[2] for cut in cuts], 60)}")]
+        tile = self._drawn(shown)
+        if tile:
+            entries.append(("tile", f"tile of {math.prod(self.tile)} points"))
+        down = cuts[0] if len(cuts) == 2 else ("", 1, 1)
+        return _html.picture(down, cuts[-1], tile), _html.legend(entries)
+
+    def _drawn(self, shown: Sequence[int]) -> list[_html.Rectangle]:
+        """Return where the first tile lies along the last of some dimensions and the one before.
+
+        Nothing if it is no rectangle there, or two of them.
+        """
+        level = {dim: level for level in self.levels for dim in level.dims}
+        if any(level[dim].groups is not None for dim in shown):
+            return []
+        sizes = [min(level[dim].length, self.block[dim]) for dim in shown]
+        if all(level[dim].dims == (dim,) for dim in shown):
+            return [(0, 0, sizes[0] if len(shown) == 2 else 1, sizes[-1])]
+        if level[shown[0]].dims != tuple(shown):
+            return []
+        across = self.block[shown[1]]
+        rows, rest = divmod(min(level[shown[0]].length, math.prod(self.block)), across)
+        return [(0, 0, rows, across)] * (rows > 0) + [(rows, 0, 1, rest)] * (rest > 0)
+
+
+def _sizes(dims: Sequence[str], sizes: Sequence[int], width: int) -> str:
+    return joined([f"{dim} {n}" for dim, n in zip(dims, sizes, strict=True)], " × ", width)
 
 
 def shape_of(box: Box) -> tuple[int, ...]:

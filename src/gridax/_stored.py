@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 import xarray as xr
 
-from gridax import _blocks, _chunks, _netcdf, provenance
+from gridax import _blocks, _chunks, _html, _netcdf, provenance
 from gridax._template import Output
 from gridax.stores._place import Place
 from gridax.stores.base import DONE, ERROR, STATUS
@@ -34,6 +34,9 @@ class Progress(NamedTuple):
     def __str__(self) -> str:
         failed = f", {self.failed} failed" if self.failed else ""
         return f"{self.done} of {self.total} points done{failed}"
+
+    def _repr_html_(self) -> str:
+        return _html.frame(_html.progress(*self))
 
 
 def is_url(path: Any) -> bool:

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from gridax import _chunks, _files, _frame, _reopen, _select, _stored, _template
+from gridax import _chunks, _files, _frame, _reopen, _reprs, _select, _stored, _template
 from gridax._labels import canonical_query
 from gridax._output_labels import own_coordinates
 from gridax._stored import Progress
@@ -209,6 +209,150 @@ class Result(Sequence[Any]):
         """Select from the Dataset by position, as `xarray.Dataset.isel`."""
         return self.dataset.isel(*args, **kwargs)
 
+    def plot(
+        self,
+        output: str | None = None,
+        x: str | None = None,
+        y: str | None = None,
+        *,
+        hue: str | None = None,
+        row: str | None = None,
+        col: str | None = None,
+        mean: str | Sequence[str] | None = None,
+        sel: Mapping[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> Any:
+        """Draw an output over its dimensions, by xarray and matplotlib.
+
+        One dimension gives a line, two a map of colours, or lines where one of them has a few
+        texts as labels; each further one a row or a column of panels. Points that share a
+        dimension, as in a zip, are scattered over two of their axes. Labels that are spaced
+        evenly on a logarithmic scale get one.
+
+        Parameters
+        ----------
+        output : str, optional
+            Which one; by default the first.
+        x, y : str, optional
+            Dimension or axis of each direction; `y` asks for a map of colours, or for points.
+        hue : str, optional
+            Dimension with a line for each label.
+        row, col : str, optional
+            Dimension with a panel for each label, at most 36 in all.
+        mean : str or sequence of str, optional
+            Dimensions to average over first, without NaN.
+        sel : mapping, optional
+            Labels to select first; the nearest one of numbers, as the title then says.
+        **kwargs
+            Passed on to xarray: ``ax``, ``cmap``, ``figsize``, ``robust``, …
+
+        Returns
+        -------
+        list of Line2D, QuadMesh, PathCollection, or xarray.plot.FacetGrid
+            As xarray's own methods.
+
+        Raises
+        ------
+        ValueError
+            If there is no such output, it holds no numbers, or more or fewer dimensions are left
+            than a picture takes.
+        ModuleNotFoundError
+            If matplotlib is not installed.
+
+        Examples
+        --------
+        >>> import gridax as gx
+        >>> state = {"a": gx.GridAxis(0, 1, 5), "b": gx.GridAxis(0, 1, 3), "k": gx.KeyAxis(4)}
+        >>> space = gx.Space(state, mode="product")
+        >>> run = gx.ParallelExecution(lambda s: {"y": s["a"] * s["b"]}, space).run(progress=False)
+        >>> run.plot("y", mean="k").axes.get_ylabel()
+        'b'
+        """
+        from gridax.plots import _result  # matplotlib is optional
+
+        values = self._to_draw(output, sel or {}, [mean] if isinstance(mean, str) else mean or ())
+        members = {d: [c.name for c in self.space.grid.members(d)] for d in self.space.dims}
+        inner = [str(dim) for dim in values.dims if dim not in self.space.dims]
+        roles = {"x": x, "y": y, "hue": hue, "row": row, "col": col}
+        return _result.draw(values, members, inner, roles, kwargs)
+
+    def explore(self, output: str | None = None, x: str | None = None, y: str | None = None) -> Any:
+        """Return a page to look around in: outputs, directions, sliders, and points to click.
+
+        It shows itself in a notebook; `Explorer.show` serves it, `Explorer.save` makes one HTML
+        file. Only what is looked at is read, so the result may be larger than memory.
+
+        Parameters
+        ----------
+        output : str, optional
+            What is seen first; by default the first output that varies.
+        x, y : str, optional
+            Axes or dimensions of its two directions; ``y=""`` draws a line.
+
+        Returns
+        -------
+        gridax.explore.Explorer
+
+        Raises
+        ------
+        ValueError
+            If there is no such output, or it does not vary along `x` or `y`.
+        ModuleNotFoundError
+            If Bokeh or Panel is not installed.
+
+        Examples
+        --------
+        >>> import gridax as gx
+        >>> space = gx.Space({"a": gx.GridAxis(0, 1, 5), "b": gx.GridAxis(0, 1, 3)}, "product")
+        >>> run = gx.ParallelExecution(lambda s: {"y": s["a"] * s["b"]}, space).run(progress=False)
+        >>> run.explore()
+        <gridax.explore.Explorer: y over a and b>
+        """
+        from gridax.explore import Explorer  # Bokeh and Panel are optional
+
+        members = {d: [c.name for c in self.space.grid.members(d)] for d in self.space.dims}
+        source = os.path.basename(str(self.dataset.encoding.get("source", "")).rstrip("/"))
+        title = f"{source or 'gridax'}: {self.space.N} points"
+        return Explorer(self.dataset, members, title, output, x, y)
+
+    def _to_draw(
+        self, output: str | None, labels: Mapping[str, Any], mean: Sequence[str]
+    ) -> xr.DataArray:
+        """Return an output with some labels selected, and the average over some dimensions."""
+        names = [str(name) for name in self.dataset.data_vars]
+        if output is not None and output not in names:
+            raise ValueError(f"there is no output {output!r}; the outputs are {names}")
+        dataset = self._nearest(labels)
+        values = dataset[names[0] if output is None else output]
+        dropped = [n for n, c in values.coords.items() if c.ndim == 0 and n not in labels]
+        values = values.drop_vars(dropped)  # fixed values would crowd the titles
+        for dim in mean:
+            if dim not in values.dims:
+                raise ValueError(
+                    f"mean={dim!r}: output {values.name!r} has the dimensions {list(values.dims)}"
+                )
+        if not mean:
+            return values
+        about = f"{values.attrs.get('long_name', values.name)}, mean over {', '.join(mean)}"
+        return values.mean(mean, keep_attrs=True).assign_attrs(long_name=about)
+
+    def _nearest(self, labels: Mapping[str, Any]) -> xr.Dataset:
+        """Select labels: single numbers by the nearest one, others as they are."""
+        dataset = self.dataset
+        for name in labels:
+            if name not in dataset.coords and name not in dataset.dims:
+                known = [str(n) for n, c in dataset.coords.items() if c.ndim]
+                raise ValueError(f"sel={name!r}: labels are selected along {known}")
+        single = {
+            name: label
+            for name, label in labels.items()
+            if np.ndim(label) == 0 and np.asarray(label).dtype.kind in "iuf"
+        }
+        rest = {name: label for name, label in labels.items() if name not in single}
+        if rest:
+            dataset = Result.sel(self, rest)
+        return dataset.sel(single, method="nearest") if single else dataset
+
     def to_dataframe(self) -> pd.DataFrame:
         """Return one row per point: parameters, then outputs; arrays are object cells.
 
@@ -307,10 +451,13 @@ class Result(Sequence[Any]):
         return unstack(self.dataset, self.space.grid)
 
     def __repr__(self) -> str:
-        return f"<gridax.Result: {self.space.N} points>\n{self.dataset!r}"
+        return _reprs.result_text(self.space.grid, self._template, self.dataset, self.progress)
 
     def _repr_html_(self) -> str:
-        return f"<b>gridax.Result</b>: {self.space.N} points{self.dataset._repr_html_()}"
+        space = self.space
+        return _reprs.result_html(
+            space.grid, space.mode, space.fixed, self._template, self.dataset, self.progress
+        )
 
 
 def open_result(
@@ -357,7 +504,9 @@ def open_result(
     path = Path(path)
     if path.is_dir():
         return open_place(_stored.place_of(path))
-    return _described(_files.read(path), str(path), None)
+    dataset = _files.read(path)
+    dataset.encoding["source"] = os.path.abspath(path)  # as xarray notes it
+    return _described(dataset, str(path), None)
 
 
 def open_place(place: Place) -> Result:

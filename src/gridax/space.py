@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from gridax import _batch, _checks, _frame, _grid, _labels, _select
+from gridax import _batch, _checks, _frame, _grid, _labels, _reprs, _select
 from gridax._index import attach_all
 from gridax._tree import Skeleton, attribute_holding, dotted, is_private
 from gridax.axes import Axis, default_key
@@ -140,6 +140,11 @@ class Space(Sequence[Any]):
     def skeleton(self) -> Skeleton:
         """The flattened state; for gridax's own modules."""
         return self._skeleton
+
+    @property
+    def fixed(self) -> list[tuple[str, Any]]:
+        """Names and values of the other leaves of the state; for gridax's own modules."""
+        return list(_fixed(self._skeleton, self._grid))
 
     @property
     def dataset(self) -> xr.Dataset:
@@ -293,6 +298,50 @@ class Space(Sequence[Any]):
         """
         return pd.DataFrame(_frame.parameter_columns(self._grid))
 
+    def plot(
+        self, names: Sequence[str] | None = None, *, max_points: int = 2000, ax: Any = None
+    ) -> Any:
+        """Draw what is sampled: a strip for one axis, a scatter plot for two, else every pair.
+
+        Labels that occur together, along one dimension, are orange; every combination of two
+        dimensions is blue. Keys and arrays are drawn by their number.
+
+        Parameters
+        ----------
+        names : sequence of str, optional
+            The axes to draw, up to eight. By default all that vary.
+        max_points : int, optional
+            Most points of one panel; of a larger grid an evenly spread part is drawn, which the
+            title says.
+        ax : matplotlib.axes.Axes, optional
+            Where to draw one or two axes.
+
+        Returns
+        -------
+        matplotlib.axes.Axes or numpy.ndarray
+            The Axes, or an array of one per pair.
+
+        Raises
+        ------
+        ValueError
+            If a name is no axis that varies, or there are more than eight.
+        ModuleNotFoundError
+            If matplotlib is not installed.
+
+        Examples
+        --------
+        >>> import gridax as gx
+        >>> space = gx.Space({"a": gx.GridAxis(0, 1, 5), "b": gx.GridAxis(0, 1, 3)}, "product")
+        >>> space.plot().get_title()
+        '15 points, product: a 5 × b 3'
+        """
+        from gridax.plots import _space  # matplotlib is optional
+
+        title = f"{self.N} points, {self.mode}"
+        if len(self.dims) > 1:
+            title += ": " + " × ".join(f"{dim} {size}" for dim, size in self.sizes.items())
+        return _space.draw(self._grid, title, names, max_points, ax)
+
     def collect(
         self,
         n_vmap: int | None = None,
@@ -333,20 +382,10 @@ class Space(Sequence[Any]):
         return fill(batched | dict.fromkeys(others)), fill(chosen | dict.fromkeys(batched))
 
     def __repr__(self) -> str:
-        sizes = ", ".join(f"{dim}: {size}" for dim, size in self.sizes.items())
-        lines = [
-            f"<gridax.Space: {self.N} point{'s' if self.N != 1 else ''}, {self.mode}>",
-            f"Dimensions:  ({sizes})",
-            "Axes:",
-        ]
-        width = max(len(column.name) for column in self._grid.columns)
-        for column in self._grid.columns:
-            along = f"({column.dim or ''})"
-            lines.append(f"    {column.name:<{width}}  {along}  {column.axis!r}")
-        return "\n".join(lines)
+        return _reprs.space_text(self._grid, self.mode, self.fixed)
 
     def _repr_html_(self) -> str:
-        return f"<b>gridax.Space</b>: {self.N} points, {self.mode}{self.dataset._repr_html_()}"
+        return _reprs.space_html(self._grid, self.mode, self.fixed, lambda: self._dataset)
 
 
 def _rebuilt(state: Any, grid: _grid.Grid, mode: str, key: jax.Array) -> Space:
@@ -411,13 +450,9 @@ def _axes_of(skeleton: Skeleton) -> list[tuple[int, str, Axis]]:
 def _coordinates(skeleton: Skeleton, grid: _grid.Grid) -> dict[str, xr.Variable]:
     """Return the axes' coordinates and the fixed scalars, refusing two owners of one name."""
     found = grid.coordinates()
-    slots = {column.slot for column in grid.columns}
     fixed: set[str] = set()
-    for slot in skeleton.written:
-        name = dotted(skeleton.paths[slot])
-        if slot in slots or is_private(skeleton.paths[slot]) or _checks.unusable(name):
-            continue
-        value = fixed_scalar(skeleton.leaves[slot])
+    for name, leaf in _fixed(skeleton, grid):
+        value = None if _checks.unusable(name) else fixed_scalar(leaf)
         if value is None:
             continue
         if name in fixed:
@@ -432,6 +467,14 @@ def _coordinates(skeleton: Skeleton, grid: _grid.Grid) -> dict[str, xr.Variable]
             )
         found[name] = xr.Variable((), value)
     return found
+
+
+def _fixed(skeleton: Skeleton, grid: _grid.Grid) -> Iterator[tuple[str, Any]]:
+    """Yield dotted path and value of the leaves that are no axes, without private ones."""
+    slots = {column.slot for column in grid.columns}
+    for slot in skeleton.written:
+        if slot not in slots and not is_private(skeleton.paths[slot]):
+            yield dotted(skeleton.paths[slot]), skeleton.leaves[slot]
 
 
 def fixed_scalar(leaf: Any) -> np.ndarray | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import abc
 import dataclasses
 import functools
+import re
 from collections.abc import Callable, Hashable, Mapping
 from typing import Any
 
@@ -15,6 +16,7 @@ import xarray as xr
 from gridax import _checks
 from gridax._labels import is_keys
 from gridax._tables import Table
+from gridax._text import one_line, shorten
 
 
 class Axis(abc.ABC):
@@ -63,7 +65,7 @@ class Axis(abc.ABC):
 
     def __repr__(self) -> str:
         """Return the kind of the axis and its size."""
-        return f"{type(self).__name__}(size={self.size})"
+        return _fitted(f"{type(self).__name__}(size={self.size})")
 
     @property
     @abc.abstractmethod
@@ -115,14 +117,18 @@ class LabeledAxis(Axis):
         self._normalize(functools.partial(object.__setattr__, self))
 
     def __repr__(self) -> str:
+        """Return the call that made the axis, arrays in short, as wide as xarray shall print."""
+        return _fitted(self._call())
+
+    def _call(self) -> str:
         """Return the call that made the axis, arrays in short."""
         parts = []
         for field in sorted(dataclasses.fields(self), key=lambda field: bool(field.kw_only)):
             value = getattr(self, field.name)
             if field.default is dataclasses.MISSING:
-                parts.append(_short(value))
+                parts.append(short(value))
             elif field.repr and value is not field.default and not _is_empty(value):
-                parts.append(f"{field.name}={_short(value)}")
+                parts.append(f"{field.name}={short(value)}")
         return f"{type(self).__name__}({', '.join(parts)})"
 
     @abc.abstractmethod
@@ -138,21 +144,46 @@ class LabeledAxis(Axis):
         return self.table(key, owner(self)).stacked()
 
 
+def call(axis: Axis) -> str:
+    """Return the call that made an axis, however wide."""
+    return axis._call() if isinstance(axis, LabeledAxis) else repr(axis)
+
+
+def brief(axis: Axis) -> str:
+    """Return the call that made an axis without the options that every axis has.
+
+    Examples
+    --------
+    >>> import gridax as gx
+    >>> brief(gx.KeyAxis(16, group="setting", name="trial"))
+    'KeyAxis(16)'
+    """
+    found = call(axis)
+    options = _OPTIONS.search(found)  # in the text, as an axis of a file has nothing else
+    return found if options is None else found[: options.start()] + ")"
+
+
+_OPTIONS = re.compile(r", (group|name|attrs|wrap)=")
+
+
+def _fitted(text: str) -> str:
+    return shorten(one_line(text), xr.get_options()["display_width"])
+
+
 def _is_empty(value: Any) -> bool:
     return isinstance(value, (tuple, dict)) and not value
 
 
-def _short(value: Any) -> str:
+def short(value: Any) -> str:
     """Return a repr that fits a line: arrays by shape once they hold more than a few numbers."""
     if isinstance(value, (np.ndarray, jax.Array, xr.DataArray)):
         if np.ndim(value) == 1 and value.size <= 6 and not is_keys(value):
             return repr(np.asarray(value).tolist())
         return f"<{value.dtype}[{','.join(map(str, value.shape))}]>"
     if hasattr(value, "arg_constraints"):  # NumPyro's own repr says only where it lies in memory
-        given = (f"{name}={_short(getattr(value, name))}" for name in value.arg_constraints)
+        given = (f"{name}={short(getattr(value, name))}" for name in value.arg_constraints)
         return f"{type(value).__name__}({', '.join(given)})"
-    text = repr(value)
-    return text if len(text) <= 60 else text[:57] + "..."
+    return shorten(one_line(repr(value)), 60)
 
 
 def default_key() -> jax.Array:

@@ -103,5 +103,5 @@ class StoredAxis(LabeledAxis):
         """Return values and labels."""
         return self.stored
 
-    def __repr__(self) -> str:
+    def _call(self) -> str:
         return self.written

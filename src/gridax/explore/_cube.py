@@ -221,7 +221,7 @@ class Cube:
                 rows.append([name, text(values.item()), about["units"]])
         if "error" in self.dataset:
             variable = self.dataset["error"].variable
-            message = variable.isel({d: at.get(str(d), 0) for d in variable.dims}).item()
+            message = variable.isel({d: at.get(str(d), 0) for d in variable.dims}).values.item()
             rows += [["error", str(message), ""]] if message else []
         return {"rows": rows, "n_parameters": n_parameters, "arrays": arrays}
 
