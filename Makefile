@@ -10,13 +10,15 @@ OUT ?= brain_sweep
 # Each test process simulates several devices of its own; more processes than two buy little.
 WORKERS ?= 2
 PYTEST_ARGS ?=
+SITE := docs/_build/html
 BENCH_ARGS ?=
 
-.PHONY: help demo test lint bench clean
+.PHONY: help demo test lint docs bench clean
 
 help:
 	@echo "make demo    sweep a whole-brain network; writes a netCDF file and a figure to $(OUT)/"
 	@echo "make test    run the whole test suite      (PYTEST_ARGS='-k labels' for a part of it)"
+	@echo "make docs    build the documentation, notebooks executed, into $(SITE)/"
 	@echo "make lint    ruff, mypy and the layers of the imports"
 	@echo "make bench   print the benchmark table     (BENCH_ARGS=--quick for tiny sizes)"
 	@echo "make clean   remove .venv, caches and everything built"
@@ -33,11 +35,18 @@ lint: $(VENV)/.test
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+docs: $(VENV)/.docs
+	@echo "Executing pages and notebooks (those that changed) ..."
+	@set -o pipefail; $(BIN)/python -m sphinx -W --keep-going -q -b html docs $(SITE) 2>&1 \
+	  | { grep -v '^$$\|IPKernelApp' || true; }
+	@$(BIN)/python docs/check_links.py $(SITE)
+	@echo "documentation: $(SITE)/index.html"
+
 bench: $(VENV)/.demo
 	@$(BIN)/python -m benchmarks $(BENCH_ARGS)
 
 clean:
-	rm -rf $(VENV) $(OUT) build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) $(OUT) docs/_build docs/api build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 	find src tests examples benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # $(VENV)/.demo and $(VENV)/.test: this checkout, editable, with the extra of that name. pip names

@@ -50,11 +50,15 @@ html_static_path = ["_static"]
 html_css_files = ["gridax.css"]
 html_show_sourcelink = False
 html_copy_source = False
+# All pages with their captions at the left, instead of the first few at the top.
+html_sidebars = {"**": ["globaltoc.html"], "index": []}
 html_theme_options = {
     "logo": {"text": "gridax"},
+    "navbar_center": [],
+    "navbar_persistent": [],
+    "navbar_end": ["search-button-field", "theme-switcher"],
     "navigation_with_keys": False,
     "show_prev_next": True,
-    "header_links_before_dropdown": 6,
     "secondary_sidebar_items": ["page-toc"],
     "footer_start": ["copyright"],
     "footer_end": ["sphinx-version"],

@@ -1,33 +1,12 @@
-"""The examples, the README and the benchmarks run as their readers would run them."""
+"""The examples and the benchmarks run as their readers would run them."""
 
 from __future__ import annotations
-
-import os
-import re
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 
 import gridax as gx
-
-ROOT = Path(__file__).parent.parent
-
-
-def run(arguments: list[str], folder: Path) -> str:
-    """Run Python in a fresh process, warnings being errors, and return what it prints."""
-    environment = {**os.environ, "MPLBACKEND": "Agg", "PYTHONPATH": str(ROOT)}
-    done = subprocess.run(
-        [sys.executable, "-W", "error", *arguments],
-        cwd=folder,
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
-    assert done.returncode == 0, done.stderr[-4000:]
-    return done.stdout
+from tests.cells import ROOT
+from tests.cells import python as run
 
 
 @pytest.mark.parametrize("script", sorted((ROOT / "examples").glob("*.py")), ids=lambda p: p.stem)
@@ -53,20 +32,6 @@ def test_the_demo_saves_what_its_figure_shows(tmp_path):
     assert activity.sel(G=0.1) < 0.15  # quiet
     assert activity.sel(G=0.4) > 0.4  # switched on
     assert result.dataset["G"].attrs["long_name"] == "global coupling G"
-
-
-def test_the_code_in_the_readme_runs(tmp_path):
-    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
-    assert blocks
-    for block in blocks:
-        (tmp_path / "block.py").write_text(block)
-        run(["block.py"], tmp_path)
-    assert len(gx.open_result(tmp_path / "sweep.nc")) == 4000
-
-
-def test_what_the_readme_points_to_exists():
-    for target in re.findall(r"\]\(([^)]+)\)", (ROOT / "README.md").read_text()):
-        assert (ROOT / target).exists(), target
 
 
 def test_the_benchmarks_run_with_tiny_sizes(tmp_path):

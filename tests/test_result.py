@@ -13,6 +13,7 @@ import pytest
 import xarray as xr
 
 import gridax as gx
+from gridax._memory import human
 from tests.ids import plain
 from tests.models import LABELED, reading
 
@@ -256,8 +257,10 @@ def test_a_file_can_be_closed(result, tmp_path):
 
 
 def test_the_repr_shows_points_and_dataset(result):
-    assert repr(result).startswith("<gridax.Result: 6 points>\n<xarray.Dataset>")
-    assert result._repr_html_().startswith("<b>gridax.Result</b>: 6 points")
+    nbytes = human(6 * result.template.nbytes)
+    assert repr(result).startswith(f"<gridax.Result: 6 points, {nbytes}>\n<xarray.Dataset>")
+    for text in ("gridax.Result", "6 points", nbytes, "xarray.Dataset"):
+        assert text in result._repr_html_()
 
 
 def test_opening_what_does_not_exist_says_so(tmp_path):

@@ -254,9 +254,9 @@ class Plan:
 
     def _repr_html_(self) -> str:
         facts = _html.element("div", *(_html.fact(name, text) for name, text in self._rows(200)))
-        return _html.page("gridax.Plan", (), _html.columns(facts, *self._picture()))
+        return _html.page("gridax.Plan", (), _html.columns(facts, self._picture()))
 
-    def _picture(self) -> tuple[_html.Markup, ...]:
+    def _picture(self) -> _html.Markup:
         """Draw the two dimensions that are cut most often, or else are longest, with a legend."""
         pieces = [_ceil_div(*both) for both in zip(self.sizes, self.block, strict=True)]
         varying = [dim for dim, size in enumerate(self.sizes) if size > 1]
@@ -264,7 +264,7 @@ class Plan:
         varying.sort(key=lambda dim: (pieces[dim], dim in alone, self.sizes[dim]), reverse=True)
         shown = sorted(varying[:2])
         if not shown:
-            return ()
+            return _html.Markup()
         cuts = [(self.dims[dim], self.sizes[dim], self.block[dim]) for dim in shown]
         names = [self.dims[dim] for dim in shown]
         entries = [("block", f"block: {_sizes(names, [cut[2] for cut in cuts], 60)}")]
@@ -272,13 +272,10 @@ class Plan:
         if tile:
             entries.append(("tile", f"tile of {math.prod(self.tile)} points"))
         down = cuts[0] if len(cuts) == 2 else ("", 1, 1)
-        return _html.picture(down, cuts[-1], tile), _html.legend(entries)
+        return _html.picture(down, cuts[-1], tile, entries)
 
     def _drawn(self, shown: Sequence[int]) -> list[_html.Rectangle]:
-        """Return where the first tile lies along the last of some dimensions and the one before.
-
-        Nothing if it is no rectangle there, or two of them.
-        """
+        """Return where the first tile lies along one or two dimensions, where that can be drawn."""
         level = {dim: level for level in self.levels for dim in level.dims}
         if any(level[dim].groups is not None for dim in shown):
             return []
@@ -287,8 +284,8 @@ class Plan:
             return [(0, 0, sizes[0] if len(shown) == 2 else 1, sizes[-1])]
         if level[shown[0]].dims != tuple(shown):
             return []
-        across = self.block[shown[1]]
-        rows, rest = divmod(min(level[shown[0]].length, math.prod(self.block)), across)
+        tall, across = (self.block[dim] for dim in shown)
+        rows, rest = divmod(min(level[shown[0]].length, tall * across), across)
         return [(0, 0, rows, across)] * (rows > 0) + [(rows, 0, 1, rest)] * (rest > 0)
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import importlib.resources
 import json
+import re
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,7 @@ from bokeh.models import (
     ColorBar,
     ColumnDataSource,
     CustomJS,
+    CustomJSHover,
     CustomJSTickFormatter,
     Div,
     HoverTool,
@@ -36,6 +38,12 @@ from gridax.explore._cube import Cube, View
 
 TOOLS = "pan,wheel_zoom,box_zoom,reset,save"
 FORMAT = "return labels == null ? Number(tick.toPrecision(6)).toString() : labels[tick] ?? ''"
+HOVER = f"const tick = labels == null ? value : Math.round(value); {FORMAT}"
+TABLE = """
+th { text-align: left; padding-top: .4em }
+td { vertical-align: top; overflow-wrap: anywhere }
+td:first-child { padding-right: 1em }
+"""
 GREY, LINE = "#d9d9d9", "#1f77b4"
 
 
@@ -57,20 +65,21 @@ class Board:
         self.point = ColumnDataSource(as_columns(cube.point(at)))
         self.sheet = ColumnDataSource()
         self._patience = 250 if lazy else 20  # ms
-        self._title = Div(text=title, styles={"font-size": "110%"})
+        self._title = Div(text=title, disable_math=True, styles={"font-size": "110%"})
+        varying = [name for name in cube.outputs if cube.choices(name)]
         self._choosers = {
-            "output": Select(width=240, title="Output", options=cube.outputs, value=view.output),
+            "output": Select(width=240, title="Output", options=varying, value=view.output),
             "x": Select(width=240, title="x", options=cube.choices(view.output), value=view.x),
             "y": Select(width=240, title="y", options=_with_none(cube, view), value=view.y),
         }
         self._sliders = {dim: _slider(cube, dim, view) for dim in cube.members}
-        self._means = {dim: Checkbox(label=f"mean over {dim}") for dim in cube.members}
+        self._means = {dim: Checkbox(label=_plain(f"mean over {dim}")) for dim in cube.members}
         self._map = _Picture("map", visible=first["kind"] == "map")
         self._line = _Picture("line", visible=first["kind"] != "map")
-        self._table = Div()
+        self._table = Div(disable_math=True, stylesheets=[TABLE])
         self._details = {
             name: _Picture("line" if len(about["own"]) == 1 else "map", height=230)
-            for name, about in cube.describe()["outputs"].items()
+            for name, about in ((about["name"], about) for about in cube.describe()["outputs"])
             if about["own"]
         }
         self._wire(cube)
@@ -144,6 +153,7 @@ class _Picture:
         tickers = [BasicTicker() for _ in "xy"]
         for axis, ticker, formatter in zip(self.figure.axis, tickers, formats, strict=True):
             axis.ticker, axis.formatter, axis.minor_tick_line_color = ticker, formatter, None
+        self.hovers = [CustomJSHover(args={"labels": None}, code=HOVER) for _ in "xy"]
         self.bar = ColorBar(color_mapper=self.mapper, width=14, title_standoff=8)
         self.models = {
             "figure": self.figure,
@@ -153,6 +163,7 @@ class _Picture:
             "bar": self.bar,
             "formats": formats,
             "tickers": tickers,
+            "hovers": self.hovers,
         }
         self._glyphs(kind)
 
@@ -168,7 +179,7 @@ class _Picture:
                 "m": [1],
             }
             cells = fig.image("z", "x", "y", "n", "m", color_mapper=self.mapper, source=self.source)
-            tips = [("", "@z")]
+            fields = {"x": "$x", "y": "$y", "": "@z"}
             fig.grid.visible = False
         else:
             self.source.data = {"x": [], "y": [], "z": [], "line": []}
@@ -177,9 +188,11 @@ class _Picture:
             color = {"field": "z", "transform": self.mapper}
             cells = fig.scatter("x", "y", source=self.source, size=6, color=color)
             self.models["dots"] = cells.glyph
-            tips = [("", "@x, @y")]
+            fields = {"x": "@x", "y": "@y"}
         fig.add_layout(self.bar, "right")
-        fig.add_tools(HoverTool(renderers=[cells], tooltips=tips))
+        formatters = dict(zip(fields.values(), self.hovers, strict=False))
+        tooltips = [(name, f"{field}{{custom}}" if name else field) for name, field in fields.items()]
+        fig.add_tools(HoverTool(renderers=[cells], tooltips=tooltips, formatters=formatters))
         fig.scatter(
             "x", "y", source=self.mark, marker="circle", size=14, line_width=2.5, fill_alpha=0,
             line_color="#e6550d",
@@ -189,11 +202,16 @@ class _Picture:
 def as_columns(found: dict[str, Any]) -> dict[str, Any]:
     """Return a frame or a point as columns of length one: arrays, and all else as JSON."""
     arrays = {name: [v] for name, v in found.items() if isinstance(v, np.ndarray)}
-    arrays |= {name: [v] for name, v in found.get("arrays", {}).items()}
+    arrays |= {str(i): [v] for i, v in enumerate(found.get("arrays", {}).values())}
     for name in ("x", "y"):
         if found.get(name) is not None:
             arrays[name] = [found[name]["at"]]
     return {"said": [json.dumps(found, default=lambda value: None)], **arrays}
+
+
+def _plain(text: str) -> str:
+    """Return text of which Bokeh makes no formula, and so no HTML."""
+    return re.sub(r"\$\$|\\[(\[]", lambda found: "\N{ZERO WIDTH SPACE}".join(found[0]), text)
 
 
 def _note(said: Any) -> ColumnDataSource:
@@ -217,6 +235,6 @@ def _slider(cube: Cube, dim: str, view: View) -> Slider:
         format=CustomJSTickFormatter(
             args={"labels": list(map(", ".join, zip(*labels, strict=True)))}, code=FORMAT
         ),
-        title=", ".join(cube.members[dim]),
+        title=_plain(", ".join(cube.members[dim])),
         disabled=size == 1,
     )

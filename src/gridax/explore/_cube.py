@@ -13,12 +13,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import xarray as xr
 
 from gridax.plots._style import is_geometric, is_number, named, units_of
 
-# What a browser draws without delay.
-MOST_CELLS = 1_000_000
+# What a browser draws without delay: cells of a map, and points.
+MOST_CELLS, MOST_POINTS = 1_000_000, 100_000
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,9 +59,9 @@ class Cube:
         if not self.outputs:
             raise ValueError(f"there is no output of real numbers to explore, only {names}")
         dims = dict.fromkeys(str(d) for name in self.outputs for d in dataset[name].dims)
-        self.members = {dim: self._members(dim, members.get(dim, ())) for dim in dims}
+        self.members = {dim: self._along_dim(dim, members.get(dim, ())) for dim in dims}
 
-    def _members(self, dim: str, axes: Sequence[str]) -> dict[str, dict[str, Any]]:
+    def _along_dim(self, dim: str, axes: Sequence[str]) -> dict[str, dict[str, Any]]:
         """Return the coordinates along a dimension: their numbers, texts and label."""
         names = [name for name in axes if name in self.dataset.coords] or [dim]
         found = {}
@@ -69,38 +70,49 @@ class Cube:
             known = name in self.dataset.coords and self.dataset[name].dims == (dim,)
             labels = self.dataset[name].values if known else np.arange(size)
             attrs = self.dataset[name].attrs if known else {}
-            scale = is_number(labels) and not is_geometric(labels)
             found[name] = {
-                # Evenly spaced on a logarithmic scale, numbers stand evenly like texts.
-                "numbers": labels.astype(float).tolist() if scale else None,
-                "texts": texts(labels.tolist()),
+                "numbers": labels.astype(float).tolist() if _is_linear(labels) else None,
+                "texts": texts(labels),
                 "label": named(name, attrs),
                 "units": units_of(attrs.get("units")),
             }
         return found
 
     def describe(self) -> dict[str, Any]:
-        """Return names, labels and shapes of everything, as JSON can hold it."""
-        outputs = {}
+        """Return names, labels and shapes of everything, as JSON can hold it.
+
+        These are lists in the order of the widgets: an object of JavaScript has an order of its
+        own where names look like numbers.
+        """
+        outputs = []
         for name in self.outputs:
             variable = self.dataset[name].variable
-            outputs[name] = {
-                "dims": list(map(str, variable.dims)),
-                "shape": list(variable.shape),
-                "own": [str(d) for d in variable.dims if d not in self.grid_dims],
-                "label": named(name, variable.attrs),
-                "units": units_of(variable.attrs.get("units")),
-            }
-        scalars = [
-            [str(name), text(c.item()), units_of(c.attrs.get("units"))]
-            for name, c in self.dataset.coords.items()
-            if c.ndim == 0
-        ]
+            outputs.append(
+                {
+                    "name": name,
+                    "kind": variable.dtype.kind,
+                    "dims": list(map(str, variable.dims)),
+                    "shape": list(variable.shape),
+                    "own": [str(d) for d in variable.dims if d not in self.grid_dims],
+                    "label": named(name, variable.attrs),
+                    "units": units_of(variable.attrs.get("units")),
+                }
+            )
         return {
             "outputs": outputs,
-            "dims": {dim: {"members": members} for dim, members in self.members.items()},
+            "dims": list(self.members),
+            "members": [
+                {"name": name, "dim": dim, **member}
+                for dim, members in self.members.items()
+                for name, member in members.items()
+            ],
             "grid": [dim for dim in self.grid_dims if dim in self.members],
-            "fixed": scalars,
+            "fixed": [
+                [str(name), texts(c.values.reshape(1))[0], units_of(c.attrs.get("units"))]
+                for name, c in self.dataset.coords.items()
+                if c.ndim == 0
+            ],
+            "most": {"map": MOST_CELLS, "points": MOST_POINTS, "line": MOST_POINTS},
         }
 
     def choices(self, output: str) -> list[str]:
@@ -151,24 +163,23 @@ class Cube:
         variable = variable.isel(
             {d: view.at.get(str(d), 0) for d in variable.dims if d not in (*kept, *mean)}
         )
-        steps = _steps([variable.sizes[dim] for dim in kept])
+        kind = "line" if dim_y is None else "points" if dim_y == dim_x else "map"
+        most = MOST_CELLS if kind == "map" else MOST_POINTS
+        steps = _steps([variable.sizes[dim] for dim in kept], most)
         variable = variable.isel(
             {d: slice(None, None, s) for d, s in zip(kept, steps, strict=True)}
         )
         if mean:
             variable = variable.astype(float, keep_attrs=True).mean(mean)
-        z = variable.transpose(*kept).values.astype(np.float32)
-        x = self._along(view.x, steps[-1], always=dim_y not in (None, dim_x))
-        found = {
-            "kind": "line" if dim_y is None else "points" if dim_y == dim_x else "map",
+        return {
+            "kind": kind,
             "joined": len(self.members[dim_x]) == 1,
-            "x": x,
-            "y": self._along(view.y, steps[0], always=dim_y != dim_x) if view.y else None,
-            "z": z.reshape(-1),
+            "x": self._along(view.x, steps[-1], always=kind == "map"),
+            "y": self._along(view.y, steps[0], always=kind == "map") if view.y else None,
+            "z": as_floats(variable.transpose(*kept).values),
             "label": named(view.output, self.dataset[view.output].attrs),
             "note": self._note(view, mean, dict(zip(kept, steps, strict=True))),
         }
-        return found
 
     def _along(self, name: str, step: int, always: bool) -> dict[str, Any]:
         """Return positions along a direction; `always` evenly spaced, as the cells of a map are."""
@@ -177,7 +188,7 @@ class Cube:
         even = always or member["numbers"] is None
         at = np.arange(len(texts)) if even else np.asarray(member["numbers"][::step])
         return {
-            "at": at.astype(np.float32),
+            "at": at.astype(float),
             "texts": texts if even else None,
             "label": member["label"],
             "step": step,
@@ -203,27 +214,42 @@ class Cube:
         Returns
         -------
         dict
-            ``rows`` of name, text and units; and the flat ``arrays`` of outputs that have their
-            own dimensions, of those beyond two at the index given by `at`.
+            Rows of name, text and units as ``parameters``, of name, number and units as
+            ``values``; the message of a point that failed as ``error``; and the flat ``arrays`` of
+            the outputs that have their own dimensions, of those beyond two at the index in `at`.
         """
-        rows, arrays = [], {}
+        found: dict[str, Any] = {"parameters": [], "values": [], "error": "", "arrays": {}}
         for dim in self.grid_dims:
             for name, member in self.members.get(dim, {}).items():
-                rows.append([name, member["texts"][at.get(dim, 0)], member["units"]])
-        n_parameters = len(rows)
-        for name, about in self.describe()["outputs"].items():
-            own = about["own"]
-            chosen = {d: at.get(d, 0) for d in about["dims"] if d not in own[-2:]}
-            values = self.dataset[name].variable.isel(chosen).values
+                found["parameters"].append([name, member["texts"][at.get(dim, 0)], member["units"]])
+        for name in self.outputs:
+            variable = self.dataset[name].variable
+            own = [dim for dim in variable.dims if dim not in self.grid_dims]
+            chosen = {d: at.get(str(d), 0) for d in variable.dims if d not in own[-2:]}
+            values = variable.isel(chosen).values
             if own:
-                arrays[name] = values.astype(np.float32).reshape(-1)
+                found["arrays"][name] = as_floats(values)
             else:
-                rows.append([name, text(values.item()), about["units"]])
+                units = units_of(variable.attrs.get("units"))
+                number = values.item()  # JSON knows no infinity
+                found["values"].append([name, number if np.isfinite(number) else f"{number}", units])
         if "error" in self.dataset:
             variable = self.dataset["error"].variable
             message = variable.isel({d: at.get(str(d), 0) for d in variable.dims}).values.item()
-            rows += [["error", str(message), ""]] if message else []
-        return {"rows": rows, "n_parameters": n_parameters, "arrays": arrays}
+            found["error"] = str(message)
+        return found
+
+    def errors(self) -> dict[str, Any]:
+        """Return the messages of all points that failed, by their position along some dims."""
+        if "error" not in self.dataset:
+            return {"dims": [], "shape": [], "at": {}}
+        variable = self.dataset["error"].variable
+        messages = enumerate(map(str, variable.values.reshape(-1)))
+        return {
+            "dims": list(map(str, variable.dims)),
+            "shape": list(variable.shape),
+            "at": {str(i): message for i, message in messages if message},
+        }
 
     @property
     def nbytes(self) -> int:
@@ -231,24 +257,37 @@ class Cube:
         return 4 * sum(self.dataset[name].size for name in self.outputs)
 
 
-def text(value: Any, digits: int = 6) -> str:
-    """Return a label or a number in few characters."""
-    return f"{value:.{digits}g}" if isinstance(value, float) else str(value)
+def as_floats(values: np.ndarray) -> np.ndarray:
+    """Return values in a row as 32-bit floats, of which screens have enough."""
+    with np.errstate(over="ignore"):
+        return values.astype(np.float32).reshape(-1)
 
 
-def texts(labels: Sequence[Any]) -> list[str]:
+def texts(labels: np.ndarray) -> list[str]:
     """Return labels with as few digits as tell them apart."""
+    if labels.dtype.kind in "mM":
+        return pd.Index(labels).astype(str).tolist()
+    if labels.dtype.kind != "f":
+        return [str(label) for label in labels.tolist()]
     for digits in (4, 6, 9, 17):
-        short = [text(label, digits) for label in labels]
-        if len(set(short)) == len(set(labels)):
+        short = [f"{label:.{digits}g}" for label in labels.tolist()]
+        if len(set(short)) == len(set(labels.tolist())):
             break
     return short
 
 
-def _steps(sizes: Sequence[int]) -> list[int]:
+def _is_linear(labels: np.ndarray) -> bool:
+    """Whether labels stand at their numbers.
+
+    Evenly spaced on a logarithmic scale, they stand evenly as texts do.
+    """
+    return is_number(labels) and bool(np.isfinite(labels).all()) and not is_geometric(labels)
+
+
+def _steps(sizes: Sequence[int], most: int) -> list[int]:
     """Return which part of each direction is drawn, as a step: 1 as long as all of it can be."""
     steps = [1] * len(sizes)
-    while math.prod(-(-n // s) for n, s in zip(sizes, steps, strict=True)) > MOST_CELLS:
+    while math.prod(-(-n // s) for n, s in zip(sizes, steps, strict=True)) > most:
         longest = max(range(len(sizes)), key=lambda i: sizes[i] / steps[i])
         steps[longest] += 1
     return steps

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import html
+import json
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import xarray as xr
 
 from gridax import _memory
 from gridax._files import check_target, whole
-from gridax.explore._cube import Cube, View
+from gridax.explore._cube import Cube, View, as_floats
 
 
 class Explorer:
@@ -132,8 +132,8 @@ class Explorer:
         path = Path(path)
         check_target(path)
         board = explorer._board()
-        values = {n: [cube.dataset[n].values.astype(np.float32).ravel()] for n in cube.outputs}
-        board.sheet.data = {"ready": [1], **values}
+        values = {str(i): [as_floats(cube.dataset[n].values)] for i, n in enumerate(cube.outputs)}
+        board.sheet.data = {"ready": [1], "errors": [json.dumps(cube.errors())], **values}
         page = file_html(board.layout, INLINE, title=self._title)
         with whole(path.resolve()) as beside:
             beside.write_text(page, encoding="utf-8")

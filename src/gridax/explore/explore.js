@@ -9,17 +9,28 @@
 // `sheet` holds all outputs, and the answers are made here, as `Cube.frame` and `Cube.point` make them.
 
 const about = JSON.parse(spec)
-const dims = Object.keys(about.dims)
+const {dims} = about
+const outputs = new Map(about.outputs.map((out) => [out.name, out]))
+const members = new Map(about.members.map((member) => [member.name, member]))
 const [output, x_name, y_name] = choosers
 const exported = sheet.data.ready !== undefined
 
 const said = (source) => JSON.parse(source.data.said[0])
-const dim_of = (name) => dims.find((dim) => name in about.dims[dim].members)
-const size_of = (dim) => Object.values(about.dims[dim].members)[0].texts.length
-const member_of = (name) => about.dims[dim_of(name)].members[name]
-const names_of = (out) => about.outputs[out].dims.flatMap((d) => Object.keys(about.dims[d].members))
-const short = (value) => Number.isFinite(value) ? Number(value.toPrecision(6)).toString() : "nan"
+const dim_of = (name) => members.get(name).dim
+const members_of = (dim) => about.members.filter((member) => member.dim === dim)
+const size_of = (dim) => members_of(dim)[0].texts.length
+const names_of = (out) => outputs.get(out).dims.flatMap((d) => members_of(d).map((m) => m.name))
 const safe = (text) => text.replace(/[&<>"']/g, (c) => `&#${c.charCodeAt(0)};`)
+// Bokeh would make a formula, and HTML, of what stands between two of these.
+const plain = (text) => text.replace(/\$\$|\\[([]/g, (found) => `${found[0]}\u200b${found[1]}`)
+
+function short(value, kind) {
+  if (typeof value === "string") return value
+  if (Number.isNaN(value)) return "nan"
+  if (!Number.isFinite(value)) return value > 0 ? "inf" : "-inf"
+  if (kind === "b") return value ? "True" : "False"
+  return kind === "f" ? Number(value.toPrecision(6)).toString() : value.toString()
+}
 
 // ---- what is looked at
 
@@ -62,7 +73,7 @@ function offer() {
 function show_sliders() {
   const taken = directions()
   dims.forEach((dim, i) => {
-    const used = about.outputs[output.value].dims.includes(dim) && !taken.includes(dim)
+    const used = outputs.get(output.value).dims.includes(dim) && !taken.includes(dim)
     sliders[i].disabled = means[i].active || size_of(dim) === 1
     sliders[i].visible = means[i].visible = used
   })
@@ -84,104 +95,104 @@ function change() {
 
 // ---- answers in an exported page
 
-function strides(shape) {
-  const steps = new Array(shape.length).fill(1)
-  for (let i = shape.length - 2; i >= 0; i--) steps[i] = steps[i + 1] * shape[i + 1]
+const strides = (shape) => shape.map((_, i) => shape.slice(i + 1).reduce((n, size) => n * size, 1))
+
+// The values over `kept` dimensions, with a step along each, averaged over `mean`.
+function slice(out, kept, at, mean = [], steps = []) {
+  const values = sheet.data[about.outputs.indexOf(out)][0], stride = strides(out.shape)
+  const offsets = (list, by) => list.reduce((found, dim, k) => {
+    const i = out.dims.indexOf(dim), along = []
+    for (let n = 0; n < out.shape[i]; n += by[k] ?? 1) along.push(n * stride[i])
+    return found.flatMap((offset) => along.map((more) => offset + more))
+  }, [0])
+  let start = 0
+  out.dims.forEach((dim, i) => {
+    if (!kept.includes(dim) && !mean.includes(dim)) start += (at[dim] ?? 0) * stride[i]
+  })
+  const others = offsets(mean, [])
+  return Float32Array.from(offsets(kept, steps), (offset) => {
+    let sum = 0, n = 0
+    for (const other of others) {
+      const value = values[start + offset + other]
+      if (!Number.isNaN(value)) { sum += value; n += 1 }
+    }
+    return n ? sum / n : NaN
+  })
+}
+
+function steps_of(sizes, most) {
+  const steps = sizes.map(() => 1)
+  while (sizes.reduce((n, size, i) => n * Math.ceil(size / steps[i]), 1) > most) {
+    const left = sizes.map((size, i) => size / steps[i])
+    steps[left.indexOf(Math.max(...left))] += 1
+  }
   return steps
 }
 
-// The values over `kept` dimensions, at one index of the others, averaged over `mean`.
-function slice(name, kept, at, mean) {
-  const {dims: over, shape} = about.outputs[name]
-  const values = sheet.data[name][0], step = strides(shape)
-  const count = (list) => list.reduce((n, d) => n * shape[over.indexOf(d)], 1)
-  const offset = (list, i) => {
-    let total = 0
-    for (let k = list.length - 1; k >= 0; k--) {
-      const d = over.indexOf(list[k])
-      total += (i % shape[d]) * step[d]
-      i = Math.floor(i / shape[d])
-    }
-    return total
-  }
-  let start = 0
-  over.forEach((d, i) => {
-    if (!kept.includes(d) && !mean.includes(d)) start += (at[d] ?? 0) * step[i]
-  })
-  const others = Array.from({length: count(mean)}, (_, i) => offset(mean, i))
-  const found = new Float32Array(count(kept))
-  for (let i = 0; i < found.length; i++) {
-    const here = start + offset(kept, i)
-    let sum = 0, n = 0
-    for (const other of others) {
-      const value = values[here + other]
-      if (!Number.isNaN(value)) { sum += value; n += 1 }
-    }
-    found[i] = n ? sum / n : NaN
-  }
-  return found
-}
-
-function along(name, always) {
-  const member = member_of(name), even = always || member.numbers === null
-  const at = even ? member.texts.map((_, i) => i) : member.numbers
-  return {at, texts: even ? member.texts : null, label: member.label, step: 1}
+function along(name, always, step = 1) {
+  const {numbers, texts, label} = members.get(name), even = always || numbers === null
+  const part = (list) => step === 1 ? list : list.filter((_, i) => i % step === 0)
+  const shown = part(texts)
+  return {at: even ? shown.map((_, i) => i) : part(numbers), texts: even ? shown : null, label, step}
 }
 
 function answer_view() {
-  const {output: out, x, y, at, mean: wanted} = said(view)
+  const {output: name, x, y, at, mean: wanted} = said(view), out = outputs.get(name)
   const dim_x = dim_of(x), dim_y = y === "" ? null : dim_of(y)
-  const over = about.outputs[out].dims
-  const kept = dim_y === null || dim_y === dim_x ? [dim_x] : [dim_y, dim_x]
-  const mean = wanted.filter((dim) => over.includes(dim) && !kept.includes(dim))
+  const kind = dim_y === null ? "line" : dim_y === dim_x ? "points" : "map"
+  const kept = kind === "map" ? [dim_y, dim_x] : [dim_x]
+  const mean = wanted.filter((dim) => out.dims.includes(dim) && !kept.includes(dim))
+  const steps = steps_of(kept.map((dim) => out.shape[out.dims.indexOf(dim)]), about.most[kind])
   const notes = []
-  for (const dim of over) {
+  for (const dim of out.dims) {
     if (mean.includes(dim)) notes.push(`mean over ${dim}`)
-    else if (!kept.includes(dim)) {
-      for (const [name, m] of Object.entries(about.dims[dim].members))
-        notes.push(`${name} = ${m.texts[at[dim]]}${m.units}`)
-    }
+    else if (!kept.includes(dim))
+      for (const m of members_of(dim)) notes.push(`${m.name} = ${m.texts[at[dim]]}${m.units}`)
   }
+  kept.forEach((dim, i) => { if (steps[i] > 1) notes.push(`every ${steps[i]}th of ${dim} is drawn`) })
   const found = {
-    kind: dim_y === null ? "line" : dim_y === dim_x ? "points" : "map",
-    joined: Object.keys(about.dims[dim_x].members).length === 1,
-    x: along(x, kept.length === 2),
-    y: y === "" ? null : along(y, dim_y !== dim_x),
-    label: about.outputs[out].label,
+    kind,
+    joined: members_of(dim_x).length === 1,
+    x: along(x, kind === "map", steps.at(-1)),
+    y: y === "" ? null : along(y, kind === "map", steps[0]),
+    label: out.label,
     note: notes.join(", "),
   }
-  const data = {said: [JSON.stringify(found)], x: [found.x.at], z: [slice(out, kept, at, mean)]}
+  const z = slice(out, kept, at, mean, steps)
+  const data = {said: [JSON.stringify(found)], x: [found.x.at], z: [z]}
   if (found.y !== null) data.y = [found.y.at]
   frame.data = data
 }
 
 function answer_picked() {
-  const at = said(picked), rows = [], data = {}
+  const at = said(picked), arrays = {}
+  const {dims: over, shape, at: errors} = JSON.parse(sheet.data.errors[0]), stride = strides(shape)
+  const found = {parameters: [], values: []}
   for (const dim of about.grid)
-    for (const [name, m] of Object.entries(about.dims[dim].members))
-      rows.push([name, m.texts[at[dim] ?? 0], m.units])
-  const n_parameters = rows.length
-  for (const [name, out] of Object.entries(about.outputs)) {
-    if (!(name in sheet.data)) continue
-    const values = slice(name, out.own.slice(-2), at, [])
-    if (out.own.length > 0) data[name] = [values]
-    else rows.push([name, short(values[0]), out.units])
+    for (const m of members_of(dim)) found.parameters.push([m.name, m.texts[at[dim]], m.units])
+  for (const out of about.outputs) {
+    const values = slice(out, out.own.slice(-2), at)
+    if (out.own.length > 0) arrays[about.details.indexOf(out.name)] = [values]
+    else found.values.push([out.name, short(values[0], out.kind), out.units])
   }
-  point.data = {said: [JSON.stringify({rows, n_parameters})], ...data}
+  found.error = errors[over.reduce((n, dim, i) => n + at[dim] * stride[i], 0)] ?? ""
+  point.data = {said: [JSON.stringify(found)], ...arrays}
 }
 
 // ---- drawing
 
 function label(picture, i, direction) {
   const axis = [picture.figure.below[0], picture.figure.left[0]][i]
-  axis.axis_label = direction.label
+  axis.axis_label = plain(direction.label)
   picture.formats[i].args = {labels: direction.texts ?? null}
   picture.tickers[i].min_interval = direction.texts ? 1 : 0
+  picture.hovers[i].args = {labels: direction.texts ?? null}
 }
 
 function limits(values) {
   let low = Infinity, high = -Infinity
   for (const value of values) {
+    if (!Number.isFinite(value)) continue
     if (value < low) low = value
     if (value > high) high = value
   }
@@ -234,8 +245,8 @@ function draw_frame() {
   if (found.kind === "map") draw_map(picture, x, y, z)
   else if (y === null) draw_line(picture, x.at, z, null, found.joined)
   else draw_line(picture, x.at, y.at, z, false)
-  picture.figure.title.text = found.note
-  picture.bar.title = found.label
+  picture.figure.title.text = plain(found.note)
+  picture.bar.title = plain(found.label)
   draw_mark()
 }
 
@@ -259,30 +270,29 @@ function draw_mark() {
 
 function draw_point() {
   const found = said(point)
-  const line = ([name, value, units]) =>
-    `<tr><td style="padding-right:1em">${safe(name)}</td><td><b>${safe(value)}</b>${safe(units)}</td></tr>`
-  const part = (title, rows) =>
-    rows.length ? `<tr><th colspan="2" style="text-align:left;padding-top:.4em">${title}</th></tr>${rows.map(line).join("")}` : ""
-  const n = found.n_parameters
-  table.text = `<table class="gridax-point">${part("Point", found.rows.slice(0, n))}` +
-    `${part("Outputs", found.rows.slice(n))}${part("Fixed", about.fixed)}</table>`
+  const part = (title, rows) => rows.length === 0 ? "" :
+    `<tr><th colspan="2">${title}</th></tr>` + rows.map(([name, value, units]) =>
+      `<tr><td>${safe(name)}</td><td><b>${safe(value)}</b>${safe(units)}</td></tr>`).join("")
+  const values = found.values.map(([name, value, units]) =>
+    [name, short(value, outputs.get(name).kind), units])
+  table.text = `<table class="gridax-point">${part("Point", found.parameters)}` +
+    part("Failed", found.error === "" ? [] : [["", found.error, ""]]) +
+    `${part("Outputs", values)}${part("Fixed", about.fixed)}</table>`
   about.details.forEach((name, i) => {
-    const picture = pictures[i + 2], out = about.outputs[name], values = point.data[name]
-    picture.figure.visible = values !== undefined
-    if (values === undefined) return
-    const own = out.own.slice(-2), shown = own.map((dim) => Object.keys(about.dims[dim].members)[0])
-    picture.figure.title.text = out.label
+    const picture = pictures[i + 2], out = outputs.get(name), values = point.data[i][0]
+    const own = out.own.slice(-2), shown = own.map((dim) => members_of(dim)[0].name)
+    picture.figure.title.text = plain(out.label)
     if (own.length === 1) {
       const x = along(shown[0], false)
       label(picture, 0, x)
       label(picture, 1, {label: "", texts: null})
       picture.bar.visible = false
-      draw_line(picture, x.at, values[0], null, true)
+      draw_line(picture, x.at, values, null, true)
     } else {
       const [y, x] = shown.map((name) => along(name, true))
       label(picture, 0, x)
       label(picture, 1, y)
-      draw_map(picture, x, y, values[0])
+      draw_map(picture, x, y, values)
     }
   })
 }

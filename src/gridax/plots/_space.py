@@ -43,7 +43,7 @@ def draw(grid: Grid, title: str, names: Sequence[str] | None, max_points: int, a
     if n == 1:
         _strip(ax, columns[0], grid)
     else:
-        _pair(ax, *columns, grid, max_points)
+        _pair(ax, columns[0], columns[1], grid, max_points)
     ax.set_title(title, fontsize="medium")
     return ax
 

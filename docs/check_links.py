@@ -1,0 +1,58 @@
+"""Check a built site: every link within it leads somewhere, and no page needs the network.
+
+python docs/check_links.py docs/_build/html
+"""
+
+from __future__ import annotations
+
+import sys
+from html.parser import HTMLParser
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+# What a browser fetches by itself.
+FETCHED = {("img", "src"), ("script", "src"), ("link", "href"), ("iframe", "src")}
+
+
+class Page(HTMLParser):
+    """The links of a page, and the names that links may lead to."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self.links: list[tuple[str, str, str]] = []
+        self.anchors: set[str] = set()
+        self.feed(path.read_text(encoding="utf-8"))
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        for name, value in attrs:
+            if name in ("id", "name") and value:
+                self.anchors.add(value)
+            if name in ("href", "src") and value and ("rel", "canonical") not in attrs:
+                self.links.append((tag, name, value))
+
+
+def broken(site: Path) -> list[str]:
+    """Return what is wrong with the links of a site, a line each."""
+    pages = {path.resolve(): Page(path) for path in site.rglob("*.html")}
+    found = []
+    for path, page in sorted(pages.items()):
+        for tag, attribute, link in page.links:
+            where = f"{path.relative_to(site.resolve())}: {link[:120]}"
+            parts = urlsplit(link)
+            if parts.scheme or parts.netloc:
+                if (tag, attribute) in FETCHED and parts.scheme != "data":
+                    found.append(f"{where} is fetched from the network")
+                continue
+            target = (path.parent / unquote(parts.path)).resolve() if parts.path else path
+            known = pages[target].anchors if target in pages else {unquote(parts.fragment)}
+            if not target.exists():
+                found.append(f"{where} leads nowhere")
+            elif parts.fragment and unquote(parts.fragment) not in known:
+                found.append(f"{where} has no such place")
+    return found
+
+
+if __name__ == "__main__":
+    problems = broken(Path(sys.argv[1]))
+    print(*problems, sep="\n")
+    sys.exit(f"{len(problems)} broken links" if problems else 0)

@@ -1,0 +1,44 @@
+"""The command line: looks at results, and never calls a model but its own demonstration."""
+
+from __future__ import annotations
+
+import os
+import sys
+import warnings
+from typing import Any
+
+import click
+import jax
+
+import gridax as gx
+from gridax.cli.demo import demo
+from gridax.cli.draw import explore, plot
+from gridax.cli.export import export
+from gridax.cli.info import info
+from gridax.cli.status import status
+
+
+@click.group("gridax", context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(gx.__version__, message="gridax %(version)s")
+@click.pass_context
+def main(ctx: click.Context) -> None:
+    """Look at the results of parameter sweeps, and draw, explore and convert them.
+
+    Files are only read, and no model is called. `gridax demo` makes a first result to look at.
+    """
+    if ctx.invoked_subcommand != "demo" and "JAX_PLATFORMS" not in os.environ:
+        jax.config.update("jax_platforms", "cpu")  # to read a file, no GPU need start
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):  # a terminal that lacks a character shows another one
+            stream.reconfigure(errors="replace")
+    ctx.with_resource(warnings.catch_warnings())
+    warnings.showwarning = _show_warning
+
+
+def _show_warning(message: Any, *args: Any, **kwargs: Any) -> None:
+    click.echo(f"Warning: {' '.join(str(message).split())}", err=True)
+
+
+for _command in (demo, info, status, export, plot, explore):
+    main.add_command(_command)
+del _command
