@@ -175,8 +175,8 @@ def test_long_names_and_calls_are_shortened() -> None:
     axis = gx.NumPyroAxis(dist.Normal(0.0, 1.0), 3, name=name)
     lines = repr(product(a=axis)).splitlines()
     assert lines[1] == f"Dimensions:  ({name[:32]}…{name[-29:]}: 3)"
-    assert lines[3].startswith("    coupling.lay…xxx.strength  ")
-    assert lines[3].endswith("NumPyroAxis(Normal(loc=0.…)")
+    assert lines[3].startswith("    coupling.lay…xx.strength  -0.1848 0.2663 0.307  ")
+    assert lines[3].endswith("NumPyroAxis(Normal(loc=0.0…)")
 
 
 def test_an_axis_is_described_by_its_call() -> None:
@@ -234,6 +234,7 @@ WIDTHS = st.integers(24, 160)
 NAMES = st.text(st.characters(categories=["L", "N", "P", "S", "Zs"]), min_size=1, max_size=90)
 NAMES = NAMES.filter(lambda name: unusable(name) is None)
 ATTRS = st.dictionaries(st.sampled_from(["units", "long_name", "note"]), st.text(max_size=60))
+LABELS = st.text(st.characters(exclude_characters="\0"), max_size=40)
 VALUES = st.floats(-1e9, 1e9, allow_subnormal=False).map(np.float32).map(float)
 
 
@@ -249,7 +250,7 @@ def axes(draw: st.DrawFn, name: str) -> gx.Axis:
         case 1:
             return gx.KeyAxis(n, **options)
         case 2:
-            texts = draw(st.lists(st.text(max_size=40), min_size=1, max_size=9, unique=True))
+            texts = draw(st.lists(LABELS, min_size=1, max_size=9, unique=True))
             return gx.ChoiceAxis(texts, **options)
         case 3:
             values = draw(st.lists(VALUES, min_size=1, max_size=9, unique=True))
@@ -261,7 +262,7 @@ def axes(draw: st.DrawFn, name: str) -> gx.Axis:
 
 @st.composite
 def spaces(draw: st.DrawFn) -> gx.Space:
-    names = draw(st.lists(NAMES, min_size=1, max_size=20, unique=True))
+    names = draw(st.lists(NAMES, min_size=1, max_size=16, unique=True))
     state: dict[str, Any] = {f"axis {i}": draw(axes(name)) for i, name in enumerate(names)}
     for i, name in enumerate(draw(st.lists(NAMES, max_size=9))):
         state[f"{name} {i}"] = draw(st.one_of(st.integers(-9, 9), st.floats(), st.text()))
@@ -313,6 +314,16 @@ def test_no_line_of_a_plan_is_wider_than_a_terminal(dims: list[str], size: int) 
     plan = Plan(tuple(dims), (size,) * n, (min(size, 5),) * n, tuple(levels))
     assert all(len(line) <= 80 for line in repr(plan).splitlines())
     assert len(repr(plan).splitlines()) == 7
+
+
+def test_a_plan_of_more_points_than_64_bits_count_is_shown() -> None:
+    plan = Plan(("a", "b"), (10**10,) * 2, (10**10,) * 2, (Level((0, 1), 64),), 1, 8)
+    assert repr(plan).splitlines()[1:3] == [
+        f"Points:  {10**20} (a {10**10} × b {10**10})",
+        "Outputs: 800 EB",
+    ]
+    assert repr(plan).splitlines()[5] == f"Tiles:   {10**20 // 64} in a block"
+    page(plan)
 
 
 # HTML

@@ -88,6 +88,8 @@ class Level:
 
     def n_runs(self, box: Box) -> int:
         """Return the number of runs in a box."""
+        if self.groups is None:  # there may be more points than a range has a length
+            return _ceil_div(self.size(shape_of(box)), self.length)
         return sum(_ceil_div(len(part), self.length) for part in self._parts(box, None))
 
     def runs(self, box: Box, take: Take = None) -> Iterator[np.ndarray]:
@@ -249,7 +251,7 @@ class Plan:
         ]
         along = joined(lengths, " × ", width - len(tile) - len(vectorized) - 3)
         yield "Tile:", tile + (f" ({along})" if along else "") + vectorized
-        yield "Tiles:", f"{self.n_tiles(next(self.blocks()))} in a block"
+        yield "Tiles:", f"{count(self.n_tiles(next(self.blocks())))} in a block"
         yield "Devices:", f"{self.n_devices}, about {human(self.tile_bytes)} on each at a time"
 
     def _repr_html_(self) -> str:

@@ -34,16 +34,22 @@ from bokeh.models import (
 from bokeh.palettes import Viridis256
 from bokeh.plotting import figure
 
-from gridax.explore._cube import Cube, View
+from gridax.explore._cube import MOST_DETAILS, Cube, View
 
 TOOLS = "pan,wheel_zoom,box_zoom,reset,save"
-FORMAT = "return labels == null ? Number(tick.toPrecision(6)).toString() : labels[tick] ?? ''"
+TEXT = "labels == null ? Number(tick.toPrecision(6)).toString() : labels[tick] ?? ''"
+FORMAT = f"return {TEXT}"
+SHORT = f"const s = {TEXT}; return s.length > 20 ? s.slice(0, 9) + '…' + s.slice(-10) : s"
 HOVER = f"const tick = labels == null ? value : Math.round(value); {FORMAT}"
+# Names may be longer than the column is wide.
+WRAP = ":host, .bk-slider-title { white-space: normal; overflow-wrap: anywhere }"
 TABLE = """
 th { text-align: left; padding-top: .4em }
 td { vertical-align: top; overflow-wrap: anywhere }
 td:first-child { padding-right: 1em }
 """
+WIDTH = 390  # of what is shown of one point
+MIDDLE, RIGHT = "9999 1 420px", f"1 1 {WIDTH + 10}px"
 GREY, LINE = "#d9d9d9", "#1f77b4"
 
 
@@ -59,10 +65,12 @@ class Board:
 
     def __init__(self, cube: Cube, title: str, view: View, lazy: bool) -> None:
         at = {dim: view.at.get(dim, 0) for dim in cube.members}
-        self.view, self.picked = _note(dataclasses.asdict(view)), _note(at)
+        shown = cube.details(view.output)
+        self.view = _note(dataclasses.asdict(view))
+        self.picked = _note({"at": at, "shown": shown})
         first = cube.frame(view)
         self.frame = ColumnDataSource(as_columns(first))
-        self.point = ColumnDataSource(as_columns(cube.point(at)))
+        self.point = ColumnDataSource(as_columns(cube.point(at, shown)))
         self.sheet = ColumnDataSource()
         self._patience = 250 if lazy else 20  # ms
         self._title = Div(text=title, disable_math=True, styles={"font-size": "110%"})
@@ -73,15 +81,18 @@ class Board:
             "y": Select(width=240, title="y", options=_with_none(cube, view), value=view.y),
         }
         self._sliders = {dim: _slider(cube, dim, view) for dim in cube.members}
-        self._means = {dim: Checkbox(label=_plain(f"mean over {dim}")) for dim in cube.members}
+        self._means = {
+            dim: Checkbox(label=_plain(f"mean over {dim}"), width=230, stylesheets=[WRAP])
+            for dim in cube.members
+        }
         self._map = _Picture("map", visible=first["kind"] == "map")
         self._line = _Picture("line", visible=first["kind"] != "map")
-        self._table = Div(disable_math=True, stylesheets=[TABLE])
-        self._details = {
-            name: _Picture("line" if len(about["own"]) == 1 else "map", height=230)
-            for name, about in ((about["name"], about) for about in cube.describe()["outputs"])
-            if about["own"]
-        }
+        self._note = Div(disable_math=True, styles={"font-weight": "bold"})
+        self._table = Div(disable_math=True, stylesheets=[TABLE], width=WIDTH)
+        n_own = [len(cube.own(name)) for name in cube.outputs]
+        n_lines, n_maps = sum(n == 1 for n in n_own), sum(n > 1 for n in n_own)
+        self._details = [_Picture("line", height=230) for _ in range(min(n_lines, MOST_DETAILS))]
+        self._details += [_Picture("map", height=230) for _ in range(min(n_maps, MOST_DETAILS))]
         self._wire(cube)
         self.layout = self._arranged()
 
@@ -91,13 +102,11 @@ class Board:
 
     def show_point(self, cube: Cube, said: str) -> None:
         """Put what is known of the clicked point into `point`."""
-        self.point.data = as_columns(cube.point(json.loads(said)))
+        self.point.data = as_columns(cube.point(**json.loads(said)))
 
     def _wire(self, cube: Cube) -> None:
-        pictures = {"map": self._map, "line": self._line}
-        pictures |= {f"detail {i}": p for i, p in enumerate(self._details.values())}
         args: dict[str, Any] = {
-            "spec": json.dumps({**cube.describe(), "details": list(self._details)}),
+            "spec": json.dumps(cube.describe()),
             "view": self.view,
             "picked": self.picked,
             "frame": self.frame,
@@ -108,7 +117,9 @@ class Board:
             "choosers": list(self._choosers.values()),
             "sliders": list(self._sliders.values()),
             "means": list(self._means.values()),
-            "pictures": [picture.models for picture in pictures.values()],
+            "note": self._note,
+            "pictures": {"map": self._map.models, "line": self._line.models},
+            "details": [picture.models for picture in self._details],
         }
         code = importlib.resources.files("gridax.explore").joinpath("explore.js").read_text("utf-8")
         act = CustomJS(args=args, code=code)
@@ -120,42 +131,45 @@ class Board:
             source.js_on_change("data", act)
         for picture in (self._map, self._line):
             picture.figure.js_on_event(Tap, act)
-            picture.figure.js_on_change("inner_width", act)  # once it is on the page
+        for picture in (self._map, self._line, *self._details):
+            picture.figure.js_on_change("inner_height", act)  # once it is on the page
 
     def _arranged(self) -> Any:
         sliders = [column(slider, self._means[dim]) for dim, slider in self._sliders.items()]
         left = column(self._title, *self._choosers.values(), *sliders, width=260)
-        middle = column(
-            self._map.figure, self._line.figure, sizing_mode="stretch_width", min_width=420
-        )
-        details = [picture.figure for picture in self._details.values()]
-        right = column(self._table, *details, width=400)
-        return row(left, middle, right, sizing_mode="stretch_width")
+        middle = column(self._note, self._map.figure, self._line.figure, styles={"flex": MIDDLE})
+        details = [picture.figure for picture in self._details]
+        # Beside the picture where there is room, else below it, side by side.
+        right = row(self._table, *details, styles={"flex": RIGHT, "flex-wrap": "wrap"})
+        return row(left, middle, right, sizing_mode="stretch_width", styles={"flex-wrap": "wrap"})
 
 
 class _Picture:
     """A figure that draws a map of colours, a line or points, and a mark."""
 
     def __init__(self, kind: str, height: int = 560, visible: bool = False) -> None:
+        large = height > 300
+        size = {"sizing_mode": "stretch_width"} if large else {"width": WIDTH}
         self.figure = figure(
             height=height,
+            **size,
             x_range=Range1d(0, 1),
             y_range=Range1d(0, 1),
-            sizing_mode="stretch_width",
             tools=TOOLS,
             active_scroll=None,
             visible=visible,
-            toolbar_location="above" if height > 300 else None,
+            toolbar_location="above" if large else None,
         )
         self.source, self.mark = ColumnDataSource(), ColumnDataSource({"x": [], "y": []})
         self.mapper = LinearColorMapper(palette=Viridis256, nan_color=GREY)
-        formats = [CustomJSTickFormatter(args={"labels": None}, code=FORMAT) for _ in "xy"]
+        formats = [CustomJSTickFormatter(args={"labels": None}, code=SHORT) for _ in "xy"]
         tickers = [BasicTicker() for _ in "xy"]
         for axis, ticker, formatter in zip(self.figure.axis, tickers, formats, strict=True):
             axis.ticker, axis.formatter, axis.minor_tick_line_color = ticker, formatter, None
         self.hovers = [CustomJSHover(args={"labels": None}, code=HOVER) for _ in "xy"]
         self.bar = ColorBar(color_mapper=self.mapper, width=14, title_standoff=8)
         self.models = {
+            "kind": kind,
             "figure": self.figure,
             "source": self.source,
             "mark": self.mark,
@@ -179,7 +193,7 @@ class _Picture:
                 "m": [1],
             }
             cells = fig.image("z", "x", "y", "n", "m", color_mapper=self.mapper, source=self.source)
-            fields = {"x": "$x", "y": "$y", "": "@z"}
+            tooltips = [("x", "$x{custom}"), ("y", "$y{custom}"), ("", "@z")]
             fig.grid.visible = False
         else:
             self.source.data = {"x": [], "y": [], "z": [], "line": []}
@@ -188,10 +202,10 @@ class _Picture:
             color = {"field": "z", "transform": self.mapper}
             cells = fig.scatter("x", "y", source=self.source, size=6, color=color)
             self.models["dots"] = cells.glyph
-            fields = {"x": "@x", "y": "@y"}
+            tooltips = [("x", "@x{custom}"), ("y", "@y{custom}")]
         fig.add_layout(self.bar, "right")
-        formatters = dict(zip(fields.values(), self.hovers, strict=False))
-        tooltips = [(name, f"{field}{{custom}}" if name else field) for name, field in fields.items()]
+        fields = [field.removesuffix("{custom}") for _, field in tooltips[:2]]
+        formatters = dict(zip(fields, self.hovers, strict=True))
         fig.add_tools(HoverTool(renderers=[cells], tooltips=tooltips, formatters=formatters))
         fig.scatter(
             "x", "y", source=self.mark, marker="circle", size=14, line_width=2.5, fill_alpha=0,
@@ -237,4 +251,6 @@ def _slider(cube: Cube, dim: str, view: View) -> Slider:
         ),
         title=_plain(", ".join(cube.members[dim])),
         disabled=size == 1,
+        stylesheets=[WRAP],
+        tooltips=False,  # they would take a label for HTML
     )

@@ -20,6 +20,7 @@ from gridax.plots._style import is_geometric, is_number, named, units_of
 
 # What a browser draws without delay: cells of a map, and points.
 MOST_CELLS, MOST_POINTS = 1_000_000, 100_000
+MOST_DETAILS = 4  # pictures of one point
 
 
 @dataclasses.dataclass(frozen=True)
@@ -93,7 +94,7 @@ class Cube:
                     "kind": variable.dtype.kind,
                     "dims": list(map(str, variable.dims)),
                     "shape": list(variable.shape),
-                    "own": [str(d) for d in variable.dims if d not in self.grid_dims],
+                    "own": self.own(name),
                     "label": named(name, variable.attrs),
                     "units": units_of(variable.attrs.get("units")),
                 }
@@ -112,7 +113,12 @@ class Cube:
                 for name, c in self.dataset.coords.items()
                 if c.ndim == 0
             ],
-            "most": {"map": MOST_CELLS, "points": MOST_POINTS, "line": MOST_POINTS},
+            "most": {
+                "map": MOST_CELLS,
+                "points": MOST_POINTS,
+                "line": MOST_POINTS,
+                "details": MOST_DETAILS,
+            },
         }
 
     def choices(self, output: str) -> list[str]:
@@ -188,6 +194,7 @@ class Cube:
         even = always or member["numbers"] is None
         at = np.arange(len(texts)) if even else np.asarray(member["numbers"][::step])
         return {
+            "name": name,
             "at": at.astype(float),
             "texts": texts if even else None,
             "label": member["label"],
@@ -205,34 +212,46 @@ class Cube:
                     parts.append(
                         f"{name} = {member['texts'][view.at.get(dim, 0)]}{member['units']}"
                     )
-        parts += [f"every {step}th of {dim} is drawn" for dim, step in steps.items() if step > 1]
+        parts += [f"one in {step} of {dim} is drawn" for dim, step in steps.items() if step > 1]
         return ", ".join(parts)
 
-    def point(self, at: Mapping[str, int]) -> dict[str, Any]:
-        """Return the parameters of a point, and every output there.
+    def own(self, output: str) -> list[str]:
+        """Return the dimensions that an output has at each point."""
+        return [str(d) for d in self.dataset[output].dims if d not in self.grid_dims]
+
+    def details(self, output: str) -> list[str]:
+        """Return the outputs that are drawn for one point, first the one that is looked at."""
+        names = [name for name in self.outputs if self.own(name)]
+        return sorted(names, key=lambda name: name != output)[:MOST_DETAILS]
+
+    def point(self, at: Mapping[str, int], shown: Sequence[str]) -> dict[str, Any]:
+        """Return what is known of a point.
 
         Returns
         -------
         dict
             Rows of name, text and units as ``parameters``, of name, number and units as
             ``values``; the message of a point that failed as ``error``; and the flat ``arrays`` of
-            the outputs that have their own dimensions, of those beyond two at the index in `at`.
+            the outputs that are `shown`, of their dimensions beyond two at the index in `at`.
         """
         found: dict[str, Any] = {"parameters": [], "values": [], "error": "", "arrays": {}}
+        found["shown"] = list(shown)
         for dim in self.grid_dims:
             for name, member in self.members.get(dim, {}).items():
                 found["parameters"].append([name, member["texts"][at.get(dim, 0)], member["units"]])
         for name in self.outputs:
-            variable = self.dataset[name].variable
-            own = [dim for dim in variable.dims if dim not in self.grid_dims]
+            variable, own = self.dataset[name].variable, self.own(name)
+            if own and name not in shown:
+                continue
             chosen = {d: at.get(str(d), 0) for d in variable.dims if d not in own[-2:]}
             values = variable.isel(chosen).values
             if own:
                 found["arrays"][name] = as_floats(values)
             else:
                 units = units_of(variable.attrs.get("units"))
-                number = values.item()  # JSON knows no infinity
-                found["values"].append([name, number if np.isfinite(number) else f"{number}", units])
+                number = values.item()
+                known = number if np.isfinite(number) else str(number)  # JSON has no infinity
+                found["values"].append([name, known, units])
         if "error" in self.dataset:
             variable = self.dataset["error"].variable
             message = variable.isel({d: at.get(str(d), 0) for d in variable.dims}).values.item()

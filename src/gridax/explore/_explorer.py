@@ -43,8 +43,9 @@ class Explorer:
         cube = self._cube = Cube(dataset, members)
         if output is not None and output not in cube.outputs:
             raise ValueError(f"there is no output {output!r} of numbers; there are {cube.outputs}")
-        output = output or next(
-            (name for name in cube.outputs if cube.choices(name)), cube.outputs[0]
+        # One with a number at each point, if there is one.
+        output = output or min(
+            cube.outputs, key=lambda name: (not cube.choices(name), len(cube.own(name)))
         )
         x, y = cube.start(output, x, y)
         middle = {dim: dataset.sizes[dim] // 2 for dim in cube.members}

@@ -43,6 +43,13 @@ function position() {
   return Object.fromEntries(dims.map((dim, i) => [dim, Math.min(sliders[i].value, size_of(dim) - 1)]))
 }
 
+// The outputs that are drawn for one point, as `Cube.details` chooses them.
+function shown_outputs() {
+  const names = about.outputs.filter((out) => out.own.length > 0).map((out) => out.name)
+  const first = names.includes(output.value) ? [output.value] : []
+  return [...first, ...names.filter((name) => name !== output.value)].slice(0, about.most.details)
+}
+
 function ask() {
   const at = position(), taken = directions()
   for (const [source, what] of [
@@ -51,7 +58,7 @@ function ask() {
       at: Object.fromEntries(Object.entries(at).filter(([dim]) => !taken.includes(dim))),
       mean: dims.filter((dim, i) => means[i].active),
     }],
-    [picked, at],
+    [picked, {at, shown: shown_outputs()}],
   ]) {
     const text = JSON.stringify(what)
     if (text !== source.data.said[0]) source.data = {said: [text]}
@@ -133,7 +140,9 @@ function along(name, always, step = 1) {
   const {numbers, texts, label} = members.get(name), even = always || numbers === null
   const part = (list) => step === 1 ? list : list.filter((_, i) => i % step === 0)
   const shown = part(texts)
-  return {at: even ? shown.map((_, i) => i) : part(numbers), texts: even ? shown : null, label, step}
+  return {
+    name, label, step, at: even ? shown.map((_, i) => i) : part(numbers), texts: even ? shown : null,
+  }
 }
 
 function answer_view() {
@@ -149,7 +158,7 @@ function answer_view() {
     else if (!kept.includes(dim))
       for (const m of members_of(dim)) notes.push(`${m.name} = ${m.texts[at[dim]]}${m.units}`)
   }
-  kept.forEach((dim, i) => { if (steps[i] > 1) notes.push(`every ${steps[i]}th of ${dim} is drawn`) })
+  kept.forEach((dim, i) => { if (steps[i] > 1) notes.push(`one in ${steps[i]} of ${dim} is drawn`) })
   const found = {
     kind,
     joined: members_of(dim_x).length === 1,
@@ -165,18 +174,20 @@ function answer_view() {
 }
 
 function answer_picked() {
-  const at = said(picked), arrays = {}
+  const {at, shown} = said(picked), arrays = {}
   const {dims: over, shape, at: errors} = JSON.parse(sheet.data.errors[0]), stride = strides(shape)
-  const found = {parameters: [], values: []}
-  for (const dim of about.grid)
-    for (const m of members_of(dim)) found.parameters.push([m.name, m.texts[at[dim]], m.units])
-  for (const out of about.outputs) {
-    const values = slice(out, out.own.slice(-2), at)
-    if (out.own.length > 0) arrays[about.details.indexOf(out.name)] = [values]
-    else found.values.push([out.name, short(values[0], out.kind), out.units])
-  }
-  found.error = errors[over.reduce((n, dim, i) => n + at[dim] * stride[i], 0)] ?? ""
-  point.data = {said: [JSON.stringify(found)], ...arrays}
+  const error = errors[over.reduce((n, dim, i) => n + at[dim] * stride[i], 0)] ?? ""
+  const parameters = about.grid.flatMap((dim) =>
+    members_of(dim).map((m) => [m.name, m.texts[at[dim]], m.units]))
+  const values = about.outputs.filter((out) => out.own.length === 0).map((out) =>
+    [out.name, slice(out, [], at)[0], out.units])
+  shown.forEach((name, i) => {
+    const out = outputs.get(name)
+    arrays[i] = [slice(out, out.own.slice(-2), at)]
+  })
+  const numbers = values.map(([name, value, units]) =>
+    [name, short(value, outputs.get(name).kind), units])
+  point.data = {said: [JSON.stringify({parameters, values: numbers, error, shown})], ...arrays}
 }
 
 // ---- drawing
@@ -186,6 +197,9 @@ function label(picture, i, direction) {
   axis.axis_label = plain(direction.label)
   picture.formats[i].args = {labels: direction.texts ?? null}
   picture.tickers[i].min_interval = direction.texts ? 1 : 0
+  // Long texts below a picture would cover each other.
+  const long = i === 0 && direction.texts?.some((text) => text.length > 10)
+  axis.major_label_orientation = long ? 0.7 : "horizontal"
   picture.hovers[i].args = {labels: direction.texts ?? null}
 }
 
@@ -226,14 +240,14 @@ function draw_line(picture, x, y, z, joined) {
   if (joined) order.sort((i, j) => x[i] - x[j])
   const take = (values) => order.map((i) => values[i])
   const none = order.map(() => NaN)
-  picture.dots.size = joined && x.length > 60 ? 0 : 6
+  picture.dots.setv(joined && x.length > 60 ? {size: 1, hit_dilation: 8} : {size: 6, hit_dilation: 1})
   picture.source.data = {
     x: take(x), y: take(y), z: z === null ? none : take(z), line: joined ? take(y) : none,
   }
 }
 
 function draw_frame() {
-  const found = said(frame), [map, line] = pictures
+  const found = said(frame), {map, line} = pictures
   const x = {...found.x, at: frame.data.x[0]}, z = frame.data.z[0]
   const y = found.y === null ? null : {...found.y, at: frame.data.y[0]}
   const picture = found.kind === "map" ? map : line
@@ -245,27 +259,23 @@ function draw_frame() {
   if (found.kind === "map") draw_map(picture, x, y, z)
   else if (y === null) draw_line(picture, x.at, z, null, found.joined)
   else draw_line(picture, x.at, y.at, z, false)
-  picture.figure.title.text = plain(found.note)
   picture.bar.title = plain(found.label)
+  const empty = z.every(Number.isNaN) ? ["every value is NaN"] : []
+  note.text = safe([found.note, ...empty].filter((part) => part !== "").join(", "))
   draw_mark()
 }
 
 function draw_mark() {
-  const found = said(frame), at = said(picked), [map, line] = pictures
-  const picture = found.kind === "map" ? map : line
-  const i = at[dim_of(x_name.value)], data = {x: [], y: []}
-  if (i !== undefined && found.kind === "map") {
-    const j = at[dim_of(y_name.value)]
-    if (j !== undefined) {
-      data.x = [i / found.x.step]
-      data.y = [j / found.y.step]
-    }
-  } else if (i !== undefined && i % found.x.step === 0) {
-    const k = i / found.x.step
-    data.x = [frame.data.x[0][k]]
-    data.y = [found.y === null ? frame.data.z[0][k] : frame.data.y[0][k]]
+  const found = said(frame), {at} = said(picked), data = {x: [], y: []}
+  const i = at[dim_of(found.x.name)] / found.x.step
+  if (found.kind === "map") {
+    data.x = [i]
+    data.y = [at[dim_of(found.y.name)] / found.y.step]
+  } else if (Number.isInteger(i)) {
+    data.x = [frame.data.x[0][i]]
+    data.y = [found.y === null ? frame.data.z[0][i] : frame.data.y[0][i]]
   }
-  picture.mark.data = data
+  pictures[found.kind === "map" ? "map" : "line"].mark.data = data
 }
 
 function draw_point() {
@@ -275,26 +285,37 @@ function draw_point() {
       `<tr><td>${safe(name)}</td><td><b>${safe(value)}</b>${safe(units)}</td></tr>`).join("")
   const values = found.values.map(([name, value, units]) =>
     [name, short(value, outputs.get(name).kind), units])
-  table.text = `<table class="gridax-point">${part("Point", found.parameters)}` +
+  const n_own = about.outputs.filter((out) => out.own.length > 0).length
+  const left_out = n_own === found.shown.length ? "" :
+    `<p>${found.shown.length} of ${n_own} outputs are drawn; the one chosen as Output always is.</p>`
+  table.text = `<table>${part("Point", found.parameters)}` +
     part("Failed", found.error === "" ? [] : [["", found.error, ""]]) +
-    `${part("Outputs", values)}${part("Fixed", about.fixed)}</table>`
-  about.details.forEach((name, i) => {
-    const picture = pictures[i + 2], out = outputs.get(name), values = point.data[i][0]
-    const own = out.own.slice(-2), shown = own.map((dim) => members_of(dim)[0].name)
-    picture.figure.title.text = plain(out.label)
-    if (own.length === 1) {
-      const x = along(shown[0], false)
-      label(picture, 0, x)
-      label(picture, 1, {label: "", texts: null})
-      picture.bar.visible = false
-      draw_line(picture, x.at, values, null, true)
-    } else {
-      const [y, x] = shown.map((name) => along(name, true))
-      label(picture, 0, x)
-      label(picture, 1, y)
-      draw_map(picture, x, y, values)
-    }
+    `${part("Outputs", values)}${part("Fixed", about.fixed)}</table>${left_out}`
+  const free = [...details]
+  found.shown.forEach((name, i) => {
+    const out = outputs.get(name), kind = out.own.length === 1 ? "line" : "map"
+    const k = free.findIndex((picture) => picture.kind === kind)
+    draw_detail(free.splice(k, 1)[0], out, point.data[i][0])
   })
+  for (const picture of free) picture.figure.visible = false
+}
+
+function draw_detail(picture, out, values) {
+  const names = out.own.slice(-2).map((dim) => members_of(dim)[0].name)
+  picture.figure.title.text = plain(out.label)
+  picture.figure.visible = true
+  if (picture.kind === "line") {
+    const x = along(names[0], false)
+    label(picture, 0, x)
+    label(picture, 1, {label: "", texts: null})
+    picture.bar.visible = false
+    draw_line(picture, x.at, values, null, true)
+  } else {
+    const [y, x] = names.map((name) => along(name, true))
+    label(picture, 0, x)
+    label(picture, 1, y)
+    draw_map(picture, x, y, values)
+  }
 }
 
 // ---- a click
@@ -306,26 +327,27 @@ function nearest(values, to) {
   return best
 }
 
-function nearest_point(fig) {
-  // On the screen, where the two directions have one unit.
-  const [xs, ys] = [frame.data.x[0], said(frame).y === null ? frame.data.z[0] : frame.data.y[0]]
-  const wide = fig.x_range.end - fig.x_range.start, high = fig.y_range.end - fig.y_range.start
+// On the screen, where the two directions have one unit; of a line, below or above it.
+function nearest_point({x_range, y_range}, joined) {
+  const [xs, ys] = [frame.data.x[0], frame.data.y?.[0] ?? frame.data.z[0]]
+  const wide = x_range.end - x_range.start, high = y_range.end - y_range.start
   let best = 0, least = Infinity
   for (let i = 0; i < xs.length; i++) {
-    const far = ((xs[i] - cb_obj.x) / wide) ** 2 + ((ys[i] - cb_obj.y) / high) ** 2
+    const up = joined ? 0 : (ys[i] - cb_obj.y) / high
+    const far = ((xs[i] - cb_obj.x) / wide) ** 2 + up ** 2
     if (far < least) { least = far; best = i }
   }
   return best
 }
 
 function click() {
-  const found = said(frame), to = (dim, i) => { sliders[dims.indexOf(dim)].value = i }
-  const dim_x = dim_of(x_name.value)
-  if (found.kind === "map") {
-    to(dim_x, nearest(frame.data.x[0], cb_obj.x) * found.x.step)
-    to(dim_of(y_name.value), nearest(frame.data.y[0], cb_obj.y) * found.y.step)
+  const {kind, joined, x, y} = said(frame)
+  const to = ({name, step}, i) => { sliders[dims.indexOf(dim_of(name))].value = i * step }
+  if (kind === "map") {
+    to(x, nearest(frame.data.x[0], cb_obj.x))
+    to(y, nearest(frame.data.y[0], cb_obj.y))
   } else {
-    to(dim_x, nearest_point(pictures[1].figure) * found.x.step)
+    to(x, nearest_point(pictures.line.figure, joined && y === null))
   }
 }
 

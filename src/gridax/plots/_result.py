@@ -13,12 +13,11 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from gridax.plots._style import is_geometric, is_number, pyplot, spread, units_of
+from gridax.plots._style import is_geometric, is_number, pyplot, scale, units_of
 
 ROLES = ("x", "y", "hue", "row", "col")
 MOST_FACETS = 36
 MOST_LINES = 12
-MOST_TICKS = 12
 
 
 @dataclasses.dataclass(frozen=True)
@@ -80,7 +79,7 @@ def draw(
     _check(picture)
     picture = _arranged(picture, inner)
     _check_facets(picture)
-    settings = _settings(picture)
+    labels = _labels(picture)
     picture = dataclasses.replace(picture, values=_presented(picture))
     facets = {role: picture.roles[role] for role in ("row", "col") if role in picture.roles}
     options = dict(kwargs)
@@ -90,21 +89,23 @@ def draw(
         options.pop("ax", None)
         size = options.pop("figsize", (6, 4))
         options["ax"] = plt.subplots(figsize=size, layout="constrained")[1]
-    artist = _drawn(picture, settings, options)
+    artist = _drawn(picture, labels, options)
     found = artist[0] if isinstance(artist, list) else artist
     for ax in found.axs.flat if hasattr(found, "axs") else [found.axes]:
-        ax.set(**settings)
+        for role, along in labels.items():
+            scale(ax, role, along)
     return artist
 
 
-def _drawn(picture: Picture, settings: Mapping[str, Any], options: dict[str, Any]) -> Any:
+def _drawn(picture: Picture, labels: Mapping[str, np.ndarray], options: dict[str, Any]) -> Any:
     values, roles = picture.values, picture.roles
     plot: Any = values.plot
     if picture.scattered():
         plot = values.to_dataset(name=values.name).plot
         return plot.scatter(**{**roles, "hue": values.name}, **options)
     if "y" in roles:
-        scales = {name: scale for name, scale in settings.items() if name.endswith("scale")}
+        # The edges of the cells depend on the scale.
+        scales = {f"{role}scale": "log" for role, along in labels.items() if is_geometric(along)}
         return plot.pcolormesh(**roles, **scales, **options)
     if len(picture.members.get(picture.dim(roles["x"]), ())) > 1:
         # Neighbours along one axis are none along the others, so no line joins them.
@@ -112,20 +113,11 @@ def _drawn(picture: Picture, settings: Mapping[str, Any], options: dict[str, Any
     return plot.line(**roles, **options)
 
 
-def _settings(picture: Picture) -> dict[str, Any]:
-    """Return the scales of x and y that are not linear, and texts as labels of their ticks."""
-    settings: dict[str, Any] = {}
-    for role in "xy":
-        name = picture.roles.get(role)
-        if name not in picture.values.coords:
-            continue
-        labels = picture.values[name].values
-        if is_geometric(labels):
-            settings[f"{role}scale"] = "log"
-        elif not is_number(labels):
-            shown = spread(len(labels), MOST_TICKS)
-            settings |= {f"{role}ticks": shown, f"{role}ticklabels": labels[shown].astype(str)}
-    return settings
+def _labels(picture: Picture) -> dict[str, np.ndarray]:
+    """Return the labels along x and y, if they have any."""
+    names = {role: picture.roles.get(role) for role in "xy"}
+    coords = picture.values.coords
+    return {role: coords[name].values for role, name in names.items() if name in coords}
 
 
 def _plain(values: xr.DataArray) -> xr.DataArray:

@@ -10,10 +10,9 @@ import numpy as np
 import pandas as pd
 
 from gridax._grid import Column, Grid
-from gridax.plots._style import is_geometric, is_number, named, pyplot, spread
+from gridax.plots._style import is_geometric, is_number, named, pyplot, scale, spread
 
 MOST_AXES = 8
-MOST_TICKS = 8
 MOST_LINES = 60
 TOGETHER, COMBINED = "C1", "C0"
 
@@ -72,7 +71,7 @@ def _all_pairs(
     if len(colors) == 2:
         for color, text in zip((TOGETHER, COMBINED), ("occur together", "combined"), strict=True):
             panels[0, 0].scatter([], [], color=color, label=text)
-        fig.legend(loc="outside upper right")
+        fig.legend(loc="upper right", bbox_to_anchor=(0.99, 0.93))  # where no panel is
     fig.align_labels()
     fig.suptitle(title, fontsize="medium")
     return panels
@@ -155,12 +154,5 @@ def _labels(column: Column, grid: Grid) -> np.ndarray:
 
 
 def _scale(ax: Any, which: str, column: Column, grid: Grid) -> None:
-    labels = _labels(column, grid)
-    settings: dict[str, Any] = {f"{which}label": named(column.name, column.attrs)}
-    if is_geometric(labels):
-        settings[f"{which}scale"] = "log"
-    elif not is_number(labels):
-        texts = pd.unique(labels).astype(str)
-        shown = spread(len(texts), MOST_TICKS)
-        settings |= {f"{which}ticks": shown, f"{which}ticklabels": texts[shown]}
-    ax.set(**settings)
+    ax.set(**{f"{which}label": named(column.name, column.attrs)})
+    scale(ax, which, _labels(column, grid))

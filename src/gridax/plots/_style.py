@@ -6,6 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+import pandas as pd
+
+MOST_TICKS = 8
 
 
 def pyplot() -> Any:
@@ -50,3 +53,24 @@ def units_of(units: Any) -> str:
 def spread(n: int, most: int) -> np.ndarray:
     """Return at most so many of n indices, evenly spread, with both ends."""
     return np.unique(np.linspace(0, n - 1, min(n, most)).round().astype(int))
+
+
+def scale(ax: Any, which: str, labels: np.ndarray) -> None:
+    """Scale x or y to suit its labels, and put ticks where somebody would look for them."""
+    from matplotlib import ticker
+
+    axis = getattr(ax, f"{which}axis")
+    if is_geometric(labels):
+        ax.set(**{f"{which}scale": "log"})
+        if labels.max() < 100 * labels.min():  # powers of ten alone would be too few
+            axis.set_major_locator(ticker.LogLocator(subs=(1, 2, 5)))
+            axis.set_major_formatter(ticker.FuncFormatter(lambda value, _: f"{value:g}"))
+            axis.set_minor_formatter(ticker.NullFormatter())
+    elif not is_number(labels):
+        texts = pd.unique(labels).astype(str)
+        shown = spread(len(texts), MOST_TICKS)
+        crowded = which == "x" and sum(map(len, texts[shown])) > 30
+        turned: dict[str, Any] = {"rotation": 45, "ha": "right", "rotation_mode": "anchor"}
+        axis.set_ticks(shown, texts[shown], **(turned if crowded else {}))
+    elif labels.dtype.kind in "iu":
+        axis.set_major_locator(ticker.MaxNLocator("auto", integer=True))
