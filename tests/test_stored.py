@@ -193,6 +193,8 @@ DTYPES = [
 ]
 
 
+# One model of many dtypes is what the warning is about, where a machine takes long to compile it.
+@pytest.mark.filterwarnings("ignore:the model 'typed' was compiled as")
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("execution", [gx.SequentialExecution, gx.ParallelExecution])
 def test_outputs_of_every_type_lie_in_a_store(execution, dtype, tmp_path):

@@ -19,6 +19,7 @@ from gridax._grid import Column
 from gridax._template import Template
 from gridax._tree import Path, entry
 from gridax._version import __version__
+from gridax.axes._base import call
 from gridax.space import Space, fixed_scalar
 
 FORMAT = 1
@@ -79,7 +80,7 @@ def _column_to_json(column: Column, sizes: Mapping[str, int]) -> dict[str, Any]:
         "name": column.name,
         "dim": column.dim,
         "home": column.home,
-        "axis": repr(column.axis),
+        "axis": call(column.axis),
         "group": None if column.axis.group is None else str(column.axis.group),
         "kind": table.kind,
         "shape": table.shape,

@@ -39,7 +39,7 @@ from gridax.explore._cube import MOST_DETAILS, Cube, View
 TOOLS = "pan,wheel_zoom,box_zoom,reset,save"
 TEXT = "labels == null ? Number(tick.toPrecision(6)).toString() : labels[tick] ?? ''"
 FORMAT = f"return {TEXT}"
-SHORT = f"const s = {TEXT}; return s.length > 20 ? s.slice(0, 9) + '…' + s.slice(-10) : s"
+SHORT = f"const s = {TEXT}; return s.length > n ? s.slice(0, n / 2) + '…' + s.slice(-n / 2) : s"
 HOVER = f"const tick = labels == null ? value : Math.round(value); {FORMAT}"
 # Names may be longer than the column is wide.
 WRAP = ":host, .bk-slider-title { white-space: normal; overflow-wrap: anywhere }"
@@ -131,8 +131,7 @@ class Board:
             source.js_on_change("data", act)
         for picture in (self._map, self._line):
             picture.figure.js_on_event(Tap, act)
-        for picture in (self._map, self._line, *self._details):
-            picture.figure.js_on_change("inner_height", act)  # once it is on the page
+            picture.figure.js_on_change("inner_width", act)  # once it is on the page
 
     def _arranged(self) -> Any:
         sliders = [column(slider, self._means[dim]) for dim, slider in self._sliders.items()]
@@ -162,7 +161,10 @@ class _Picture:
         )
         self.source, self.mark = ColumnDataSource(), ColumnDataSource({"x": [], "y": []})
         self.mapper = LinearColorMapper(palette=Viridis256, nan_color=GREY)
-        formats = [CustomJSTickFormatter(args={"labels": None}, code=SHORT) for _ in "xy"]
+        most = 20 if large else 12  # letters below and beside it
+        formats = [
+            CustomJSTickFormatter(args={"labels": None, "n": most}, code=SHORT) for _ in "xy"
+        ]
         tickers = [BasicTicker() for _ in "xy"]
         for axis, ticker, formatter in zip(self.figure.axis, tickers, formats, strict=True):
             axis.ticker, axis.formatter, axis.minor_tick_line_color = ticker, formatter, None

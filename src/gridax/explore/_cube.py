@@ -234,29 +234,25 @@ class Cube:
             ``values``; the message of a point that failed as ``error``; and the flat ``arrays`` of
             the outputs that are `shown`, of their dimensions beyond two at the index in `at`.
         """
-        found: dict[str, Any] = {"parameters": [], "values": [], "error": "", "arrays": {}}
-        found["shown"] = list(shown)
+        found: dict[str, Any] = {"parameters": [], "values": [], "error": "", "shown": list(shown)}
         for dim in self.grid_dims:
             for name, member in self.members.get(dim, {}).items():
                 found["parameters"].append([name, member["texts"][at.get(dim, 0)], member["units"]])
         for name in self.outputs:
-            variable, own = self.dataset[name].variable, self.own(name)
-            if own and name not in shown:
-                continue
-            chosen = {d: at.get(str(d), 0) for d in variable.dims if d not in own[-2:]}
-            values = variable.isel(chosen).values
-            if own:
-                found["arrays"][name] = as_floats(values)
-            else:
-                units = units_of(variable.attrs.get("units"))
-                number = values.item()
+            if not self.own(name):
+                units = units_of(self.dataset[name].attrs.get("units"))
+                number = self._at(name, at).item()
                 known = number if np.isfinite(number) else str(number)  # JSON has no infinity
                 found["values"].append([name, known, units])
+        found["arrays"] = {name: as_floats(self._at(name, at)) for name in shown}
         if "error" in self.dataset:
-            variable = self.dataset["error"].variable
-            message = variable.isel({d: at.get(str(d), 0) for d in variable.dims}).values.item()
-            found["error"] = str(message)
+            found["error"] = str(self._at("error", at).item())
         return found
+
+    def _at(self, name: str, at: Mapping[str, int]) -> np.ndarray:
+        """Return a variable at a point, over the last two of its own dimensions."""
+        variable, own = self.dataset[name].variable, self.own(name)[-2:]
+        return variable.isel({d: at.get(str(d), 0) for d in variable.dims if d not in own}).values
 
     def errors(self) -> dict[str, Any]:
         """Return the messages of all points that failed, by their position along some dims."""

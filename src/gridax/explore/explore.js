@@ -195,7 +195,7 @@ function answer_picked() {
 function label(picture, i, direction) {
   const axis = [picture.figure.below[0], picture.figure.left[0]][i]
   axis.axis_label = plain(direction.label)
-  picture.formats[i].args = {labels: direction.texts ?? null}
+  picture.formats[i].args = {...picture.formats[i].args, labels: direction.texts ?? null}
   picture.tickers[i].min_interval = direction.texts ? 1 : 0
   // Long texts below a picture would cover each other.
   const long = i === 0 && direction.texts?.some((text) => text.length > 10)
