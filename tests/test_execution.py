@@ -463,6 +463,14 @@ def test_a_function_is_told_of_every_advance(execution, kind):
     assert {total for _, total in told} == {len(space)}
 
 
+@pytest.mark.parametrize("execution", [gx.SequentialExecution, gx.ParallelExecution])
+def test_a_progress_function_is_told_of_each_step_once(execution):
+    space, told = gx.Space({"x": gx.GridAxis(0, 1, 3)}, mode="product"), []
+    execution(lambda s: {"y": s["x"]}, space).run(progress=lambda *step: told.append(step))
+    assert told[-1] == (3, 3)
+    assert len(set(told)) == len(told)
+
+
 @pytest.mark.parametrize("progress", ["yes", 1, None, 0.5], ids=plain)
 def test_other_ways_to_show_progress_are_refused_before_anything_runs(execution, progress):
     calls = []

@@ -287,6 +287,11 @@ def test_what_was_computed_from_a_result_is_not_called_damaged(result, tmp_path)
     )
     with pytest.raises(ValueError, match=re.escape(text)):
         gx.open_result(tmp_path / "part.nc")
+    name = next(iter(result.dataset.data_vars))
+    result.dataset.drop_vars(name).to_netcdf(tmp_path / "few.nc")
+    text = f"it lacks the outputs [{name!r}], as after selecting some; open it with xarray"
+    with pytest.raises(ValueError, match=re.escape(text)):
+        gx.open_result(tmp_path / "few.nc")
 
 
 @pytest.mark.parametrize("complevel", [1, 4, 9])

@@ -65,6 +65,12 @@ def read(dataset: xr.Dataset) -> tuple[Space, Template]:
                 f"averaging: {dim!r} has {dataset.sizes.get(dim, 0)} entries, not {size}; open it "
                 "with xarray.open_dataset"
             )
+    lost = [name for name in _outputs(dataset) if name not in dataset.variables]
+    if lost:
+        raise ValueError(
+            f"it lacks the outputs {lost}, as after selecting some; open it with "
+            "xarray.open_dataset"
+        )
     try:
         space = _read_space(dataset)
         return space, _read_template(dataset, space.grid)
@@ -88,6 +94,14 @@ def _sizes(dataset: xr.Dataset) -> dict[str, int]:
         return {str(dim): int(size) for dim, size in _json(dataset, "space")["dims"]}
     except Exception:
         return {}
+
+
+def _outputs(dataset: xr.Dataset) -> list[str]:
+    """Return the names of all outputs, or nothing if their description is damaged."""
+    try:
+        return [str(output["name"]) for output in _json(dataset, "outputs")["outputs"]]
+    except Exception:
+        return []
 
 
 def _read_space(dataset: xr.Dataset) -> Space:

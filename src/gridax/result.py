@@ -18,6 +18,7 @@ from gridax._labels import canonical_query
 from gridax._output_labels import own_coordinates
 from gridax._stored import Progress
 from gridax._template import Template
+from gridax._text import number_of
 from gridax._unstack import unstack
 from gridax.space import Space
 from gridax.stores._place import Place
@@ -312,7 +313,7 @@ class Result(Sequence[Any]):
 
         members = {d: [c.name for c in self.space.grid.members(d)] for d in self.space.dims}
         source = os.path.basename(str(self.dataset.encoding.get("source", "")).rstrip("/"))
-        title = f"{source or 'gridax'}: {self.space.N} points"
+        title = f"{source or 'gridax'}: {number_of(len(self), 'point')}"
         return Explorer(self.dataset, members, title, output, x, y)
 
     def _to_draw(
@@ -337,21 +338,29 @@ class Result(Sequence[Any]):
         return values.mean(mean, keep_attrs=True).assign_attrs(long_name=about)
 
     def _nearest(self, labels: Mapping[str, Any]) -> xr.Dataset:
-        """Select labels: single numbers by the nearest one, others as they are."""
+        """Select labels: of numbers the nearest ones, others as they are."""
+        numbers = [n for n, q in labels.items() if np.ndim(q) == 0 and self._is_numeric(n, q)]
+        near = {n: _closest(self.dataset[n].values, labels[n]) for n in numbers}
+        try:
+            return self.sel({**labels, **near})
+        except KeyError:
+            # Points that share a dimension need not have all these labels together.
+            rest = {n: q for n, q in labels.items() if n not in near}
+            exact = self.sel(rest) if rest else self.dataset
+            return exact.sel({n: labels[n] for n in near}, method="nearest")
+
+    def _is_numeric(self, name: str, query: Any) -> bool:
+        """Whether labels are selected by number; say so where a query cannot select any."""
         dataset = self.dataset
-        for name in labels:
-            if name not in dataset.coords and name not in dataset.dims:
-                known = [str(n) for n, c in dataset.coords.items() if c.ndim]
-                raise ValueError(f"sel={name!r}: labels are selected along {known}")
-        single = {
-            name: label
-            for name, label in labels.items()
-            if np.ndim(label) == 0 and np.asarray(label).dtype.kind in "iuf"
-        }
-        rest = {name: label for name, label in labels.items() if name not in single}
-        if rest:
-            dataset = Result.sel(self, rest)
-        return dataset.sel(single, method="nearest") if single else dataset
+        if name not in dataset.coords and name not in dataset.dims:
+            known = [str(n) for n, c in dataset.coords.items() if c.ndim]
+            raise ValueError(f"sel={name!r}: labels are selected along {known}")
+        if name not in dataset.coords:
+            return False  # xarray counts from 0
+        kind, asked = dataset[name].dtype.kind, np.asarray(query).dtype.kind
+        if kind in "iuf" and asked not in "iuf":
+            raise ValueError(f"sel={name!r}: its labels are numbers, got {query!r}")
+        return kind in "iuf"
 
     def to_dataframe(self) -> pd.DataFrame:
         """Return one row per point: parameters, then outputs; arrays are object cells.
@@ -458,6 +467,10 @@ class Result(Sequence[Any]):
         return _reprs.result_html(
             space.grid, space.mode, space.fixed, self._template, self.dataset, self.progress
         )
+
+
+def _closest(labels: np.ndarray, query: Any) -> Any:
+    return labels.reshape(-1)[np.argmin(np.abs(labels.reshape(-1) - query))]
 
 
 def open_result(

@@ -16,6 +16,7 @@ import xarray as xr
 
 from gridax import _batch, _checks, _frame, _grid, _labels, _reprs, _select
 from gridax._index import attach_all
+from gridax._text import number_of
 from gridax._tree import Skeleton, attribute_holding, dotted, is_private
 from gridax.axes import Axis, default_key
 
@@ -337,7 +338,7 @@ class Space(Sequence[Any]):
         """
         from gridax.plots import _space  # matplotlib is optional
 
-        title = f"{self.N} points, {self.mode}"
+        title = f"{number_of(self.N, 'point')}, {self.mode}"
         if len(self.dims) > 1:
             title += ": " + " × ".join(f"{dim} {size}" for dim, size in self.sizes.items())
         return _space.draw(self._grid, title, names, max_points, ax)

@@ -27,6 +27,8 @@ class Meter:
 
     def add(self, points: int) -> None:
         """Count points as done."""
+        if self.done and not points:
+            return  # nothing new
         self.done += points
         if self._bar is not None:
             self._bar.update(points)

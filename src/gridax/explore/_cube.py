@@ -13,10 +13,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import xarray as xr
 
-from gridax.plots._style import is_geometric, is_number, named, units_of
+from gridax.plots._style import is_geometric, is_number, named, texts, units_of
 
 # What a browser draws without delay: cells of a map, and points.
 MOST_CELLS, MOST_POINTS = 1_000_000, 100_000
@@ -276,19 +275,6 @@ def as_floats(values: np.ndarray) -> np.ndarray:
     """Return values in a row as 32-bit floats, of which screens have enough."""
     with np.errstate(over="ignore"):
         return values.astype(np.float32).reshape(-1)
-
-
-def texts(labels: np.ndarray) -> list[str]:
-    """Return labels with as few digits as tell them apart."""
-    if labels.dtype.kind in "mM":
-        return pd.Index(labels).astype(str).tolist()
-    if labels.dtype.kind != "f":
-        return [str(label) for label in labels.tolist()]
-    for digits in (4, 6, 9, 17):
-        short = [f"{label:.{digits}g}" for label in labels.tolist()]
-        if len(set(short)) == len(set(labels.tolist())):
-            break
-    return short
 
 
 def _is_linear(labels: np.ndarray) -> bool:

@@ -6,14 +6,25 @@ Nothing is computed here but the choice: labels, units and colour bars are xarra
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import xarray as xr
 
-from gridax.plots._style import is_geometric, is_number, pyplot, scale, units_of
+from gridax.plots._style import (
+    entitle,
+    is_geometric,
+    is_number,
+    named,
+    pyplot,
+    scale,
+    texts,
+    units_of,
+)
 
 ROLES = ("x", "y", "hue", "row", "col")
 MOST_FACETS = 36
@@ -77,7 +88,7 @@ def draw(
     plt = pyplot()
     picture = Picture(_plain(values), {r: n for r, n in roles.items() if n is not None}, members)
     _check(picture)
-    picture = _arranged(picture, inner)
+    picture = _arranged(_squeezed(picture), inner)
     _check_facets(picture)
     labels = _labels(picture)
     picture = dataclasses.replace(picture, values=_presented(picture))
@@ -89,11 +100,17 @@ def draw(
         options.pop("ax", None)
         size = options.pop("figsize", (6, 4))
         options["ax"] = plt.subplots(figsize=size, layout="constrained")[1]
+    many = len(labels.get("hue", ())) > MOST_LINES and is_number(labels["hue"])
+    if many:
+        options.setdefault("add_legend", False)
     artist = _drawn(picture, labels, options)
-    found = artist[0] if isinstance(artist, list) else artist
-    for ax in found.axs.flat if hasattr(found, "axs") else [found.axes]:
-        for role, along in labels.items():
+    panels = artist.axs if facets else np.array([options["ax"]])
+    for ax, (role, along) in itertools.product(panels.flat, labels.items()):
+        if role != "hue" and f"{role}scale" not in kwargs:
             scale(ax, role, along)
+    if many and not options["add_legend"]:
+        _color_lines(plt, panels if facets else artist, panels, picture, labels["hue"])
+    entitle(panels, _selected(picture))
     return artist
 
 
@@ -106,16 +123,43 @@ def _drawn(picture: Picture, labels: Mapping[str, np.ndarray], options: dict[str
     if "y" in roles:
         # The edges of the cells depend on the scale.
         scales = {f"{role}scale": "log" for role, along in labels.items() if is_geometric(along)}
-        return plot.pcolormesh(**roles, **scales, **options)
+        return plot.pcolormesh(**roles, **{**scales, **options})
     if len(picture.members.get(picture.dim(roles["x"]), ())) > 1:
         # Neighbours along one axis are none along the others, so no line joins them.
         options = {"marker": ".", "linestyle": "", **options}
+    elif values.sizes[picture.dim(roles["x"])] == 1:
+        options = {"marker": "o", **options}
     return plot.line(**roles, **options)
 
 
+def _color_lines(
+    plt: Any, drawn: Any, panels: np.ndarray, picture: Picture, labels: np.ndarray
+) -> None:
+    """Color the lines of many labels along a bar, which takes less room than a legend."""
+    log = is_geometric(labels)
+    norm = (plt.matplotlib.colors.LogNorm if log else plt.Normalize)(labels.min(), labels.max())
+    colors = plt.cm.ScalarMappable(norm, "viridis")
+    for lines in [ax.get_lines() for ax in drawn.flat] if panels is drawn else [drawn]:
+        for line, label in zip(lines, labels, strict=False):  # panels may be left over
+            line.set_color(colors.to_rgba(label))
+    hue = picture.roles["hue"]
+    attrs = picture.values[hue].attrs if hue in picture.values.coords else {}
+    panels.flat[0].figure.colorbar(colors, ax=panels.ravel().tolist(), label=named(hue, attrs))
+
+
+def _selected(picture: Picture) -> str:
+    """Say at which labels the picture is, for its title."""
+    scalars = {str(name): c for name, c in picture.values.coords.items() if c.ndim == 0}
+    shown = [
+        f"{name} = {texts(c.values.reshape(1), 6)[0]}{units_of(c.attrs.get('units'))}"
+        for name, c in scalars.items()
+    ]
+    return ", ".join(shown)
+
+
 def _labels(picture: Picture) -> dict[str, np.ndarray]:
-    """Return the labels along x and y, if they have any."""
-    names = {role: picture.roles.get(role) for role in "xy"}
+    """Return the labels along x, y and hue, if they have any."""
+    names = {role: picture.roles.get(role) for role in ("x", "y", "hue")}
     coords = picture.values.coords
     return {role: coords[name].values for role, name in names.items() if name in coords}
 
@@ -144,8 +188,10 @@ def _check(picture: Picture) -> None:
             )
         if name in values.coords and values[name].ndim != 1:
             raise ValueError(f"{role}={name!r} is an array at each point, so it gives no axis")
-    named = [picture.dim(name) for role, name in picture.roles.items() if role != "y"]
-    if len(set(named)) < len(named):
+    if picture.roles.get("x", "") == picture.roles.get("y"):
+        raise ValueError(f"x and y are both {picture.roles['x']!r}")
+    dims = [picture.dim(name) for role, name in picture.roles.items() if role != "y"]
+    if len(set(dims)) < len(dims):
         raise ValueError(
             f"x, hue, row and col need a dimension each, got {picture.roles} of output "
             f"{values.name!r}"
@@ -157,6 +203,15 @@ def _check(picture: Picture) -> None:
             f"output {values.name!r} is one number here, {values.item():g}: no dimension is left "
             "to draw"
         )
+
+
+def _squeezed(picture: Picture) -> Picture:
+    """Take the one label of dimensions that have no other, as long as a dimension is left."""
+    values = picture.values
+    single = [dim for dim in picture.free() if values.sizes[dim] == 1]
+    if len(single) == values.ndim:
+        del single[0]
+    return dataclasses.replace(picture, values=values.isel(dict.fromkeys(single, 0)))
 
 
 def _arranged(picture: Picture, inner: Sequence[str]) -> Picture:
@@ -232,7 +287,7 @@ def _presented(picture: Picture) -> xr.DataArray:
             continue
         coordinate = values[name]
         if not is_number(coordinate.values):
-            numbers = (coordinate.dims, np.arange(coordinate.size), coordinate.attrs)
+            numbers = (coordinate.dims, pd.factorize(coordinate.values)[0], coordinate.attrs)
             values = values.assign_coords({name: numbers})
         elif scattered is None:
             values = values.sortby(name)

@@ -43,7 +43,7 @@ def draw(grid: Grid, title: str, names: Sequence[str] | None, max_points: int, a
         _strip(ax, columns[0], grid)
     else:
         _pair(ax, columns[0], columns[1], grid, max_points)
-    ax.set_title(title, fontsize="medium")
+    entitle(np.array([ax]), title)
     return ax
 
 
@@ -73,7 +73,7 @@ def _all_pairs(
             panels[0, 0].scatter([], [], color=color, label=text)
         fig.legend(loc="upper right", bbox_to_anchor=(0.99, 0.93))  # where no panel is
     fig.align_labels()
-    fig.suptitle(title, fontsize="medium")
+    entitle(panels, title)
     return panels
 
 
@@ -100,7 +100,7 @@ def _chosen(grid: Grid, names: Sequence[str] | None) -> list[Column]:
 def _thinned(title: str, columns: Sequence[Column], grid: Grid, max_points: int) -> str:
     pairs = itertools.combinations(columns, 2)
     most = max((_n_pairs(a, b, grid.sizes) for a, b in pairs), default=0)
-    return f"{title}\n(a part of them is drawn)" if most > max_points else title
+    return f"{title} (a part of them is drawn)" if most > max_points else title
 
 
 def _n_pairs(a: Column, b: Column, sizes: Mapping[Any, int]) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping
 from typing import Any
 
@@ -50,6 +51,19 @@ def units_of(units: Any) -> str:
     return "" if units in (None, "", "1", 1) else f" [{units}]"
 
 
+def texts(labels: np.ndarray, digits: int = 4) -> list[str]:
+    """Return labels with as few digits as tell them apart, at least so many."""
+    if labels.dtype.kind in "mM":
+        return pd.Index(labels).astype(str).tolist()
+    if labels.dtype.kind != "f":
+        return [str(label) for label in labels.tolist()]
+    for n in (digits, 6, 9, 17):
+        short = [f"{label:.{n}g}" for label in labels.tolist()]
+        if len(set(short)) == len(set(labels.tolist())):
+            break
+    return short
+
+
 def spread(n: int, most: int) -> np.ndarray:
     """Return at most so many of n indices, evenly spread, with both ends."""
     return np.unique(np.linspace(0, n - 1, min(n, most)).round().astype(int))
@@ -74,3 +88,18 @@ def scale(ax: Any, which: str, labels: np.ndarray) -> None:
         axis.set_ticks(shown, texts[shown], **(turned if crowded else {}))
     elif labels.dtype.kind in "iu":
         axis.set_major_locator(ticker.MaxNLocator("auto", integer=True))
+
+
+def entitle(panels: np.ndarray, title: str) -> None:
+    """Give one panel, or the figure of several, a title that is not cut off."""
+    ax = panels.flat[0]
+    figure = ax.figure
+    wide = figure.get_figwidth() * (ax.get_position().width if panels.size == 1 else 1)
+    lines = textwrap.wrap(title, max(20, int(11 * wide)))  # so many letters fit
+    if panels.size == 1:
+        ax.set_title("\n".join(lines), fontsize="medium")
+    elif lines:
+        if figure.get_layout_engine() is None:
+            top = figure.subplotpars.top - 0.25 * len(lines) / figure.get_figheight()
+            figure.subplots_adjust(top=top)
+        figure.suptitle("\n".join(lines), fontsize="medium")
