@@ -336,6 +336,8 @@ def test_a_description_that_was_tampered_with_is_refused(kind, saved, tmp_path):
     text = f"{str(file)!r} cannot be opened as a result: its description of the space is damaged ("
     if kind in ("a huge dimension", "a negative dimension", "an unknown dimension"):
         text = "it does not hold the whole space that it describes"
+    if kind == "a missing output":
+        text = "it lacks the outputs ["
     with pytest.raises(ValueError, match=re.escape(text)) as caught:
         gx.open_result(file)
     assert "xarray.open_dataset" in str(caught.value)
