@@ -355,8 +355,8 @@ class Result(Sequence[Any]):
         if name not in dataset.coords and name not in dataset.dims:
             known = [str(n) for n, c in dataset.coords.items() if c.ndim]
             raise ValueError(f"sel={name!r}: labels are selected along {known}")
-        if name not in dataset.coords:
-            return False  # xarray counts from 0
+        if name not in dataset.coords or isinstance(query, slice):
+            return False  # along dimensions without labels, xarray counts from 0
         kind, asked = dataset[name].dtype.kind, np.asarray(query).dtype.kind
         if kind in "iuf" and asked not in "iuf":
             raise ValueError(f"sel={name!r}: its labels are numbers, got {query!r}")

@@ -94,8 +94,10 @@ def draw(
     picture = dataclasses.replace(picture, values=_presented(picture))
     facets = {role: picture.roles[role] for role in ("row", "col") if role in picture.roles}
     options = dict(kwargs)
-    if "col" in facets and "row" not in facets:
+    if [*facets] == ["col"]:
         options.setdefault("col_wrap", min(4, picture.values.sizes[picture.dim(facets["col"])]))
+    elif [*facets] == ["row"]:
+        options.setdefault("aspect", 2)  # for one column is narrow
     if not facets and options.get("ax") is None:
         options.pop("ax", None)
         size = options.pop("figsize", (6, 4))
@@ -119,6 +121,8 @@ def _drawn(picture: Picture, labels: Mapping[str, np.ndarray], options: dict[str
     plot: Any = values.plot
     if picture.scattered():
         plot = values.to_dataset(name=values.name).plot
+        # Points without a value are not seen, but take their place.
+        options = {"plotnonfinite": True, **options}
         return plot.scatter(**{**roles, "hue": values.name}, **options)
     if "y" in roles:
         # The edges of the cells depend on the scale.
@@ -149,11 +153,11 @@ def _color_lines(
 
 def _selected(picture: Picture) -> str:
     """Say at which labels the picture is, for its title."""
-    scalars = {str(name): c for name, c in picture.values.coords.items() if c.ndim == 0}
-    shown = [
-        f"{name} = {texts(c.values.reshape(1), 6)[0]}{units_of(c.attrs.get('units'))}"
-        for name, c in scalars.items()
-    ]
+    shown = []
+    for name, c in picture.values.coords.items():
+        if c.ndim == 0 or (c.ndim == 1 and c.size > 1 and (c == c[0]).all()):
+            label = texts(c.values.reshape(-1)[:1], 6)[0]
+            shown.append(f"{name} = {label}{units_of(c.attrs.get('units'))}")
     return ", ".join(shown)
 
 
@@ -180,6 +184,11 @@ def _plain(values: xr.DataArray) -> xr.DataArray:
 
 def _check(picture: Picture) -> None:
     values = picture.values
+    if values.ndim == 0:
+        raise ValueError(
+            f"output {values.name!r} is one number here, {values.item():g}: no dimension is left "
+            "to draw"
+        )
     known = [str(n) for n in values.dims] + [str(n) for n, c in values.coords.items() if c.ndim]
     for role, name in picture.roles.items():
         if name not in known:
@@ -198,11 +207,6 @@ def _check(picture: Picture) -> None:
         )
     if "y" in picture.roles and "hue" in picture.roles:
         raise ValueError("hue= draws lines, y= a map of colours; give one of them")
-    if values.ndim == 0:
-        raise ValueError(
-            f"output {values.name!r} is one number here, {values.item():g}: no dimension is left "
-            "to draw"
-        )
 
 
 def _squeezed(picture: Picture) -> Picture:
@@ -288,7 +292,8 @@ def _presented(picture: Picture) -> xr.DataArray:
         coordinate = values[name]
         if not is_number(coordinate.values):
             numbers = (coordinate.dims, pd.factorize(coordinate.values)[0], coordinate.attrs)
-            values = values.assign_coords({name: numbers})
+            shared = [n for n in values.xindexes if values[n].dims == coordinate.dims]
+            values = values.drop_indexes(shared).assign_coords({name: numbers})
         elif scattered is None:
             values = values.sortby(name)
     hue = picture.roles.get("hue")

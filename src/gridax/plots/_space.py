@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -10,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from gridax._grid import Column, Grid
-from gridax.plots._style import is_geometric, is_number, named, pyplot, scale, spread
+from gridax.plots._style import entitle, is_geometric, is_number, named, pyplot, scale, spread
 
 MOST_AXES = 8
 MOST_LINES = 60
@@ -62,6 +63,8 @@ def _all_pairs(
             _strip(panel, columns[i], grid)
         else:
             _pair(panel, columns[j], columns[i], grid, max_points)
+        panel.set(xlabel=textwrap.fill(panel.get_xlabel(), 20))
+        panel.set(ylabel=textwrap.fill(panel.get_ylabel(), 20))
         if i < n - 1:
             panel.set_xlabel("")
         if 0 < j < i:

@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from gridax._text import shorten_middle
+
 MOST_TICKS = 8
 
 
@@ -83,9 +85,10 @@ def scale(ax: Any, which: str, labels: np.ndarray) -> None:
     elif not is_number(labels):
         texts = pd.unique(labels).astype(str)
         shown = spread(len(texts), MOST_TICKS)
-        crowded = which == "x" and sum(map(len, texts[shown])) > 30
+        short = [shorten_middle(text, 16) for text in texts[shown]]
+        crowded = which == "x" and sum(map(len, short)) > 30
         turned: dict[str, Any] = {"rotation": 45, "ha": "right", "rotation_mode": "anchor"}
-        axis.set_ticks(shown, texts[shown], **(turned if crowded else {}))
+        axis.set_ticks(shown, short, **(turned if crowded else {}))
     elif labels.dtype.kind in "iu":
         axis.set_major_locator(ticker.MaxNLocator("auto", integer=True))
 
@@ -99,7 +102,17 @@ def entitle(panels: np.ndarray, title: str) -> None:
     if panels.size == 1:
         ax.set_title("\n".join(lines), fontsize="medium")
     elif lines:
-        if figure.get_layout_engine() is None:
-            top = figure.subplotpars.top - 0.25 * len(lines) / figure.get_figheight()
-            figure.subplots_adjust(top=top)
-        figure.suptitle("\n".join(lines), fontsize="medium")
+        place = {}
+        engine = figure.get_layout_engine()
+        if engine is None or engine.adjust_compatible:
+            _leave_room(figure, 0.25 * len(lines))
+            place = {"y": 1 - 0.1 / figure.get_figheight()}
+        figure.suptitle("\n".join(lines), fontsize="medium", **place)
+
+
+def _leave_room(figure: Any, inches: float) -> None:
+    """Push everything down from the upper end of a figure that is laid out already."""
+    part = 1 - inches / figure.get_figheight()
+    for ax in figure.axes:
+        box = ax.get_position()
+        ax.set_position((box.x0, box.y0 * part, box.width, box.height * part))
