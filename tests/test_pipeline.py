@@ -30,7 +30,7 @@ def many_blocks(monkeypatch):
 
 @pytest.fixture
 def restless(monkeypatch):
-    """The tuner tries every neighbour, whatever it costs, and likes it better."""
+    """The tuner tries every neighbor, whatever it costs, and likes it better."""
     monkeypatch.setattr(_tuning, "_REPAYS", 0)
     monkeypatch.setattr(_tuning, "_BETTER", 1e9)
 

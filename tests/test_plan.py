@@ -179,7 +179,7 @@ def test_a_tile_of_a_group_is_a_mesh_of_indices():
     assert [np.arange(4)[region.where].tolist() for region in regions] == [[0, 2], [1, 3]]
 
 
-def test_a_group_of_neighbours_is_a_slice():
+def test_a_group_of_neighbors_is_a_slice():
     plan = plan_of((4,), Level((0,), 2, groups=((0, 1), (2, 3))))
     regions = [plan.region(tile) for tile in plan.tiles(only_block(plan))]
     assert [region.where for region in regions] == [(slice(0, 2),), (slice(2, 4),)]
@@ -227,7 +227,7 @@ def test_what_is_taken_keeps_its_order():
     assert [np.arange(5)[plan.region(tile).where].tolist() for tile in tiles] == [[4, 0], [0, 2]]
 
 
-def test_the_place_of_what_is_taken_is_a_mesh_even_of_neighbours():
+def test_the_place_of_what_is_taken_is_a_mesh_even_of_neighbors():
     plan = plan_of((4, 3), Level((0,), 2), Level((1,), 3), block=(2, 3))
     _, box = plan.blocks()
     (tile,) = plan.tiles(box, taken([0, 1], [0, 1, 2]))

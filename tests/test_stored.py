@@ -131,7 +131,7 @@ def test_the_chunks_that_are_kept_in_memory_are_few(store, result, reads, monkey
     assert "bits" not in reads
 
 
-def test_neighbours_along_any_dimension_are_found_in_their_chunks(result):
+def test_neighbors_along_any_dimension_are_found_in_their_chunks(result):
     table = result.to_dataframe()
     for i in range(0, 132, 7):
         point = result[i]

@@ -63,7 +63,7 @@ def test_a_stage_that_only_moves_much_memory_gives_a_level():
     assert dims_of(sweep((4, 5), Work({A | B: 1e3}, stacked={A: 10**6})).levels()) == [(0,), (1,)]
 
 
-def test_levels_need_not_be_neighbours():
+def test_levels_need_not_be_neighbors():
     assert dims_of(sweep((4, 5, 6), Work({B: 1e6, A | B | C: 1e6})).levels()) == [(0, 2), (1,)]
 
 
@@ -217,7 +217,7 @@ def test_a_grid_without_dimensions_is_one_tile():
     assert (plan.levels, plan.block, n_tiles(plan)) == ((), (), 1)
 
 
-def test_a_long_sweep_is_cut_to_blocks_of_neighbours_that_take_long_enough_to_time():
+def test_a_long_sweep_is_cut_to_blocks_of_neighbors_that_take_long_enough_to_time():
     long = sweep((1000, 50, 20), simulation(A | B | C))
     plan = long.plan()
     assert plan.n_blocks > 1
@@ -258,33 +258,33 @@ def test_sweeps_that_are_not_measured_are_one_block(each, options, arguments):
     assert long.n_blocks > 1
 
 
-def test_neighbours_have_twice_or_half_the_width_along_one_level():
+def test_neighbors_have_twice_or_half_the_width_along_one_level():
     work = Work({B: 1e6, A | B: 1e6})
     both = sweep((1000, 100), work)
     plan = both.with_widths((8, 4))
-    found = both.neighbours(plan, most=1000)
+    found = both.neighbors(plan, most=1000)
     assert [widths_of(other) for other in found] == [(16, 4), (4, 4), (8, 8), (8, 2)]
 
 
-def test_neighbours_vectorize_no_more_points_than_may_be_and_no_less_than_one():
+def test_neighbors_vectorize_no_more_points_than_may_be_and_no_less_than_one():
     one = sweep((10_000,), Work({A: 1e6}))
-    assert [widths_of(p) for p in one.neighbours(one.with_widths((8,)), most=15)] == [(4,)]
-    assert [widths_of(p) for p in one.neighbours(one.with_widths((1,)), most=15)] == [(2,)]
+    assert [widths_of(p) for p in one.neighbors(one.with_widths((8,)), most=15)] == [(4,)]
+    assert [widths_of(p) for p in one.neighbors(one.with_widths((1,)), most=15)] == [(2,)]
 
 
-def test_neighbours_keep_the_blocks_and_fit_into_one():
+def test_neighbors_keep_the_blocks_and_fit_into_one():
     one = sweep((10_000, 10), Work({A | B: 1e6}))
     plan = dataclasses.replace(one.with_widths((8,)), block=(1, 10))
-    (narrower,) = one.neighbours(plan, most=1000)
+    (narrower,) = one.neighbors(plan, most=1000)
     assert (widths_of(narrower), narrower.block) == ((4,), (1, 10))
 
 
-def test_neighbours_are_no_deeper_than_is_known_to_fit():
+def test_neighbors_are_no_deeper_than_is_known_to_fit():
     loop = Loop(launches=1e6, operations=1e3, carried={A: 8})
     long = sweep((10**6,), Work({A: 1e3}, loops=[loop], uneven=A), point_bytes=4000)
     plan = long.plan(most=16)
     assert plan.n_blocks > 1
-    assert all(math.prod(p.tile) <= 4 * 16 for p in long.neighbours(plan, most=4 * 16))
+    assert all(math.prod(p.tile) <= 4 * 16 for p in long.neighbors(plan, most=4 * 16))
 
 
 def test_a_narrower_plan_halves_the_longest_level_and_its_depth_first():

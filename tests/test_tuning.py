@@ -38,8 +38,8 @@ def clock():
     return Clock()
 
 
-def tuner_at(width, clock, neighbours=doubled_and_halved, compiling=1.0):
-    tuner = Tuner(plan_of(width), neighbours, clock)
+def tuner_at(width, clock, neighbors=doubled_and_halved, compiling=1.0):
+    tuner = Tuner(plan_of(width), neighbors, clock)
     tuner.compiled(compiling)
     return tuner
 
@@ -68,7 +68,7 @@ def test_the_first_plan_goes_on_until_it_was_timed(clock):
     assert width_of(tuner.next(10**6)) == 16
 
 
-def test_each_neighbour_is_tried_once_and_the_first_plan_kept_if_it_is_the_best(clock):
+def test_each_neighbor_is_tried_once_and_the_first_plan_kept_if_it_is_the_best(clock):
     tuner = tuner_at(8, clock)
     assert swept(tuner, clock, {4: 2.0, 8: 1.0, 16: 2.0}, n_blocks=6) == [8, 16, 4, 8, 8, 8]
     assert width_of(tuner.best) == 8
@@ -101,13 +101,13 @@ def test_a_plan_that_is_hardly_faster_is_not_better(clock):
 
 
 @pytest.mark.parametrize(("compiling", "picked"), [(1.0, 16), (20.0, 16), (60.0, 8), (1e6, 8)])
-def test_a_neighbour_is_tried_only_if_what_is_left_repays_its_compilation(clock, compiling, picked):
+def test_a_neighbor_is_tried_only_if_what_is_left_repays_its_compilation(clock, compiling, picked):
     tuner = tuner_at(8, clock, compiling=compiling)
     swept(tuner, clock, {8: 1.0}, n_blocks=1)
     assert width_of(tuner.next(10**6)) == picked  # a thousand seconds are left
 
 
-def test_neighbours_are_tried_no_more_when_little_is_left(clock):
+def test_neighbors_are_tried_no_more_when_little_is_left(clock):
     tuner = tuner_at(8, clock)
     swept(tuner, clock, {8: 1.0}, n_blocks=1)
     assert width_of(tuner.next(19 * POINTS)) == 8
@@ -145,7 +145,7 @@ def test_time_in_which_nothing_is_under_way_counts_for_no_block(clock):
 
 
 def test_the_fastest_block_of_a_plan_tells_how_fast_it_is(clock):
-    tuner = tuner_at(8, clock, neighbours=lambda plan: [plan_of(16)])
+    tuner = tuner_at(8, clock, neighbors=lambda plan: [plan_of(16)])
     for seconds in (1.0, 50.0):  # something else ran on the machine
         lap = tuner.begin(tuner.best, POINTS)
         clock.now += seconds
@@ -165,8 +165,8 @@ def test_blocks_of_other_sizes_are_compared_by_point(clock):
     assert width_of(tuner.best) == 8
 
 
-def test_a_plan_without_neighbours_is_kept(clock):
-    tuner = tuner_at(8, clock, neighbours=lambda plan: [])
+def test_a_plan_without_neighbors_is_kept(clock):
+    tuner = tuner_at(8, clock, neighbors=lambda plan: [])
     assert swept(tuner, clock, {8: 1.0}, n_blocks=3) == [8, 8, 8]
 
 

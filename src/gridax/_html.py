@@ -1,6 +1,6 @@
 """Pieces of HTML for notebooks: no script, no ids, and everything that is not ours escaped.
 
-Colours follow the page: text inherits its colour, lines and grounds are translucent greys, so that
+Colors follow the page: text inherits its color, lines and grounds are translucent greys, so that
 light and dark themes are served alike, whatever they call their variables.
 """
 
@@ -76,7 +76,7 @@ STYLE = """
 .gridax-repr .gridax-failed { background: #d8523f; }
 .gridax-repr .gridax-block { background: rgba(70, 130, 200, 0.4); fill: rgba(70, 130, 200, 0.4); }
 .gridax-repr .gridax-tile { background: #e58a2e; fill: #e58a2e; }
-/* xarray knows dark pages by some attributes only; so its colours follow the page here, too. */
+/* xarray knows dark pages by some attributes only; so its colors follow the page here, too. */
 .gridax-repr {
   --xr-font-color0: currentColor;
   --gridax-quiet: color-mix(in srgb, currentColor 65%, transparent);

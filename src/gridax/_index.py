@@ -18,7 +18,7 @@ from xarray.indexes import Index, PandasIndex
 
 from gridax._labels import canonical_query
 
-# xarray accepts a custom index to return this; it is public behaviour under a core path.
+# xarray accepts a custom index to return this; it is public behavior under a core path.
 from xarray.core.indexing import IndexSelResult  # isort: skip
 
 

@@ -1,7 +1,7 @@
 """How a grid is cut to blocks and tiles: integer arithmetic, nothing of the size of the grid.
 
-A block is a box of neighbours in the grid. A tile is a set of points of a block that one device
-evaluates in one call: the product of a run of neighbours along each level. A level is one
+A block is a box of neighbors in the grid. A tile is a set of points of a block that one device
+evaluates in one call: the product of a run of neighbors along each level. A level is one
 dimension, or several that always vary together in the model and are therefore vectorized as one.
 All tiles of a plan have one shape, so one compiled program does. Where runs do not fit, the last is
 shifted inwards and a few points are computed twice; where there is not even room for one, its
@@ -352,7 +352,7 @@ def _pieces(run: np.ndarray, length: int) -> list[np.ndarray]:
 
 
 def _place(runs: Sequence[np.ndarray]) -> tuple[Any, ...]:
-    """Return slices for runs of neighbours, or a mesh."""
+    """Return slices for runs of neighbors, or a mesh."""
     if all(run[-1] - run[0] == len(run) - 1 and (np.diff(run) == 1).all() for run in runs):
         return tuple(slice(int(run[0]), int(run[-1]) + 1) for run in runs)
     return np.ix_(*runs)

@@ -2,7 +2,7 @@
 
 What varies along one level only is computed once per position in it and not once per point. The
 fewest levels that tell the expensive stages apart do best; of their widths, those with the least
-estimated time are taken. Where a sweep is long, `_tuning` measures their neighbours.
+estimated time are taken. Where a sweep is long, `_tuning` measures their neighbors.
 """
 
 from __future__ import annotations
@@ -184,7 +184,7 @@ class Sweep:
             + (1 + IN_FLIGHT) * math.prod(level.length for level in levels) * self.point_bytes,
         )
 
-    def neighbours(self, plan: Plan, most: int) -> list[Plan]:
+    def neighbors(self, plan: Plan, most: int) -> list[Plan]:
         """Return plans of twice or half the width along one level, of at most so many points."""
         found = []
         within = dataclasses.replace(self, sizes=plan.block)
@@ -290,7 +290,7 @@ class Sweep:
         return (*levels[:along], deep, *levels[along + 1 :])
 
     def _block(self, levels: Sequence[Level], total: float) -> tuple[int, ...]:
-        """Return the smallest block that is worth measuring: neighbours in memory.
+        """Return the smallest block that is worth measuring: neighbors in memory.
 
         It is one index of the first dimensions, some of the next, and all of the others.
         """

@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from gridax._plan import Plan
 
-# A neighbour is tried if what is left would take this many times as long as its compilation.
+# A neighbor is tried if what is left would take this many times as long as its compilation.
 _REPAYS = 20
 # It must take less than this part of the time to be better.
 _BETTER = 0.95
@@ -34,7 +34,7 @@ class Tuner:
     ----------
     plan : Plan
         To start with.
-    neighbours : callable
+    neighbors : callable
         Returns the plans to try from a plan.
     clock : callable, optional
         Returns the seconds since some time.
@@ -43,13 +43,13 @@ class Tuner:
     def __init__(
         self,
         plan: Plan,
-        neighbours: Callable[[Plan], list[Plan]],
+        neighbors: Callable[[Plan], list[Plan]],
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         self.best = plan
-        self._neighbours, self._clock = neighbours, clock
+        self._neighbors, self._clock = neighbors, clock
         self._seconds: dict[Plan, float] = {}  # per point
-        self._untried: list[Plan] = neighbours(plan)
+        self._untried: list[Plan] = neighbors(plan)
         self._seen = {plan, *self._untried}
         self._compiling, self._ended = 0.0, 0.0
 
@@ -78,6 +78,6 @@ class Tuner:
         self._seconds[lap.plan] = mine
         if lap.plan is not self.best and mine < _BETTER * self._seconds[self.best]:
             self.best = lap.plan
-            new = [other for other in self._neighbours(lap.plan) if other not in self._seen]
+            new = [other for other in self._neighbors(lap.plan) if other not in self._seen]
             self._untried = new + self._untried
             self._seen.update(new)

@@ -27,7 +27,7 @@ _CALLBACK = 2e6  # of a call back to Python, whatever it does there
 _OPERATION = 0.04
 _MULTIPLY_ADD = 0.01
 _READ = 0.02
-# What a loop pays per turn, and for an operation that is not fused, or fused, with its neighbours.
+# What a loop pays per turn, and for an operation that is not fused, or fused, with its neighbors.
 _TURN, _APART_COST, _FUSED_COST = 500.0, 300.0, 10.0
 _APART = {"dot_general", "random_bits", "threefry2x32", "gather", "scatter", "sort", "cumsum"}
 # Turns of a loop that ends by a condition; within another one it is mostly a short search.

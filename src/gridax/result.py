@@ -225,7 +225,7 @@ class Result(Sequence[Any]):
     ) -> Any:
         """Draw an output over its dimensions, by xarray and matplotlib.
 
-        One dimension gives a line, two a map of colours, or lines where one of them has a few
+        One dimension gives a line, two a map of colors, or lines where one of them has a few
         texts as labels; each further one a row or a column of panels. Points that share a
         dimension, as in a zip, are scattered over two of their axes. Labels that are spaced
         evenly on a logarithmic scale get one.
@@ -235,9 +235,9 @@ class Result(Sequence[Any]):
         output : str, optional
             Which one; by default the first.
         x, y : str, optional
-            Dimension or axis of each direction; `y` asks for a map of colours, or for points.
+            Dimension or axis of each direction; `y` asks for a map of colors, or for points.
         hue : str, optional
-            Dimension with a line for each label.
+            Dimension with a line for each label; many numbers get a color bar for a legend.
         row, col : str, optional
             Dimension with a panel for each label, at most 36 in all.
         mean : str or sequence of str, optional
@@ -352,15 +352,20 @@ class Result(Sequence[Any]):
     def _is_numeric(self, name: str, query: Any) -> bool:
         """Whether labels are selected by number; say so where a query cannot select any."""
         dataset = self.dataset
-        if name not in dataset.coords and name not in dataset.dims:
-            known = [str(n) for n, c in dataset.coords.items() if c.ndim]
+        known = [str(n) for n, c in dataset.coords.items() if c.ndim == 1]
+        if name not in known and name not in dataset.dims:
             raise ValueError(f"sel={name!r}: labels are selected along {known}")
-        if name not in dataset.coords or isinstance(query, slice):
+        if name not in known or isinstance(query, slice):
             return False  # along dimensions without labels, xarray counts from 0
-        kind, asked = dataset[name].dtype.kind, np.asarray(query).dtype.kind
-        if kind in "iuf" and asked not in "iuf":
-            raise ValueError(f"sel={name!r}: its labels are numbers, got {query!r}")
-        return kind in "iuf"
+        labels = dataset[name].values
+        if labels.dtype.kind in "iuf":
+            if np.asarray(query).dtype.kind not in "iuf":
+                raise ValueError(f"sel={name!r}: its labels are numbers, got {query!r}")
+            return True
+        if query not in labels:
+            known = list(dict.fromkeys(map(str, labels.tolist())))
+            raise ValueError(f"sel={name!r}: there is no label {query!r}; there are {known}")
+        return False
 
     def to_dataframe(self) -> pd.DataFrame:
         """Return one row per point: parameters, then outputs; arrays are object cells.
@@ -470,7 +475,7 @@ class Result(Sequence[Any]):
 
 
 def _closest(labels: np.ndarray, query: Any) -> Any:
-    return labels.reshape(-1)[np.argmin(np.abs(labels.reshape(-1) - query))]
+    return labels[np.argmin(np.abs(labels - query))]
 
 
 def open_result(

@@ -71,7 +71,7 @@ class Space(Sequence[Any]):
     def _set(self, skeleton: Skeleton, grid: _grid.Grid, mode: str, key: jax.Array) -> None:
         self._skeleton, self._grid, self._mode, self._key = skeleton, grid, mode, key
         self._place = {dim: i for i, dim in enumerate(grid.dims)}
-        # Neighbouring points share values: each is put on the device once, not once per point.
+        # Neighboring points share values: each is put on the device once, not once per point.
         self._number = functools.lru_cache(maxsize=8192)(
             lambda column, row: column.table.value(row)
         )

@@ -245,9 +245,9 @@ def test_no_bound_is_exceeded_but_by_a_single_point(sweep, limits):
 
 
 @given(sweeps(), st.integers(1, 200))
-def test_neighbours_differ_in_the_width_along_one_level(sweep, n_vmap):
+def test_neighbors_differ_in_the_width_along_one_level(sweep, n_vmap):
     plan = sweep.plan(n_vmap)
-    for other in sweep.neighbours(plan, n_vmap):
+    for other in sweep.neighbors(plan, n_vmap):
         pairs = zip(plan.levels, other.levels, strict=True)
         ((before, after),) = ((a.width, b.width) for a, b in pairs if a.width != b.width)
         assert after in (2 * before, before // 2)

@@ -239,11 +239,11 @@ def test_float64_labels_are_themselves_and_tell_values_apart(numbers: list[float
 
 
 @given(st.lists(st.integers(-(10**9), 10**9), min_size=1), st.integers(-20, 5))
-def test_a_decimal_is_its_own_label_and_that_of_its_neighbours(
+def test_a_decimal_is_its_own_label_and_that_of_its_neighbors(
     digits: list[int], power: int
 ) -> None:
     typed = np.array([float(f"{digit}e{power}") for digit in digits])
-    others = typed != 0  # the neighbours of zero are no rounding errors of zero
+    others = typed != 0  # the neighbors of zero are no rounding errors of zero
     for toward in (-np.inf, np.inf):
         assert shortest(np.nextafter(typed, toward))[others].tolist() == typed[others].tolist()
     assert shortest(typed).tolist() == typed.tolist()

@@ -153,14 +153,14 @@ def test_nothing_need_stand_there_to_be_replaced(place):
     assert content_of(place) == FILES
 
 
-def test_neighbours_stay(place, anywhere):
+def test_neighbors_stay(place, anywhere):
     url, options = anywhere
-    neighbour = Bucket(f"{url}2", options)
-    neighbour.create(FILES)
+    neighbor = Bucket(f"{url}2", options)
+    neighbor.create(FILES)
     place.create({"zarr.json": b"old"})
     place.create(FILES, replace=True)
     place.tidy(2.0**40)
-    assert content_of(neighbour) == FILES
+    assert content_of(neighbor) == FILES
 
 
 def test_files_are_read_in_the_order_in_which_they_are_asked_for(place):

@@ -347,10 +347,10 @@ def test_what_was_written_since_stays_as_somebody_may_still_be_writing_it(tmp_pa
     assert sorted(tmp_path.rglob("*")) == before
 
 
-def test_neighbours_stay(tmp_path):
+def test_neighbors_stay(tmp_path):
     place = Folder(tmp_path / "run")
     place.create(FILES)
-    neighbours = [
+    neighbors = [
         ".other.0123456789ab.partial",
         ".run.b.0123456789ab.partial",  # what somebody is writing to a store `run.b`
         ".run.zarr.lock.0123456789ab.partial",
@@ -360,12 +360,12 @@ def test_neighbours_stay(tmp_path):
         "run.0123456789ab.partial",
         "notes.partial",
     ]
-    for name in neighbours:
+    for name in neighbors:
         leave(tmp_path / name / "1.partial")
         os.utime(tmp_path / name, (1, 1))
     place.tidy(time.time())
-    assert names_in(tmp_path) == sorted(["run", *neighbours])
-    assert all((tmp_path / name / "1.partial").exists() for name in neighbours)
+    assert names_in(tmp_path) == sorted(["run", *neighbors])
+    assert all((tmp_path / name / "1.partial").exists() for name in neighbors)
 
 
 def test_special_characters_of_a_name_stand_for_themselves(tmp_path):

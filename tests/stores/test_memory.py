@@ -38,7 +38,7 @@ def test_a_tile_is_stored_at_its_indices_and_nowhere_else():
     assert (store.status[1:3, :2] == DONE).all()
 
 
-def test_indices_need_not_be_neighbours():
+def test_indices_need_not_be_neighbors():
     store = store_of((5,))
     store.write(Region(whole(5), (5,), (np.array([4, 0, 2]),)), [np.array([40.0, 0.0, 20.0])])
     fill_the_rest(store)

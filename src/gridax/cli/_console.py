@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import unquote, urlsplit
 
@@ -41,8 +42,17 @@ def note(text: str) -> None:
     click.echo(f"Note: {text}", err=True)
 
 
-def opened(path: str) -> gx.Result:
-    """Open the file, folder or URL that was named on the command line."""
+@contextlib.contextmanager
+def opened(path: str) -> Iterator[gx.Result]:
+    """Open the file, folder or URL that was named on the command line, and close it at the end."""
+    result = _open(path)
+    try:
+        yield result
+    finally:
+        result.dataset.close()
+
+
+def _open(path: str) -> gx.Result:
     if path.startswith("file://"):
         path = unquote(urlsplit(path).path)
     if "://" not in path:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import importlib
 import re
 from collections.abc import Iterable
 from pathlib import Path
@@ -65,22 +66,22 @@ def plot(
         raise click.UsageError(
             f"the name of PICTURE must end in {listed(FORMATS)}; got '{picture}'"
         )
-    result = opened(file)
-    output = _known_output(result, output or next(iter(outputs(result))))
-    chosen = _labels(result.dataset[output], sel)
-    for name in (*mean, *filter(None, roles.values())):
-        _check_name(result.dataset[output], name)
-    import matplotlib
+    with opened(file) as result:
+        output = _known_output(result, output or next(iter(outputs(result))))
+        chosen = _labels(result.dataset[output], sel)
+        for name in (*mean, *filter(None, roles.values())):
+            _check_name(result.dataset[output], name)
+        import matplotlib
 
-    matplotlib.use("Agg")
-    import matplotlib.pyplot as plt
+        matplotlib.use("Agg")
+        import matplotlib.pyplot as plt
 
-    try:
-        result.plot(output, **roles, mean=mean or None, sel=chosen or None)
-    except ValueError as error:
-        raise _in_options(error) from error
-    picture = picture or Path(f"{Path(file.rstrip('/')).stem}-{output}.png")
-    plt.gcf().savefig(picture, dpi=150)
+        try:
+            result.plot(output, **roles, mean=mean or None, sel=chosen or None)
+        except ValueError as error:
+            raise _in_options(error) from error
+        picture = picture or Path(f"{Path(file.rstrip('/')).stem}-{output}.png")
+        plt.gcf().savefig(picture, dpi=150)
     click.echo(f"{picture} written")
 
 
@@ -121,18 +122,19 @@ def explore(
     """
     if page is not None and page.suffix != ".html":
         raise click.UsageError(f"the name of PAGE must end in .html; got '{page}'")
-    result = opened(file)
-    names = [_known_output(result, name) for name in output]
-    try:
-        explorer = result.explore(names[0] if names else None, x, y)
-        if page is None:
-            click.echo("Ctrl-C ends it.", err=True)
-            explorer.show(port, open_browser=not no_browser)
-        else:
-            explorer.save(page, names or None)
-            click.echo(f"{page} written")
-    except ValueError as error:
-        raise _in_options(error) from error
+    with opened(file) as result:
+        names = [_known_output(result, name) for name in output]
+        try:
+            explorer = result.explore(names[0] if names else None, x, y)
+            if page is not None:
+                explorer.save(page, names or None)
+                click.echo(f"{page} written")
+            else:
+                importlib.import_module("panel")  # it may be missing
+                click.echo("Ctrl-C ends it.", err=True)
+                explorer.show(port, open_browser=not no_browser)
+        except ValueError as error:
+            raise _in_options(error) from error
 
 
 def _in_options(error: ValueError) -> ValueError:
@@ -183,7 +185,7 @@ def _label(values: xr.DataArray, name: str, text: str) -> Any:
         texts = {str(label): label for label in labels.tolist()}
         if text in texts:
             return texts[text]
-        close = difflib.get_close_matches(text, texts, n=4)
+        close = difflib.get_close_matches(text, texts, n=4, cutoff=0.5)
         near = [known for known in texts if known in close]  # in their order
         raise ValueError(f"'{name}' has no label '{text}'; there are: {listed(near or [*texts])}")
     low, high = labels.min().item(), labels.max().item()

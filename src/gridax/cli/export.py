@@ -43,17 +43,17 @@ def export(store: str, file: Path, complevel: int | None, overwrite: bool) -> No
         raise click.UsageError(f"the name of FILE must end in {listed(KINDS)}; got '{file}'")
     if complevel is not None and file.suffix != ".nc":
         raise click.UsageError("--complevel is for netCDF files (.nc)")
-    result = opened(store)
-    if os.path.lexists(file) and not overwrite:
-        raise FileExistsError(f"'{file}' exists; --overwrite replaces it")
-    if result.progress.done < result.progress.total:
-        note(f"'{store}' has {counted(result.progress)}; the others are NaN")
-    if file.suffix == ".nc":
-        result.to_netcdf(file, complevel=complevel or 0)
-    elif file.suffix == ".zarr":
-        result.to_zarr(file, overwrite=overwrite)
-    else:
-        _to_csv(result, file)
+    with opened(store) as result:
+        if os.path.lexists(file) and not overwrite:
+            raise FileExistsError(f"'{file}' exists; --overwrite replaces it")
+        if result.progress.done < result.progress.total:
+            note(f"'{store}' has {counted(result.progress)}; the others are NaN")
+        if file.suffix == ".nc":
+            result.to_netcdf(file, complevel=complevel or 0)
+        elif file.suffix == ".zarr":
+            result.to_zarr(file, overwrite=overwrite)
+        else:
+            _to_csv(result, file)
     click.echo(f"{file} written")
 
 

@@ -18,6 +18,10 @@ if TYPE_CHECKING:  # they take a while to import
 
 Row = Sequence[str]
 
+# Headers of the tables; > aligns to the right.
+DIMENSIONS = ("", ">size", "labels", "unit", "axis", "description")
+OUTPUTS = ("", "at each point", "dtype", ">size", "unit", "description")
+
 
 @click.command(
     short_help="Show what a result holds.",
@@ -37,18 +41,17 @@ def info(file: str) -> None:
     from rich.padding import Padding
     from rich.text import Text
 
-    result = opened(file)
-    parts = {
-        "Dimensions": _table(_labels(result), "", ">size", "labels", "unit", "axis", "description"),
-        "Fixed": _table(_fixed(result.dataset)),
-        "Outputs": _table(
-            _outputs(result), "", "at each point", "dtype", ">size", "unit", "description"
-        ),
-        "Made": _table(_provenance(result.dataset.attrs)),
-    }
+    with opened(file) as result:
+        counts = counted(result.progress)
+        parts = {
+            "Dimensions": _table(_labels(result), *DIMENSIONS),
+            "Fixed": _table(_fixed(result.dataset)),
+            "Outputs": _table(_outputs(result), *OUTPUTS),
+            "Made": _table(_provenance(result.dataset.attrs)),
+        }
     show = console()
     with show.capture() as captured:
-        show.print(Text.assemble((file, "bold"), ": ", counted(result.progress)), soft_wrap=True)
+        show.print(Text.assemble((file, "bold"), ": ", counts), soft_wrap=True)
         for title, table in parts.items():
             if table.row_count:
                 show.print(Text(f"\n{title}", style="bold"))
@@ -58,7 +61,7 @@ def info(file: str) -> None:
 
 
 def _table(rows: Iterable[Row], *header: str) -> Table:
-    """Return a table without the columns in which there is nothing; ``>`` aligns to the right."""
+    """Return a table without the columns in which there is nothing."""
     from rich.table import Table
 
     rows = list(rows)

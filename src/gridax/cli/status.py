@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-import gridax as gx
 from gridax.cli._console import INTERRUPTED, console, examples, opened, reported
 
 if TYPE_CHECKING:  # they take a while to import
@@ -53,17 +52,18 @@ QUIET = 30.0
 @reported
 def status(ctx: click.Context, store: str, watch: bool, interval: float) -> None:
     """Show how many points of a run are done, failed and pending."""
-    try:
-        result = _watched(store, interval) if watch else opened(store)
-    except KeyboardInterrupt:
-        ctx.exit(INTERRUPTED)
     show = console()
-    if not watch:
-        show.print(f"{store}: {counted(result.progress)}", soft_wrap=True)
-    if result.progress.failed:
+    if watch:
+        try:
+            _watch(store, interval)
+        except KeyboardInterrupt:
+            ctx.exit(INTERRUPTED)
+    with opened(store) as result:
+        if not watch:
+            show.print(f"{store}: {counted(result.progress)}", soft_wrap=True)
         for line in _messages(result.failed):
             show.print(line, soft_wrap=True)
-    ctx.exit(_code(result.progress))
+        ctx.exit(_code(result.progress))
 
 
 def counted(progress: Any) -> str:
@@ -137,8 +137,8 @@ def _duration(seconds: float) -> str:
     return str(datetime.timedelta(seconds=round(seconds)))
 
 
-def _watched(store: str, interval: float) -> gx.Result:
-    """Show how the run goes on until no point is pending; return the result as it is then.
+def _watch(store: str, interval: float) -> None:
+    """Show how the run goes on, until no point is pending.
 
     In a terminal a bar moves; elsewhere there is a line whenever something has changed.
     """
@@ -149,14 +149,14 @@ def _watched(store: str, interval: float) -> gx.Result:
         while True:
             began = time.monotonic()
             try:
-                result, missed = opened(store), False
+                with opened(store) as result:
+                    progress, missed = result.progress, False
             except (OSError, ValueError):
                 if missed:
                     raise
-                missed = True  # once, as while a run begins anew there is nothing for a moment
+                missed = True  # once, as there is nothing for a moment while a run begins anew
                 time.sleep(interval)
                 continue
-            progress = result.progress
             is_new = pace.see(progress.done + progress.failed, time.monotonic())
             line = counted(progress) + pace.said(progress.pending, time.monotonic())
             if show.is_terminal:
@@ -164,7 +164,7 @@ def _watched(store: str, interval: float) -> gx.Result:
             elif is_new:
                 show.print(f"{store}: {line}", soft_wrap=True)
             if not progress.pending:
-                return result
+                return
             # A look at many blocks takes a while: most of the time is left to who writes them.
             time.sleep(max(interval, 4 * (time.monotonic() - began)))
 

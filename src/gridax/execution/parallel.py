@@ -178,7 +178,7 @@ class ParallelExecution(Execution):
         """Evaluate block by block, with the plan that proves to be the fastest."""
         memory, fixed = order.memory, self.n_vmap is not None
         most = prepared.most_points(plan, memory)
-        tuner = Tuner(plan, lambda o: [] if fixed else prepared.sweep.neighbours(o, most))
+        tuner = Tuner(plan, lambda o: [] if fixed else prepared.sweep.neighbors(o, most))
         left = plan.n_points
         for task in tasks:
             if task.todo is not None:

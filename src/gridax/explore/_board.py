@@ -144,7 +144,7 @@ class Board:
 
 
 class _Picture:
-    """A figure that draws a map of colours, a line or points, and a mark."""
+    """A figure that draws a map of colors, a line or points, and a mark."""
 
     def __init__(self, kind: str, height: int = 560, visible: bool = False) -> None:
         large = height > 300

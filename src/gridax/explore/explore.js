@@ -229,7 +229,7 @@ function draw_map(picture, x, y, z) {
   picture.source.data = {z: [z_cells], x: [-0.5], y: [-0.5], n: [nx], m: [ny]}
 }
 
-// Values are drawn along a line, or where `z` is given as coloured points.
+// Values are drawn along a line, or where `z` is given as colored points.
 function draw_line(picture, x, y, z, joined) {
   const [low, high] = limits(z ?? []), [left, right] = limits(x), [bottom, top] = limits(y)
   picture.mapper.setv({low, high})

@@ -1,6 +1,6 @@
 """An output over its dimensions: which picture suits it, drawn by xarray.
 
-Nothing is computed here but the choice: labels, units and colour bars are xarray's own.
+Nothing is computed here but the choice: labels, units and color bars are xarray's own.
 """
 
 from __future__ import annotations
@@ -129,7 +129,7 @@ def _drawn(picture: Picture, labels: Mapping[str, np.ndarray], options: dict[str
         scales = {f"{role}scale": "log" for role, along in labels.items() if is_geometric(along)}
         return plot.pcolormesh(**roles, **{**scales, **options})
     if len(picture.members.get(picture.dim(roles["x"]), ())) > 1:
-        # Neighbours along one axis are none along the others, so no line joins them.
+        # Neighbors along one axis are none along the others, so no line joins them.
         options = {"marker": ".", "linestyle": "", **options}
     elif values.sizes[picture.dim(roles["x"])] == 1:
         options = {"marker": "o", **options}
@@ -162,10 +162,14 @@ def _selected(picture: Picture) -> str:
 
 
 def _labels(picture: Picture) -> dict[str, np.ndarray]:
-    """Return the labels along x, y and hue, if they have any."""
-    names = {role: picture.roles.get(role) for role in ("x", "y", "hue")}
-    coords = picture.values.coords
-    return {role: coords[name].values for role, name in names.items() if name in coords}
+    """Return the labels along x, y and hue; numbers from 0 where there are none."""
+    values, found = picture.values, {}
+    for role in {"x", "y", "hue"} & picture.roles.keys():
+        name = picture.roles[role]
+        found[role] = (
+            values[name].values if name in values.coords else np.arange(values.sizes[name])
+        )
+    return found
 
 
 def _plain(values: xr.DataArray) -> xr.DataArray:
@@ -206,7 +210,7 @@ def _check(picture: Picture) -> None:
             f"{values.name!r}"
         )
     if "y" in picture.roles and "hue" in picture.roles:
-        raise ValueError("hue= draws lines, y= a map of colours; give one of them")
+        raise ValueError("hue= draws lines, y= a map of colors; give one of them")
 
 
 def _squeezed(picture: Picture) -> Picture:

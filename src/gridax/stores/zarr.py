@@ -100,7 +100,7 @@ class ZarrStore(Store):
         return int((self._known == _FINISHED).sum()), len(self._known)
 
     def _mine(self) -> Iterator[Box]:
-        """Yield the blocks of the shard: every n-th, as neighbours cost about the same."""
+        """Yield the blocks of the shard: every n-th, as neighbors cost about the same."""
         if self._only is not None:
             return iter(self._only)
         i, n = self._keeping.shard
