@@ -475,7 +475,7 @@ class Result(Sequence[Any]):
 
 
 def _closest(labels: np.ndarray, query: Any) -> Any:
-    return labels[np.argmin(np.abs(labels - query))]
+    return labels[np.argmin(np.abs(labels.astype(float) - float(query)))]
 
 
 def open_result(

@@ -69,26 +69,31 @@ class Board:
         self.view = _note(dataclasses.asdict(view))
         self.picked = _note({"at": at, "shown": shown})
         first = cube.frame(view)
-        self.frame = ColumnDataSource(as_columns(first))
-        self.point = ColumnDataSource(as_columns(cube.point(at, shown)))
+        self.frame = ColumnDataSource(as_columns(first), name="frame")
+        self.point = ColumnDataSource(as_columns(cube.point(at, shown)), name="point")
         self.sheet = ColumnDataSource()
         self._patience = 250 if lazy else 20  # ms
         self._title = Div(text=title, disable_math=True, styles={"font-size": "110%"})
         varying = [name for name in cube.outputs if cube.choices(name)]
-        self._choosers = {
-            "output": Select(width=240, title="Output", options=varying, value=view.output),
-            "x": Select(width=240, title="x", options=cube.choices(view.output), value=view.x),
-            "y": Select(width=240, title="y", options=_with_none(cube, view), value=view.y),
+        choosers = {
+            "output": Select(title="Output", options=varying, value=view.output),
+            "x": Select(title="x", options=cube.choices(view.output), value=view.x),
+            "y": Select(title="y", options=_with_none(cube, view), value=view.y),
         }
+        for name, chooser in choosers.items():
+            chooser.update(name=name, width=240)
+        self._choosers = choosers
         self._sliders = {dim: _slider(cube, dim, view) for dim in cube.members}
         self._means = {
-            dim: Checkbox(label=_plain(f"mean over {dim}"), width=230, stylesheets=[WRAP])
+            dim: Checkbox(
+                name=f"mean {dim}", label=_plain(f"mean over {dim}"), width=230, stylesheets=[WRAP]
+            )
             for dim in cube.members
         }
-        self._map = _Picture("map", visible=first["kind"] == "map")
-        self._line = _Picture("line", visible=first["kind"] != "map")
-        self._note = Div(disable_math=True, styles={"font-weight": "bold"})
-        self._table = Div(disable_math=True, stylesheets=[TABLE], width=WIDTH)
+        self._map = _Picture("map", name="map", visible=first["kind"] == "map")
+        self._line = _Picture("line", name="line", visible=first["kind"] != "map")
+        self._note = Div(name="note", disable_math=True, styles={"font-weight": "bold"})
+        self._table = Div(name="table", disable_math=True, stylesheets=[TABLE], width=WIDTH)
         n_own = [len(cube.own(name)) for name in cube.outputs]
         n_lines, n_maps = sum(n == 1 for n in n_own), sum(n > 1 for n in n_own)
         self._details = [_Picture("line", height=230) for _ in range(min(n_lines, MOST_DETAILS))]
@@ -146,7 +151,7 @@ class Board:
 class _Picture:
     """A figure that draws a map of colors, a line or points, and a mark."""
 
-    def __init__(self, kind: str, height: int = 560, visible: bool = False) -> None:
+    def __init__(self, kind: str, height: int = 560, **figure_options: Any) -> None:
         large = height > 300
         size = {"sizing_mode": "stretch_width"} if large else {"width": WIDTH}
         self.figure = figure(
@@ -156,7 +161,7 @@ class _Picture:
             y_range=Range1d(0, 1),
             tools=TOOLS,
             active_scroll=None,
-            visible=visible,
+            **{"visible": False, **figure_options},
             toolbar_location="above" if large else None,
         )
         self.source, self.mark = ColumnDataSource(), ColumnDataSource({"x": [], "y": []})
@@ -243,6 +248,7 @@ def _slider(cube: Cube, dim: str, view: View) -> Slider:
     members = list(cube.members[dim].values())
     labels = [[text + member["units"] for text in member["texts"]] for member in members]
     return Slider(
+        name=f"at {dim}",
         start=0,
         end=max(size - 1, 1),
         value=view.at.get(dim, 0),
