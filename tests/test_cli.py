@@ -13,6 +13,8 @@ import sys
 import time
 import urllib.error
 import urllib.request
+import warnings
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -58,6 +60,7 @@ GROUPED = gx.Space(
         "a": gx.DataAxis([0.1, 0.3, 0.2], group="setting"),
         "f": gx.ChoiceAxis([jnp.sin, jnp.cos, jnp.tan], group="setting"),
         "W": gx.DataAxis(np.ones((2, 3, 3)), name="connectome"),
+        "V": gx.DataAxis(np.ones((2, 2)), labels=["odd", "even"], group="phase"),
     },
     mode="product",
 )
@@ -203,6 +206,23 @@ def test_a_damaged_chunk_is_told_with_its_output(gridax, made, tmp_path):
     assert not (tmp_path / "copy.nc").exists()
 
 
+def test_a_damaged_netcdf_file_is_told(gridax, made, tmp_path):
+    content = bytearray((made / "sweep.nc").read_bytes())
+    values = gx.open_result(made / "sweep.nc").dataset["rate"].values.tobytes()
+    content[content.index(values) + 5] ^= 1
+    (tmp_path / "flipped.nc").write_bytes(content)
+    assert gridax("plot", "flipped.nc", "rate", "--mean", "trial") == (
+        1,
+        "Error: 'flipped.nc' is damaged (NetCDF: HDF error)\n",
+    )
+    assert (
+        gridax(
+            "plot", "flipped.nc", "fc", "--mean", "trial", "--sel", "G=0.1", "--sel", "sigma=0.1"
+        )[0]
+        == 0
+    )
+
+
 def test_an_error_of_a_bucket_names_the_url(gridax, monkeypatch):
     def refuse(path):
         raise RuntimeError("no credentials")
@@ -232,25 +252,26 @@ def test_an_error_of_the_system_names_the_file(gridax, monkeypatch):
         ("explore", "bokeh", "explore"),
     ],
 )
-def test_a_missing_extra_is_named(made, command, package, extra):
-    script = (
-        f"import sys; sys.modules[{package!r}] = None\n"
-        f"from gridax.cli import main; main([{command!r}, {str(made / 'sweep.nc')!r}, 'rate'])"
-    )
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+def test_a_missing_extra_is_named(gridax, monkeypatch, command, package, extra):
+    monkeypatch.setitem(sys.modules, package, None)
     message = f"Error: {package} is not installed: pip install 'gridax[{extra}]'\n"
-    assert (done.returncode, done.stdout, done.stderr) == (1, "", message)
+    assert gridax(command, "{}/sweep.nc", "rate") == (1, message)
 
 
-def test_a_warning_is_one_line(made):
-    script = (
-        "import warnings, gridax as gx\n"
-        "opened = gx.open_result\n"
-        "gx.open_result = lambda path: (warnings.warn('odd\\n  thing'), opened(path))[1]\n"
-        f"from gridax.cli import main; main(['status', {str(made / 'sweep.nc')!r}])"
-    )
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
-    assert (done.returncode, done.stderr) == (0, "Warning: odd thing\n")
+def test_a_warning_is_one_line(gridax, monkeypatch):
+    opened = gx.open_result
+
+    def warning(path):
+        warnings.warn("odd\n  thing", UserWarning, stacklevel=1)
+        return opened(path)
+
+    monkeypatch.setattr(gx, "open_result", warning)
+    shown = warnings.showwarning
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        code, out = gridax("status", "{}/done.zarr")
+    assert (code, out) == (0, "Warning: odd thing\ndone.zarr: 22 of 22 points done\n")
+    assert warnings.showwarning is shown
 
 
 # --- info -------------------------------------------------------------------------------------
@@ -547,9 +568,10 @@ def test_a_table_has_a_row_per_point(gridax, made, tmp_path):
 def test_a_matrix_stands_in_a_table_with_its_label(gridax, tmp_path):
     assert gridax("export", "{}/grouped.zarr", "out.csv")[0] == 0
     table = pd.read_csv(tmp_path / "out.csv")
-    assert list(table.columns) == ["a", "f", "connectome", "value"]
-    assert list(table.connectome) == [0, 1] * 3
-    assert list(table.f) == ["sin", "sin", "cos", "cos", "tan", "tan"]
+    assert list(table.columns) == ["a", "f", "connectome", "V", "value"]
+    assert list(table.f) == ["sin"] * 4 + ["cos"] * 4 + ["tan"] * 4
+    assert list(table.connectome) == [0, 0, 1, 1] * 3
+    assert list(table.V) == ["odd", "even"] * 6
 
 
 def test_a_table_takes_no_arrays(gridax, tmp_path):
@@ -565,6 +587,7 @@ def test_a_table_takes_no_arrays(gridax, tmp_path):
     ("arguments", "message"),
     [
         (["out.h5"], "the name of FILE must end in .nc, .zarr, .csv; got 'out.h5'"),
+        (["s3://bucket/out.zarr"], "FILE must be on this machine, got 's3://bucket/out.zarr'"),
         (["out.zarr", "--complevel", "4"], "--complevel is for netCDF files (.nc)"),
         (["out.nc", "--complevel", "10"], "10 is not in the range 0<=x<=9."),
     ],
@@ -732,8 +755,6 @@ def test_a_terminal_gets_styles_and_no_colors_where_they_are_not_wanted(made):
     code, seen = terminal("info", made / "sweep.nc", env={"NO_COLOR": "1"})
     assert code == 0
     assert not re.search(r"\x1b\[[0-9;]*3[0-9]", seen)
-    code, seen = terminal("info", made / "sweep.nc", env={"TERM": "dumb"})
-    assert "\x1b" not in seen
 
 
 def test_a_terminal_that_lacks_characters_gets_others(made):
@@ -772,8 +793,16 @@ def test_the_model_is_not_imported(tmp_path):
     )
     subprocess.run([sys.executable, "-c", write], cwd=tmp_path, check=True, timeout=120)
     (tmp_path / "mine.py").write_text("raise SystemExit('imported')")
-    for arguments in (["info", "run.zarr"], ["export", "run.zarr", "run.nc"], ["plot", "run.zarr"]):
-        assert ended(process(*arguments, cwd=tmp_path))[0] == 0
+    read = "from gridax.cli import main\n" + "".join(
+        f"main({line.split()}, standalone_mode=False)\n"
+        for line in ("info run.zarr", "export run.zarr run.nc", "plot run.zarr")
+    )
+    subprocess.run([sys.executable, "-c", read], cwd=tmp_path, check=True, timeout=120)
+    assert sorted(path.name for path in tmp_path.glob("run*")) == [
+        "run-value.png",
+        "run.nc",
+        "run.zarr",
+    ]
 
 
 def test_importing_gridax_does_not_import_the_command_line():
@@ -789,22 +818,32 @@ def test_importing_gridax_does_not_import_the_command_line():
 
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory):
-    """What `gridax demo` says and makes."""
+    """What `gridax demo` says and makes, after it was interrupted once."""
     folder = tmp_path_factory.mktemp("demo")
+    started = process("demo", cwd=folder)
+    while not (folder / "gridax-demo/demo.zarr").exists():
+        assert started.poll() is None
+        time.sleep(0.02)
+    started.send_signal(signal.SIGINT)
+    interrupted = ended(started)
     code, out, err = ended(process("demo", cwd=folder))
     assert (code, err) == (0, "")
-    return folder, out
+    return folder, out, interrupted
+
+
+def test_ctrl_c_ends_the_demo_and_the_same_command_goes_on(demo):
+    assert demo[2] == (130, "", "Interrupted; the same command goes on with the sweep.\n")
 
 
 def test_the_demo_says_what_it_made(demo):
-    folder, out = demo
+    folder, out, _ = demo
     assert sorted(os.listdir(folder / "gridax-demo")) == ["demo.png", "demo.zarr"]
     assert "Made:\n  gridax-demo/demo.zarr  the sweep\n  gridax-demo/demo.png" in out
     assert (folder / "gridax-demo/demo.png").stat().st_size > 20_000
 
 
 def test_what_the_demo_says_next_works(demo, monkeypatch):
-    folder, out = demo
+    folder, out, _ = demo
     monkeypatch.chdir(folder)
     lines = re.findall(r"^  gridax (.*)$", out, re.MULTILINE)
     assert len(lines) == 5
@@ -843,7 +882,7 @@ def test_modules_come_in_step_before_the_whole_network(demo):
 
 
 def test_the_demo_goes_on_with_what_is_there(demo):
-    folder, first = demo
+    folder, first, _ = demo
     status = folder / "gridax-demo/demo.zarr/status"
     before = [path.stat().st_mtime_ns for path in sorted(status.rglob("*"))]
     code, out, err = ended(process("demo", cwd=folder))
@@ -861,13 +900,31 @@ def test_the_demo_replaces_nothing(made, tmp_path):
     )
 
 
-def test_ctrl_c_ends_the_demo_and_it_goes_on(tmp_path):
-    started = process("demo", tmp_path)
-    while not (tmp_path / "demo.zarr").exists():
-        assert started.poll() is None
-        time.sleep(0.05)
-    started.send_signal(signal.SIGINT)
-    code, out, err = ended(started)
-    assert (code, out) == (130, "")
-    assert err == "Interrupted; the same command goes on with the sweep.\n"
-    assert ended(process("demo", tmp_path))[0] == 0
+# --- documentation ----------------------------------------------------------------------------
+
+PAGE = Path(__file__).parents[1] / "docs/command-line.md"
+
+
+def shown(section):
+    """The text blocks of a section of the page."""
+    text = PAGE.read_text().partition(f"\n## {section}\n")[2].partition("\n## ")[0]
+    return re.findall(r"```text\n(.*?)```", text, re.DOTALL)
+
+
+def test_the_page_shows_what_the_demo_says_and_info_finds(demo, monkeypatch):
+    folder, out, _ = demo
+    monkeypatch.chdir(folder)
+    assert shown("gridax demo") == [out]
+    found = CliRunner().invoke(main, ["info", "gridax-demo/demo.zarr"]).output
+    on_page = shown("gridax info")[0]
+    varying = r"^  (when|on|with) .*$"  # with time, machine and version
+    assert re.sub(varying, "", found, flags=re.M) == re.sub(varying, "", on_page, flags=re.M)
+
+
+def test_the_page_lists_all_commands_and_codes(gridax):
+    page = PAGE.read_text()
+    assert all(f"\n## gridax {command}\n" in page for command in COMMANDS)
+    codes = re.findall(r"^    (\d+)  +(.*)$", gridax("status", "--help")[1], re.MULTILINE)
+    assert re.findall(r"^\| (\d+) \| (.*) \|$", page, re.MULTILINE) == [
+        (code, text.replace("--watch", "`--watch`")) for code, text in codes
+    ]

@@ -48,6 +48,10 @@ def opened(path: str) -> Iterator[gx.Result]:
     result = _open(path)
     try:
         yield result
+    except RuntimeError as error:
+        if not str(error).startswith("NetCDF: "):
+            raise
+        raise OSError(f"{path!r} is damaged ({error})") from error
     finally:
         result.dataset.close()
 
@@ -83,7 +87,7 @@ def reported(command: Command) -> Command:
             return command(*args, **kwargs)
         except BrokenPipeError:  # such as `| head`, which click ends silently
             raise
-        except (ImportError, KeyError, MemoryError, OSError, ValueError) as error:
+        except (ImportError, MemoryError, OSError, ValueError) as error:
             raise click.ClickException(_line(error)) from error
 
     return run  # type: ignore[return-value]
@@ -96,8 +100,7 @@ def _line(error: BaseException) -> str:
             return f"{package} is not installed: pip install 'gridax[{EXTRAS[package]}]'"
     if isinstance(error, OSError) and error.strerror and error.filename:
         return f"{os.fspath(error.filename)!r}: {error.strerror}"
-    text = str(error.args[0]) if isinstance(error, KeyError) and error.args else str(error)
-    return " ".join(text.split()) or type(error).__name__
+    return " ".join(str(error).split()) or type(error).__name__
 
 
 def examples(*lines: str) -> str:

@@ -7,6 +7,7 @@ import tempfile
 from pathlib import Path
 
 import click
+import numpy as np
 
 import gridax as gx
 from gridax.cli._console import examples, listed, note, opened, outputs, reported
@@ -24,7 +25,7 @@ KINDS = (".nc", ".zarr", ".csv")
     ),
 )
 @click.argument("store")
-@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("file")
 @click.option(
     "--complevel",
     type=click.IntRange(0, 9),
@@ -33,27 +34,30 @@ KINDS = (".nc", ".zarr", ".csv")
 )
 @click.option("--overwrite", is_flag=True, help="Replace FILE if it is there.")
 @reported
-def export(store: str, file: Path, complevel: int | None, overwrite: bool) -> None:
+def export(store: str, file: str, complevel: int | None, overwrite: bool) -> None:
     """Save a result to FILE: netCDF (.nc), a Zarr folder (.zarr), or a table (.csv).
 
     STORE is the store of a run, finished or not, or any file that gridax info shows. A store
     larger than memory is written block by block. A table has one row per point.
     """
-    if file.suffix not in KINDS:
+    path = Path(file)
+    if "://" in file:
+        raise click.UsageError(f"FILE must be on this machine, got '{file}'")
+    if path.suffix not in KINDS:
         raise click.UsageError(f"the name of FILE must end in {listed(KINDS)}; got '{file}'")
-    if complevel is not None and file.suffix != ".nc":
+    if complevel is not None and path.suffix != ".nc":
         raise click.UsageError("--complevel is for netCDF files (.nc)")
     with opened(store) as result:
-        if os.path.lexists(file) and not overwrite:
+        if os.path.lexists(path) and not overwrite:
             raise FileExistsError(f"'{file}' exists; --overwrite replaces it")
         if result.progress.done < result.progress.total:
             note(f"'{store}' has {counted(result.progress)}; the others are NaN")
-        if file.suffix == ".nc":
-            result.to_netcdf(file, complevel=complevel or 0)
-        elif file.suffix == ".zarr":
-            result.to_zarr(file, overwrite=overwrite)
+        if path.suffix == ".nc":
+            result.to_netcdf(path, complevel=complevel or 0)
+        elif path.suffix == ".zarr":
+            result.to_zarr(path, overwrite=overwrite)
         else:
-            _to_csv(result, file)
+            _to_csv(result, path)
     click.echo(f"{file} written")
 
 
@@ -66,10 +70,12 @@ def _to_csv(result: gx.Result, file: Path) -> None:
             f"{'has' if len(arrays) == 1 else 'have'} more; export to a .nc or .zarr file"
         )
     table = result.to_dataframe()
-    for name in table.columns:
-        if hasattr(table[name].iloc[0], "shape") and table[name].iloc[0].shape:
+    for name in [n for n in table if np.ndim(table[n].iloc[0])]:
+        if name in result.space.axes:  # a matrix is no cell of a table, but its label is
             label = result.dataset[name].variable.set_dims(result.space.sizes)
-            table[name] = label.values.reshape(-1)  # of a matrix, which is no cell of a table
+            table[name] = label.values.reshape(-1)
+        else:
+            del table[name]
     if not file.parent.is_dir():
         raise FileNotFoundError(f"the folder '{file.parent}' does not exist; create it first")
     with tempfile.TemporaryDirectory(dir=file.parent, prefix=f".{file.name}.") as beside:

@@ -28,7 +28,7 @@ QUIET = 30.0
     epilog=examples(
         "gridax status sweep.zarr",
         "gridax status sweep.zarr --watch --interval 10",
-        "until gridax status sweep.zarr; do sbatch --wait sweep.sh; done",
+        "while gridax status sweep.zarr; [ $? = 3 ]; do sbatch --wait sweep.sh; done",
     )
     + "\n\n\b\nExit codes:\n"
     "  0    all points are done\n"
@@ -67,14 +67,7 @@ def status(ctx: click.Context, store: str, watch: bool, interval: float) -> None
 
 
 def counted(progress: Any) -> str:
-    """Return how many points are in which state.
-
-    Examples
-    --------
-    >>> from gridax._stored import Progress
-    >>> counted(Progress(done=1200, failed=3, total=4000))
-    '1200 of 4000 points done, 3 failed, 2797 pending'
-    """
+    """Return how many points are done, failed and pending, without what is zero."""
     pending = f", {progress.pending} pending" if progress.pending else ""
     return f"{progress}{pending}"
 

@@ -7,10 +7,13 @@ live explorer, and the browser itself in an exported page.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import html
 import importlib.resources
 import json
 import re
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -103,11 +106,21 @@ class Board:
 
     def answer(self, cube: Cube, said: str) -> None:
         """Put the slice that `view` asks for into `frame`."""
-        self.frame.data = as_columns(cube.frame(View(**json.loads(said))))
+        with self._errors_said():
+            self.frame.data = as_columns(cube.frame(View(**json.loads(said))))
 
     def show_point(self, cube: Cube, said: str) -> None:
         """Put what is known of the clicked point into `point`."""
-        self.point.data = as_columns(cube.point(**json.loads(said)))
+        with self._errors_said():
+            self.point.data = as_columns(cube.point(**json.loads(said)))
+
+    @contextlib.contextmanager
+    def _errors_said(self) -> Iterator[None]:
+        """Say on the page what cannot be read, of a file that is gone or damaged, say."""
+        try:
+            yield
+        except Exception as error:
+            self._note.text = html.escape(f"{type(error).__name__}: {error}")
 
     def _wire(self, cube: Cube) -> None:
         args: dict[str, Any] = {

@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import xarray as xr
 
 from gridax.plots._style import is_geometric, is_number, named, texts, units_of
@@ -143,6 +144,8 @@ class Cube:
                 raise ValueError(
                     f"{role}={name!r}: output {output!r} varies along {choices or 'nothing'}"
                 )
+        if x and x == y:
+            raise ValueError(f"x and y are both {x!r}")
         if not choices:
             raise ValueError(f"output {output!r} is one number, so there is nothing to explore")
         over = [str(d) for d in self.dataset[output].dims if d in self.grid_dims]
@@ -189,13 +192,18 @@ class Cube:
     def _along(self, name: str, step: int, always: bool) -> dict[str, Any]:
         """Return positions along a direction; `always` evenly spaced, as the cells of a map are."""
         member = self.members[self.dim(name)][name]
-        texts = member["texts"][::step]
-        even = always or member["numbers"] is None
-        at = np.arange(len(texts)) if even else np.asarray(member["numbers"][::step])
+        shown: list[str] | None = member["texts"][::step]
+        if always:
+            at = np.arange(len(member["texts"][::step]))
+        elif member["numbers"] is None:  # points may have the same text
+            at, different = pd.factorize(np.array(shown, object))
+            shown = different.tolist()
+        else:
+            at, shown = np.asarray(member["numbers"][::step]), None
         return {
             "name": name,
             "at": at.astype(float),
-            "texts": texts if even else None,
+            "texts": shown,
             "label": member["label"],
             "step": step,
         }

@@ -91,7 +91,14 @@ class Explorer:
             Whether to open a browser; the address is shown anyway.
         """
         panel = _need("panel")
-        panel.serve(self.__panel__, port=port, show=open_browser, title=self._title)
+        # For this machine alone: who else may look is not ours to decide.
+        panel.serve(
+            self.__panel__,
+            port=port,
+            address="localhost",
+            show=open_browser,
+            title=self._title,
+        )
 
     def save(
         self,

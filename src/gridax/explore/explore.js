@@ -137,12 +137,13 @@ function steps_of(sizes, most) {
 }
 
 function along(name, always, step = 1) {
-  const {numbers, texts, label} = members.get(name), even = always || numbers === null
+  const {numbers, texts, label} = members.get(name)
   const part = (list) => step === 1 ? list : list.filter((_, i) => i % step === 0)
-  const shown = part(texts)
-  return {
-    name, label, step, at: even ? shown.map((_, i) => i) : part(numbers), texts: even ? shown : null,
-  }
+  const found = {name, label, step, texts: part(texts)}
+  if (always) return {...found, at: found.texts.map((_, i) => i)}
+  if (numbers !== null) return {...found, at: part(numbers), texts: null}
+  const places = new Map(Array.from(new Set(found.texts), (text, i) => [text, i]))
+  return {...found, at: found.texts.map((text) => places.get(text)), texts: [...places.keys()]}
 }
 
 function answer_view() {
@@ -356,8 +357,8 @@ function click() {
 const widgets = [...choosers, ...sliders, ...means]
 if (widgets.includes(cb_obj)) change()
 else if (cb_obj === view) { if (exported) answer_view() }
-else if (cb_obj === picked) { if (exported) answer_picked() }
+else if (cb_obj === picked) { draw_mark(); if (exported) answer_picked() }
 else if (cb_obj === frame) draw_frame()
-else if (cb_obj === point) { draw_point(); draw_mark() }
+else if (cb_obj === point) draw_point()
 else if (cb_obj.event_name === "tap") click()
 else { show_sliders(); draw_frame(); draw_point() }  // a figure that has been laid out

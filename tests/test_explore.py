@@ -1,0 +1,418 @@
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+
+import dask.array
+import numpy as np
+import pytest
+import xarray as xr
+from hypothesis import given
+from hypothesis import strategies as st
+
+import gridax as gx
+from gridax.explore import Explorer
+from gridax.explore import _cube as cubes
+from gridax.explore._cube import Cube, View
+
+pytestmark = [
+    # Bokeh, Panel and their dependencies warn of themselves.
+    pytest.mark.filterwarnings(
+        "ignore::DeprecationWarning:(bokeh|panel|param|pyviz_comms|tornado).*"
+    ),
+]
+
+
+def product(**axes):
+    return gx.Space(axes, mode="product")
+
+
+def run(model, space, **options):
+    return gx.SequentialExecution(model, space).run(progress=False, **options)
+
+
+def cube_of(result):
+    space = result.space
+    members = {dim: [c.name for c in space.grid.members(dim)] for dim in space.dims}
+    return Cube(result.dataset, members)
+
+
+SPACE = product(
+    G=gx.GridAxis(0, 1, 5, attrs={"units": "1", "long_name": "global coupling"}),
+    sigma=gx.LogGridAxis(1e-3, 1e-1, 3, attrs={"units": "mV"}),
+    key=gx.KeyAxis(4, name="trial"),
+    dt=0.1,
+)
+RANDOM = np.random.default_rng(1)
+
+
+def model(state):
+    course = RANDOM.normal(size=6)
+    course[2] = np.nan
+    return xr.Dataset(
+        {
+            "rate": ((), RANDOM.normal(), {"units": "Hz", "long_name": "firing rate"}),
+            "x": ("time", course, {"units": "1"}),
+            "fc": (("to", "from"), RANDOM.normal(size=(2, 3))),
+            "spectra": (("a", "b", "c", "d"), RANDOM.normal(size=(2, 2, 2, 2))),
+            "on": ((), RANDOM.normal() > 0),
+            "n": ((), 123456789),
+        },
+        {"time": ("time", np.arange(6.0) / 2, {"units": "s"}), "to": ["V1", "MT"]},
+    )
+
+
+@pytest.fixture(scope="module")
+def result():
+    return run(model, SPACE)
+
+
+@pytest.fixture(scope="module")
+def cube(result):
+    return cube_of(result)
+
+
+def values_of(frame):
+    """Return the values of a frame over its directions."""
+    shape = [len(frame[name]["at"]) for name in "yx" if frame["kind"] == "map" or name == "x"]
+    return frame["z"].reshape(shape)
+
+
+# ---- slices as plain arrays
+
+
+def test_two_directions_are_a_map_of_cells(cube, result):
+    frame = cube.frame(View("rate", "G", "sigma", {"trial": 2}))
+    assert frame["kind"] == "map"
+    wanted = result.dataset["rate"].isel(trial=2).transpose("sigma", "G")
+    np.testing.assert_array_equal(values_of(frame), wanted.astype(np.float32))
+    assert frame["x"]["at"].tolist() == [0, 1, 2, 3, 4]
+    assert frame["x"]["texts"] == ["0", "0.25", "0.5", "0.75", "1"]
+    assert frame["y"]["texts"] == ["0.001", "0.01", "0.1"]
+    assert (frame["x"]["label"], frame["y"]["label"]) == ("global coupling", "sigma [mV]")
+    assert (frame["label"], frame["note"]) == ("firing rate [Hz]", "trial = 2")
+
+
+def test_one_direction_is_a_line(cube, result):
+    frame = cube.frame(View("rate", "G", "", {"trial": 2, "sigma": 1}))
+    assert (frame["kind"], frame["joined"], frame["y"]) == ("line", True, None)
+    assert frame["x"]["at"].tolist() == [0, 0.25, 0.5, 0.75, 1]
+    assert frame["x"]["texts"] is None
+    wanted = result.dataset["rate"].isel(trial=2, sigma=1)
+    np.testing.assert_array_equal(frame["z"], wanted.astype(np.float32))
+    assert frame["note"] == "sigma = 0.01 [mV], trial = 2"
+
+
+def test_labels_of_a_logarithmic_scale_stand_evenly(cube):
+    frame = cube.frame(View("rate", "sigma", "", {}))
+    assert frame["x"]["at"].tolist() == [0, 1, 2]
+    assert frame["x"]["texts"] == ["0.001", "0.01", "0.1"]
+
+
+def test_texts_stand_evenly(cube):
+    frame = cube.frame(View("fc", "to", "", {}))
+    assert frame["x"]["at"].tolist() == [0, 1]
+    assert frame["x"]["texts"] == ["V1", "MT"]
+
+
+def test_what_a_dimension_holds_may_be_a_direction(cube, result):
+    frame = cube.frame(View("x", "time", "G", {"trial": 1, "sigma": 0}))
+    wanted = result.dataset["x"].isel(trial=1, sigma=0)
+    np.testing.assert_array_equal(values_of(frame), wanted.astype(np.float32))
+    assert frame["x"]["texts"] == ["0", "0.5", "1", "1.5", "2", "2.5"]
+
+
+def test_averages_leave_out_nan(cube, result):
+    frame = cube.frame(View("x", "G", "", {"sigma": 0}, ["trial", "time"]))
+    wanted = result.dataset["x"].isel(sigma=0).mean(["trial", "time"])
+    np.testing.assert_allclose(frame["z"], wanted, rtol=1e-6)
+    assert frame["note"] == "sigma = 0.001 [mV], mean over trial, mean over time"
+    # A direction, and what an output does not vary along, is not averaged.
+    same = cube.frame(View("rate", "G", "", {"sigma": 0, "trial": 0}, ["G", "time"]))
+    assert same["note"] == "sigma = 0.001 [mV], trial = 0"
+    nothing = cube.frame(View("x", "time", "", {"G": 0, "sigma": 0}, ["trial"]))["z"]
+    np.testing.assert_array_equal(np.isnan(nothing), [False, False, True, False, False, False])
+
+
+def test_bools_are_zero_and_one(cube, result):
+    frame = cube.frame(View("on", "G", "sigma", {"trial": 0}))
+    wanted = result.dataset["on"].isel(trial=0).transpose("sigma", "G")
+    np.testing.assert_array_equal(values_of(frame), wanted)
+    mean = cube.frame(View("on", "G", "sigma", {}, ["trial"]))
+    np.testing.assert_allclose(
+        values_of(mean), result.dataset["on"].mean("trial").transpose("sigma", "G")
+    )
+
+
+def test_numbers_beyond_32_bits_are_infinite():
+    cube = cube_of(run(lambda s: {"y": 1e300 * float(s["x"])}, product(x=gx.GridAxis(-1, 1, 3))))
+    assert cube.frame(View("y", "x", "", {}))["z"].tolist() == [-np.inf, 0, np.inf]
+    assert cube.point({"x": 2}, [])["values"] == [["y", 1e300, ""]]
+
+
+def test_labels_have_as_many_digits_as_tell_them_apart():
+    years = gx.DataAxis([2020.001, 2020.002, 2020.004])
+    cube = cube_of(run(lambda s: {"y": 1.0}, product(t=years)))
+    frame = cube.frame(View("y", "t", "", {}))
+    assert frame["x"]["at"].tolist() == [2020.001, 2020.002, 2020.004]
+    assert cube.members["t"]["t"]["texts"] == ["2020.001", "2020.002", "2020.004"]
+
+
+def test_labels_that_are_no_finite_numbers_stand_evenly():
+    times = np.array(["2026-01-01", "2026-01-03"], "datetime64[ns]")
+    data = {
+        "y": xr.DataArray([1.0, 2.0], {"day": times}, ["day"]),
+        "z": xr.DataArray([1.0, 2.0], {"f": [np.inf, 1.0]}, ["f"]),
+    }
+    cube = cube_of(run(lambda s: xr.Dataset(data), product(a=gx.GridAxis(0, 1, 2))))
+    assert cube.frame(View("y", "day", "", {}))["x"]["texts"] == ["2026-01-01", "2026-01-03"]
+    assert cube.frame(View("z", "f", "", {}))["x"]["texts"] == ["inf", "1"]
+    json.dumps(cube.describe(), allow_nan=False)
+
+
+def test_axes_that_share_a_dimension_are_directions_of_points():
+    space = product(a=gx.GridAxis(0, 1, 3), m=gx.ChoiceAxis(["p", "q"]))
+    cube = cube_of(run(lambda s: {"y": s["a"]}, space.filter(lambda ds: ds.a > 0)))
+    assert cube.start("y") == ("a", "m")
+    frame = cube.frame(View("y", "a", "m", {}))
+    assert frame["kind"] == "points"
+    assert frame["x"]["at"].tolist() == [0.5, 0.5, 1, 1]
+    assert frame["y"]["at"].tolist() == [0, 1, 0, 1]
+    assert frame["y"]["texts"] == ["p", "q"]
+    line = cube.frame(View("y", "m", "", {}))
+    assert (line["kind"], line["joined"]) == ("line", False)
+    assert line["x"]["at"].tolist() == [0, 1, 0, 1]
+    assert cube.point({"point": 2}, [])["parameters"] == [["a", "1", ""], ["m", "p", ""]]
+
+
+def test_of_too_many_values_a_part_is_drawn(monkeypatch):
+    monkeypatch.setattr(cubes, "MOST_CELLS", 50)
+    monkeypatch.setattr(cubes, "MOST_POINTS", 4)
+    space = product(a=gx.GridAxis(0, 1, 11), b=gx.GridAxis(0, 1, 21))
+    result = run(lambda s: {"y": s["a"] + 2 * s["b"]}, space)
+    frame = cube_of(result).frame(View("y", "b", "a", {}))
+    assert (frame["x"]["step"], frame["y"]["step"]) == (3, 2)
+    wanted = result.dataset["y"].isel(a=slice(None, None, 2), b=slice(None, None, 3))
+    np.testing.assert_array_equal(values_of(frame), wanted.astype(np.float32))
+    assert frame["note"] == "one in 2 of a is drawn, one in 3 of b is drawn"
+    line = cube_of(result).frame(View("y", "a", "", {"b": 0}))
+    np.testing.assert_allclose(line["x"]["at"], [0, 0.3, 0.6, 0.9])
+
+
+@st.composite
+def views(draw):
+    """Return outputs of random dimensions, and a view of one of them."""
+    sizes = {f"d{i}": draw(st.integers(1, 4)) for i in range(draw(st.integers(1, 4)))}
+    n_grid = draw(st.integers(1, len(sizes)))
+    random = np.random.default_rng(draw(st.integers(0, 9)))
+    values = random.normal(size=tuple(sizes.values()))
+    values[random.random(values.shape) < draw(st.sampled_from([0, 0.3, 1]))] = np.nan
+    labels = {
+        dim: np.sort(random.normal(size=n)) for dim, n in sizes.items() if random.random() < 0.7
+    }
+    dims = list(sizes)
+    x = draw(st.sampled_from(dims))
+    y = draw(st.sampled_from(["", *(dim for dim in dims if dim != x)]))
+    rest = [dim for dim in dims if dim not in (x, y)]
+    mean = draw(st.lists(st.sampled_from(rest), unique=True)) if rest else []
+    at = {dim: draw(st.integers(0, sizes[dim] - 1)) for dim in rest}
+    dataset = xr.Dataset({"y": (dims, values)}, labels)
+    return dataset, dims[:n_grid], View("y", x, y, at, mean)
+
+
+@given(views())
+def test_a_frame_is_what_xarray_selects_and_averages(drawn):
+    dataset, grid_dims, view = drawn
+    frame = Cube(dataset, {dim: [dim] for dim in grid_dims}).frame(view)
+    wanted = dataset["y"].isel({d: i for d, i in view.at.items() if d not in view.mean})
+    wanted = wanted.mean(list(view.mean)).transpose(*filter(None, (view.y, view.x)))
+    np.testing.assert_allclose(values_of(frame), wanted, rtol=1e-6, atol=1e-7)
+    json.dumps({**frame, "x": 0, "y": 0, "z": 0}, allow_nan=False)
+
+
+# ---- one point
+
+
+def test_of_a_point_all_parameters_and_outputs_are_known(cube, result):
+    at = {"G": 3, "sigma": 1, "trial": 2, "a": 1, "b": 1, "time": 5, "to": 1, "from": 2}
+    point = cube.point(at, ["x", "fc", "spectra"])
+    here = result.dataset.isel(G=3, sigma=1, trial=2)
+    assert point["parameters"] == [
+        ["G", "0.75", ""],
+        ["sigma", "0.01", " [mV]"],
+        ["trial", "2", ""],
+    ]
+    assert point["values"] == [
+        ["rate", here["rate"].item(), " [Hz]"],
+        ["on", here["on"].item(), ""],
+        ["n", 123456789, ""],
+    ]
+    assert point["error"] == ""
+    assert list(point["arrays"]) == ["x", "fc", "spectra"]
+    for name, wanted in [("x", here["x"]), ("fc", here["fc"]), ("spectra", here["spectra"][1, 1])]:
+        np.testing.assert_array_equal(
+            point["arrays"][name], wanted.astype(np.float32).values.ravel()
+        )
+
+
+def test_the_output_that_is_looked_at_is_drawn_first_among_a_few(monkeypatch, cube):
+    assert cube.details("rate") == ["x", "fc", "spectra"]
+    assert cube.details("spectra") == ["spectra", "x", "fc"]
+    monkeypatch.setattr(cubes, "MOST_DETAILS", 2)
+    assert cube.details("spectra") == ["spectra", "x"]
+
+
+def breaking(state):
+    if state["a"] > 0.5:
+        raise ValueError("a is <b>too large</b>")
+    return {"y": float(state["a"]), "n": int(4 * state["a"])}
+
+
+@pytest.fixture(scope="module")
+def partial():
+    space = product(a=gx.GridAxis(0, 1, 3), b=gx.ChoiceAxis(["p", "q"]))
+    return run(breaking, space, on_error="record")
+
+
+def test_the_error_of_a_point_that_failed_is_known(partial):
+    cube = cube_of(partial)
+    assert cube.outputs == ["n", "y"]
+    message = "ValueError: a is <b>too large</b>"
+    failed, done = cube.point({"a": 2, "b": 1}, []), cube.point({"a": 1, "b": 1}, [])
+    assert failed["error"] == message
+    assert failed["values"] == [["n", "nan", ""], ["y", "nan", ""]]
+    assert done["error"] == ""
+    assert done["values"] == [["n", 2, ""], ["y", 0.5, ""]]
+    assert cube.errors() == {
+        "dims": ["a", "b"],
+        "shape": [3, 2],
+        "at": {"4": message, "5": message},
+    }
+
+
+# ---- what is read
+
+
+class Counted:
+    """An array larger than memory that counts the blocks that are read of it."""
+
+    shape, dtype, ndim = (64, 64, 64, 4096), np.dtype(np.float32), 4
+
+    def __init__(self):
+        self.n_values = 0
+
+    def __getitem__(self, index):
+        found = np.broadcast_to(np.float32(1), self.shape)[index]
+        self.n_values += found.size
+        return found
+
+
+def test_only_what_is_looked_at_is_read():
+    source = Counted()
+    lazy = dask.array.from_array(source, chunks=(8, 8, 1, 4096), name=False)
+    dims = ["a", "b", "trial", "time"]
+    dataset = xr.Dataset({"x": (dims, lazy)})
+    assert dataset.nbytes == 2**32
+    explorer = Explorer(dataset, {"a": ["a"], "b": ["b"], "trial": ["trial"]}, "4 GiB")
+    assert source.n_values == 0
+    cube = explorer._cube
+    point = {"a": 3, "b": 4, "trial": 5, "time": 6}
+    cube.point(point, ["x"])
+    assert source.n_values <= 8 * 8 * 4096
+    cube.frame(View("x", "time", "", point))
+    assert source.n_values <= 2 * 8 * 8 * 4096
+    cube.frame(View("x", "time", "a", point))
+    assert source.n_values <= 3 * 64 * 8 * 4096
+
+
+def test_of_a_store_only_the_blocks_that_are_shown_are_read(tmp_path):
+    space = product(a=gx.GridAxis(0, 1, 6), trial=gx.DataAxis([0, 1, 2]))
+    result = run(lambda s: {"y": s["a"] + s["trial"]}, space)
+    by_trial = gx.Result(result.dataset.chunk(trial=1), space, result.template)
+    by_trial.to_zarr(tmp_path / "store.zarr")
+    chunks = sorted(p for p in (tmp_path / "store.zarr/y/c").rglob("*") if p.is_file())
+    assert len(chunks) == 3
+    for chunk in (chunks[0], chunks[2]):
+        chunk.write_bytes(b"damaged")
+    opened = gx.open_result(tmp_path / "store.zarr")
+    found = cube_of(opened).frame(View("y", "a", "", {"trial": 1}))["z"]
+    np.testing.assert_allclose(found, result.dataset["y"].isel(trial=1))
+    # What cannot be read is said on the page.
+    explorer = opened.explore("y", y="")
+    board = explorer._board()
+    board.answer(explorer._cube, json.dumps(vars(View("y", "a", "", {"trial": 2}))))
+    assert board._note.text.startswith("OSError: &#x27;y&#x27; of")
+    assert "store.zarr&#x27; is damaged" in board._note.text
+
+
+# ---- an explorer
+
+
+def test_an_explorer_starts_with_what_suits_the_result(result):
+    assert repr(result.explore()) == "<gridax.explore.Explorer: rate over G and sigma>"
+    assert repr(result.explore("fc")) == "<gridax.explore.Explorer: fc over G and sigma>"
+    assert repr(result.explore("x", x="time", y="")) == "<gridax.explore.Explorer: x over time>"
+    assert repr(result.explore(y="G")) == "<gridax.explore.Explorer: rate over sigma and G>"
+    one = run(lambda s: {"m": np.ones((2, 3)), "y": 1.0}, product(a=gx.GridAxis(0, 1, 2)).isel(a=0))
+    assert repr(one.explore()) == "<gridax.explore.Explorer: m over m_dim_0 and m_dim_1>"
+
+
+@pytest.mark.parametrize(
+    ("given", "text"),
+    [
+        (("nope",), "there is no output 'nope' of numbers; there are ['rate', 'x', 'fc', "),
+        (("rate", "q"), "x='q': output 'rate' varies along ['G', 'sigma', 'trial']"),
+        (("rate", None, "time"), "y='time': output 'rate' varies along ['G', 'sigma', 'trial']"),
+        (("rate", "G", "G"), "x and y are both 'G'"),
+    ],
+    ids=["output", "x", "y", "both"],
+)
+def test_what_cannot_be_explored_is_refused(result, given, text):
+    with pytest.raises(ValueError, match=re.escape(text)):
+        result.explore(*given)
+
+
+def test_outputs_that_are_no_real_numbers_are_left_out():
+    space = product(a=gx.GridAxis(0, 1, 2))
+    only = run(lambda s: {"z": 1j}, space)
+    with pytest.raises(
+        ValueError, match=re.escape("there is no output of real numbers to explore, only ['z']")
+    ):
+        only.explore()
+    cube = cube_of(run(lambda s: {"z": 1j, "y": 1.0}, space))
+    assert (cube.outputs, cube.unseen) == (["y"], ["z"])
+    point = space.isel(a=0)
+    with pytest.raises(
+        ValueError, match=re.escape("output 'y' is one number, so there is nothing to explore")
+    ):
+        run(lambda s: {"y": 1.0}, point).explore()
+
+
+MISSING = """
+import sys
+
+class Blocker:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] == sys.argv[1]:
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+sys.meta_path.insert(0, Blocker())
+import gridax as gx
+space = gx.Space({"x": gx.GridAxis(0, 1, 3)})
+result = gx.SequentialExecution(lambda s: {"y": s["x"]}, space).run(progress=False)
+try:
+    result.explore().show()
+except ModuleNotFoundError as error:
+    print(error)
+"""
+
+
+@pytest.mark.parametrize("package", ["bokeh", "panel"])
+def test_without_an_optional_package_the_error_says_what_to_install(package):
+    done = subprocess.run(
+        [sys.executable, "-c", MISSING, package], capture_output=True, text=True, timeout=120
+    )
+    text = f"the explorer needs {package}, which is not installed: pip install 'gridax[explore]'\n"
+    assert done.stdout == text, done.stderr
