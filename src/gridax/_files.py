@@ -52,6 +52,10 @@ def write_netcdf(dataset: xr.Dataset, path: Path, complevel: int = 0) -> None:
         raise ValueError(f"complevel must be a whole number from 0 to 9, got {complevel!r}")
     encoded = _netcdf.encode(dataset)
     for variable in encoded.variables.values():
+        if variable.dtype.kind in "OTU":
+            # As rows of characters: HDF5 2 may crash the process where a file with texts of any
+            # length is opened twice (HDFGroup/hdf5#5359).
+            variable.encoding["dtype"] = "S1"
         if variable.size and variable.ndim and variable.dtype.kind not in "OTU":
             variable.encoding["fletcher32"] = True  # so that damage is found when it is read
             if complevel:

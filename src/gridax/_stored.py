@@ -44,6 +44,11 @@ def is_url(path: Any) -> bool:
     return isinstance(path, str) and "://" in path
 
 
+def local_path(path: Any) -> str | None:
+    """Return the path that a URL of this machine names, or None for anything else."""
+    return unquote(urlsplit(path).path) if str(path).startswith("file://") else None
+
+
 def place_of(path: str | os.PathLike[str], options: Mapping[str, Any] | None = None) -> Place:
     """Return the place that a path or a URL names.
 
@@ -53,7 +58,7 @@ def place_of(path: str | os.PathLike[str], options: Mapping[str, Any] | None = N
         If it is neither.
     """
     # Zarr and fsspec take time to import.
-    if is_url(path) and not str(path).startswith("file://"):
+    if is_url(path) and local_path(path) is None:
         from gridax.stores._bucket import Bucket
 
         return Bucket(str(path), options or {})
@@ -61,7 +66,7 @@ def place_of(path: str | os.PathLike[str], options: Mapping[str, Any] | None = N
         raise TypeError(f"store must be a path or a URL, got {path!r}")
     from gridax.stores._folder import Folder
 
-    return Folder(unquote(urlsplit(str(path)).path) if is_url(path) else path)
+    return Folder(local_path(path) or path)
 
 
 def address(place: Place) -> str:

@@ -517,9 +517,12 @@ def open_result(
         ...
     FileNotFoundError: there is no file 'nowhere.nc'
     """
-    if _stored.is_url(path):
+    if not os.fspath(path):
+        raise ValueError("open_result got an empty path; give the name of a file or a store")
+    local = _stored.local_path(path)
+    if local is None and _stored.is_url(path):
         return open_place(_stored.place_of(path, storage_options))
-    path = Path(path)
+    path = Path(local or path)
     if path.is_dir():
         return open_place(_stored.place_of(path))
     dataset = _files.read(path)

@@ -7,7 +7,6 @@ import functools
 import os
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
-from urllib.parse import unquote, urlsplit
 
 import click
 
@@ -57,8 +56,6 @@ def opened(path: str) -> Iterator[gx.Result]:
 
 
 def _open(path: str) -> gx.Result:
-    if path.startswith("file://"):
-        path = unquote(urlsplit(path).path)
     if "://" not in path:
         return gx.open_result(path)
     try:

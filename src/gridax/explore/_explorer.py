@@ -77,7 +77,8 @@ class Explorer:
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> Any:
         panel = _need("panel")
-        panel.extension()  # no more than once a notebook, by its own count
+        # No more than once a notebook, by its own count; inline, so that no network is needed.
+        panel.extension(inline=True)
         return self.__panel__()._repr_mimebundle_(include, exclude)
 
     def show(self, port: int = 0, *, open_browser: bool = True) -> None:
