@@ -298,8 +298,11 @@ class TestBoth:
         assert page.sliders() == ["trial: 2"]
         assert page.colors() > 200
 
+        page.page.evaluate(f"() => {{ {FIND} model('map').x_range.setv({{start: 1, end: 4}}) }}")
         page.press("trial", "ArrowRight")
         page.until_note("trial = 3")
+        zoomed = page.page.evaluate(f"() => {{ {FIND} return model('map').x_range.end }}")
+        assert zoomed == 4
         assert page.sliders() == ["trial: 3"]
         assert same_map(page, ds["rate"].isel(trial=3).transpose("sigma", "G"))
 
@@ -423,8 +426,10 @@ def test_a_saved_page_thins_and_averages_as_python_does(browser, folder, monkeyp
     monkeypatch.setattr(_cube, "MOST_CELLS", 30)
     monkeypatch.setattr(_cube, "MOST_POINTS", 4)
     space = product(a=gx.GridAxis(0, 1, 11), b=gx.LogGridAxis(0.01, 1, 21), c=gx.GridAxis(0, 1, 3))
-    result = run(lambda s: {"y": RANDOM.choice([np.nan, RANDOM.normal()])}, space)
-    explorer = result.explore()
+    result = run(
+        lambda s: {"n": 123456789, "on": True, "y": RANDOM.choice([np.nan, RANDOM.normal()])}, space
+    )
+    explorer = result.explore("y")
     explorer.save(folder / "thin.html")
     page = Page(
         browser,
@@ -446,6 +451,8 @@ def test_a_saved_page_thins_and_averages_as_python_does(browser, folder, monkeyp
         assert frame["x"] == wanted["x"]["at"].tolist()
         assert frame["y"] == (wanted["y"] and wanted["y"]["at"].tolist())
         np.testing.assert_allclose(frame["z"], wanted["z"], rtol=1e-6)
+    # The page holds seven digits.
+    assert page.table()[-3:-1] == [["n", "123456800"], ["on", "True"]]
     page.close()
 
 

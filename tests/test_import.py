@@ -11,7 +11,10 @@ import pytest
 import gridax as gx
 
 # Also `import jax, numpyro, xarray` brings some of these; gridax brings no more.
-HEAVY = ("matplotlib", "dask", "zarr", "hvplot", "netCDF4", "scipy.stats", "tqdm", "tvboptim")
+HEAVY = (
+    *("matplotlib", "bokeh", "panel", "hvplot", "rich", "click", "tqdm"),
+    *("dask", "zarr", "netCDF4", "scipy.stats", "tvboptim"),
+)
 
 SCRIPT = f"""
 import sys

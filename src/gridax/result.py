@@ -286,7 +286,7 @@ class Result(Sequence[Any]):
         Parameters
         ----------
         output : str, optional
-            What is seen first; by default the first output that varies.
+            What is seen first; by default one that is a number at each point.
         x, y : str, optional
             Axes or dimensions of its two directions; ``y=""`` draws a line.
 

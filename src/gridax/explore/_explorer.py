@@ -77,7 +77,7 @@ class Explorer:
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> Any:
         panel = _need("panel")
-        # No more than once a notebook, by its own count; inline, so that no network is needed.
+        # Inline: no network is needed. Each time: cells are run again, and pages are loaded again.
         panel.extension(inline=True)
         return self.__panel__()._repr_mimebundle_(include, exclude)
 

@@ -8,7 +8,7 @@
 // In a live explorer Python answers `view` with `frame` and `picked` with `point`. In an exported page
 // `sheet` holds all outputs, and the answers are made here, as `Cube.frame` and `Cube.point` make them.
 
-const about = JSON.parse(spec)
+const about = (view.about ??= JSON.parse(spec))
 const {dims} = about
 const outputs = new Map(about.outputs.map((out) => [out.name, out]))
 const members = new Map(about.members.map((member) => [member.name, member]))
@@ -180,15 +180,16 @@ function answer_picked() {
   const error = errors[over.reduce((n, dim, i) => n + at[dim] * stride[i], 0)] ?? ""
   const parameters = about.grid.flatMap((dim) =>
     members_of(dim).map((m) => [m.name, m.texts[at[dim]], m.units]))
-  const values = about.outputs.filter((out) => out.own.length === 0).map((out) =>
-    [out.name, slice(out, [], at)[0], out.units])
+  const values = about.outputs.filter((out) => out.own.length === 0).map((out) => {
+    const value = slice(out, [], at)[0]  // 32 bits hold seven digits
+    const known = Math.abs(value) < 2 ** 24 ? value : Number(value.toPrecision(7))
+    return [out.name, short(known, out.kind), out.units]
+  })
   shown.forEach((name, i) => {
     const out = outputs.get(name)
     arrays[i] = [slice(out, out.own.slice(-2), at)]
   })
-  const numbers = values.map(([name, value, units]) =>
-    [name, short(value, outputs.get(name).kind), units])
-  point.data = {said: [JSON.stringify({parameters, values: numbers, error, shown})], ...arrays}
+  point.data = {said: [JSON.stringify({parameters, values, error, shown})], ...arrays}
 }
 
 // ---- drawing
@@ -215,33 +216,35 @@ function limits(values) {
   return low === high ? [low - 0.5, high + 0.5] : [low, high]
 }
 
-function set_range(range, low, high) {
-  range.setv({start: low, end: high, reset_start: low, reset_end: high})
+// What somebody has zoomed into stays, if it is to be kept.
+function set_range(range, low, high, keep) {
+  range.setv({reset_start: low, reset_end: high, ...(keep ? {} : {start: low, end: high})})
 }
 
-function draw_map(picture, x, y, z) {
+function draw_map(picture, x, y, z, keep = false) {
   const nx = x.at.length, ny = y.at.length
   const Cells = picture.source.data.z[0].constructor
   const [low, high] = limits(z)
   picture.mapper.setv({low, high})
-  set_range(picture.figure.x_range, -0.5, nx - 0.5)
-  set_range(picture.figure.y_range, -0.5, ny - 0.5)
+  set_range(picture.figure.x_range, -0.5, nx - 0.5, keep)
+  set_range(picture.figure.y_range, -0.5, ny - 0.5, keep)
   const z_cells = new Cells(Float32Array.from(z), [ny, nx])
   picture.source.data = {z: [z_cells], x: [-0.5], y: [-0.5], n: [nx], m: [ny]}
 }
 
 // Values are drawn along a line, or where `z` is given as colored points.
-function draw_line(picture, x, y, z, joined) {
+function draw_line(picture, x, y, z, joined, keep = false) {
   const [low, high] = limits(z ?? []), [left, right] = limits(x), [bottom, top] = limits(y)
   picture.mapper.setv({low, high})
   const pad = (a, b) => [a - 0.04 * (b - a), b + 0.04 * (b - a)]
-  set_range(picture.figure.x_range, ...pad(left, right))
-  set_range(picture.figure.y_range, ...pad(bottom, top))
+  set_range(picture.figure.x_range, ...pad(left, right), keep)
+  set_range(picture.figure.y_range, ...pad(bottom, top), keep && z !== null)
   let order = Array.from(x.keys())
   if (joined) order.sort((i, j) => x[i] - x[j])
   const take = (values) => order.map((i) => values[i])
   const none = order.map(() => NaN)
-  picture.dots.setv(joined && x.length > 60 ? {size: 1, hit_dilation: 8} : {size: 6, hit_dilation: 1})
+  const seen = joined && x.length > 60 ? 0 : 1  // of long lines, dots are for the pointer only
+  picture.dots.setv({fill_alpha: seen, line_alpha: seen})
   picture.source.data = {
     x: take(x), y: take(y), z: z === null ? none : take(z), line: joined ? take(y) : none,
   }
@@ -257,9 +260,11 @@ function draw_frame() {
   line.bar.visible = found.kind === "points"
   label(picture, 0, x)
   label(picture, 1, y ?? {label: found.label, texts: null})
-  if (found.kind === "map") draw_map(picture, x, y, z)
-  else if (y === null) draw_line(picture, x.at, z, null, found.joined)
-  else draw_line(picture, x.at, y.at, z, false)
+  const over = JSON.stringify([x.name, y?.name]), keep = over === picture.figure.over
+  picture.figure.over = over
+  if (found.kind === "map") draw_map(picture, x, y, z, keep)
+  else if (y === null) draw_line(picture, x.at, z, null, found.joined, keep)
+  else draw_line(picture, x.at, y.at, z, false, keep)
   picture.bar.title = plain(found.label)
   const empty = z.every(Number.isNaN) ? ["every value is NaN"] : []
   note.text = safe([found.note, ...empty].filter((part) => part !== "").join(", "))
