@@ -205,3 +205,11 @@ def where(mask: Any, sizes: Mapping[str, int]) -> np.ndarray:
 
 def _listed(names: Mapping[str, Any]) -> str:
     return ", ".join(map(repr, names)) or "none"
+
+
+def canonical_queries(dataset: xr.Dataset, labels: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what is asked for as labels are written: 0.3 for 0.1 + 0.2."""
+    return {
+        name: canonical_query(query, dataset[name].values) if name in dataset.coords else query
+        for name, query in labels.items()
+    }

@@ -14,12 +14,12 @@ import pandas as pd
 import xarray as xr
 
 from gridax import _chunks, _files, _frame, _reopen, _reprs, _select, _stored, _template
-from gridax._labels import canonical_query
 from gridax._output_labels import own_coordinates
 from gridax._stored import Progress
 from gridax._template import Template
 from gridax._text import number_of
 from gridax._unstack import unstack
+from gridax.plots import _chosen
 from gridax.space import Space
 from gridax.stores._place import Place
 from gridax.stores.base import DONE, FAILED, FLAGS, PENDING
@@ -198,12 +198,7 @@ class Result(Sequence[Any]):
 
         Computed floats are read as labels are: 0.1 + 0.2, or a float32 of 0.3, selects 0.3.
         """
-        queries = {
-            name: canonical_query(query, self.dataset[name].values)
-            if name in self.dataset.coords
-            else query
-            for name, query in {**(indexers or {}), **by_label}.items()
-        }
+        queries = _select.canonical_queries(self.dataset, {**(indexers or {}), **by_label})
         return self.dataset.sel(queries, method=method, tolerance=tolerance, drop=drop)
 
     def isel(self, *args: Any, **kwargs: Any) -> xr.Dataset:
@@ -271,7 +266,8 @@ class Result(Sequence[Any]):
         """
         from gridax.plots import _result  # matplotlib is optional
 
-        values = self._to_draw(output, sel or {}, [mean] if isinstance(mean, str) else mean or ())
+        over = [mean] if isinstance(mean, str) else list(mean or ())
+        values = _chosen.chosen(self.dataset, output, sel or {}, over)
         members = {d: [c.name for c in self.space.grid.members(d)] for d in self.space.dims}
         inner = [str(dim) for dim in values.dims if dim not in self.space.dims]
         roles = {"x": x, "y": y, "hue": hue, "row": row, "col": col}
@@ -315,57 +311,6 @@ class Result(Sequence[Any]):
         source = os.path.basename(str(self.dataset.encoding.get("source", "")).rstrip("/"))
         title = f"{source or 'gridax'}: {number_of(len(self), 'point')}"
         return Explorer(self.dataset, members, title, output, x, y)
-
-    def _to_draw(
-        self, output: str | None, labels: Mapping[str, Any], mean: Sequence[str]
-    ) -> xr.DataArray:
-        """Return an output with some labels selected, and the average over some dimensions."""
-        names = [str(name) for name in self.dataset.data_vars]
-        if output is not None and output not in names:
-            raise ValueError(f"there is no output {output!r}; the outputs are {names}")
-        dataset = self._nearest(labels)
-        values = dataset[names[0] if output is None else output]
-        dropped = [n for n, c in values.coords.items() if c.ndim == 0 and n not in labels]
-        values = values.drop_vars(dropped)  # fixed values would crowd the titles
-        for dim in mean:
-            if dim not in values.dims:
-                raise ValueError(
-                    f"mean={dim!r}: output {values.name!r} has the dimensions {list(values.dims)}"
-                )
-        if not mean:
-            return values
-        about = f"{values.attrs.get('long_name', values.name)}, mean over {', '.join(mean)}"
-        return values.mean(mean, keep_attrs=True).assign_attrs(long_name=about)
-
-    def _nearest(self, labels: Mapping[str, Any]) -> xr.Dataset:
-        """Select labels: of numbers the nearest ones, others as they are."""
-        numbers = [n for n, q in labels.items() if np.ndim(q) == 0 and self._is_numeric(n, q)]
-        near = {n: _closest(self.dataset[n].values, labels[n]) for n in numbers}
-        try:
-            return self.sel({**labels, **near})
-        except KeyError:
-            # Points that share a dimension need not have all these labels together.
-            rest = {n: q for n, q in labels.items() if n not in near}
-            exact = self.sel(rest) if rest else self.dataset
-            return exact.sel({n: labels[n] for n in near}, method="nearest")
-
-    def _is_numeric(self, name: str, query: Any) -> bool:
-        """Whether labels are selected by number; say so where a query cannot select any."""
-        dataset = self.dataset
-        known = [str(n) for n, c in dataset.coords.items() if c.ndim == 1]
-        if name not in known and name not in dataset.dims:
-            raise ValueError(f"sel={name!r}: labels are selected along {known}")
-        if name not in known or isinstance(query, slice):
-            return False  # along dimensions without labels, xarray counts from 0
-        labels = dataset[name].values
-        if labels.dtype.kind in "iuf":
-            if np.asarray(query).dtype.kind not in "iuf":
-                raise ValueError(f"sel={name!r}: its labels are numbers, got {query!r}")
-            return True
-        if query not in labels:
-            known = list(dict.fromkeys(map(str, labels.tolist())))
-            raise ValueError(f"sel={name!r}: there is no label {query!r}; there are {known}")
-        return False
 
     def to_dataframe(self) -> pd.DataFrame:
         """Return one row per point: parameters, then outputs; arrays are object cells.
@@ -472,10 +417,6 @@ class Result(Sequence[Any]):
         return _reprs.result_html(
             space.grid, space.mode, space.fixed, self._template, self.dataset, self.progress
         )
-
-
-def _closest(labels: np.ndarray, query: Any) -> Any:
-    return labels[np.argmin(np.abs(labels.astype(float) - float(query)))]
 
 
 def open_result(
