@@ -33,7 +33,9 @@ class Page(HTMLParser):
 
 def broken(site: Path) -> list[str]:
     """Return what is wrong with the links of a site, a line each."""
-    pages = {path.resolve(): Page(path) for path in site.rglob("*.html")}
+    # What lies in _static are templates of the theme.
+    found_pages = (path for path in site.rglob("*.html") if "_static" not in path.parts)
+    pages = {path.resolve(): Page(path) for path in found_pages}
     found = []
     for path, page in sorted(pages.items()):
         for tag, attribute, link in page.links:

@@ -196,6 +196,26 @@ def test_a_file_that_is_no_result_is_told_in_a_line(gridax, command, file):
     assert gridax(command, file) == (1, f"Error: {WRONG[file]}\n")
 
 
+def test_no_text_of_a_file_commands_the_terminal(gridax, tmp_path):
+    evil = "\x1b]0;title\x07\x1b[2Jred"
+
+    def bad(state):
+        if state["x"]:
+            raise ValueError(evil)
+        return xr.Variable((), 0.0, {"long_name": evil, "units": evil})
+
+    x = gx.DataAxis([0, 1], attrs={"long_name": evil, "units": evil})
+    one = gx.Space({"x": x, "note": evil}, mode="product")
+    gx.SequentialExecution(bad, one).run(
+        store=tmp_path / "evil.zarr", on_error="record", progress=False
+    )
+    for command in ("info", "status"):
+        out = gridax(command, "evil.zarr")[1]
+        assert "title" in out
+        assert not re.search("[\x1b\x07]", out)
+    assert "\x1b" not in repr(gx.open_result(tmp_path / "evil.zarr"))
+
+
 def test_a_damaged_chunk_is_told_with_its_output(gridax, made, tmp_path):
     shutil.copytree(made / "done.zarr", tmp_path / "copy.zarr")
     chunk = next(path for path in (tmp_path / "copy.zarr/v/c").rglob("*") if path.is_file())
@@ -689,6 +709,17 @@ def test_errors_of_a_picture_speak_of_options(gridax, monkeypatch):
     )
 
 
+def test_a_date_is_selected_as_it_is_written(gridax, tmp_path):
+    days = np.array(["2020-01-01", "2020-01-02"], "datetime64[ns]")
+    run = gx.ParallelExecution(lambda s: {"v": s["x"] * jnp.arange(2.0)}, SMALL)
+    dates = {"dims": {"v": ("day",)}, "coords": {"day": days}}
+    run.run(progress=False, **dates).to_netcdf(tmp_path / "days.nc")
+    assert gridax("plot", "days.nc", "v", "--sel", "day=2020-01-02")[0] == 0
+    code, out = gridax("plot", "days.nc", "v", "--sel", "day=2020-01-03")
+    assert code == 1
+    assert "'day' has no label '2020-01-03'; there are: 2020-01-01, 2020-01-02" in out
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -726,13 +757,16 @@ def test_explore_serves_a_page_until_ctrl_c(made):
     server = process("explore", made / "sweep.nc", "--no-browser")
     assert server.stderr.readline() == "Ctrl-C ends it.\n"
     address = re.search(r"http://localhost:\d+", server.stdout.readline())[0]
-    for _ in range(100):
+    for _ in range(300):
         try:
             with urllib.request.urlopen(address, timeout=30) as page:
                 assert page.status == 200
             break
         except urllib.error.URLError:
-            time.sleep(0.1)
+            time.sleep(0.2)
+    else:
+        server.kill()
+        pytest.fail(f"nothing answers at {address}")
     server.send_signal(signal.SIGINT)
     assert ended(server)[0] == 0
 

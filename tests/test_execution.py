@@ -94,6 +94,13 @@ def test_arguments_of_the_model_are_passed_on_and_none_is_swallowed(execution):
     assert found.tolist() == [117, 119, 121, 123]
 
 
+def test_an_option_of_run_that_was_given_to_the_executor_is_told(execution):
+    name = execution.__name__
+    text = f"{name} got store=, which belongs to run(): all keywords of an executor that are not"
+    with pytest.raises(TypeError, match=re.escape(text)):
+        execution(twice, line(), store="sweep.zarr")
+
+
 @pytest.mark.parametrize("argument", [1, [2], {"a": 3}], ids=plain)
 def test_a_model_that_does_not_take_an_argument_says_so(execution, argument):
     with pytest.raises(TypeError, match="takes 1 positional argument but 2 were given"):

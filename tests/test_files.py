@@ -62,6 +62,22 @@ def test_a_netcdf_file_is_replaced(result, tmp_path):
     assert names_in(tmp_path) == ["run.nc"]
 
 
+@pytest.mark.parametrize("content", [b"print('my script')", b"\x89HDF\r\n\x1a\n" + bytes(100)])
+def test_a_file_that_is_no_result_is_not_replaced(result, tmp_path, content):
+    file = tmp_path / "script.py"
+    file.write_bytes(content)
+    text = f"{str(file)!r} is no gridax result, so it is not replaced; give another name, or remove"
+    with pytest.raises(FileExistsError, match=re.escape(text)):
+        result.to_netcdf(file)
+    assert file.read_bytes() == content
+
+
+def test_an_empty_file_is_replaced(result, tmp_path):
+    (tmp_path / "new.nc").touch()
+    result.to_netcdf(tmp_path / "new.nc")
+    assert gx.open_result(tmp_path / "new.nc").dataset.identical(result.dataset)
+
+
 def test_a_zarr_store_is_replaced_only_when_asked_for(result, tmp_path):
     path = tmp_path / "run.zarr"
     run(2.0).to_zarr(path)
@@ -380,3 +396,18 @@ def test_saving_to_a_url_says_how_it_is_done(result, url):
         ValueError, match=re.escape(f"to_zarr writes to folders, got {url!r}; run(store={url!r})")
     ):
         result.to_zarr(url)
+
+
+def test_one_long_message_among_many_points_takes_little_room(tmp_path):
+    def failing(state):
+        if state["x"] == 7:
+            raise ValueError("no root " * 500)
+        return float(state["x"])
+
+    space = gx.Space({"x": gx.DataAxis(np.arange(2000))}, mode="product")
+    run = gx.SequentialExecution(failing, space).run(progress=False, on_error="record")
+    run.to_netcdf(tmp_path / "run.nc")
+    assert (tmp_path / "run.nc").stat().st_size < 500_000
+    opened = gx.open_result(tmp_path / "run.nc")
+    assert opened.dataset.identical(run.dataset)
+    assert opened.failed["error"][7] == f"ValueError: {'no root ' * 500}"

@@ -712,3 +712,12 @@ def test_a_part_of_the_indices_is_spread_evenly_with_both_ends():
     assert spread(5, 10).tolist() == [0, 1, 2, 3, 4]
     assert spread(101, 5).tolist() == [0, 25, 50, 75, 100]
     assert spread(1, 5).tolist() == [0]
+
+
+def test_several_numbers_select_the_nearest_labels_and_none_is_taken_from_afar():
+    space = gx.Space({"a": gx.GridAxis(0, 1, 11), "b": gx.GridAxis(0, 1, 3)}, mode="product")
+    run = gx.ParallelExecution(lambda s: {"y": s["a"] * s["b"]}, space).run(progress=False)
+    lines = run.plot("y", x="b", hue="a", sel={"a": [0.21, 0.19, 0.52]})
+    assert len(lines) == 2
+    with pytest.raises(ValueError, match=r"sel='a': 1000 lies outside its labels, 0.0 to 1.0"):
+        run.plot("y", sel={"a": 1000})

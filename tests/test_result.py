@@ -90,7 +90,8 @@ def test_several_positions_give_a_list(result, index, points):
         (
             "G",
             TypeError,
-            "points are picked by an int, a slice, or a list of ints or bools, got 'G'",
+            "results are picked by position, as result[0]; got 'G'. Outputs are in "
+            "result.dataset['G']",
         ),
         (True, TypeError, "points are picked by an int, a slice, or a list of ints or bools, got"),
     ],

@@ -9,6 +9,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+import netCDF4
 import numpy as np
 import xarray as xr
 
@@ -44,10 +45,13 @@ def write_netcdf(dataset: xr.Dataset, path: Path, complevel: int = 0) -> None:
     ------
     FileNotFoundError, IsADirectoryError
         If the folder does not exist, or `path` is a folder.
+    FileExistsError
+        If something else than a result stands at `path`.
     OSError
         If what was written differs from what was to be written, as on a full disk.
     """
     check_target(path)
+    _refuse_foreign(path)
     if isinstance(complevel, bool) or not isinstance(complevel, int) or not 0 <= complevel <= 9:
         raise ValueError(f"complevel must be a whole number from 0 to 9, got {complevel!r}")
     encoded = _netcdf.encode(dataset)
@@ -56,6 +60,9 @@ def write_netcdf(dataset: xr.Dataset, path: Path, complevel: int = 0) -> None:
             # As rows of characters: HDF5 2 may crash the process where a file with texts of any
             # length is opened twice (HDFGroup/hdf5#5359).
             variable.encoding["dtype"] = "S1"
+            if variable.size and variable.ndim:
+                # All are as long as the longest, mostly of zeros, which take no room then.
+                variable.encoding |= {"zlib": True, "complevel": 1, "fletcher32": True}
         if variable.size and variable.ndim and variable.dtype.kind not in "OTU":
             variable.encoding["fletcher32"] = True  # so that damage is found when it is read
             if complevel:
@@ -103,6 +110,22 @@ def check_target(path: Path) -> None:
         raise IsADirectoryError(f"{str(path)!r} is a folder; give the name of a file")
     if path.exists() and not path.is_file():
         raise FileExistsError(f"{str(path)!r} is a device or the like; give the name of a file")
+
+
+def _refuse_foreign(path: Path) -> None:
+    """Refuse to replace a file that is no result of ours; an empty one is nobody's."""
+    if not path.exists() or not path.stat().st_size:
+        return
+    try:
+        with netCDF4.Dataset(path) as found:
+            ours = "gridax_format" in found.ncattrs()
+    except (OSError, RuntimeError):
+        ours = False
+    if not ours:
+        raise FileExistsError(
+            f"{str(path)!r} is no gridax result, so it is not replaced; give another name, or "
+            "remove it first"
+        )
 
 
 def _same(wanted: xr.Variable, found: xr.Variable) -> bool:

@@ -283,9 +283,10 @@ def _sizes(columns: Iterable[Column], mode: str) -> dict[str, int]:
         if len(set(sizes.values())) > 1:
             where = "zipped axes" if mode == "zip" else f"axes of group {home!r}"
             listed = ", ".join(f"{name}: {size}" for name, size in sizes.items())
+            advice = "; mode='product' combines all with all" if mode == "zip" else ""
             warn(
                 f"the {where} differ in size ({listed}); the shortest wins, so only the first "
-                f"{min(sizes.values())} values of each are used"
+                f"{min(sizes.values())} values of each are used{advice}"
             )
     return {home: min(sizes.values()) for home, sizes in lengths.items()}
 

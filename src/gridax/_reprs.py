@@ -18,7 +18,7 @@ from gridax._html import Markup, element, fact, section
 from gridax._labels import is_keys
 from gridax._memory import human
 from gridax._template import Output, Template
-from gridax._text import elided, joined, number_of, one_line, shorten, shorten_middle
+from gridax._text import elided, joined, number_of, one_line, printable, shorten, shorten_middle
 from gridax.axes._base import brief, short
 
 # Name and value of the leaves of a state that are no axes.
@@ -81,7 +81,7 @@ def result_text(
     if source and room >= 10:
         head += f", in {shorten_middle(source, room)}"
     lines = [f"{head}>", *repr(dataset).splitlines()]
-    return "\n".join(shorten(line, width) for line in lines)
+    return "\n".join(shorten(printable(line), width) for line in lines)
 
 
 def space_html(grid: Grid, mode: str, fixed: Fixed, coordinates: Callable[[], xr.Dataset]) -> str:

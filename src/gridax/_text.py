@@ -45,8 +45,19 @@ def one_line(text: str) -> str:
     >>> one_line("[[1,\n  2]]")
     '[[1, 2]]'
     """
+    return printable(" ".join(text.split()))
+
+
+def printable(text: str) -> str:
+    r"""Return text without line ends and what would command a terminal; blanks stay.
+
+    Examples
+    --------
+    >>> printable("  a\n\x1b[31mb")
+    '  a �[31mb'
+    """
     return "".join(
-        c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in " ".join(text.split())
+        c if c.isprintable() else " " if c.isspace() else "\N{REPLACEMENT CHARACTER}" for c in text
     )
 
 

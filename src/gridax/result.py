@@ -173,6 +173,11 @@ class Result(Sequence[Any]):
         index : int, slice, list or array of int, or boolean array
             Flat position; negative ones count from the end. Arrays are NumPy arrays.
         """
+        if isinstance(index, str):
+            raise TypeError(
+                f"results are picked by position, as result[0]; got {index!r}. Outputs are in "
+                f"result.dataset[{index!r}]"
+            )
         i = _select.single(index, len(self))
         if i is not None:
             return self._at(self.space.grid.unravel(i))
@@ -339,7 +344,8 @@ class Result(Sequence[Any]):
     def to_netcdf(self, path: str | os.PathLike[str], complevel: int = 0) -> None:
         """Save to a netCDF file, which `open_result` reads back.
 
-        A file that stood there before is replaced once the new one is complete and was read back.
+        A result that stood there before is replaced once the new one is complete and was read
+        back. Nothing else is ever replaced.
         A result that lies in a store is written block by block, so it may be larger than memory.
 
         Parameters
@@ -353,6 +359,8 @@ class Result(Sequence[Any]):
         ------
         FileNotFoundError, IsADirectoryError
             If the folder does not exist, or `path` is a folder.
+        FileExistsError
+            If something else than a result stands there.
         ValueError
             If an attribute would change the data when read back, or cannot be stored, or
             `complevel` is none.

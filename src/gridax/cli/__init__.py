@@ -11,6 +11,7 @@ import click
 import jax
 
 import gridax as gx
+from gridax._text import one_line
 from gridax.cli.demo import demo
 from gridax.cli.draw import explore, plot
 from gridax.cli.export import export
@@ -36,7 +37,7 @@ def main(ctx: click.Context) -> None:
 
 
 def _show_warning(message: Any, *args: Any, **kwargs: Any) -> None:
-    click.echo(f"Warning: {' '.join(str(message).split())}", err=True)
+    click.echo(f"Warning: {one_line(str(message))}", err=True)
 
 
 for _command in (demo, info, status, export, plot, explore):

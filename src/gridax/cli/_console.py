@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 import gridax as gx
+from gridax._text import one_line
 
 if TYPE_CHECKING:  # they take a while to import
     import xarray as xr
@@ -38,7 +39,7 @@ def console(stderr: bool = False) -> Console:
 
 def note(text: str) -> None:
     """Say on standard error what a user should know, though it is no error."""
-    click.echo(f"Note: {text}", err=True)
+    click.echo(f"Note: {one_line(text)}", err=True)
 
 
 @contextlib.contextmanager
@@ -97,7 +98,7 @@ def _line(error: BaseException) -> str:
             return f"{package} is not installed: pip install 'gridax[{EXTRAS[package]}]'"
     if isinstance(error, OSError) and error.strerror and error.filename:
         return f"{os.fspath(error.filename)!r}: {error.strerror}"
-    return " ".join(str(error).split()) or type(error).__name__
+    return one_line(str(error)) or type(error).__name__
 
 
 def examples(*lines: str) -> str:

@@ -13,6 +13,7 @@ import click
 
 import gridax as gx
 from gridax.cli._console import examples, listed, note, opened, outputs, reported
+from gridax.plots._style import texts
 
 if TYPE_CHECKING:  # it takes a while to import
     import xarray as xr
@@ -182,12 +183,13 @@ def _label(values: xr.DataArray, name: str, text: str) -> Any:
     """
     labels = values[name].values.reshape(-1)  # without a coordinate, xarray counts from 0
     if labels.dtype.kind not in "iuf":
-        texts = {str(label): label for label in labels.tolist()}
-        if text in texts:
-            return texts[text]
-        close = difflib.get_close_matches(text, texts, n=4, cutoff=0.5)
-        near = [known for known in texts if known in close]  # in their order
-        raise ValueError(f"'{name}' has no label '{text}'; there are: {listed(near or [*texts])}")
+        is_date = labels.dtype.kind in "mM"  # of which a list has numbers
+        known = dict(zip(texts(labels), labels if is_date else labels.tolist(), strict=True))
+        if text in known:
+            return known[text]
+        close = difflib.get_close_matches(text, known, n=4, cutoff=0.5)
+        near = [label for label in known if label in close]  # in their order
+        raise ValueError(f"'{name}' has no label '{text}'; there are: {listed(near or [*known])}")
     low, high = labels.min().item(), labels.max().item()
     try:
         number = float(text)

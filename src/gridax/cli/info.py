@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 import gridax as gx
+from gridax._text import printable
 from gridax.cli._console import console, examples, opened, outputs, reported
 from gridax.cli.status import counted
 
@@ -74,7 +75,7 @@ def _table(rows: Iterable[Row], *header: str) -> Table:
         right = titles[i].startswith(">")
         table.add_column(titles[i].lstrip(">"), justify="right" if right else "left")
     for row in rows:
-        table.add_row(*(row[i] for i in used))
+        table.add_row(*(printable(row[i]) for i in used))  # a file may be a stranger's
     return table
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from gridax._text import one_line
 from gridax.cli._console import INTERRUPTED, console, examples, opened, reported
 
 if TYPE_CHECKING:  # they take a while to import
@@ -84,8 +85,8 @@ def _messages(failed: pd.DataFrame) -> list[str]:
         first = failed[failed["error"] == message].drop(columns="error").head(1)
         at = ", ".join(f"{name}={label}" for name, label in first.to_dict("records")[0].items())
         more = f" and {count - 1} more" if count > 1 else ""
-        said = str(message).partition("\n")[0]
-        lines.append(f"  {said}\n    at {at}{more}")
+        said = one_line(str(message).partition("\n")[0])
+        lines.append(f"  {said}\n    at {one_line(at)}{more}")
     if len(counts) > MESSAGES:
         lines.append(f"  … and {len(counts) - MESSAGES} other messages")
     return lines
@@ -155,7 +156,7 @@ def _watch(store: str, interval: float) -> None:
             if show.is_terminal:
                 live.update(_bar(store, progress, line), refresh=True)
             elif is_new:
-                show.print(f"{store}: {line}", soft_wrap=True)
+                click.echo(f"{store}: {line}")
             if not progress.pending:
                 return
             # A look at many blocks takes a while: most of the time is left to who writes them.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import abc
+import inspect
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Literal
@@ -45,6 +46,7 @@ class Execution(abc.ABC):
                 f"space must be a gridax.Space, got {type(space).__name__}; make one with "
                 "gridax.Space(state, mode='product')"
             )
+        _check_keywords(type(self).__name__, model, kwargs)
         for leaf in jax.tree.leaves((args, kwargs), is_leaf=is_axis):
             if is_axis(leaf):
                 raise TypeError(
@@ -221,6 +223,24 @@ class Execution(abc.ABC):
             known = Assembly(self.model, self.space, raw, dims, coords, self._about)
             self._known_assembly = known if as_is else None
         return known
+
+
+def _check_keywords(executor: str, model: Callable[..., Any], kwargs: Mapping[str, Any]) -> None:
+    """Refuse a keyword of `run` that the model does not take."""
+    meant = set(kwargs) & set(inspect.signature(Execution.run).parameters)
+    if not meant:
+        return
+    try:
+        named = inspect.signature(model).parameters
+    except (TypeError, ValueError):  # of some builtins
+        return
+    if any(parameter.kind is parameter.VAR_KEYWORD for parameter in named.values()):
+        return
+    for name in sorted(meant - set(named)):
+        raise TypeError(
+            f"{executor} got {name}=, which belongs to run(): all keywords of an executor that are "
+            f"not its own go to the model. Call {executor}(model, space).run({name}=…)"
+        )
 
 
 class at_point:

@@ -25,6 +25,12 @@ class Meter:
 
             self._bar = tqdm(total=total, desc=title, unit="point")
 
+    def begin(self, points: int) -> None:
+        """Count points as done before; they say nothing of the pace."""
+        if self._bar is not None:
+            self._bar.initial = points
+        self.add(points)
+
     def add(self, points: int) -> None:
         """Count points as done."""
         if self.done and not points:

@@ -58,7 +58,7 @@ class Run:
             store = MemoryStore(_whole(self._space), self._outputs(known))
             if old is not None:
                 old.fill(store)
-                meter.add(store.n_done)
+                meter.begin(store.n_done)
             order = self._order(store, None, self._check_against(old))
             try:
                 self._fill(store, order, meter)
@@ -110,7 +110,7 @@ class Run:
             store.look()
             kept.tidy(lock)
             with self._meter(store.n_points) as meter:
-                meter.add(store.n_done)
+                meter.begin(store.n_done)
                 order = self._order(store, store.block, check)
                 try:
                     self._fill(store, order, meter)

@@ -125,9 +125,6 @@ class Explorer:
         ValueError
             If there is no such output, or the values need more than `max_bytes`.
         """
-        from bokeh.embed import file_html
-        from bokeh.resources import INLINE
-
         explorer = self if outputs is None else self._only(outputs)
         cube = explorer._cube
         most = _memory.parsed(max_bytes)
@@ -143,7 +140,7 @@ class Explorer:
         board = explorer._board()
         values = {str(i): [as_floats(cube.dataset[n].values)] for i, n in enumerate(cube.outputs)}
         board.sheet.data = {"ready": [1], "errors": [json.dumps(cube.errors())], **values}
-        page = file_html(board.layout, INLINE, title=self._title)
+        page = _page(board.layout, self._title)
         with whole(path.resolve()) as beside:
             beside.write_text(page, encoding="utf-8")
 
@@ -166,6 +163,20 @@ class Explorer:
         view = self._view
         over = f"{view.x} and {view.y}" if view.y else view.x
         return f"<gridax.explore.Explorer: {view.output} over {over}>"
+
+
+def _page(layout: Any, title: str) -> str:
+    """Return one HTML page; `file_html` would name files of Panel, too, once that is imported."""
+    from bokeh.embed import components
+    from bokeh.resources import Resources
+
+    code = Resources(mode="inline", components=["bokeh", "bokeh-widgets"]).render_js()
+    script, div = components(layout, wrap_script=True)
+    return (
+        f'<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        f"<title>{html.escape(title)}</title>\n{code}\n</head>\n"
+        f"<body>\n{div}\n{script}\n</body>\n</html>\n"
+    )
 
 
 def _need(package: str) -> Any:

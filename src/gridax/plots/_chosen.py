@@ -40,8 +40,8 @@ def chosen(
 
 def _nearest(dataset: xr.Dataset, labels: Mapping[str, Any]) -> xr.Dataset:
     """Select labels: of numbers the nearest ones, others as they are."""
-    numbers = [n for n, q in labels.items() if _is_numeric(dataset, n, q) and np.ndim(q) == 0]
-    near = {name: _closest(dataset[name].values, labels[name]) for name in numbers}
+    numbers = [name for name, query in labels.items() if _is_numeric(dataset, name, query)]
+    near = {name: _closest(name, dataset[name].values, labels[name]) for name in numbers}
     try:
         return dataset.sel(canonical_queries(dataset, {**labels, **near}))
     except KeyError:
@@ -70,5 +70,12 @@ def _is_numeric(dataset: xr.Dataset, name: str, query: Any) -> bool:
     return False
 
 
-def _closest(labels: np.ndarray, query: Any) -> Any:
-    return labels[np.argmin(np.abs(labels.astype(float) - float(query)))]
+def _closest(name: str, labels: np.ndarray, query: Any) -> Any:
+    """Return the nearest label, or the different ones that are nearest to several numbers."""
+    low, high = labels.min(), labels.max()
+    found = []
+    for number in np.atleast_1d(query).astype(float):
+        if not low <= number <= high and not np.isclose(number, (low, high)).any():
+            raise ValueError(f"sel={name!r}: {number:g} lies outside its labels, {low} to {high}")
+        found.append(labels[np.argmin(np.abs(labels.astype(float) - number))])
+    return found[0] if np.ndim(query) == 0 else list(dict.fromkeys(found))
