@@ -9,7 +9,6 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-import netCDF4
 import numpy as np
 import xarray as xr
 
@@ -116,6 +115,8 @@ def _refuse_foreign(path: Path) -> None:
     """Refuse to replace a file that is no result of ours; an empty one is nobody's."""
     if not path.exists() or not path.stat().st_size:
         return
+    import netCDF4  # takes time
+
     try:
         with netCDF4.Dataset(path) as found:
             ours = "gridax_format" in found.ncattrs()

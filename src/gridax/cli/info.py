@@ -146,4 +146,5 @@ def _provenance(attrs: Mapping[str, Any]) -> Iterator[Row]:
     versions = ((name, attrs.get(f"{name}_version", "")) for name in ("gridax", "jax", "xarray"))
     yield "with", ", ".join(f"{name} {version}" for name, version in versions)
     for resumed in json.loads(attrs.get("gridax_resumed", "[]")):
-        yield "resumed", f"with another model, {resumed['when']}"
+        when = resumed.get("when", "") if isinstance(resumed, dict) else ""
+        yield "resumed", f"with another model, {when}"

@@ -55,7 +55,8 @@ class Cube:
         self.dataset = dataset
         self.grid_dims = tuple(members)
         names = [str(name) for name in dataset.data_vars if name not in ("status", "error")]
-        self.outputs = [name for name in names if dataset[name].dtype.kind in "biuf"]
+        numbers = [name for name in names if dataset[name].dtype.kind in "biuf"]
+        self.outputs = [name for name in numbers if dataset[name].size]
         self.unseen = [name for name in names if name not in self.outputs]
         if not self.outputs:
             raise ValueError(f"there is no output of real numbers to explore, only {names}")
@@ -275,8 +276,10 @@ class Cube:
 
     @property
     def nbytes(self) -> int:
-        """Bytes of all outputs as 32-bit floats."""
-        return 4 * sum(self.dataset[name].size for name in self.outputs)
+        """Bytes of all outputs as 32-bit floats, and of the texts of all labels."""
+        members = (member for along in self.members.values() for member in along.values())
+        texts = sum(len(text) for member in members for text in member["texts"])
+        return texts + 4 * sum(self.dataset[name].size for name in self.outputs)
 
 
 def as_floats(values: np.ndarray) -> np.ndarray:

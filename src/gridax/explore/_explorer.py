@@ -132,8 +132,8 @@ class Explorer:
             each = [f"{n} {_memory.human(4 * cube.dataset[n].size)}" for n in cube.outputs]
             raise ValueError(
                 f"the page would hold {_memory.human(cube.nbytes)} ({', '.join(each)}), more than "
-                f"max_bytes={_memory.human(most)}; name some of them with outputs=, or select a "
-                "part of the result first"
+                f"max_bytes={_memory.human(most)}; name some of them with outputs=, or raise "
+                "max_bytes"
             )
         path = Path(path)
         check_target(path)
@@ -166,11 +166,15 @@ class Explorer:
 
 
 def _page(layout: Any, title: str) -> str:
-    """Return one HTML page; `file_html` would name files of Panel, too, once that is imported."""
+    """Return one HTML page with Bokeh's code in it.
+
+    Bokeh's own `file_html` would name files of Panel, too, once that is imported.
+    """
     from bokeh.embed import components
     from bokeh.resources import Resources
 
-    code = Resources(mode="inline", components=["bokeh", "bokeh-widgets"]).render_js()
+    raw = Resources(mode="inline", components=["bokeh", "bokeh-widgets"]).js_raw
+    code = "\n".join(f"<script>\n{part}\n</script>" for part in raw)
     script, div = components(layout, wrap_script=True)
     return (
         f'<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'

@@ -56,9 +56,16 @@ def _is_numeric(dataset: xr.Dataset, name: str, query: Any) -> bool:
     known = [str(n) for n, c in dataset.coords.items() if c.ndim == 1]
     if name not in known and name not in dataset.dims:
         raise ValueError(f"sel={name!r}: labels are selected along {known}")
-    if name not in known or isinstance(query, slice):
-        return False  # along dimensions without labels, xarray counts from 0
+    if isinstance(query, slice):
+        return False
+    if name not in known:  # xarray counts from 0
+        n, whole = dataset.sizes[name], np.asarray(query).dtype.kind in "iu"
+        if not whole or np.min(query) < -n or np.max(query) >= n:
+            raise ValueError(f"sel={name!r}: it has no labels, only places 0 to {n - 1}")
+        return False
     labels = dataset[name].values
+    if labels.dtype.kind in "mM":
+        return False
     if labels.dtype.kind in "iuf":
         if np.asarray(query).dtype.kind not in "iuf":
             raise ValueError(f"sel={name!r}: its labels are numbers, got {query!r}")
@@ -73,6 +80,8 @@ def _is_numeric(dataset: xr.Dataset, name: str, query: Any) -> bool:
 def _closest(name: str, labels: np.ndarray, query: Any) -> Any:
     """Return the nearest label, or the different ones that are nearest to several numbers."""
     low, high = labels.min(), labels.max()
+    if np.size(query) == 0:
+        raise ValueError(f"sel={name!r}: there is no label in {query!r}")
     found = []
     for number in np.atleast_1d(query).astype(float):
         if not low <= number <= high and not np.isclose(number, (low, high)).any():

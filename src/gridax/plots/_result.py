@@ -188,6 +188,8 @@ def _plain(values: xr.DataArray) -> xr.DataArray:
 
 def _check(picture: Picture) -> None:
     values = picture.values
+    if values.size == 0:
+        raise ValueError(f"no value of output {values.name!r} is left to draw")
     if values.ndim == 0:
         raise ValueError(
             f"output {values.name!r} is one number here, {values.item():g}: no dimension is left "

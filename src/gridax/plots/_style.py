@@ -29,8 +29,8 @@ def pyplot() -> Any:
 
 
 def is_number(values: np.ndarray) -> bool:
-    """Whether labels lie on a numeric scale."""
-    return values.dtype.kind in "iuf"
+    """Whether labels lie on a numeric scale, which has no place for infinity."""
+    return values.dtype.kind in "iuf" and bool(np.isfinite(values).all())
 
 
 def is_geometric(values: np.ndarray) -> bool:
