@@ -509,8 +509,8 @@ def test_names_and_labels_are_no_html(browser, folder):
 def test_too_much_for_a_page_is_refused(folder, result):
     explorer = result.explore()
     text = (
-        "the page would hold 3.36 kB (rate 240 B, x 1.44 kB, fc 1.44 kB, on 240 B), more than "
-        "max_bytes=1 kB; name some of them with outputs=, or select a part of the result first"
+        "the page would hold 3.41 kB (rate 240 B, x 1.44 kB, fc 1.44 kB, on 240 B), more than "
+        "max_bytes=1 kB; name some of them with outputs=, or raise max_bytes"
     )
     with pytest.raises(ValueError, match=re.escape(text)):
         explorer.save(folder / "large.html", max_bytes="1 kB")
