@@ -125,6 +125,10 @@ class Grid:
         """Return the columns along a dimension."""
         return [column for column in self.columns if column.dim == dim]
 
+    def names_along(self) -> dict[str, list[str]]:
+        """Return the names of the axes along each dimension."""
+        return {dim: [column.name for column in self.members(dim)] for dim in self.dims}
+
     def unravel(self, i: int) -> tuple[int, ...]:
         """Return the index of a point along each dimension, in Python integers of any size."""
         index = []

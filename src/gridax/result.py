@@ -22,7 +22,7 @@ from gridax._unstack import unstack
 from gridax.plots import _chosen
 from gridax.space import Space
 from gridax.stores._place import Place
-from gridax.stores.base import DONE, FAILED, FLAGS, PENDING
+from gridax.stores.base import DONE, ERROR, FAILED, FLAGS, PENDING, STATUS
 
 
 class Result(Sequence[Any]):
@@ -273,7 +273,7 @@ class Result(Sequence[Any]):
 
         over = [mean] if isinstance(mean, str) else list(mean or ())
         values = _chosen.chosen(self.dataset, output, sel or {}, over)
-        members = {d: [c.name for c in self.space.grid.members(d)] for d in self.space.dims}
+        members = self.space.grid.names_along()
         inner = [str(dim) for dim in values.dims if dim not in self.space.dims]
         roles = {"x": x, "y": y, "hue": hue, "row": row, "col": col}
         return _result.draw(values, members, inner, roles, kwargs)
@@ -312,7 +312,7 @@ class Result(Sequence[Any]):
         """
         from gridax.explore import Explorer  # Bokeh and Panel are optional
 
-        members = {d: [c.name for c in self.space.grid.members(d)] for d in self.space.dims}
+        members = self.space.grid.names_along()
         source = os.path.basename(str(self.dataset.encoding.get("source", "")).rstrip("/"))
         title = f"{source or 'gridax'}: {number_of(len(self), 'point')}"
         return Explorer(self.dataset, members, title, output, x, y)
@@ -336,7 +336,7 @@ class Result(Sequence[Any]):
         for output, array in zip(self._template.outputs, self._arrays, strict=True):
             values = np.asarray(array).reshape((len(self), *output.shape))
             columns[output.name] = values if values.ndim == 1 else _frame.cells(values)
-        for name in ("status", "error"):  # of points without a value
+        for name in (STATUS, ERROR):  # of points without a value
             if name in self.dataset:
                 columns[name] = self.dataset[name].values.reshape(-1)
         return pd.DataFrame(columns)

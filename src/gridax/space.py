@@ -160,8 +160,7 @@ class Space(Sequence[Any]):
     @functools.cached_property
     def _dataset(self) -> xr.Dataset:
         coordinates = xr.Coordinates(_coordinates(self._skeleton, self._grid), indexes={})
-        members = {dim: [c.name for c in self._grid.members(dim)] for dim in self.dims}
-        return attach_all(xr.Dataset(coords=coordinates), members)
+        return attach_all(xr.Dataset(coords=coordinates), self._grid.names_along())
 
     def __getitem__(self, index: Any) -> Any:
         """Return the state at a point, or the Space of several points.
