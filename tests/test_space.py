@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import gridax as gx
-from gridax._grid import draw_key
+from gridax._grid.grid import draw_key
 from tests.ids import plain
 
 

@@ -1,9 +1,6 @@
 """Labeled parameter grids for JAX models: axes in a pytree, a run over a Space, one Dataset."""
 
-from gridax._index import PointIndex
-from gridax._plan import Plan
-from gridax._version import __version__
-from gridax.axes import (
+from gridax._axes import (
     Axis,
     ChoiceAxis,
     DataAxis,
@@ -13,13 +10,16 @@ from gridax.axes import (
     NumPyroAxis,
     UniformAxis,
 )
-from gridax.designs import from_samples, halton, latin_hypercube, sobol
-from gridax.execution import (
+from gridax._axes.designs import from_samples, halton, latin_hypercube, sobol
+from gridax._execution import (
     DaskExecution,
     ParallelExecution,
     SequentialExecution,
     use_cpu_devices,
 )
+from gridax._grid.index import PointIndex
+from gridax._plan.plan import Plan
+from gridax._version import __version__
 from gridax.result import Result, open_result
 from gridax.space import Space
 

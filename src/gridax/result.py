@@ -13,16 +13,18 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from gridax import _chunks, _files, _frame, _reopen, _reprs, _select, _stored, _template
-from gridax._output_labels import own_coordinates
-from gridax._stored import Progress
-from gridax._template import Template
+from gridax._files import chunks, netcdf, restore, zarr
+from gridax._files.zarr import Progress
+from gridax._grid import frame, select
+from gridax._grid.unstack import unstack
+from gridax._outputs.labels import own_coordinates
+from gridax._outputs.template import Template
+from gridax._outputs.template import restore as restore_output
+from gridax._show import chosen, reprs
+from gridax._stores.base import DONE, ERROR, FAILED, FLAGS, PENDING, STATUS
+from gridax._stores.place import Place
 from gridax._text import number_of
-from gridax._unstack import unstack
-from gridax.plots import _chosen
 from gridax.space import Space
-from gridax.stores._place import Place
-from gridax.stores.base import DONE, ERROR, FAILED, FLAGS, PENDING, STATUS
 
 
 class Result(Sequence[Any]):
@@ -159,7 +161,7 @@ class Result(Sequence[Any]):
         if self._given is not None:
             return self._given
         variables = [self.dataset.variables[output.name] for output in self._template.outputs]
-        return [_chunks.by_chunk(v, len(self.space.dims)) for v in variables]
+        return [chunks.by_chunk(v, len(self.space.dims)) for v in variables]
 
     @cached_property
     def _own_coords(self) -> dict[str, xr.Variable]:
@@ -178,10 +180,10 @@ class Result(Sequence[Any]):
                 f"results are picked by position, as result[0]; got {index!r}. Outputs are in "
                 f"result.dataset[{index!r}]"
             )
-        i = _select.single(index, len(self))
+        i = select.single(index, len(self))
         if i is not None:
             return self._at(self.space.grid.unravel(i))
-        points = _select.flat_positions(index, len(self), empty=True)
+        points = select.flat_positions(index, len(self), empty=True)
         return [self._at(self.space.grid.unravel(int(point))) for point in points]
 
     def __iter__(self) -> Iterator[Any]:
@@ -189,7 +191,7 @@ class Result(Sequence[Any]):
 
     def _at(self, index: tuple[int, ...]) -> Any:
         values = [array[index] for array in self._arrays]
-        return _template.restore(self._template, values, self._own_coords)
+        return restore_output(self._template, values, self._own_coords)
 
     def sel(
         self,
@@ -203,7 +205,7 @@ class Result(Sequence[Any]):
 
         Computed floats are read as labels are: 0.1 + 0.2, or a float32 of 0.3, selects 0.3.
         """
-        queries = _select.canonical_queries(self.dataset, {**(indexers or {}), **by_label})
+        queries = select.canonical_queries(self.dataset, {**(indexers or {}), **by_label})
         return self.dataset.sel(queries, method=method, tolerance=tolerance, drop=drop)
 
     def isel(self, *args: Any, **kwargs: Any) -> xr.Dataset:
@@ -269,14 +271,14 @@ class Result(Sequence[Any]):
         >>> run.plot("y", mean="k").axes.get_ylabel()
         'b'
         """
-        from gridax.plots import _result  # matplotlib is optional
+        from gridax._show import result_plot  # matplotlib is optional
 
         over = [mean] if isinstance(mean, str) else list(mean or ())
-        values = _chosen.chosen(self.dataset, output, sel or {}, over)
+        values = chosen.chosen(self.dataset, output, sel or {}, over)
         members = self.space.grid.names_along()
         inner = [str(dim) for dim in values.dims if dim not in self.space.dims]
         roles = {"x": x, "y": y, "hue": hue, "row": row, "col": col}
-        return _result.draw(values, members, inner, roles, kwargs)
+        return result_plot.draw(values, members, inner, roles, kwargs)
 
     def explore(self, output: str | None = None, x: str | None = None, y: str | None = None) -> Any:
         """Return a page to look around in: outputs, directions, sliders, and points to click.
@@ -332,10 +334,10 @@ class Result(Sequence[Any]):
         >>> df[df.x == 0.3]["value"].item()
         False
         """
-        columns = _frame.parameter_columns(self.space.grid)
+        columns = frame.parameter_columns(self.space.grid)
         for output, array in zip(self._template.outputs, self._arrays, strict=True):
             values = np.asarray(array).reshape((len(self), *output.shape))
-            columns[output.name] = values if values.ndim == 1 else _frame.cells(values)
+            columns[output.name] = values if values.ndim == 1 else frame.cells(values)
         for name in (STATUS, ERROR):  # of points without a value
             if name in self.dataset:
                 columns[name] = self.dataset[name].values.reshape(-1)
@@ -367,7 +369,7 @@ class Result(Sequence[Any]):
         OSError
             If the file cannot be written, as on a full disk.
         """
-        _files.write_netcdf(self.dataset, Path(path), complevel)
+        netcdf.write_netcdf(self.dataset, Path(path), complevel)
 
     def to_zarr(self, path: str | os.PathLike[str], overwrite: bool = False) -> None:
         """Save to a Zarr store, a folder, which `open_result` reads back.
@@ -388,12 +390,12 @@ class Result(Sequence[Any]):
         FileNotFoundError, ValueError, OSError
             As `to_netcdf`.
         """
-        if _stored.is_url(path):
+        if zarr.is_url(path):
             raise ValueError(
                 f"to_zarr writes to folders, got {path!r}; run(store={path!r}) writes to URLs, and "
                 "so does result.dataset.to_zarr, without what open_result needs"
             )
-        _stored.write(self.dataset, Path(path), overwrite)
+        zarr.write(self.dataset, Path(path), overwrite)
 
     def unstack(self) -> xr.Dataset:
         """Return scattered points on the grid that they were picked from.
@@ -418,11 +420,11 @@ class Result(Sequence[Any]):
         return unstack(self.dataset, self.space.grid)
 
     def __repr__(self) -> str:
-        return _reprs.result_text(self.space.grid, self._template, self.dataset, self.progress)
+        return reprs.result_text(self.space.grid, self._template, self.dataset, self.progress)
 
     def _repr_html_(self) -> str:
         space = self.space
-        return _reprs.result_html(
+        return reprs.result_html(
             space.grid, space.mode, space.fixed, self._template, self.dataset, self.progress
         )
 
@@ -468,13 +470,13 @@ def open_result(
     """
     if not os.fspath(path):
         raise ValueError("open_result got an empty path; give the name of a file or a store")
-    local = _stored.local_path(path)
-    if local is None and _stored.is_url(path):
-        return open_place(_stored.place_of(path, storage_options))
+    local = zarr.local_path(path)
+    if local is None and zarr.is_url(path):
+        return open_place(zarr.place_of(path, storage_options))
     path = Path(local or path)
     if path.is_dir():
-        return open_place(_stored.place_of(path))
-    dataset = _files.read(path)
+        return open_place(zarr.place_of(path))
+    dataset = netcdf.read(path)
     dataset.encoding["source"] = os.path.abspath(path)  # as xarray notes it
     return _described(dataset, str(path), None)
 
@@ -484,20 +486,20 @@ def open_place(place: Place) -> Result:
     if not place.exists():
         raise FileNotFoundError(f"there is no store {place.name!r}")
     try:
-        dataset, progress = _stored.view(_stored.read(place), place)
+        dataset, progress = zarr.view(zarr.read(place), place)
     except OSError:
         raise
     except Exception as error:  # whatever a damaged or foreign store makes the readers raise
         raise ValueError(
             f"{place.name!r} cannot be read as a Zarr store ({type(error).__name__}: {error})"
         ) from error
-    dataset.encoding["source"] = _stored.address(place)  # as xarray notes it
+    dataset.encoding["source"] = zarr.address(place)  # as xarray notes it
     return _described(dataset, place.name, progress)
 
 
 def _described(dataset: xr.Dataset, name: str, progress: Progress | None) -> Result:
     try:
-        space, template = _reopen.read(dataset)
+        space, template = restore.read(dataset)
     except ValueError as error:
         dataset.close()
         raise ValueError(f"{name!r} cannot be opened as a result: {error}") from error

@@ -14,11 +14,15 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from gridax import _batch, _checks, _frame, _grid, _labels, _reprs, _select
-from gridax._index import attach_all
+from gridax import _checks
+from gridax._axes import Axis, default_key
+from gridax._axes.labels import is_keys, shortest
+from gridax._grid import frame, select, stack
+from gridax._grid.grid import Grid, build
+from gridax._grid.index import attach_all
+from gridax._pytree import Skeleton, attribute_holding, dotted, is_private
+from gridax._show import reprs
 from gridax._text import number_of
-from gridax._tree import Skeleton, attribute_holding, dotted, is_private
-from gridax.axes import Axis, default_key
 
 MODES = ("product", "zip")
 
@@ -64,11 +68,11 @@ class Space(Sequence[Any]):
             raise ValueError(f"mode must be 'product' or 'zip', got {mode!r}")
         key = _typed_key(key)
         skeleton = Skeleton.of(state, is_axis)
-        grid = _grid.build(_axes_of(skeleton), mode, key)
+        grid = build(_axes_of(skeleton), mode, key)
         self._set(skeleton, grid, mode, key)
         _coordinates(skeleton, grid)  # a clash of names shows now, not when first used
 
-    def _set(self, skeleton: Skeleton, grid: _grid.Grid, mode: str, key: jax.Array) -> None:
+    def _set(self, skeleton: Skeleton, grid: Grid, mode: str, key: jax.Array) -> None:
         self._skeleton, self._grid, self._mode, self._key = skeleton, grid, mode, key
         self._place = {dim: i for i, dim in enumerate(grid.dims)}
         # Neighboring points share values: each is put on the device once, not once per point.
@@ -77,7 +81,7 @@ class Space(Sequence[Any]):
         )
 
     @classmethod
-    def assemble(cls, skeleton: Skeleton, grid: _grid.Grid, mode: str, key: jax.Array) -> Space:
+    def assemble(cls, skeleton: Skeleton, grid: Grid, mode: str, key: jax.Array) -> Space:
         """Return a space of parts that were checked before; for gridax's own modules."""
         space = cls.__new__(cls)
         space._set(skeleton, grid, mode, key)
@@ -86,7 +90,7 @@ class Space(Sequence[Any]):
     def __reduce__(self) -> Any:
         return _rebuilt, (self.state, self._grid, self._mode, self._key)
 
-    def _with(self, grid: _grid.Grid) -> Space:
+    def _with(self, grid: Grid) -> Space:
         return self.assemble(self._skeleton, grid, self._mode, self._key)
 
     def __len__(self) -> int:
@@ -133,7 +137,7 @@ class Space(Sequence[Any]):
         return self._skeleton.tree
 
     @property
-    def grid(self) -> _grid.Grid:
+    def grid(self) -> Grid:
         """Dimensions and columns; for gridax's own modules."""
         return self._grid
 
@@ -175,12 +179,12 @@ class Space(Sequence[Any]):
         pytree or Space
             Several points of more than one dimension lie along the dimension ``point``.
         """
-        i = _select.single(index, self.N)
+        i = select.single(index, self.N)
         if i is not None:
             return self.at(self._grid.unravel(i))
         if len(self.dims) == 1:
             return self.isel({self.dims[0]: index})
-        return self._with(self._grid.scatter(_select.flat_positions(index, self.N)))
+        return self._with(self._grid.scatter(select.flat_positions(index, self.N)))
 
     def __iter__(self) -> Iterator[Any]:
         return map(self.at, itertools.product(*map(range, self.shape)))
@@ -215,7 +219,7 @@ class Space(Sequence[Any]):
         >>> space.isel(a=slice(1, 3), b=0).sizes
         {'a': 2}
         """
-        chosen = _select.positions({**(indexers or {}), **by_dim}, self._grid.sizes)
+        chosen = select.positions({**(indexers or {}), **by_dim}, self._grid.sizes)
         return self._with(self._grid.isel(chosen))
 
     def sel(
@@ -253,7 +257,7 @@ class Space(Sequence[Any]):
         0.30000001192092896
         """
         labels = {**(indexers or {}), **by_label}
-        chosen = _select.by_label(self._dataset, self._grid, labels, method, tolerance)
+        chosen = select.by_label(self._dataset, self._grid, labels, method, tolerance)
         return self._with(self._grid.isel(chosen))
 
     def filter(self, predicate: Callable[[xr.Dataset], xr.DataArray]) -> Space:
@@ -281,7 +285,7 @@ class Space(Sequence[Any]):
         """
         if not callable(predicate):
             raise TypeError(f"filter takes a function of the Dataset, got {predicate!r}")
-        points = _select.where(predicate(self.dataset), self._grid.sizes)
+        points = select.where(predicate(self.dataset), self._grid.sizes)
         if len(self.dims) == 1:
             return self.isel({self.dims[0]: points})
         return self._with(self._grid.scatter(points))
@@ -296,7 +300,7 @@ class Space(Sequence[Any]):
         >>> len(df[df.x == 0.3])
         1
         """
-        return pd.DataFrame(_frame.parameter_columns(self._grid))
+        return pd.DataFrame(frame.parameter_columns(self._grid))
 
     def plot(
         self, names: Sequence[str] | None = None, *, max_points: int = 2000, ax: Any = None
@@ -335,12 +339,12 @@ class Space(Sequence[Any]):
         >>> space.plot().get_title()
         '15 points, product: a 5 × b 3'
         """
-        from gridax.plots import _space  # matplotlib is optional
+        from gridax._show import space_plot  # matplotlib is optional
 
         title = f"{number_of(self.N, 'point')}, {self.mode}"
         if len(self.dims) > 1:
             title += ": " + " × ".join(f"{dim} {size}" for dim, size in self.sizes.items())
-        return _space.draw(self._grid, title, names, max_points, ax)
+        return space_plot.draw(self._grid, title, names, max_points, ax)
 
     def collect(
         self,
@@ -374,7 +378,7 @@ class Space(Sequence[Any]):
         >>> gx.Space({"x": gx.GridAxis(0, 1, 6)}).collect(n_vmap=2)["x"].shape
         (2, 3)
         """
-        batched, chosen = _batch.collect(self._grid, n_vmap, n_pmap, fill_value)
+        batched, chosen = stack.collect(self._grid, n_vmap, n_pmap, fill_value)
         fill = self._skeleton.fill
         if combine:
             return fill(batched | chosen)
@@ -382,13 +386,13 @@ class Space(Sequence[Any]):
         return fill(batched | dict.fromkeys(others)), fill(chosen | dict.fromkeys(batched))
 
     def __repr__(self) -> str:
-        return _reprs.space_text(self._grid, self.mode, self.fixed)
+        return reprs.space_text(self._grid, self.mode, self.fixed)
 
     def _repr_html_(self) -> str:
-        return _reprs.space_html(self._grid, self.mode, self.fixed, lambda: self._dataset)
+        return reprs.space_html(self._grid, self.mode, self.fixed, lambda: self._dataset)
 
 
-def _rebuilt(state: Any, grid: _grid.Grid, mode: str, key: jax.Array) -> Space:
+def _rebuilt(state: Any, grid: Grid, mode: str, key: jax.Array) -> Space:
     return Space.assemble(Skeleton.of(state, is_axis), grid, mode, key)
 
 
@@ -401,9 +405,9 @@ def _typed_key(key: Any) -> jax.Array:
     """Return a typed key from a typed key, a legacy key, an int, or None."""
     if key is None:
         return default_key()
-    if _labels.is_keys(key) and key.ndim == 0:
+    if is_keys(key) and key.ndim == 0:
         return key
-    if _select.is_integer(key):
+    if select.is_integer(key):
         seed = operator.index(key)
         if not -(2**31) <= seed < 2**32:
             raise ValueError(f"key: the seed {seed} has more than the 32 bits that JAX would use")
@@ -447,7 +451,7 @@ def _axes_of(skeleton: Skeleton) -> list[tuple[int, str, Axis]]:
     return found
 
 
-def _coordinates(skeleton: Skeleton, grid: _grid.Grid) -> dict[str, xr.Variable]:
+def _coordinates(skeleton: Skeleton, grid: Grid) -> dict[str, xr.Variable]:
     """Return the axes' coordinates and the fixed scalars, refusing two owners of one name."""
     found = grid.coordinates()
     fixed: set[str] = set()
@@ -469,7 +473,7 @@ def _coordinates(skeleton: Skeleton, grid: _grid.Grid) -> dict[str, xr.Variable]
     return found
 
 
-def _fixed(skeleton: Skeleton, grid: _grid.Grid) -> Iterator[tuple[str, Any]]:
+def _fixed(skeleton: Skeleton, grid: Grid) -> Iterator[tuple[str, Any]]:
     """Yield dotted path and value of the leaves that are no axes, without private ones."""
     slots = {column.slot for column in grid.columns}
     for slot in skeleton.written:
@@ -480,10 +484,10 @@ def _fixed(skeleton: Skeleton, grid: _grid.Grid) -> Iterator[tuple[str, Any]]:
 def fixed_scalar(leaf: Any) -> np.ndarray | None:
     """Return a fixed number, bool or string as its label, or None for any other leaf."""
     if isinstance(leaf, (bool, int, float, str, np.generic)) or (
-        isinstance(leaf, (np.ndarray, jax.Array)) and leaf.ndim == 0 and not _labels.is_keys(leaf)
+        isinstance(leaf, (np.ndarray, jax.Array)) and leaf.ndim == 0 and not is_keys(leaf)
     ):
         array = np.asarray(leaf)
         if jnp.issubdtype(array.dtype, jnp.floating):
-            return _labels.shortest(array.reshape(1))[0]
+            return shortest(array.reshape(1))[0]
         return array if array.dtype.kind in "iubU" else None
     return None

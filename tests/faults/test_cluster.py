@@ -21,7 +21,7 @@ import psutil
 import pytest
 
 import gridax as gx
-from gridax.execution import _flight
+from gridax._execution import flight
 
 pytestmark = pytest.mark.skipif(
     os.name != "posix", reason="distributed.SubprocessCluster runs on POSIX systems only"
@@ -294,8 +294,8 @@ def test_a_worker_that_is_still_busy_never_writes_into_the_store_that_comes_next
 
 
 def test_no_workers_at_all_is_an_error_in_time(path, tmp_path, monkeypatch):
-    monkeypatch.setattr(_flight, "_PATIENCE", 0.9)
-    monkeypatch.setattr(_flight, "_LOOK", 0.1)
+    monkeypatch.setattr(flight, "_PATIENCE", 0.9)
+    monkeypatch.setattr(flight, "_LOOK", 0.1)
     model = Logged(tmp_path)
     with cluster_of(0) as cluster, client_of(cluster, 0) as client:
         executor = gx.DaskExecution(model, SPACE, client=client, jit=False)

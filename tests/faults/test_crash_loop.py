@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 import gridax as gx
-from gridax import _chunks
+from gridax._files import chunks
 from tests.faults.disk import Moment, Moments, bits, names_in, states, wait_for, watching
 
 ROOT = Path(__file__).parents[2]
@@ -203,7 +203,7 @@ def test_a_process_that_is_killed_at_some_operation_is_gone_on_with(executor, n,
 
 
 def test_a_crash_while_damage_is_repaired_hides_none_of_it(tmp_path, monkeypatch):
-    monkeypatch.setattr(_chunks.Chunks, "_PATIENCE", 0.0)
+    monkeypatch.setattr(chunks.Chunks, "_PATIENCE", 0.0)
     expected, _ = run(SEQUENTIAL, tmp_path / "whole.zarr")
     store = tmp_path / "disk" / "run.zarr"
     store.parent.mkdir()

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import gridax as gx
-from gridax import _chunks
+from gridax._files import chunks
 from tests.faults.disk import bits, states
 
 # Every so many files suffer each kind of damage: which do is drawn anew for every kind.
@@ -155,7 +155,7 @@ def assert_true(found, whole, what):
 def test_what_is_read_from_a_damaged_store_is_true(
     places, whole, name, kind, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr(_chunks.Chunks, "_PATIENCE", 0.0)
+    monkeypatch.setattr(chunks.Chunks, "_PATIENCE", 0.0)
     attrs = gx.open_result(places / name).dataset.attrs
     n = 0
     for what, store in with_damage(places, name, kind, tmp_path):
@@ -173,7 +173,7 @@ def test_what_is_read_from_a_damaged_store_is_true(
 def test_a_run_that_goes_on_in_a_damaged_store_ends_with_what_is_true(
     places, whole, name, kind, verify, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr(_chunks.Chunks, "_PATIENCE", 0.0)
+    monkeypatch.setattr(chunks.Chunks, "_PATIENCE", 0.0)
     for what, store in with_damage(places, name, kind, tmp_path):
         found = unless_it_names(
             store,
@@ -187,7 +187,7 @@ def test_a_run_that_goes_on_in_a_damaged_store_ends_with_what_is_true(
 def test_two_chunks_of_equal_size_that_have_changed_places_are_noticed(
     places, whole, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr(_chunks.Chunks, "_PATIENCE", 0.0)
+    monkeypatch.setattr(chunks.Chunks, "_PATIENCE", 0.0)
     store = tmp_path / "run.zarr"
     shutil.copytree(places / "ended.zarr", store)
     one, other = store / "y/c/0/0/0", store / "y/c/2/0/0"

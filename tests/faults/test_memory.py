@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 import gridax as gx
-from gridax._kernel import Kernel
+from gridax._kernel.program import Kernel
 
 ROOT = Path(__file__).parents[2]
 

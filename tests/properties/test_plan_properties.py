@@ -11,9 +11,9 @@ import numpy as np
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from gridax._plan import n_points
-from gridax._tiling import ACCELERATOR, CPU, Sweep
-from gridax._work import Loop, Work
+from gridax._plan.plan import n_points
+from gridax._plan.tiling import ACCELERATOR, CPU, Sweep
+from gridax._plan.work import Loop, Work
 
 MOST_POINTS = 1500  # of a grid, so that each can be looked at
 

@@ -13,9 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import gridax as gx
-from gridax._grid import draw_key
-from gridax._labels import shortest
-from gridax.axes import is_random, tabulate
+from gridax._axes import is_random, tabulate
+from gridax._axes.labels import shortest
+from gridax._grid.grid import draw_key
 from tests.properties.strategies import FLOAT32, FLOAT64, PATHS, Case, cases, leaf, plain
 from tests.x64 import x64
 

@@ -14,8 +14,8 @@ import xarray as xr
 from zarr.core.sync import sync
 
 import gridax as gx
-from gridax.stores._bucket import _FEW, Bucket
-from gridax.stores._place import HEAD, TAIL, Ends
+from gridax._stores.bucket import _FEW, Bucket
+from gridax._stores.place import HEAD, TAIL, Ends
 
 FILES = {"zarr.json": b"root", "x/zarr.json": b"array", "x/c/0/1": b"chunk", "empty": b""}
 

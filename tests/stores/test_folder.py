@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 import zarr
 
-from gridax.stores import _folder
-from gridax.stores._folder import Folder, FolderStore
-from gridax.stores._place import HEAD, TAIL, Ends
+from gridax._stores import folder
+from gridax._stores.folder import Folder, FolderStore
+from gridax._stores.place import HEAD, TAIL, Ends
 
 FILES = {"zarr.json": b"root", "x/zarr.json": b"array", "x/c/0/1": b"chunk", "empty": b""}
 
@@ -37,7 +37,7 @@ def synced(monkeypatch):
 
     if not os.path.exists("/proc/self/fd"):
         pytest.skip("the system does not say which file a descriptor belongs to")
-    monkeypatch.setattr(_folder.os, "fsync", fsync)
+    monkeypatch.setattr(folder.os, "fsync", fsync)
     return found
 
 
@@ -130,7 +130,7 @@ def test_a_disk_that_cannot_be_waited_for_ends_the_store(tmp_path, monkeypatch):
     def fsync(number):
         raise OSError(5, "Input/output error")
 
-    monkeypatch.setattr(_folder.os, "fsync", fsync)
+    monkeypatch.setattr(folder.os, "fsync", fsync)
     with pytest.raises(OSError, match="Input/output error"):
         array[:2] = 1
     monkeypatch.undo()

@@ -10,14 +10,14 @@ import pytest
 import zarr
 
 import gridax as gx
-from gridax import _blocks
-from gridax._plan import boxes
-from gridax.stores import _inventory
-from gridax.stores._folder import Folder
-from gridax.stores._format import look_through, recorded
-from gridax.stores._inventory import Inventory, is_finished
-from gridax.stores._records import GROUP, NAME, Records, Stored
-from gridax.stores.base import DONE, FAILED, PENDING
+from gridax._plan import blocks
+from gridax._plan.plan import boxes
+from gridax._stores import inventory
+from gridax._stores.base import DONE, FAILED, PENDING
+from gridax._stores.folder import Folder
+from gridax._stores.format import look_through, recorded
+from gridax._stores.inventory import Inventory, is_finished
+from gridax._stores.records import GROUP, NAME, Records, Stored
 from tests.ids import plain
 
 
@@ -137,7 +137,7 @@ def test_blocks_are_looked_at_in_any_order_and_some_at_a_time(finished, tmp_path
     for i in (1, 4, 5):
         (path / "status" / "c" / str(i)).unlink()
     (path / "rate" / "c" / "7").unlink()
-    monkeypatch.setattr(_inventory, "_AT_ONCE", 2)
+    monkeypatch.setattr(inventory, "_AT_ONCE", 2)
     order = [8, 1, 7, 0, 5, 4, 2]
     asked = (((i, i + 1),) for i in order)
     found = list(inventory_of(path).look(asked))
@@ -272,7 +272,7 @@ def test_a_record_in_the_place_of_another_is_noticed_when_all_is_read(finished, 
     ("damage", "verify"), [(removed, "size"), (truncated, "size"), (flipped, "full")]
 )
 def test_each_part_of_a_large_output_is_looked_at(tmp_path, monkeypatch, damage, verify):
-    monkeypatch.setattr(_blocks, "_CHUNK_BYTES", 110)
+    monkeypatch.setattr(blocks, "_CHUNK_BYTES", 110)
     path = run(tmp_path / "run.zarr", (5, 3), (2, 2))
     parts = sorted(p.name for p in (path / "series" / "c" / "2" / "1").iterdir())
     assert parts == ["0", "1", "2", "3"]

@@ -14,19 +14,19 @@ from pathlib import Path
 
 import pytest
 
-from gridax.stores import _lock
-from gridax.stores._lock import Lock
+from gridax._stores import lock as lock_module
+from gridax._stores.lock import Lock
 from tests.ids import plain
 
 ROOT = Path(__file__).parents[2]
 HERE = socket.gethostname()
-LONG_AGO = 2 * _lock._DEAD
+LONG_AGO = 2 * lock_module._DEAD
 
 # Takes a lock, says how that ended, and holds it until it hears something; once per line.
 TAKER = """
 import sys, warnings
 from pathlib import Path
-from gridax.stores._lock import Lock
+from gridax._stores.lock import Lock
 
 warnings.simplefilter("ignore")
 print("ready", flush=True)
@@ -232,7 +232,7 @@ def test_a_process_that_got_the_pid_of_a_dead_one_is_not_taken_for_it(tmp_path):
 
 def test_a_writer_on_another_machine_lives_as_long_as_it_gives_signs(tmp_path):
     store = tmp_path / "run.zarr"
-    path = leave_lock(store, host="elsewhere", pid=12, seconds_ago=0.5 * _lock._DEAD)
+    path = leave_lock(store, host="elsewhere", pid=12, seconds_ago=0.5 * lock_module._DEAD)
     before = path.read_text()
     text = refusal(store, path, "process 12 on elsewhere")
     with pytest.raises(BlockingIOError, match=text), Lock(store, (0, 1)):
@@ -315,7 +315,7 @@ def beating():
 
 
 def test_a_writer_gives_signs_of_life_until_it_ends(tmp_path, monkeypatch):
-    monkeypatch.setattr(_lock, "_BEAT", 0.005)
+    monkeypatch.setattr(lock_module, "_BEAT", 0.005)
     path = tmp_path / "run.zarr.lock"
     with Lock(tmp_path / "run.zarr", (0, 1)):
         for _ in range(2):
@@ -335,8 +335,8 @@ def test_a_lock_that_somebody_deletes_does_not_end_the_signs(tmp_path, monkeypat
             failures.append(error)
             raise
 
-    monkeypatch.setattr(_lock.os, "utime", utime)
-    monkeypatch.setattr(_lock, "_BEAT", 0.005)
+    monkeypatch.setattr(lock_module.os, "utime", utime)
+    monkeypatch.setattr(lock_module, "_BEAT", 0.005)
     path = tmp_path / "run.zarr.lock"
     with Lock(tmp_path / "run.zarr", (0, 1)):
         content = path.read_text()

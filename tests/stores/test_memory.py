@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from gridax._memory import human, physical
-from gridax._plan import Region
-from gridax._template import Output
-from gridax.stores import memory
-from gridax.stores.memory import DONE, PENDING, MemoryStore
+from gridax._outputs.template import Output
+from gridax._plan.plan import Region
+from gridax._stores import memory
+from gridax._stores.memory import DONE, PENDING, MemoryStore
 from tests.ids import plain
 
 

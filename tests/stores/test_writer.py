@@ -6,8 +6,8 @@ import threading
 
 import pytest
 
-from gridax.stores import _writer
-from gridax.stores._writer import Writer
+from gridax._stores import writer as writer_module
+from gridax._stores.writer import Writer
 
 # Longer than any of this takes on the slowest machine.
 PATIENCE = 60
@@ -83,9 +83,9 @@ def test_as_many_wait_as_may_and_who_comes_next_waits_too():
     writer = Writer(gate)
     writer.submit(0)
     gate.wait_until_writing()
-    for thing in range(1, 1 + _writer._WAITING):
+    for thing in range(1, 1 + writer_module._WAITING):
         writer.submit(thing)  # returns, though nothing has been written
-    last = 1 + _writer._WAITING
+    last = 1 + writer_module._WAITING
     submitting = in_a_thread(writer.submit, last)
     assert not has_ended(submitting, within=0.02)
     assert gate.written == []
@@ -182,7 +182,7 @@ def test_who_waits_for_a_place_while_a_write_fails_does_not_wait_forever():
     outcomes = []
 
     def submit_many():
-        for thing in range(5 + _writer._WAITING):
+        for thing in range(5 + writer_module._WAITING):
             writer.submit(thing)
 
     def noting(function):

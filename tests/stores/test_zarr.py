@@ -16,16 +16,17 @@ import xarray as xr
 import zarr
 
 import gridax as gx
-from gridax import _blocks, _stored
-from gridax._plan import Region
-from gridax._template import arrays_of, template_of
-from gridax.execution._assembly import Assembly
-from gridax.stores import _folder
-from gridax.stores._folder import Folder, FolderStore
-from gridax.stores._format import check_seal, look_through, seal, update
-from gridax.stores._records import GROUP
-from gridax.stores.base import DONE, FAILED, PENDING, Keeping
-from gridax.stores.zarr import ZarrStore
+from gridax._files import zarr as files_zarr
+from gridax._outputs.template import arrays_of, template_of
+from gridax._plan import blocks as blocks_module
+from gridax._plan.plan import Region
+from gridax._run.assembly import Assembly
+from gridax._stores import folder
+from gridax._stores.base import DONE, FAILED, PENDING, Keeping
+from gridax._stores.folder import Folder, FolderStore
+from gridax._stores.format import check_seal, look_through, seal, update
+from gridax._stores.records import GROUP
+from gridax._stores.zarr import ZarrStore
 from tests.ids import plain
 
 SIZES = {"x": 5, "y": 3}
@@ -41,7 +42,7 @@ def attempt(path, result=None, sizes=None, block=(2, 2)):
     raw = template_of(RESULT if result is None else result)
     assembly = Assembly(lambda state: result, space, raw, None, None, dict)
     outputs = assembly.template.outputs
-    return _stored.create(Folder(path), assembly.skeleton({}), outputs, block, False), outputs
+    return files_zarr.create(Folder(path), assembly.skeleton({}), outputs, block, False), outputs
 
 
 def create(*args, **kwargs):
@@ -57,7 +58,7 @@ def axes(sizes):
 
 def opened(path, outputs, only=None, **keeping):
     place = Folder(path)
-    return ZarrStore(place, _stored.read(place).names, outputs, Keeping(**keeping), only)
+    return ZarrStore(place, files_zarr.read(place).names, outputs, Keeping(**keeping), only)
 
 
 @pytest.fixture
@@ -116,7 +117,7 @@ def fill(store, values, boxes=None):
 
 def assert_holds(path, outputs, values):
     """Compare bit by bit, through Zarr itself and as a user reads it."""
-    dataset = _stored.read(Folder(path)).dataset
+    dataset = files_zarr.read(Folder(path)).dataset
     for output, wanted in zip(outputs, values, strict=True):
         found = dataset[output.name].values
         assert found.dtype == wanted.dtype
@@ -211,12 +212,12 @@ def test_with_power_each_file_is_on_the_disk_before_the_next_is_written(
         await really(self, key, value)
         events.append("written")
 
-    def sync(place, really=_folder.sync):
+    def sync(place, really=folder.sync):
         really(place)
         events.append("synced")
 
     monkeypatch.setattr(FolderStore, "set", set_)
-    monkeypatch.setattr(_folder, "sync", sync)
+    monkeypatch.setattr(folder, "sync", sync)
     store = opened(path, outputs, durability=durability)
     fill(store, values_of(outputs, (5, 3)), [next(iter(store.tasks())).box])
     assert events == ["begun", *["synced"] * n, "written"] * 5
@@ -468,7 +469,7 @@ def test_values_that_the_store_can_hold_are_cast(path, outputs):
     given = {"rate": np.float16(0.5), "series": np.arange(4, dtype=np.int32), "n": np.bool_(True)}
     store.write(at(box, 0, 0), [np.asarray(given[output.name]) for output in outputs])
     store.close()
-    dataset = _stored.read(Folder(path)).dataset.isel(x=4, y=2).load()
+    dataset = files_zarr.read(Folder(path)).dataset.isel(x=4, y=2).load()
     assert dataset["rate"].item() == 0.5
     assert dataset["series"].values.tolist() == [0, 1, 2, 3]
     assert dataset["n"].item() == 1
@@ -517,7 +518,7 @@ def test_a_point_without_a_value_is_nan_where_the_dtype_has_one_else_zero(path):
     store.write(at(box, 0), [np.ones(output.shape, output.dtype) for output in outputs])
     store.fail(at(box, 1), ValueError("no"))
     store.close()
-    dataset = _stored.read(Folder(path)).dataset
+    dataset = files_zarr.read(Folder(path)).dataset
     for output in outputs:
         found = dataset[output.name].values
         assert found.dtype == output.dtype
@@ -599,7 +600,7 @@ def test_a_failure_on_a_grid_without_dimensions_is_kept(path):
 
 
 def test_outputs_that_are_too_large_for_a_chunk_are_cut(path, monkeypatch):
-    monkeypatch.setattr(_blocks, "_CHUNK_BYTES", 64)
+    monkeypatch.setattr(blocks_module, "_CHUNK_BYTES", 64)
     outputs = create(path, {"map": np.zeros((5, 7)), "n": np.int32(0)}, {"x": 5}, (2,))
     array = zarr.open_group(path, mode="r")["map"]
     assert array.chunks[0] == 2

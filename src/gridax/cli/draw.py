@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 import gridax as gx
+from gridax._show.style import texts
 from gridax.cli._console import examples, listed, note, opened, outputs, reported
-from gridax.plots._style import texts
 
 if TYPE_CHECKING:  # it takes a while to import
     import xarray as xr

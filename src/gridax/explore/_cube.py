@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from gridax.plots._style import is_geometric, is_number, named, texts, units_of
+from gridax._show.style import is_geometric, is_number, named, texts, units_of
 
 # What a browser draws without delay: cells of a map, and points.
 MOST_CELLS, MOST_POINTS = 1_000_000, 100_000

@@ -1,0 +1,191 @@
+"""The placeholder for a leaf, and what every axis has in common."""
+
+from __future__ import annotations
+
+import abc
+import dataclasses
+import functools
+import re
+from collections.abc import Callable, Hashable, Mapping
+from typing import Any
+
+import jax
+import numpy as np
+import xarray as xr
+
+from gridax import _checks
+from gridax._axes.labels import is_keys
+from gridax._axes.table import Table
+from gridax._text import one_line, shorten
+
+
+class Axis(abc.ABC):
+    """Placeholder for a leaf of the state: the values that the leaf takes.
+
+    A subclass implements `size` and `generate_values`, nothing more.
+
+    Parameters
+    ----------
+    group : hashable, optional
+        Axes that share a group move together along one dimension, which bears the group's name.
+    name : str, optional
+        Name of the dimension or coordinate, in place of the dotted path of the leaf.
+    attrs : mapping, optional
+        Attributes of the coordinate, such as ``units`` and ``long_name``; plots show them.
+    wrap : callable, optional
+        Applied to the value of one point as it enters the state; labels do not see it.
+
+    Examples
+    --------
+    >>> import jax.numpy as jnp
+    >>> class Squares(Axis):
+    ...     size = 4
+    ...
+    ...     def generate_values(self, key=None):
+    ...         return jnp.arange(4.0) ** 2
+    >>> import gridax as gx
+    >>> gx.Space({"x": Squares()}, mode="product").to_dataframe()["x"].tolist()
+    [0.0, 1.0, 4.0, 9.0]
+    """
+
+    group: Hashable | None = None
+    name: str | None = None
+    attrs: Mapping[str, Any] | None = None
+    wrap: Callable[[Any], Any] | None = None
+
+    def __init__(
+        self,
+        group: Hashable | None = None,
+        name: str | None = None,
+        attrs: Mapping[str, Any] | None = None,
+        wrap: Callable[[Any], Any] | None = None,
+    ) -> None:
+        self.group, self.name, self.attrs, self.wrap = group, name, attrs, wrap
+        check_options(self)
+
+    def __repr__(self) -> str:
+        """Return the kind of the axis and its size."""
+        return _fitted(f"{type(self).__name__}(size={self.size})")
+
+    @property
+    @abc.abstractmethod
+    def size(self) -> int:
+        """Number of values."""
+
+    @abc.abstractmethod
+    def generate_values(self, key: jax.Array | None = None) -> jax.Array:
+        """Return all values as a JAX array of shape ``(size, *value_shape)``.
+
+        Parameters
+        ----------
+        key : jax.Array, optional
+            PRNG key for random values; a deterministic axis ignores it.
+        """
+
+
+def owner(axis: Axis) -> str:
+    """Return how messages call an axis: by its name if it has one, else by its kind."""
+    return f"axis {axis.name!r}" if isinstance(axis.name, str) else type(axis).__name__
+
+
+def check_options(axis: Axis) -> None:
+    """Check what every axis accepts: group, name, attrs, wrap."""
+    try:
+        hash(axis.group)
+    except TypeError:
+        raise TypeError(
+            f"{owner(axis)}: group must be hashable, such as a string, got {axis.group!r}"
+        ) from None
+    if axis.name is not None:
+        _checks.name(axis.name, type(axis).__name__)
+    _checks.attributes(axis.attrs, owner(axis))
+    if axis.wrap is not None and not callable(axis.wrap):
+        raise TypeError(f"{owner(axis)}: wrap must be callable, got {axis.wrap!r}")
+
+
+@dataclasses.dataclass(frozen=True, eq=False, repr=False, kw_only=True)
+class LabeledAxis(Axis):
+    """An axis that knows its labels, not only its values. Abstract: `size` and `table`."""
+
+    group: Hashable | None = None
+    name: str | None = None
+    attrs: Mapping[str, Any] | None = None
+    wrap: Callable[[Any], Any] | None = None
+
+    def __post_init__(self) -> None:
+        check_options(self)
+        self._normalize(functools.partial(object.__setattr__, self))
+
+    def __repr__(self) -> str:
+        """Return the call that made the axis, arrays in short, as wide as xarray shall print."""
+        return _fitted(self._call())
+
+    def _call(self) -> str:
+        """Return the call that made the axis, arrays in short."""
+        parts = []
+        for field in sorted(dataclasses.fields(self), key=lambda field: bool(field.kw_only)):
+            value = getattr(self, field.name)
+            if field.default is dataclasses.MISSING:
+                parts.append(short(value))
+            elif field.repr and value is not field.default and not _is_empty(value):
+                parts.append(f"{field.name}={short(value)}")
+        return f"{type(self).__name__}({', '.join(parts)})"
+
+    @abc.abstractmethod
+    def _normalize(self, put: Callable[[str, Any], None]) -> None:
+        """Check the parameters and `put` them back in one canonical form."""
+
+    @abc.abstractmethod
+    def table(self, key: jax.Array | None, owner: str) -> Table:
+        """Return values and labels; `owner` names the axis in errors."""
+
+    def generate_values(self, key: jax.Array | None = None) -> jax.Array:
+        """Return all values as a JAX array of shape ``(size, *value_shape)``."""
+        return self.table(key, owner(self)).stacked()
+
+
+def call(axis: Axis) -> str:
+    """Return the call that made an axis, however wide."""
+    return axis._call() if isinstance(axis, LabeledAxis) else repr(axis)
+
+
+def brief(axis: Axis) -> str:
+    """Return the call that made an axis without the options that every axis has.
+
+    Examples
+    --------
+    >>> import gridax as gx
+    >>> brief(gx.KeyAxis(16, group="setting", name="trial"))
+    'KeyAxis(16)'
+    """
+    found = call(axis)
+    options = _OPTIONS.search(found)  # in the text, as an axis of a file has nothing else
+    return found if options is None else found[: options.start()] + ")"
+
+
+_OPTIONS = re.compile(r", (group|name|attrs|wrap)=")
+
+
+def _fitted(text: str) -> str:
+    return shorten(one_line(text), xr.get_options()["display_width"])
+
+
+def _is_empty(value: Any) -> bool:
+    return isinstance(value, (tuple, dict)) and not value
+
+
+def short(value: Any) -> str:
+    """Return a repr that fits a line: arrays by shape once they hold more than a few numbers."""
+    if isinstance(value, (np.ndarray, jax.Array, xr.DataArray)):
+        if np.ndim(value) == 1 and value.size <= 6 and not is_keys(value):
+            return repr(np.asarray(value).tolist())
+        return f"<{value.dtype}[{','.join(map(str, value.shape))}]>"
+    if hasattr(value, "arg_constraints"):  # NumPyro's own repr says only where it lies in memory
+        given = (f"{name}={short(getattr(value, name))}" for name in value.arg_constraints)
+        return f"{type(value).__name__}({', '.join(given)})"
+    return shorten(one_line(repr(value)), 60)
+
+
+def default_key() -> jax.Array:
+    """Return the key used where the user gives none: ``jax.random.key(0)``."""
+    return jax.random.key(0)

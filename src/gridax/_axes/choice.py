@@ -1,0 +1,76 @@
+"""Alternatives that JAX cannot trace."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+import numpy as np
+
+from gridax._axes.base import LabeledAxis, owner
+from gridax._axes.labels import given_labels
+from gridax._axes.table import Table
+
+
+@dataclasses.dataclass(frozen=True, eq=False, repr=False)
+class ChoiceAxis(LabeledAxis):
+    """Alternatives that JAX cannot trace: integrator names, callables, sizes of arrays.
+
+    Each choice is static under JAX: one compiled program per choice.
+
+    Parameters
+    ----------
+    values : sequence of objects
+        The alternatives.
+    labels : sequence of str, int or float, optional
+        What to select them by. Strings, numbers and bools are their own labels, callables have
+        their ``__name__``, other objects their `repr`.
+    group, name, attrs, wrap
+        As for every axis, see `Axis`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If there is no value, or two labels are equal.
+
+    Examples
+    --------
+    >>> import jax.numpy as jnp
+    >>> import gridax as gx
+    >>> space = gx.Space({"f": ChoiceAxis([jnp.tanh, jnp.sin])}, mode="product")
+    >>> space.sel(f="sin")[0]["f"] is jnp.sin
+    True
+    """
+
+    values: Sequence[Any]
+    labels: Any = dataclasses.field(default=None, repr=False)
+
+    @property
+    def size(self) -> int:
+        """Number of choices."""
+        return len(self.values)
+
+    def _normalize(self, put: Callable[[str, Any], None]) -> None:
+        if isinstance(self.values, (str, bytes)) or not hasattr(self.values, "__iter__"):
+            raise TypeError(
+                f"{owner(self)}: values must be a sequence of choices, got {self.values!r}"
+            )
+        put("values", tuple(self.values))
+        if not self.values:
+            raise ValueError(f"{owner(self)}: values must not be empty")
+        labels = _choice_labels(self.values) if self.labels is None else self.labels
+        put("labels", given_labels(labels, len(self.values), owner(self)))
+
+    def table(self, key: jax.Array | None, owner: str) -> Table:
+        """Return values and labels."""
+        return Table(self.labels, self.values, "choice")
+
+
+def _choice_labels(values: Sequence[Any]) -> list[Any]:
+    values = [value.item() if isinstance(value, np.generic) else value for value in values]
+    for kinds in ((bool,), (str,), (int, float)):
+        if all(type(value) in kinds for value in values):
+            return values
+    return [getattr(v, "__name__", None) or (v if isinstance(v, str) else repr(v)) for v in values]

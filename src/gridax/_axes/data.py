@@ -1,0 +1,114 @@
+"""Given values, and values read back from a file."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import xarray as xr
+
+from gridax import _checks
+from gridax._axes.base import LabeledAxis, check_options, owner
+from gridax._axes.labels import given_labels, is_keys
+from gridax._axes.table import (
+    Table,
+    array_table,
+    as_array,
+    check_values,
+    dataarray_table,
+    key_table,
+)
+
+
+@dataclasses.dataclass(frozen=True, eq=False, repr=False)
+class DataAxis(LabeledAxis):
+    """Given values: any array whose first dimension is the axis.
+
+    Parameters
+    ----------
+    values : array_like, shape ``(n, *value_shape)``
+        Lists, NumPy and JAX arrays, typed PRNG keys, or an `xarray.DataArray`, whose name, attrs
+        and coordinates are kept. Numbers are their own labels (floats as shortest decimals);
+        arrays and keys have the labels 0..n-1 or those of the DataArray's first dimension.
+        A dtype that is given stays: float32 data reach the model as float32 under x64 too.
+    labels : array_like, optional
+        One label per value, all different: numbers, bools or strings. The values are kept beside
+        them in the Dataset, as ``<name>_value``.
+    group, name, attrs, wrap
+        As for every axis, see `Axis`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If the values are empty, a scalar, ragged, masked, or not numbers; if a number is NaN; if
+        JAX would change a value silently.
+
+    Examples
+    --------
+    >>> import gridax as gx
+    >>> space = gx.Space({"G": DataAxis([0.3, 0.1])}, mode="product")
+    >>> space.sel(G=0.12, method="nearest").dataset["G"].item()
+    0.1
+    >>> DataAxis([])
+    Traceback (most recent call last):
+        ...
+    ValueError: DataAxis: values must not be empty
+    """
+
+    values: Any
+    labels: Any = None
+
+    @property
+    def size(self) -> int:
+        """Number of values."""
+        return len(self.values)
+
+    def _normalize(self, put: Callable[[str, Any], None]) -> None:
+        array = self.values
+        if isinstance(array, xr.DataArray):
+            if self.name is None and array.name is not None:
+                put("name", _checks.name(array.name, "DataAxis"))
+            put("attrs", {**array.attrs, **(self.attrs or {})})
+            check_options(self)
+            check_values(array.to_numpy(), owner(self))
+            put("values", array.copy(deep=True))
+        elif is_keys(array):
+            if array.ndim == 0:
+                raise ValueError(f"{owner(self)}: one key is no axis; use KeyAxis or split it")
+        else:
+            put("values", check_values(as_array(array, owner(self)), owner(self)))
+        if self.labels is not None:
+            put("labels", given_labels(self.labels, self.size, owner(self)))
+
+    def table(self, key: jax.Array | None, owner: str) -> Table:
+        """Return values and labels."""
+        if is_keys(self.values):
+            return key_table(self.values, self.labels)
+        if isinstance(self.values, xr.DataArray):
+            return dataarray_table(self.values, self.labels, owner)
+        return array_table(self.values, self.labels, owner)
+
+
+@dataclasses.dataclass(frozen=True, eq=False, repr=False)
+class StoredAxis(LabeledAxis):
+    """An axis read back from a file: its table, and how it was written."""
+
+    stored: Table
+    written: str
+
+    @property
+    def size(self) -> int:
+        """Number of values."""
+        return len(self.stored)
+
+    def _normalize(self, put: Callable[[str, Any], None]) -> None:
+        """Nothing to check: the table was checked when it was made."""
+
+    def table(self, key: jax.Array | None, owner: str) -> Table:
+        """Return values and labels."""
+        return self.stored
+
+    def _call(self) -> str:
+        return self.written

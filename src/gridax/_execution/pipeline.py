@@ -1,0 +1,194 @@
+"""Batches under way: devices compute while earlier outputs are copied to the host."""
+
+from __future__ import annotations
+
+import collections
+import dataclasses
+import functools
+import itertools
+import math
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import jax
+import numpy as np
+
+from gridax import _devices, _memory
+from gridax._execution.base import at_point
+from gridax._kernel.prepared import Choice, Prepared, out_of_memory
+from gridax._kernel.program import packed
+from gridax._plan import tiling
+from gridax._plan.plan import Box, Plan, Region, Tile
+from gridax._run.order import Evaluated
+from gridax._warnings import warn
+from gridax.space import Space
+
+
+class Batch:
+    """Tiles of a plan that are started together, at most one per device, with one static choice."""
+
+    def __init__(self, choice: Choice, plan: Plan, tiles: list[Tile]) -> None:
+        self.choice, self.plan, self.tiles = choice, plan, tiles
+
+    @functools.cached_property
+    def index(self) -> np.ndarray:
+        """What the kernel is called with; every device has work, if only a tile once more."""
+        idle = self.plan.n_devices - len(self.tiles)
+        return packed(self.plan, self.tiles + self.tiles[-1:] * idle)
+
+    @functools.cached_property
+    def regions(self) -> list[Region]:
+        """Places of the tiles in the grid."""
+        return [self.plan.region(tile) for tile in self.tiles]
+
+    def extent(self) -> list[np.ndarray]:
+        """Return the first and last index along each dimension."""
+        indices = map(self.plan.indices, self.tiles)
+        runs = [np.concatenate(along) for along in zip(*indices, strict=True)]
+        return [np.array([run.min(), run.max()]) for run in runs]
+
+    def cut(self, narrower: Plan) -> Iterator[Batch]:
+        """Yield the same points in batches of a narrower plan."""
+        pieces = itertools.chain.from_iterable(map(narrower.split, self.tiles))
+        while tiles := list(itertools.islice(pieces, narrower.n_devices)):
+            yield Batch(self.choice, narrower, tiles)
+
+
+@dataclasses.dataclass
+class _Started:
+    batch: Batch
+    outputs: list[jax.Array]
+    then: Callable[[], object] | None = None
+
+
+class Pipeline:
+    """Evaluates batches in order, some at the same time; yields each when it is done.
+
+    A batch that does not fit into the memory of a device is cut, until it does; so is one in which
+    the model raises an error, until the point is found.
+
+    Parameters
+    ----------
+    space, prepared : what is evaluated.
+    record : whether an error of the model is yielded in place of outputs, or raised.
+    """
+
+    def __init__(self, space: Space, prepared: Prepared, record: bool) -> None:
+        self._space, self._prepared, self._record = space, prepared, record
+        self._waiting: collections.deque[_Started] = collections.deque()
+        self._narrowed = prepared.narrowed
+        self._too_large: int | None = None
+        self._watch = _devices.Watch()
+        # Blocks of which not all points are asked for, and which ones are.
+        self.todo: dict[Box, np.ndarray] = {}
+
+    def submit(self, batch: Batch) -> Iterator[Evaluated]:
+        """Start a batch; yield what was done of those before."""
+        if batch.plan in self._narrowed:
+            yield from self._submit_cut(batch)
+            return
+        try:
+            with at_point(self._space, batch.extent):
+                outputs = self._prepared.kernel(batch.choice, batch.plan)(batch.index)
+        except Exception as error:
+            yield from self._failed(batch, error)
+            return
+        self._waiting.append(_Started(batch, outputs))
+        if len(self._waiting) > tiling.IN_FLIGHT:
+            yield from self._fetch(self._waiting.popleft())
+
+    def after_this(self, then: Callable[[], object]) -> None:
+        """Have a function called when all that was submitted so far is done."""
+        if self._waiting:
+            self._waiting[-1].then = then
+        else:
+            then()
+
+    def drain(self) -> Iterator[Evaluated]:
+        """Yield all that is under way."""
+        while self._waiting:
+            yield from self._fetch(self._waiting.popleft())
+
+    def _fetch(self, started: _Started) -> Iterator[Evaluated]:
+        batch = started.batch
+        try:
+            with at_point(self._space, batch.extent):
+                jax.block_until_ready(started.outputs)  # can be interrupted, unlike the copy
+                arrays = [np.asarray(output) for output in started.outputs]
+        except Exception as error:
+            started.outputs.clear()
+            yield from self._failed(batch, error)
+            return
+        self._watch.look()
+        if started.then is not None:
+            started.then()
+        if self._too_large is not None:
+            self._tell(batch.plan)
+        for i, (tile, region) in enumerate(zip(batch.tiles, batch.regions, strict=True)):
+            there: Any = (i, *(slice(len(run)) for run in tile.runs))  # without what was repeated
+            yield region, [array[there] for array in arrays]
+
+    def _failed(self, batch: Batch, error: Exception) -> Iterator[Evaluated]:
+        """Evaluate a batch in smaller pieces, or yield or raise the error of its only point."""
+        yield from self.drain()  # what was under way before is not lost
+        if out_of_memory(error):
+            self._narrow(batch.plan, error)
+            yield from self._submit_cut(batch)
+        elif len(batch.tiles) == 1 == math.prod(map(len, batch.tiles[0].runs)):
+            region = batch.regions[0]
+            recorded = self._record and _of_model(error)
+            if not recorded and self._is_asked_for(region):
+                raise error from error.__cause__  # and not from those of the larger batches
+            yield region, error
+        else:
+            for piece in batch.cut(self._finer(batch.plan)):
+                yield from self.submit(piece)
+                yield from self.drain()  # one after the other, so that the culprit is known
+
+    def _is_asked_for(self, region: Region) -> bool:
+        todo = self.todo.get(region.box)
+        return todo is None or bool(todo.reshape(region.shape)[region.where].any())
+
+    def _finer(self, plan: Plan) -> Plan:
+        """Return a plan of much smaller tiles on one device: few programs, and few calls."""
+        finer = dataclasses.replace(plan, n_devices=1)
+        for _ in range(5):
+            finer = self._prepared.sweep.narrower(finer) or finer
+        return finer
+
+    def _submit_cut(self, batch: Batch) -> Iterator[Evaluated]:
+        for piece in batch.cut(self._narrowed[batch.plan]):
+            yield from self.submit(piece)
+
+    def _narrow(self, plan: Plan, error: BaseException) -> None:
+        """Find a narrower plan for one that does not fit."""
+        if plan in self._narrowed:
+            return
+        narrower = self._prepared.sweep.narrower(plan)
+        if narrower is None:
+            needed = self._prepared.nbytes(plan)
+            free = _memory.free(jax.local_devices()[0])
+            there = "" if free is None else f", of which {_memory.human(free)} are free"
+            error.add_note(
+                f"a single point needs {_memory.human(needed)} of the device's memory{there}: "
+                "return less, keep less in the model, or use fewer devices (n_pmap)"
+            )
+            raise error
+        self._narrowed[plan] = narrower
+        self._too_large = self._too_large or math.prod(plan.tile)
+
+    def _tell(self, plan: Plan) -> None:
+        """Warn once of what fits, when it did."""
+        fits = math.prod(plan.tile)
+        text = (
+            f"tiles of {self._too_large} points do not fit into the memory of the device; "
+            f"{fits} do, so the sweep goes on with {fits}. Pass n_vmap={plan.n_vmap} to begin "
+            "with them"
+        )
+        self._too_large = None
+        warn(text)
+
+
+def _of_model(error: Exception) -> bool:
+    """Whether an error comes from the model, and not from a device that is lost or the like."""
+    return not isinstance(error, jax.errors.JaxRuntimeError) or "allback" in str(error)

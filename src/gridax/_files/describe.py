@@ -1,0 +1,136 @@
+"""Where a result comes from, as attributes of its Dataset.
+
+The structure of the space is written as JSON: key paths, names, kinds. Values stand in the
+coordinates.
+"""
+
+from __future__ import annotations
+
+import datetime
+import json
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import jax
+import numpy as np
+import xarray as xr
+
+from gridax._axes.base import call
+from gridax._grid.grid import Column
+from gridax._outputs.template import Template
+from gridax._pytree import Path, entry
+from gridax._version import __version__
+from gridax.space import Space, fixed_scalar
+
+FORMAT = 1
+
+
+def stamp() -> dict[str, Any]:
+    """Return when and on what something is run: now, as a datetime, which costs least."""
+    return {
+        "device": jax.local_devices()[0].device_kind,
+        # A number, as xarray cannot write a bool into a netCDF file by itself.
+        "x64": int(jax.config.read("jax_enable_x64")),
+        "created": datetime.datetime.now(datetime.UTC),
+    }
+
+
+def attributes(space: Space, template: Template, model: Callable[..., Any]) -> dict[str, Any]:
+    """Return the attributes of a result's Dataset that are the same for every run."""
+    return {
+        "gridax_format": FORMAT,
+        "gridax_version": __version__,
+        "jax_version": jax.__version__,
+        "xarray_version": xr.__version__,
+        "model": _qualified(model),
+        "mode": space.mode,
+        "key": json.dumps(
+            {
+                "impl": str(jax.random.key_impl(space.key)),
+                "data": np.asarray(jax.random.key_data(space.key)).tolist(),
+            }
+        ),
+        "space": json.dumps(_space_to_json(space)),
+        "outputs": json.dumps(_template_to_json(template)),
+    }
+
+
+def _qualified(model: Callable[..., Any]) -> str:
+    named = model if hasattr(model, "__qualname__") else getattr(model, "func", type(model))
+    return f"{named.__module__}.{named.__qualname__}"
+
+
+def _space_to_json(space: Space) -> dict[str, Any]:
+    columns = {column.slot: column for column in space.grid.columns}
+    leaves = []
+    for slot in space.skeleton.written:
+        entry_: dict[str, Any] = {"path": _path_to_json(space.skeleton.paths[slot])}
+        if slot in columns:
+            column = columns[slot]
+            entry_["axis"] = _column_to_json(column, space.sizes)
+        else:
+            entry_.update(_fixed_to_json(space.skeleton.leaves[slot]))
+        leaves.append(entry_)
+    return {"dims": list(space.sizes.items()), "leaves": leaves}
+
+
+def _column_to_json(column: Column, sizes: Mapping[str, int]) -> dict[str, Any]:
+    table = column.table
+    found: dict[str, Any] = {
+        "name": column.name,
+        "dim": column.dim,
+        "home": column.home,
+        "axis": call(column.axis),
+        "group": None if column.axis.group is None else str(column.axis.group),
+        "kind": table.kind,
+        "shape": table.shape,
+        "impl": table.impl,
+        "labeled": table.labeled,
+        "repeats": column.repeats,
+        "coords": sorted(table.coords),
+        "extra": sorted(table.extra),
+    }
+    if table.kind == "choice":
+        rows = column.all_rows(sizes)
+        found["choices"] = [_fixed_to_json(table.values[row]) for row in rows]
+    else:
+        found["dtype"] = str(table.values.dtype)
+        found["value_dims"] = None if table.dims is None else list(table.dims)
+    return found
+
+
+def _fixed_to_json(leaf: Any) -> dict[str, Any]:
+    if isinstance(leaf, (bool, int, float, str)):
+        return {"value": leaf}
+    scalar = fixed_scalar(leaf)
+    if scalar is not None:
+        return {"value": scalar.item(), "dtype": str(scalar.dtype)}
+    if hasattr(leaf, "shape") and hasattr(leaf, "dtype"):
+        return {"missing": f"{leaf.dtype}[{','.join(map(str, leaf.shape))}]"}
+    return {"missing": getattr(leaf, "__name__", type(leaf).__name__)}
+
+
+def _template_to_json(template: Template) -> dict[str, Any]:
+    return {
+        "parts": [
+            {"kind": part.kind, "names": part.names, "path": _path_to_json(part.path)}
+            for part in template.parts
+        ],
+        "outputs": [
+            {"name": output.name, "impl": output.impl, "dtype": str(output.dtype)}
+            for output in template.outputs
+        ],
+    }
+
+
+def _path_to_json(path: Path) -> list[list[Any]]:
+    steps = []
+    for key in path:
+        kind, value = entry(key)
+        steps.append([kind, value if isinstance(value, (str, int)) else str(value)])
+    return steps
+
+
+def is_result(dataset: xr.Dataset) -> bool:
+    """Whether a Dataset carries our attributes."""
+    return "gridax_format" in dataset.attrs

@@ -1,0 +1,287 @@
+"""The space and the structure of the outputs, read back from the attributes of a result.
+
+Nothing of a file is ever imported, unpickled or evaluated, and nothing in it is trusted.
+"""
+
+from __future__ import annotations
+
+import collections
+import dataclasses
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any, get_args
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pandas as pd
+import xarray as xr
+from jax.tree_util import DictKey, SequenceKey
+
+from gridax import _checks
+from gridax._axes import StoredAxis
+from gridax._axes.table import Table
+from gridax._files.describe import FORMAT, is_result
+from gridax._grid.grid import Column, Grid
+from gridax._outputs.template import Output, Part, PartKind, Template
+from gridax._pytree import Skeleton
+from gridax.space import MODES, Space, is_axis
+
+_LONGEST_JSON, _LONGEST_LIST = 2**26, 2**20
+
+
+@dataclasses.dataclass(frozen=True)
+class Missing:
+    """Stands in a state that was read from a file for what files do not keep."""
+
+    what: str
+
+    def __repr__(self) -> str:
+        return f"<not stored: {self.what}>"
+
+
+def read(dataset: xr.Dataset) -> tuple[Space, Template]:
+    """Return the space and the template that a result's Dataset describes.
+
+    Raises
+    ------
+    ValueError
+        If there is no description, or it is damaged or of a newer format.
+    """
+    if not is_result(dataset):
+        raise ValueError(
+            "it holds no gridax result, as the attribute 'gridax_format' is missing; "
+            "xarray.open_dataset opens any netCDF file"
+        )
+    if dataset.attrs["gridax_format"] != FORMAT:
+        raise ValueError(
+            f"it has the format {dataset.attrs['gridax_format']}, but this version of gridax "
+            f"reads format {FORMAT}; install a newer gridax"
+        )
+    for dim, size in _sizes(dataset).items():
+        if dataset.sizes.get(dim) != size:
+            raise ValueError(
+                f"it does not hold the whole space that it describes, as after selecting or "
+                f"averaging: {dim!r} has {dataset.sizes.get(dim, 0)} entries, not {size}; open it "
+                "with xarray.open_dataset"
+            )
+    lost = [name for name in _outputs(dataset) if name not in dataset.variables]
+    if lost:
+        raise ValueError(
+            f"it lacks the outputs {lost}, as after selecting some; open it with "
+            "xarray.open_dataset"
+        )
+    try:
+        space = _read_space(dataset)
+        return space, _read_template(dataset, space.grid)
+    except Exception as error:  # whatever a damaged or foreign description leads to
+        raise ValueError(
+            f"its description of the space is damaged ({type(error).__name__}: {error}); "
+            "xarray.open_dataset may still read the data"
+        ) from error
+
+
+def _json(dataset: xr.Dataset, name: str) -> Any:
+    text = dataset.attrs[name]
+    if not isinstance(text, str) or len(text) > _LONGEST_JSON:
+        raise ValueError(f"the attribute {name!r} is no text of a sensible length")
+    return json.loads(text)
+
+
+def _sizes(dataset: xr.Dataset) -> dict[str, int]:
+    """Return the sizes of the space's dimensions, or nothing if their description is damaged."""
+    try:
+        return {str(dim): int(size) for dim, size in _json(dataset, "space")["dims"]}
+    except Exception:
+        return {}
+
+
+def _outputs(dataset: xr.Dataset) -> list[str]:
+    """Return the names of all outputs, or nothing if their description is damaged."""
+    try:
+        return [str(output["name"]) for output in _json(dataset, "outputs")["outputs"]]
+    except Exception:
+        return []
+
+
+def _read_space(dataset: xr.Dataset) -> Space:
+    described = _json(dataset, "space")
+    sizes = _sizes(dataset)
+    leaves, columns = [], {}
+    for leaf in described["leaves"]:
+        if "axis" in leaf:
+            column = _read_column(leaf["axis"], dataset)
+            columns[id(column.axis)] = column
+            leaves.append((leaf["path"], column.axis))
+        else:
+            leaves.append((leaf["path"], _read_fixed(leaf)))
+    skeleton = Skeleton.of(nest(leaves), is_axis)
+    ordered = [
+        dataclasses.replace(columns[id(skeleton.leaves[slot])], slot=slot)
+        for slot in skeleton.written
+        if id(skeleton.leaves[slot]) in columns
+    ]
+    _require(bool(ordered), "it has no axis")
+    _require({c.dim for c in ordered} - {None} == set(sizes), "a dimension has no axis")
+    _require(len({c.name for c in ordered}) == len(ordered), "two axes bear one name")
+    mode = dataset.attrs["mode"]
+    _require(mode in MODES, f"the mode {mode!r} is unknown")
+    described_key = _json(dataset, "key")
+    data = np.asarray(described_key["data"], dtype=np.uint32)
+    key = jax.random.wrap_key_data(jnp.asarray(data), impl=described_key["impl"])
+    _require(key.ndim == 0, "the key is no single key")
+    return Space.assemble(skeleton, Grid(sizes, tuple(ordered)), mode, key)
+
+
+def _require(holds: bool, otherwise: str) -> None:
+    if not holds:
+        raise ValueError(otherwise)
+
+
+def _dtype(name: Any) -> np.dtype:
+    """Return a dtype that JAX has; a file could name any, as large as it likes."""
+    dtype = jnp.dtype(str(name))
+    numbers = jnp.issubdtype(dtype, jnp.number) or dtype.kind == "b"
+    _require(numbers, f"{name!r} is no dtype of numbers")
+    return dtype
+
+
+def _check_keys(shape: Sequence[int], dtype: Any, impl: Any) -> None:
+    """Refuse raw data that are no PRNG keys."""
+    data = jax.ShapeDtypeStruct(tuple(shape), dtype)
+    jax.eval_shape(lambda x: jax.random.wrap_key_data(x, impl=impl), data)
+
+
+def _read_fixed(leaf: Mapping[str, Any]) -> Any:
+    if "missing" in leaf:
+        return Missing(str(leaf["missing"]))
+    value = leaf["value"]
+    return np.asarray(value, dtype=leaf["dtype"])[()] if "dtype" in leaf else value
+
+
+def _read_column(described: Mapping[str, Any], dataset: xr.Dataset) -> Column:
+    name, dim, kind = described["name"], described["dim"], described["kind"]
+    label = dataset.variables[name]
+    _require(label.dims == (() if dim is None else (dim,)), f"{name!r} does not lie along {dim!r}")
+    _require(kind in ("number", "array", "key", "choice"), f"{name!r} has the kind {kind!r}")
+    labels = np.atleast_1d(label.values)
+    rows: Any = None if dim is not None else np.int64(0)
+    known: dict[str, Any] = {"kind": kind, "labeled": bool(described["labeled"])}
+    if kind == "choice":
+        known["values"] = tuple(map(_read_fixed, described["choices"]))
+    elif kind == "number" and not described["labeled"]:
+        known["values"] = labels.astype(_dtype(described["dtype"]))
+    else:
+        dtype = _dtype(described["dtype"])
+        values = dataset.variables[f"{name}_value"].values.astype(dtype, copy=False)
+        if described["repeats"]:
+            table_labels = dataset.variables[f"{name}_item"].values
+            rows = pd.Index(table_labels).get_indexer(labels)
+            _require((rows >= 0).all(), f"{name!r} has labels that are not in {name}_item")
+            labels = table_labels
+            rows = rows if dim is not None else rows[0]
+        elif dim is None:
+            values = values[None]
+        known["values"] = values
+    if described["shape"] is not None:
+        known["shape"] = _checks.shape(described["shape"], name, "shape")
+    if kind == "key":
+        known["impl"] = described["impl"]
+        _check_keys(known["values"].shape, known["values"].dtype, described["impl"])
+    if described.get("value_dims"):
+        known["dims"] = tuple(map(str, described["value_dims"]))
+    known["coords"] = {key: dataset.variables[key] for key in described["coords"]}
+    known["extra"] = {
+        key: dataset.variables[key]
+        if dim is not None
+        else dataset.variables[key].expand_dims(dim=name)
+        for key in described["extra"]
+    }
+    table = Table(labels=labels, **known)
+    _require(len(table.values) == len(labels), f"{name!r} has not one label per value")
+    attrs = {k: v for k, v in label.attrs.items()}
+    axis = StoredAxis(table, str(described["axis"]), group=described["group"], attrs=attrs)
+    return Column(name, axis, -1, table, dim=dim, home=str(described["home"]), rows=rows)
+
+
+def _read_template(dataset: xr.Dataset, grid: Grid) -> Template:
+    described = _json(dataset, "outputs")
+    outputs = [_read_output(output, dataset, grid) for output in described["outputs"]]
+    parts = tuple(map(_read_part, described["parts"]))
+    leaves = [(part["path"], i) for i, part in enumerate(described["parts"])]
+    order, treedef = jax.tree.flatten(nest(leaves, keep_order=True))
+    _require(sorted(order) == list(range(len(parts))), "the outputs' paths contradict each other")
+    starts = np.cumsum([0, *(len(part.names) for part in parts)])
+    _require(0 < len(outputs) == starts[-1], "the outputs and their places differ in number")
+    arranged = [outputs[i] for k in order for i in range(starts[k], starts[k + 1])]
+    return Template(tuple(arranged), tuple(parts[k] for k in order), treedef)
+
+
+def _read_part(described: Mapping[str, Any]) -> Part:
+    kind, names = described["kind"], tuple(described["names"])
+    _require(kind in get_args(PartKind), f"an output has the kind {kind!r}")
+    wanted = (str,) if kind == "dataset" else (str, type(None))
+    _require(
+        all(isinstance(name, wanted) for name in names) and (kind == "dataset" or len(names) == 1),
+        f"an output of the kind {kind!r} has the names {names!r}",
+    )
+    # Containers come back as dicts and lists.
+    path = [
+        SequenceKey(key) if step == "index" else DictKey(key) for step, key in described["path"]
+    ]
+    return Part(kind, names, tuple(path))
+
+
+def _read_output(described: Mapping[str, Any], dataset: xr.Dataset, grid: Grid) -> Output:
+    name, impl = described["name"], described["impl"]
+    variable = dataset.variables[name]
+    own = variable.dims[len(grid.dims) :]
+    _require(
+        variable.dims[: len(grid.dims)] == grid.dims,
+        f"output {name!r} lies along {variable.dims}, not along {grid.dims}",
+    )
+    _dtype(variable.dtype)
+    dtype = _dtype(described.get("dtype", variable.dtype))  # some points may have no value
+    if impl is not None:
+        _check_keys(variable.shape, variable.dtype, impl)
+    return Output(
+        name=name,
+        shape=variable.shape[len(grid.dims) :],
+        dtype=dtype,
+        dims=tuple(map(str, own)),
+        attrs={k: v for k, v in variable.attrs.items() if k != "prng_impl"},
+        impl=impl,
+    )
+
+
+def nest(leaves: Sequence[tuple[Sequence[Sequence[Any]], Any]], keep_order: bool = False) -> Any:
+    """Return nested dicts and lists with each leaf at its path of (kind, key) steps.
+
+    Where a list has no leaf, it has None. JAX sorts the keys of a dict; if the order is to be
+    kept, such as that of fields, a dict whose keys are not sorted is an OrderedDict.
+
+    Examples
+    --------
+    >>> nest([([["dict", "a"], ["index", 0]], 1), ([["dict", "a"], ["index", 1]], 2)])
+    {'a': [1, 2]}
+    """
+    _require(bool(leaves), "it lists no leaf")
+    if len(leaves) == 1 and not leaves[0][0]:
+        return leaves[0][1]
+    branches: dict[Any, list[tuple[Sequence[Sequence[Any]], Any]]] = {}
+    for path, leaf in leaves:
+        (_, key), *rest = path
+        branches.setdefault(key, []).append((rest, leaf))
+    if all(path[0][0] == "index" for path, _ in leaves):
+        length = max(branches) + 1
+        _require(min(branches) >= 0 and length <= _LONGEST_LIST, "a path counts too far")
+        return [nest(branches[i], keep_order) if i in branches else None for i in range(length)]
+    found = {key: nest(branch, keep_order) for key, branch in branches.items()}
+    return collections.OrderedDict(found) if keep_order and not _is_sorted([*found]) else found
+
+
+def _is_sorted(keys: Sequence[Any]) -> bool:
+    try:
+        return keys == sorted(keys)
+    except TypeError:  # of several types
+        return False

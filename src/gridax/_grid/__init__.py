@@ -1,0 +1,1 @@
+"""Named dimensions and the axes along them: selection, tables, the xarray index."""

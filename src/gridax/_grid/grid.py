@@ -1,0 +1,311 @@
+"""The grid behind a space: named dimensions, each with the axes that move along it.
+
+Nothing here is as long as the number of points, unless a person picks points one by one: a
+column of a product has as many rows as its own axis has values.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import zlib
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from typing import Any
+
+import jax
+import numpy as np
+import xarray as xr
+
+from gridax import _checks
+from gridax._axes import Axis, is_random, tabulate
+from gridax._axes.table import Table
+from gridax._warnings import warn
+
+POINT = "point"
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Column:
+    """One axis within a grid.
+
+    `rows` says which row of the table stands at each index of `dim` (None: row = index). A column
+    whose dimension was selected away has ``dim=None`` and a single row. `home` is the dimension
+    along which the axis moved when the space was made.
+    """
+
+    name: str
+    axis: Axis
+    slot: int
+    table: Table
+    dim: str | None
+    home: str
+    rows: Any = None
+
+    def row(self, index: Sequence[int], place: Mapping[str, int]) -> int:
+        """Return the row of the table at a point."""
+        if self.dim is None:
+            return int(self.rows)
+        i = index[place[self.dim]]
+        return i if self.rows is None else int(self.rows[i])
+
+    def all_rows(self, sizes: Mapping[str, int]) -> np.ndarray:
+        """Return the row of the table at each index of the dimension, given the grid's sizes."""
+        if self.rows is None:
+            return np.arange(1 if self.dim is None else sizes[self.dim])
+        return np.atleast_1d(self.rows)
+
+    def take(self, indexer: Any) -> Any:
+        """Return the rows of the table at some indices of the dimension."""
+        return indexer if self.rows is None else self.rows[indexer]
+
+    @property
+    def attrs(self) -> dict[str, Any]:
+        """Attributes of the coordinate."""
+        return dict(self.axis.attrs or {})
+
+    @property
+    def repeats(self) -> bool:
+        """Whether the grid holds more rows than the table, so values are best not copied out."""
+        return np.ndim(self.rows) == 1 and len(self.rows) > len(self.table)
+
+    @property
+    def value_name(self) -> str:
+        """Name of the coordinate that keeps the values which the labels do not say."""
+        return f"{self.name}_value"
+
+    @property
+    def item_name(self) -> str:
+        """Name of the dimension of a table that is not copied out."""
+        return f"{self.name}_item"
+
+    def value_dims(self) -> tuple[str, ...]:
+        """Name the dimensions of one value."""
+        if self.table.dims is not None:
+            return self.table.dims
+        return tuple(f"{self.name}_dim_{i}" for i in range(np.ndim(self.table.values) - 1))
+
+    def coordinates(self, size: int) -> dict[str, xr.Variable]:
+        """Return the coordinates of this column along a dimension of `size`."""
+        along = () if self.dim is None else (self.dim,)
+        rows = np.arange(size) if self.rows is None else self.rows
+        table = self.table
+        found = {self.name: xr.Variable(along, table.labels[rows], self.attrs)}
+        if table.kept_beside:
+            attrs = {"prng_impl": table.impl} if table.kind == "key" else self.attrs
+            if self.repeats:
+                found[self.item_name] = xr.Variable((self.item_name,), table.labels)
+                along, rows = (self.item_name,), slice(None)
+            dims = along + self.value_dims()
+            found[self.value_name] = xr.Variable(dims, table.values[rows], attrs)
+        found.update(table.coords)
+        for name, variable in table.extra.items():
+            inner = tuple(map(str, variable.dims[1:]))
+            found[name] = xr.Variable(along + inner, variable.values[rows], variable.attrs)
+        return found
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Grid:
+    """Sizes of the dimensions, the last one varying fastest, and the columns along them."""
+
+    sizes: dict[str, int]
+    columns: tuple[Column, ...]
+
+    @property
+    def n_points(self) -> int:
+        """Number of points, a Python integer of any size."""
+        return math.prod(self.sizes.values())
+
+    @property
+    def dims(self) -> tuple[str, ...]:
+        """Names of the dimensions."""
+        return tuple(self.sizes)
+
+    def members(self, dim: str) -> list[Column]:
+        """Return the columns along a dimension."""
+        return [column for column in self.columns if column.dim == dim]
+
+    def names_along(self) -> dict[str, list[str]]:
+        """Return the names of the axes along each dimension."""
+        return {dim: [column.name for column in self.members(dim)] for dim in self.dims}
+
+    def unravel(self, i: int) -> tuple[int, ...]:
+        """Return the index of a point along each dimension, in Python integers of any size."""
+        index = []
+        for size in reversed(self.sizes.values()):
+            i, rest = divmod(i, size)
+            index.append(rest)
+        return tuple(reversed(index))
+
+    def isel(self, indexers: Mapping[str, Any]) -> Grid:
+        """Return the grid at some indices of some dimensions; an int drops its dimension."""
+        sizes = {}
+        for dim, size in self.sizes.items():
+            indexer = indexers.get(dim)
+            if indexer is None:
+                sizes[dim] = size
+            elif np.ndim(indexer):
+                sizes[dim] = len(indexer)
+        columns = []
+        for column in self.columns:
+            indexer = indexers.get(column.dim) if column.dim is not None else None
+            if indexer is not None:
+                column = dataclasses.replace(
+                    column,
+                    dim=column.dim if np.ndim(indexer) else None,
+                    rows=column.take(indexer),
+                )
+            columns.append(column)
+        return Grid(sizes, tuple(columns))
+
+    def scatter(self, points: np.ndarray) -> Grid:
+        """Return the grid of single points along one dimension, by their flat positions."""
+        index: dict[str, np.ndarray] = {}
+        rest = points
+        for dim, size in reversed(self.sizes.items()):
+            rest, index[dim] = rest // size, (rest % size).astype(np.int64)
+        columns = tuple(
+            column
+            if column.dim is None
+            else dataclasses.replace(column, dim=POINT, rows=column.take(index[column.dim]))
+            for column in self.columns
+        )
+        return Grid({POINT: len(points)}, columns)
+
+    def coordinates(self) -> dict[str, xr.Variable]:
+        """Return every coordinate, refusing a name that two owners claim differently."""
+        found: dict[str, xr.Variable] = {}
+        owners: dict[str, str] = {}
+        lengths: dict[Any, tuple[int, str]] = {}
+        for column in self.columns:
+            size = self.sizes.get(column.dim, 1) if column.dim is not None else 1
+            for name, variable in column.coordinates(size).items():
+                if name in found and not found[name].identical(variable):
+                    raise ValueError(
+                        f"axis {owners[name]!r} and axis {column.name!r} both bring a coordinate "
+                        f"{name!r}, with different values; rename one of them"
+                    )
+                found.setdefault(name, variable)
+                owners.setdefault(name, column.name)
+                for dim, length in variable.sizes.items():
+                    known, other = lengths.setdefault(dim, (length, column.name))
+                    if known != length:
+                        raise ValueError(
+                            f"the values of axis {other!r} and axis {column.name!r} share the "
+                            f"dimension {dim!r}, but its size is {known} in one and {length} in "
+                            "the other; rename one of them"
+                        )
+        return found
+
+
+def build(found: Sequence[tuple[int, str, Axis]], mode: str, key: jax.Array) -> Grid:
+    """Build the grid of the axes found in a state: their slot, dotted path and axis, in order."""
+    names = [_name(axis, path) for _, path, axis in found]
+    homes = _homes(names, [axis for _, _, axis in found], mode)
+    _check_unique(names, homes, found)
+    columns = []
+    for name, home, (slot, _, axis) in zip(names, homes, found, strict=True):
+        table = _tabulate(axis, key, name)
+        shared = homes.count(home) > 1 or home == POINT
+        if not shared and is_random(axis) and axis.group is None and table.kind == "number":
+            table = table.sorted()
+        columns.append(Column(name, axis, slot, table, dim=home, home=home))
+    sizes = _sizes(columns, mode)
+    grid = Grid(sizes, tuple(columns))
+    _check_value_dims(grid)
+    return grid
+
+
+def draw_key(key: jax.Array, name: str) -> jax.Array:
+    """Return the key of one axis' draws.
+
+    It depends on the space's key and the axis' name alone, so that adding or reordering axes
+    reshuffles nobody else's draws; crc32 is the same on every machine.
+    """
+    return jax.random.fold_in(key, zlib.crc32(name.encode()))
+
+
+def _tabulate(axis: Axis, key: jax.Array, name: str) -> Table:
+    try:
+        return tabulate(axis, draw_key(key, name), f"axis {name!r}")
+    except Exception as error:
+        if f"axis {name!r}" not in str(error):
+            error.add_note(f"while generating the values of axis {name!r}")
+        raise
+
+
+def _name(axis: Axis, path: str) -> str:
+    return _checks.name(axis.name if axis.name is not None else path, f"axis at {path!r}")
+
+
+def _homes(names: Sequence[str], axes: Sequence[Axis], mode: str) -> list[str]:
+    """Return the dimension along which each axis moves; a group's is the group as text."""
+    if mode == "zip":
+        return [POINT] * len(axes)
+    homes = list(names)
+    texts: dict[Hashable, str] = {}
+    for i, (name, axis) in enumerate(zip(names, axes, strict=True)):
+        if axis.group is not None:
+            text = _checks.name(str(axis.group), f"axis {name!r}, group {axis.group!r}")
+            homes[i] = texts.setdefault(axis.group, text)
+    groups = {text: group for group, text in texts.items()}
+    for group, text in texts.items():
+        if groups[text] != group:
+            raise ValueError(
+                f"the groups {group!r} and {groups[text]!r} are different, but the dimension of "
+                f"both would be called {text!r}; rename one of them"
+            )
+    return homes
+
+
+def _check_unique(
+    names: Sequence[str], homes: Sequence[str], found: Sequence[tuple[int, str, Axis]]
+) -> None:
+    """Refuse two axes of one name, or a group that bears the name of an axis outside it."""
+    owner: dict[str, tuple[int, str, Axis]] = {}
+    for name, entry in zip(names, found, strict=True):
+        if name in owner:
+            raise ValueError(
+                f"the axes at {owner[name][1]!r} and {entry[1]!r} are both called {name!r}; give "
+                "one of them another name="
+            )
+        owner[name] = entry
+    for home, name, (_, _, axis) in zip(homes, names, found, strict=True):
+        if home in owner and owner[home][2].group != axis.group:
+            raise ValueError(
+                f"the group {home!r} of axis {name!r} bears the name of the axis at "
+                f"{owner[home][1]!r}, which is not in it; rename one of them"
+            )
+
+
+def _sizes(columns: Iterable[Column], mode: str) -> dict[str, int]:
+    """Return the size of each dimension: that of its shortest axis; warn if they differ."""
+    lengths: dict[str, dict[str, int]] = {}
+    for column in columns:
+        lengths.setdefault(column.home, {})[column.name] = len(column.table)
+    for home, sizes in lengths.items():
+        if len(set(sizes.values())) > 1:
+            where = "zipped axes" if mode == "zip" else f"axes of group {home!r}"
+            listed = ", ".join(f"{name}: {size}" for name, size in sizes.items())
+            advice = "; mode='product' combines all with all" if mode == "zip" else ""
+            warn(
+                f"the {where} differ in size ({listed}); the shortest wins, so only the first "
+                f"{min(sizes.values())} values of each are used{advice}"
+            )
+    return {home: min(sizes.values()) for home, sizes in lengths.items()}
+
+
+def _check_value_dims(grid: Grid) -> None:
+    """Refuse a dimension of a value that bears the name of an axis or group."""
+    taken = {column.name for column in grid.columns} | set(grid.dims)
+    for column in grid.columns:
+        table = column.table
+        inner = [*column.value_dims()] if table.kept_beside else []
+        inner += [*table.coords, *table.extra]
+        inner += [str(dim) for variable in table.extra.values() for dim in variable.dims[1:]]
+        for name in inner:
+            if name in taken:
+                raise ValueError(
+                    f"axis {column.name!r}: its values have a dimension or coordinate {name!r}, "
+                    "which is also the name of an axis or group; rename one of them"
+                )

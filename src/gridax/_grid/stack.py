@@ -1,0 +1,87 @@
+"""All points of a grid as stacked arrays, for a vmap of the user's own."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from gridax import _checks
+from gridax._grid.grid import Column, Grid
+from gridax._warnings import warn
+
+
+def collect(
+    grid: Grid, n_vmap: Any, n_pmap: Any, fill_value: Any
+) -> tuple[dict[int, Any], dict[int, Any]]:
+    """Return the values of the axes by their slots: the stacked ones and the chosen ones.
+
+    Stacked values have the shape ``(*batch, *value_shape)``; a choice must have been made, and
+    stays the object that it is.
+    """
+    batch = [
+        _checks.count(size, "collect", what)
+        for what, size in (("n_pmap", n_pmap), ("n_vmap", n_vmap))
+        if size is not None
+    ]
+    n = grid.n_points
+    n_rest = math.ceil(n / math.prod(batch))
+    total = math.prod(batch) * n_rest
+    if total > n:
+        warn(
+            f"{n} points do not fill a batch of {' x '.join(map(str, [*batch, n_rest]))}; the last "
+            f"{total - n} are padding (floats: {fill_value}; others repeat the last point)"
+        )
+    shape = (*batch, n_rest)
+    stacked, chosen = {}, {}
+    for column in grid.columns:
+        if column.table.kind == "choice":
+            chosen[column.slot] = _chosen(column)
+        else:
+            stacked[column.slot] = _stack(column, grid, shape, fill_value)
+    return stacked, chosen
+
+
+def _chosen(column: Column) -> Any:
+    if column.dim is not None:
+        raise TypeError(
+            f"axis {column.name!r}: choices cannot be stacked to an array; fix one with sel or "
+            "isel before collect"
+        )
+    value = column.table.value(int(column.rows))
+    return value if column.axis.wrap is None else column.axis.wrap(value)
+
+
+def _stack(column: Column, grid: Grid, shape: tuple[int, ...], fill_value: Any) -> Any:
+    table = column.table
+    values = table.values[point_rows(column, grid)]
+    missing = math.prod(shape) - len(values)
+    if missing:
+        padding = np.repeat(values[-1:], missing, axis=0)
+        if jnp.issubdtype(values.dtype, jnp.inexact):
+            padding = np.full_like(padding, fill_value)
+        values = np.concatenate([values, padding])
+    stacked: Any = jnp.asarray(values.reshape(shape + values.shape[1:]))
+    if table.kind == "key":
+        stacked = jax.random.wrap_key_data(stacked, impl=table.impl)
+    if table.shape is not None:
+        stacked = stacked.reshape(shape + (1,) * len(table.shape))
+        stacked = jnp.broadcast_to(stacked, shape + table.shape)
+    wrap = column.axis.wrap
+    if wrap is not None:
+        for _ in shape:
+            wrap = jax.vmap(wrap)
+        stacked = wrap(stacked)
+    return stacked
+
+
+def point_rows(column: Column, grid: Grid) -> np.ndarray:
+    """Return the row of a column's table at every point, in the order of the points."""
+    if column.dim is None:
+        return np.full(grid.n_points, column.rows)
+    shape = [size if dim == column.dim else 1 for dim, size in grid.sizes.items()]
+    rows = column.take(np.arange(grid.sizes[column.dim])).reshape(shape)
+    return np.broadcast_to(rows, tuple(grid.sizes.values())).reshape(-1)

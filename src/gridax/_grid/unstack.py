@@ -1,0 +1,89 @@
+"""Scattered points put back on the grid that they were picked from."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import jax.numpy as jnp
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from gridax._grid.grid import POINT, Column, Grid
+from gridax._grid.index import attach_all
+
+
+def unstack(dataset: xr.Dataset, grid: Grid) -> xr.Dataset:
+    """Return the Dataset with the dimension ``point`` unfolded to the axes' own dimensions.
+
+    Points are matched by label, so a Dataset that was read from a file unfolds as well.
+    """
+    homes: dict[str, list[Column]] = {}
+    for column in grid.members(POINT):
+        homes.setdefault(column.home, []).append(column)
+    if not homes or POINT in homes:
+        raise ValueError(
+            "unstack needs points that were picked from a product, by filter or by position; "
+            f"the dimensions here are {list(grid.sizes)}"
+        )
+    where, picked = {}, {}
+    for home, columns in homes.items():
+        labels = [dataset[column.name].values for column in columns]
+        codes, first = _codes(labels)
+        where[home], picked[home] = codes, first
+    shape = tuple(len(first) for first in picked.values())
+    flat = np.ravel_multi_index(tuple(where.values()), shape)
+    if np.unique(flat).size < flat.size:
+        raise ValueError(
+            "unstack cannot place points that have the same labels: they were picked more than "
+            "once, or an axis holds a label more than once"
+        )
+    full = flat.size == int(np.prod(shape))
+    coords: dict[str, xr.Variable] = {}
+    for home, columns in homes.items():
+        for column in columns:
+            rows = column.take(picked[home])
+            moved = dataclasses.replace(column, dim=home, rows=rows, home=home)
+            coords.update(moved.coordinates(len(rows)))
+    left = {name for column in grid.members(POINT) for name in column.coordinates(flat.size)}
+    variables: dict[str, xr.Variable] = {}
+    for name, variable in dataset.variables.items():
+        if name in left:
+            continue
+        if POINT in variable.dims:
+            variable = _placed(variable, flat, tuple(homes), shape, full)
+        (coords if name in dataset.coords else variables)[str(name)] = variable
+    unfolded = xr.Dataset(variables, xr.Coordinates(coords, indexes={}), dataset.attrs)
+    return attach_all(unfolded, {home: [c.name for c in cs] for home, cs in homes.items()})
+
+
+def _codes(labels: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """Return a number for each point's label, and where each number first stands."""
+    index = pd.Index(labels[0]) if len(labels) == 1 else pd.MultiIndex.from_arrays(labels)
+    codes, distinct = index.factorize(sort=len(labels) == 1 and labels[0].dtype.kind in "fiu")
+    first = np.full(len(distinct), -1)
+    order = np.arange(len(codes))[::-1]
+    first[codes[order]] = order
+    return codes, first
+
+
+def _placed(
+    variable: xr.Variable,
+    flat: np.ndarray,
+    homes: tuple[str, ...],
+    shape: tuple[int, ...],
+    full: bool,
+) -> xr.Variable:
+    if not full and "prng_impl" in variable.attrs:
+        raise ValueError("unstack cannot fill an output of PRNG keys where points were not picked")
+    variable = variable.transpose(POINT, ...)
+    values = variable.values
+    if not full and not jnp.issubdtype(values.dtype, jnp.inexact):
+        values = values.astype(float)
+    size = int(np.prod(shape))
+    target = np.empty((size, *values.shape[1:]), values.dtype)
+    if not full:
+        target[...] = np.nan
+    target[flat] = values
+    dims = (*homes, *(dim for dim in variable.dims if dim != POINT))
+    return xr.Variable(dims, target.reshape(shape + values.shape[1:]), variable.attrs)

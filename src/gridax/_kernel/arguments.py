@@ -1,0 +1,213 @@
+"""What a compiled program is evaluated on: the space's tables and the fixed leaves."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from gridax._axes.labels import device_values
+from gridax._grid.grid import Column
+from gridax._pytree import Skeleton, dotted
+from gridax._warnings import warn
+from gridax.space import Space, is_axis
+
+
+@dataclasses.dataclass(frozen=True)
+class Leaf:
+    """How a row of the table of one axis becomes the leaf of one point.
+
+    Attributes
+    ----------
+    slot : position among the leaves.
+    dim : number of the dimension along which it moves, or None for a fixed row.
+    by_row : whether an array of row numbers stands between index and table.
+    impl : implementation of PRNG keys, if the table holds key data.
+    shape : shape to which the value is broadcast.
+    wrap : applied last.
+    """
+
+    slot: int
+    dim: int | None
+    by_row: bool
+    impl: str | None
+    shape: tuple[int, ...] | None
+    wrap: Callable[[Any], Any] | None
+
+    def finish(self, value: Any) -> Any:
+        """Return the leaf from a row of the table."""
+        if self.impl is not None:
+            value = jax.random.wrap_key_data(value, impl=self.impl)
+        if self.shape is not None:
+            value = jnp.broadcast_to(value, self.shape)
+        return value if self.wrap is None else self.wrap(value)
+
+
+class Arguments:
+    """State, args and kwargs of a model, split to axes, arrays and static values."""
+
+    def __init__(self, space: Space, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        self.space = space
+        self.skeleton = Skeleton.of((space.state, args, kwargs), is_axis)
+        columns = space.grid.columns
+        slots = _axis_slots(self.skeleton, columns)
+        self.chosen = [column for column in columns if column.table.kind == "choice"]
+        moving = [column for column in columns if column.table.kind != "choice"]
+        places = {dim: i for i, dim in enumerate(space.dims)}
+        self.leaves, self.tables, self.rows = [], [], []
+        for column in moving:
+            leaf, table, rows = _leaf(column, slots[id(column.axis)], places)
+            self.leaves.append(leaf)
+            self.tables.append(table)
+            self.rows.append(rows)
+        self.choice_slots = [slots[id(column.axis)] for column in self.chosen]
+        axes = set(slots.values())
+        # Arrays are arguments of the compiled program; everything else is part of it, as written.
+        self.arrays = [
+            (slot, self._fitting(slot, leaf))
+            for slot, leaf in enumerate(self.skeleton.leaves)
+            if slot not in axes and _is_numeric(leaf)
+        ]
+
+    def warn_of_keys(self) -> None:
+        """Warn of PRNG keys whose draws depend on how many are drawn in one call."""
+        for impl in sorted({leaf.impl for leaf in self.leaves if leaf.impl is not None}):
+            if "rbg" in impl:
+                warn(
+                    f"draws from keys of the kind {impl!r} depend on how many points JAX evaluates "
+                    "in one call, so they differ from those of SequentialExecution and with "
+                    "n_vmap; threefry keys, which are the default, do not"
+                )
+
+    def _fitting(self, slot: int, leaf: Any) -> Any:
+        if isinstance(leaf, np.ndarray):
+            path = dotted(self.skeleton.paths[slot][1:])
+            return device_values(leaf, f"the fixed array {path!r}")
+        return leaf
+
+    def call(
+        self,
+        model: Callable[..., Any],
+        choice: tuple[int, ...],
+        arrays: Sequence[Any],
+        values: Sequence[Any],
+    ) -> Any:
+        """Call the model at one point, given the fixed arrays and raw rows of the axes' tables.
+
+        `choice` are the rows of the static choices.
+        """
+        flat: list[Any] = list(self.skeleton.leaves)
+        for (slot, _), array in zip(self.arrays, arrays, strict=True):
+            flat[slot] = array
+        for leaf, value in zip(self.leaves, values, strict=True):
+            flat[leaf.slot] = leaf.finish(value)
+        for slot, column, row in zip(self.choice_slots, self.chosen, choice, strict=True):
+            flat[slot] = _wrapped(column, row)
+        state, args, kwargs = self.skeleton.treedef.unflatten(flat)
+        return model(state, *args, **kwargs)
+
+    def varies(self) -> list[frozenset[int]]:
+        """Return the dimensions along which each input of `call` varies."""
+        fixed = [frozenset[int]()] * len(self.arrays)
+        return fixed + [frozenset(() if leaf.dim is None else (leaf.dim,)) for leaf in self.leaves]
+
+    def data(self) -> tuple[list[Any], list[Any], list[Any]]:
+        """Return tables, row numbers, and fixed arrays."""
+        return self.tables, self.rows, [array for _, array in self.arrays]
+
+    def one_point(self) -> tuple[list[Any], list[Any]]:
+        """Return shapes and dtypes of the fixed arrays and of one row of each table."""
+        arrays = [jax.ShapeDtypeStruct(a.shape, a.dtype) for _, a in self.arrays]
+        rows = [jax.ShapeDtypeStruct(table.shape[1:], table.dtype) for table in self.tables]
+        return arrays, rows
+
+    def choices(self) -> list[tuple[int, ...]]:
+        """Return every combination of static choices that the space holds."""
+        if not self.chosen:
+            return [()]
+        rows = []
+        seen: dict[str | None, list[Column]] = {}
+        for column in self.chosen:
+            seen.setdefault(column.dim, []).append(column)
+        for dim, columns in seen.items():
+            size = self.space.sizes[dim] if dim is not None else 1
+            along = [
+                np.broadcast_to(
+                    column.rows if dim is None else column.take(np.arange(size)), (size,)
+                )
+                for column in columns
+            ]
+            rows.append(list(dict.fromkeys(zip(*(a.tolist() for a in along), strict=True))))
+        order = [self.chosen.index(column) for columns in seen.values() for column in columns]
+        found = []
+        for combination in itertools.product(*rows):
+            flat = list(itertools.chain.from_iterable(combination))
+            found.append(tuple(flat[order.index(i)] for i in range(len(flat))))
+        return found
+
+    def named(self, choice: tuple[int, ...]) -> str:
+        """Return the labels of static choices, as messages show them."""
+        pairs = zip(self.chosen, choice, strict=True)
+        return ", ".join(f"{c.name}={c.table.labels[row].item()!r}" for c, row in pairs)
+
+    def choice_at(self, index: Sequence[int]) -> tuple[int, ...]:
+        """Return the rows of the static choices at a point."""
+        places = {dim: i for i, dim in enumerate(self.space.dims)}
+        return tuple(column.row(index, places) for column in self.chosen)
+
+    def groups(self) -> list[tuple[tuple[int, ...], ...] | None]:
+        """Return, per dimension, the indices that share all static choices."""
+        found: list[tuple[tuple[int, ...], ...] | None] = []
+        for dim, size in self.space.sizes.items():
+            columns = [column for column in self.chosen if column.dim == dim]
+            if not columns:
+                found.append(None)
+                continue
+            alike: dict[tuple[int, ...], list[int]] = {}
+            for i in range(size):
+                alike.setdefault(tuple(int(c.take(i)) for c in columns), []).append(i)
+            found.append(tuple(map(tuple, alike.values())))
+        return found
+
+
+def _is_numeric(leaf: Any) -> bool:
+    """Whether a fixed leaf is an array that JAX can hold; arrays of names stay as they are."""
+    return isinstance(leaf, jax.Array) or (
+        isinstance(leaf, np.ndarray)
+        and not isinstance(leaf, np.ma.MaskedArray)
+        and (jnp.issubdtype(leaf.dtype, jnp.number) or leaf.dtype == bool)
+    )
+
+
+def _axis_slots(skeleton: Skeleton, columns: Sequence[Column]) -> dict[int, int]:
+    """Return the slot of every axis in the flattened arguments, by the identity of the axis."""
+    known = {id(column.axis) for column in columns}
+    return {id(leaf): i for i, leaf in enumerate(skeleton.leaves) if id(leaf) in known}
+
+
+def _leaf(column: Column, slot: int, places: dict[str, int]) -> tuple[Leaf, Any, Any]:
+    """Return how a column becomes a leaf, its table and its row numbers."""
+    table, rows = column.table, column.rows
+    values = table.values
+    small = values[:1].nbytes <= 8
+    if rows is not None and column.dim is not None and (small or len(rows) <= len(table)):
+        values, rows = values[rows], None  # no larger than the row numbers
+    leaf = Leaf(
+        slot=slot,
+        dim=None if column.dim is None else places[column.dim],
+        by_row=rows is not None,
+        impl=table.impl,
+        shape=table.shape,
+        wrap=column.axis.wrap,
+    )
+    return leaf, values, np.asarray(0 if rows is None else rows, dtype=np.int32)
+
+
+def _wrapped(column: Column, row: int) -> Any:
+    value = column.table.value(row)
+    return value if column.axis.wrap is None else column.axis.wrap(value)

@@ -1,0 +1,202 @@
+"""A model ready to be swept: traced for each static choice, planned, and compiled as needed."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import math
+import time
+from collections.abc import Callable
+from typing import Any
+
+import jax
+
+from gridax import _memory
+from gridax._devices import n_cores
+from gridax._kernel import recompiling
+from gridax._kernel.arguments import Arguments
+from gridax._kernel.program import Kernel, on_devices
+from gridax._kernel.trace import lasting, trace
+from gridax._outputs.template import Template
+from gridax._plan import tiling
+from gridax._plan.blocks import Wish
+from gridax._plan.plan import Plan
+from gridax.space import Space
+
+# Part of a device's free memory that is planned with.
+_USABLE = 0.8
+# Bytes that no device has.
+_TOO_MUCH = 2**62
+
+Choice = tuple[int, ...]
+
+
+class Prepared:
+    """The programs of all static choices, and what was planned and compiled of them.
+
+    Parameters
+    ----------
+    model, space : what is swept, over what.
+    arguments : what the programs are evaluated on.
+    n_pmap : devices to use; all if None, or one if what is computed is too little for several.
+
+    Raises
+    ------
+    ValueError
+        If choices return different outputs. Errors of the model are noted to be those of a trace.
+    """
+
+    def __init__(
+        self, model: Callable[..., Any], space: Space, arguments: Arguments, n_pmap: int | None
+    ) -> None:
+        traced = {choice: trace(model, arguments, choice) for choice in arguments.choices()}
+        self._model, self._arguments, self._traced = model, arguments, traced
+        self.template = self._template()
+        # The choice with the most work decides, as all tiles have one shape.
+        self._heaviest = max(traced, key=lambda choice: sum(traced[choice].work.time.values()))
+        cpu = jax.local_devices()[0].platform == "cpu"
+        n_devices = n_pmap or jax.local_device_count()
+        sweep = tiling.Sweep(
+            dims=space.dims,
+            sizes=space.shape,
+            work=traced[self._heaviest].work,
+            point_bytes=self.template.nbytes,
+            n_devices=n_devices,
+            groups=arguments.groups(),
+            costs=tiling.CPU if cpu else tiling.ACCELERATOR,
+        )
+        threads = dataclasses.replace(sweep.costs, threads=n_cores() if cpu else 1)
+        alone = dataclasses.replace(sweep, n_devices=1, costs=threads)
+        little = n_pmap is None and alone.estimate() <= sweep.estimate()
+        self.sweep = alone if little or n_devices == 1 else sweep
+        self._share = self.sweep.n_devices if cpu else 1  # CPU devices share one memory
+        self._plans: dict[tuple[Any, ...], Plan] = {}
+        self._kernels: dict[tuple[Choice, Plan], Kernel] = {}
+        self._nbytes: dict[Plan, int] = {}
+        self._data: dict[tuple[Any, ...], Any] = {}
+        # The plans that did not fit into memory, and what was tried in their place.
+        self.narrowed: dict[Plan, Plan] = {}
+
+    def _template(self) -> Template:
+        choices = iter(self._traced.items())
+        _, first = next(choices)
+        for choice, other in choices:
+            difference = first.template.difference(other.template)
+            if difference:
+                raise ValueError(
+                    f"with {self._arguments.named(choice)}, {difference}; every choice must return "
+                    "the same outputs. Run the choices one by one, with sel"
+                )
+        return first.template
+
+    def digest(self) -> str:
+        """Return what tells the model from another one, in another process too."""
+        programs = [f"{self._arguments.named(c)}: {lasting(t)}" for c, t in self._traced.items()]
+        return hashlib.sha256("\n".join(programs).encode()).hexdigest()[:16]
+
+    def plan(
+        self, n_vmap: int | None, memory: int | None, block: tuple[int, ...] | None = None
+    ) -> Plan:
+        """Return the plan with the least estimated time that fits into memory.
+
+        Parameters
+        ----------
+        n_vmap : most points that are vectorized; if given, only `memory` makes tiles smaller.
+        memory : most bytes that a device may need, or None for what is free.
+        block : points along each dimension that are evaluated together, where that is settled.
+        """
+        key = (n_vmap, memory, block)
+        if key not in self._plans:
+            self._plans[key] = self._fitting(n_vmap, memory, block)
+        return self._plans[key]
+
+    def settle(self, plan: Plan, memory: int | None, block: tuple[int, ...] | None = None) -> None:
+        """Let the next sweep begin with a plan that was found to be fast."""
+        settled = dataclasses.replace(plan, tile_bytes=self.nbytes(plan))
+        self._plans[None, memory, block] = settled
+
+    def wish(self, n_vmap: int | None, memory: int | None) -> Wish:
+        """Return which blocks would suit the sweep."""
+        plan = self.plan(n_vmap, memory)
+        # A run along several dimensions at once has no shape, but all of a level has.
+        tile = [1] * len(plan.sizes)
+        for level in plan.levels:
+            whole = level.length >= level.size(plan.sizes)
+            for dim in level.dims:
+                tile[dim] = plan.sizes[dim] if whole else 1
+            if len(level.dims) == 1:
+                tile[level.dims[0]] = min(level.length * plan.n_devices, plan.sizes[level.dims[0]])
+        seconds = self.sweep.estimate() * 1e-9 / plan.n_points
+        return Wish(seconds, self.template.nbytes, tuple(tile))
+
+    def fits(self, plan: Plan, memory: int | None) -> bool:
+        """Return whether a plan fits into memory, as far as its compiled program says."""
+        bound = self._bound(memory)
+        return plan not in self.narrowed and (bound is None or self.nbytes(plan) <= bound)
+
+    def most_points(self, plan: Plan, memory: int | None) -> int:
+        """Return how many points a tile may have, by how much those of a plan need."""
+        # Beyond some times as many, nothing is known about caches and temporary arrays.
+        bound = self._bound(memory)
+        times = 4 if bound is None else min(4, max(1, bound // max(1, self.nbytes(plan))))
+        return times * math.prod(plan.tile)
+
+    def _bound(self, memory: int | None) -> int | None:
+        free = _memory.free(jax.local_devices()[0]) if memory is None else None
+        return memory if free is None else int(_USABLE * free / self._share)
+
+    def _fitting(
+        self, n_vmap: int | None, memory: int | None, block: tuple[int, ...] | None
+    ) -> Plan:
+        if n_vmap is None:
+            memory = self._bound(memory)
+        plan = self.sweep.plan(n_vmap, memory, block=block)
+        while True:
+            needed, points = self.nbytes(plan), math.prod(plan.tile)
+            if memory is None or needed <= memory or points == 1:
+                return dataclasses.replace(plan, tile_bytes=needed)
+            most = min(points // 2, max(1, points * memory // needed))
+            plan = self.sweep.plan(n_vmap, memory, most, block)
+
+    def nbytes(self, plan: Plan) -> int:
+        """Return the bytes that a device needs at a time, from the compiled program."""
+        self.compile(plan)
+        waiting = tiling.IN_FLIGHT * math.prod(plan.tile) * plan.point_bytes
+        return self._nbytes[plan] + waiting
+
+    def compile(self, plan: Plan) -> float:
+        """Compile the program of a plan, unless that was done; return the seconds."""
+        if plan in self._nbytes:
+            return 0.0
+        start = time.perf_counter()
+        try:
+            self._nbytes[plan] = self.kernel(self._heaviest, plan).compile()
+        except jax.errors.JaxRuntimeError as error:
+            if not out_of_memory(error):
+                raise
+            self._nbytes[plan] = _TOO_MUCH
+        seconds = time.perf_counter() - start
+        recompiling.note(self._model, self._traced[self._heaviest].program, seconds)
+        return seconds
+
+    def kernel(self, choice: Choice, plan: Plan) -> Kernel:
+        """Return the program of a choice with its data on the devices; kept for the next run."""
+        if (choice, plan) not in self._kernels:
+            on = tuple(jax.local_devices()[: plan.n_devices])
+            traced = self._traced[choice]
+            tables, rows, fixed = self._there(on, "space", self._arguments.data())
+            constants = self._there(on, choice, traced.constants)
+            found = Kernel(traced.program, plan, on, (tables, rows, [*constants, *fixed]))
+            self._kernels[choice, plan] = found
+        return self._kernels[choice, plan]
+
+    def _there(self, on: tuple[Any, ...], whose: Any, arrays: Any) -> Any:
+        """Return arrays on some devices, where they are put once."""
+        if (len(on), whose) not in self._data:
+            self._data[len(on), whose] = on_devices(on, arrays)
+        return self._data[len(on), whose]
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """Whether a device had too little memory."""
+    return isinstance(error, jax.errors.JaxRuntimeError) and "RESOURCE_EXHAUSTED" in str(error)

@@ -1,0 +1,234 @@
+"""The compiled function that evaluates tiles: one nested vmap per level, one tile per device.
+
+A product grid has names for what varies with what. With one `jax.vmap` per level, JAX itself sees
+that a stage of the model depends on some levels only, and computes it once per position in them; a
+flat vmap over stacked points repeats it for every point.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.extend.core import ClosedJaxpr, jaxpr_as_fun
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+from gridax._plan.plan import Level, Plan, Tile
+
+
+@dataclasses.dataclass(frozen=True)
+class Lookup:
+    """How the value of one input at a point is found in its table.
+
+    Attributes
+    ----------
+    dim : number of the dimension along which it moves, or None for a fixed row.
+    by_row : whether an array of row numbers stands between index and table.
+    """
+
+    dim: int | None
+    by_row: bool
+
+
+@dataclasses.dataclass(frozen=True)
+class Program:
+    """What one point computes; equal programs share one compiled kernel.
+
+    Attributes
+    ----------
+    fingerprint : tells what `traced` computes, but for the values of its arguments.
+    lookups : one per axis, in the order of the last inputs of `traced`.
+    outputs : dimensions that each output varies along.
+    traced : the model at one point, as a jaxpr; its first inputs are fixed arrays.
+    constants : those of `traced`; each that is None is an argument, before the fixed arrays.
+    """
+
+    fingerprint: str
+    lookups: tuple[Lookup, ...]
+    outputs: tuple[frozenset[int], ...]
+    traced: Any = dataclasses.field(compare=False, repr=False)
+    constants: tuple[Any, ...] = dataclasses.field(default=(), compare=False, repr=False)
+
+    def point(self, arrays: Sequence[Any], values: Sequence[Any]) -> list[Any]:
+        """Evaluate the model at one point, from rows of the axes' tables."""
+        left = iter(arrays)
+        constants = [next(left) if constant is None else constant for constant in self.constants]
+        outputs = jaxpr_as_fun(ClosedJaxpr(self.traced, constants))(*left, *values)
+        return [jnp.asarray(out) for out in outputs]  # a literal comes as a number
+
+    def tile(
+        self,
+        levels: Sequence[Level],
+        index: Sequence[Any],
+        tables: Sequence[Any],
+        rows: Sequence[Any],
+        arrays: Sequence[Any],
+    ) -> list[Any]:
+        """Evaluate all points of a tile, given the indices along each dimension.
+
+        The dimensions of a level have equally many indices, which go in step. Outputs have the
+        shape ``(*tile, *output_shape)``, with one size per level: its length, or 1 where the
+        output does not vary along it.
+        """
+        deep = next((n for n, level in enumerate(levels) if level.depth > 1), None)
+        if deep is None:
+            return self._vectorized(levels, index, tables, rows, arrays)
+        level = levels[deep]
+
+        def piece(part: Sequence[Any]) -> list[Any]:
+            at = list(index)
+            for dim, mine in zip(level.dims, part, strict=True):
+                at[dim] = mine
+            return self._vectorized(levels, at, tables, rows, arrays)
+
+        parts = [index[dim].reshape(level.depth, level.width) for dim in level.dims]
+        return [
+            _joined(out, deep, varies.isdisjoint(level.dims))
+            for out, varies in zip(jax.lax.map(piece, parts), self.outputs, strict=True)
+        ]
+
+    def _vectorized(
+        self,
+        levels: Sequence[Level],
+        index: Sequence[Any],
+        tables: Sequence[Any],
+        rows: Sequence[Any],
+        arrays: Sequence[Any],
+    ) -> list[Any]:
+        taken = []
+        for lookup, table, row in zip(self.lookups, tables, rows, strict=True):
+            at = row if lookup.dim is None else index[lookup.dim]
+            if lookup.by_row and lookup.dim is not None:
+                at = row[at]
+            taken.append(table[at])
+
+        def nest(n: int, values: list[Any]) -> list[Any]:
+            if n == len(levels):
+                return self.point(arrays, values)
+            along = [k for k, lookup in enumerate(self.lookups) if lookup.dim in levels[n].dims]
+
+            def one(mine: list[Any]) -> list[Any]:
+                inner = list(values)
+                for k, value in zip(along, mine, strict=True):
+                    inner[k] = value
+                return nest(n + 1, inner)
+
+            mine = [values[k] for k in along]
+            if levels[n].width == 1 or not mine:  # nothing varies: no need for a batching rule
+                return [out[None] for out in one([value[0] for value in mine])]
+            outs = jax.vmap(one)(mine)
+            # What does not vary need not be moved.
+            return [
+                out[:1] if varies.isdisjoint(levels[n].dims) else out
+                for out, varies in zip(outs, self.outputs, strict=True)
+            ]
+
+        return nest(0, taken)
+
+
+def _joined(out: Any, axis: int, constant: bool) -> Any:
+    """Return the outputs of pieces, stacked along the first axis, as those of one run."""
+    if constant:
+        return out[0]
+    out = jnp.moveaxis(out, 0, axis)
+    return out.reshape(*out.shape[:axis], -1, *out.shape[axis + 2 :])
+
+
+# Bounded, so that models that were thrown away do not stay in memory for good.
+@functools.lru_cache(maxsize=64)
+def compiled(
+    program: Program, levels: tuple[Level, ...], lengths: tuple[int, ...], on: tuple[Any, ...]
+) -> Callable[..., Any]:
+    """Return the jitted function of one batch of tiles, one per device.
+
+    It takes an int32 array of shape ``(n_devices, sum(lengths))`` with the indices along all
+    dimensions, `lengths` of them, and returns outputs of shape
+    ``(n_devices, *tile, *output_shape)``.
+    """
+    ends = np.cumsum(lengths)[:-1].tolist()
+
+    def batch(index: Any, tables: Any, rows: Any, arrays: Any) -> list[Any]:
+        parts = jnp.split(index[0], ends) if lengths else []
+        return [out[None] for out in program.tile(levels, parts, tables, rows, arrays)]
+
+    if len(on) == 1:
+        return jax.jit(batch)
+    # Every device runs its own tile: no communication, and loops of their own length. What varies
+    # between devices need not be tracked, as nothing is exchanged.
+    here, everywhere = PartitionSpec("device"), PartitionSpec()
+    sharded = jax.shard_map(
+        batch,
+        mesh=_mesh(on),
+        in_specs=(here, everywhere, everywhere, everywhere),
+        out_specs=here,
+        check_vma=False,
+    )
+    whole = NamedSharding(_mesh(on), everywhere)
+    return jax.jit(sharded, in_shardings=(NamedSharding(_mesh(on), here), whole, whole, whole))
+
+
+def _mesh(on: tuple[Any, ...]) -> Mesh:
+    return Mesh(np.array(on), ("device",))
+
+
+class Kernel:
+    """A program with its data on the devices, ready to evaluate batches of tiles.
+
+    Parameters
+    ----------
+    program, plan : what is computed, and how it is cut.
+    on : the devices.
+    arguments : tables, row numbers and fixed arrays, as `on_devices` puts them there.
+    """
+
+    def __init__(
+        self, program: Program, plan: Plan, on: Sequence[Any], arguments: tuple[Any, ...]
+    ) -> None:
+        self._plan, self._n_devices, self._arguments = plan, len(on), arguments
+        # Groups tell which tiles there are, not what is computed.
+        levels = tuple(dataclasses.replace(level, groups=None) for level in plan.levels)
+        self._run: Any = compiled(program, levels, plan.lengths, tuple(on))
+        self._far = on[0].platform != "cpu"
+        # Where there are other processes, JAX does not spread NumPy arrays over devices by itself.
+        alone = len(on) == 1 or jax.process_count() == 1
+        self._spread = None if alone else NamedSharding(_mesh(tuple(on)), PartitionSpec("device"))
+
+    def compile(self) -> int:
+        """Compile, unless that was done; return the bytes that a device needs for a tile."""
+        index = np.zeros((self._n_devices, sum(self._plan.lengths)), np.int32)
+        found = self._run.lower(self._placed(index), *self._arguments).compile().memory_analysis()
+        return 0 if found is None else found.temp_size_in_bytes + found.output_size_in_bytes
+
+    def __call__(self, index: np.ndarray) -> list[jax.Array]:
+        """Start a batch of tiles; return its outputs, not waited for.
+
+        `index` is what `packed` returns of them.
+        """
+        outputs = self._run(self._placed(index), *self._arguments)
+        if self._far:
+            for output in outputs:
+                output.copy_to_host_async()
+        return outputs
+
+    def _placed(self, index: np.ndarray) -> Any:
+        return index if self._spread is None else jax.device_put(index, self._spread)
+
+
+def packed(plan: Plan, tiles: Sequence[Tile]) -> np.ndarray:
+    """Return the indices of some tiles along all dimensions, one row of int32 per tile."""
+    index = np.empty((len(tiles), sum(plan.lengths)), dtype=np.int32)
+    for row, tile in zip(index, tiles, strict=True):
+        # The empty list stands for a grid without dimensions, which has one point.
+        np.concatenate([[], *plan.indices(tile)], out=row, casting="unsafe")
+    return index
+
+
+def on_devices(on: Sequence[Any], arguments: Any) -> Any:
+    """Put all arrays of a pytree on each of some devices."""
+    whole = on[0] if len(on) == 1 else NamedSharding(_mesh(tuple(on)), PartitionSpec())
+    return jax.device_put(arguments, whole)

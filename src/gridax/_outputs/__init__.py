@@ -1,0 +1,1 @@
+"""What a model returns: names, dimensions, coordinates."""

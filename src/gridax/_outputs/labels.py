@@ -1,0 +1,220 @@
+"""Names, dimensions and coordinates of the outputs, beside those of the space."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from gridax import _checks
+from gridax._axes import labels
+from gridax._outputs.template import Output, Template
+
+
+def labeled(
+    template: Template,
+    taken: Collection[str],
+    grid_dims: Collection[str],
+    dims: Mapping[str, Any] | None,
+) -> Template:
+    """Return the template with final names and every dimension named.
+
+    A name that a coordinate bears already becomes ``result.<name>``.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If `dims` is no mapping, names an unknown output, has the wrong length, or clashes.
+    """
+    known = {output.name for output in template.outputs}
+    if not isinstance(dims, Mapping | None):
+        raise TypeError(
+            f"dims= must name the dimensions by output, such as {{{min(known)!r}: ('time',)}}, got "
+            f"{dims!r}"
+        )
+    for name in dims or {}:
+        if name not in known:
+            raise ValueError(f"dims= names {name!r}, but the outputs are {sorted(known)}")
+    outputs = tuple(
+        _labeled(output, taken, grid_dims, (dims or {}).get(output.name))
+        for output in template.outputs
+    )
+    sizes: dict[str, tuple[int, str]] = {}
+    for output in outputs:
+        for dim, size in zip(output.dims or (), output.shape, strict=True):
+            first, other = sizes.setdefault(dim, (size, output.name))
+            if first != size:
+                raise ValueError(
+                    f"the dimension {dim!r} has size {first} in output {other!r} and {size} in "
+                    f"output {output.name!r}; give one of them another name"
+                )
+    return dataclasses.replace(template, outputs=outputs)
+
+
+def _labeled(
+    output: Output, taken: Collection[str], grid_dims: Collection[str], dims: Any
+) -> Output:
+    final = output.name
+    if final in taken or final in _checks.RESERVED_NAMES:
+        final = f"result.{final}"
+    problem = _checks.unusable(final)
+    if problem or final in taken:
+        raise ValueError(
+            f"output {output.name!r} cannot be stored under that name: "
+            f"{problem or 'it is the name of a coordinate'}"
+        )
+    if dims is not None:
+        if not isinstance(dims, str | Sequence):
+            raise TypeError(
+                f"dims= for output {output.name!r} must be a name or a sequence of names, got "
+                f"{dims!r}"
+            )
+        dims = (dims,) if isinstance(dims, str) else tuple(dims)
+        if len(dims) != len(output.shape):
+            raise ValueError(
+                f"dims= gives output {output.name!r} {len(dims)} names, {dims}, but its shape is "
+                f"{output.shape}"
+            )
+        for dim in dims:
+            _checks.name(dim, f"output {output.name!r}")
+    elif output.dims is not None:
+        dims = output.dims
+    else:
+        dims = tuple(f"{final}_dim_{i}" for i in range(len(output.shape)))
+    for dim in dims:
+        if dims.count(dim) > 1:
+            raise ValueError(f"output {output.name!r} has the dimension {dim!r} twice: {dims}")
+        if dim in grid_dims:
+            raise ValueError(
+                f"output {output.name!r} has a dimension {dim!r}, which is a dimension of the "
+                "space; give it another name, with dims= or in the model"
+            )
+    return dataclasses.replace(output, name=final, dims=dims)
+
+
+def coordinates(
+    template: Template, given: Mapping[str, Any] | None, taken: Mapping[str, xr.Variable]
+) -> dict[str, xr.Variable]:
+    """Return the coordinates of the outputs' own dimensions, from the model and from `given`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a coordinate has no such dimension, another size, clashes with another, or holds what
+        files cannot hold.
+    """
+    if not isinstance(given, Mapping | None):
+        raise TypeError(
+            f"coords= must give coordinates by name, such as {{'time': times}}, got {given!r}"
+        )
+    sizes = {
+        dim: size
+        for output in template.outputs
+        for dim, size in zip(output.dims or (), output.shape, strict=True)
+    }
+    _check_dims(template, taken)
+    found: dict[str, xr.Variable] = {}
+    names = {output.name for output in template.outputs}
+    claims = [
+        (name, variable, f"output {output.name!r}")
+        for output in template.outputs
+        for name, variable in output.coords.items()
+    ]
+    claims += [(name, _as_variable(name, c), "coords=") for name, c in (given or {}).items()]
+    for name, variable, claimant in claims:
+        variable = _canonical(name, variable, claimant)
+        _check_coordinate(name, variable, claimant, sizes, names)
+        other = found.get(name, taken.get(name))
+        if other is not None and not other.equals(variable):
+            raise ValueError(
+                f"{claimant}: the coordinate {name!r} has values that differ from those of another "
+                "coordinate of that name; rename one of them"
+            )
+        found.setdefault(name, variable)
+    return {name: variable for name, variable in found.items() if name not in taken}
+
+
+def own_coordinates(dataset: xr.Dataset, template: Template) -> dict[str, xr.Variable]:
+    """Return the coordinates of a result's Dataset that lie along the outputs' own dimensions."""
+    own = {dim for output in template.outputs for dim in output.dims or ()}
+    return {
+        str(name): coord.variable
+        for name, coord in dataset.coords.items()
+        if coord.dims and set(coord.dims) <= own
+    }
+
+
+def _check_dims(template: Template, taken: Mapping[str, xr.Variable]) -> None:
+    """Refuse dimensions that xarray would refuse beside `taken`, but only after the run."""
+    lengths = {dim: (n, name) for name, v in taken.items() for dim, n in v.sizes.items()}
+    for output in template.outputs:
+        for dim, size in zip(output.dims or (), output.shape, strict=True):
+            if dim in taken and taken[dim].dims != (dim,):
+                raise ValueError(
+                    f"output {output.name!r} has a dimension {dim!r}, but the space has another "
+                    "coordinate of that name; give the dimension another name, with dims= or in "
+                    "the model"
+                )
+            length, name = lengths.get(dim, (size, ""))
+            if length != size:
+                raise ValueError(
+                    f"the dimension {dim!r} has size {size} in output {output.name!r} and {length} "
+                    f"in the coordinate {name!r}; give one of them another name"
+                )
+
+
+def _as_variable(name: str, coord: Any) -> xr.Variable:
+    """Read a coordinate as xarray does: values, ``(dims, values[, attrs])``, or xarray's own."""
+    if isinstance(coord, xr.DataArray):
+        coord = coord.variable
+    if isinstance(coord, xr.Variable):
+        return coord
+    if not isinstance(coord, tuple):
+        coord = ((name,), coord)
+    try:
+        dims, values, *attrs = coord
+        return xr.Variable(dims, np.asarray(values), *attrs)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"coords= for {name!r}: {error}") from None
+
+
+def _canonical(name: str, variable: xr.Variable, claimant: str) -> xr.Variable:
+    """Return a coordinate as files can hold it; a time of 0.3 in float32 is selected by 0.3."""
+    values = variable.values
+    if values.dtype.kind in "OT" and all(isinstance(value, str) for value in values.flat):
+        values = values.astype(str)
+    if values.dtype.kind not in "bcfiuMmU":
+        raise TypeError(
+            f"{claimant}: the coordinate {name!r} holds {values.dtype}, which files cannot hold; "
+            "make it numbers, strings or dates"
+        )
+    if values.dtype.kind == "f" and values.ndim == 1:
+        values = labels.shortest(values)
+    return xr.Variable(variable.dims, values, variable.attrs)
+
+
+def _check_coordinate(
+    name: str,
+    variable: xr.Variable,
+    claimant: str,
+    sizes: Mapping[str, int],
+    outputs: Collection[str],
+) -> None:
+    _checks.name(name, claimant)
+    _checks.attributes(variable.attrs, f"{claimant}, coordinate {name!r}")
+    if name in outputs:
+        raise ValueError(f"{claimant}: {name!r} names both a coordinate and an output")
+    for dim, size in variable.sizes.items():
+        if dim not in sizes:
+            raise ValueError(
+                f"{claimant}: the coordinate {name!r} lies along {dim!r}, but the outputs' "
+                f"dimensions are {list(sizes)}; name them with dims="
+            )
+        if size != sizes[str(dim)]:
+            raise ValueError(
+                f"{claimant}: the coordinate {name!r} has {size} values along {dim!r}, but the "
+                f"outputs have {sizes[str(dim)]}"
+            )

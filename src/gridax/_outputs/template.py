@@ -1,0 +1,243 @@
+"""What a model returns: names, dimensions, shapes and dtypes of its outputs.
+
+A result is any pytree of arrays and numbers; its leaves may also be xarray objects, whose
+dimensions, coordinates and attributes reach the Dataset. xarray works on JAX tracers, so the same
+code reads a traced and a computed result.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import xarray as xr
+
+from gridax import _checks
+from gridax._axes.labels import is_keys
+from gridax._pytree import Path, dotted
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Output:
+    """One array that a model returns for a point.
+
+    `dims` is None until they are named; `impl` is the implementation of PRNG keys, which are
+    kept as raw data.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: np.dtype
+    dims: tuple[str, ...] | None = None
+    attrs: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    coords: Mapping[str, xr.Variable] = dataclasses.field(default_factory=dict)
+    impl: str | None = None
+
+    @property
+    def nbytes(self) -> int:
+        """Size of one point's values."""
+        return math.prod(self.shape) * self.dtype.itemsize
+
+
+PartKind = Literal["array", "variable", "dataarray", "dataset"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Part:
+    """A leaf of the result: an array, or an xarray object with one array per variable."""
+
+    kind: PartKind
+    names: tuple[str | None, ...]
+    path: Path
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Template:
+    """The outputs of a model in order, and how they stand in its result."""
+
+    outputs: tuple[Output, ...]
+    parts: tuple[Part, ...]
+    treedef: Any
+
+    @property
+    def nbytes(self) -> int:
+        """Size of the outputs of one point."""
+        return sum(output.nbytes for output in self.outputs)
+
+    def difference(self, other: Template) -> str | None:
+        """Say how another result differs in structure, shapes or labels, or return None."""
+        before, now = [o.name for o in self.outputs], [o.name for o in other.outputs]
+        if before != now:
+            return f"the model returned {now}, but {before} before"
+        if self.treedef != other.treedef:
+            return f"the model returned {other.treedef}, but {self.treedef} before"
+        for old, new in zip(self.outputs, other.outputs, strict=True):
+            for what in ("shape", "dims", "impl"):
+                then, value = getattr(old, what), getattr(new, what)
+                if then != value:
+                    return f"output {old.name!r} has {what} {value}, but had {then} before"
+            for name in {**old.coords, **new.coords}:
+                then, value = old.coords.get(name), new.coords.get(name)
+                if then is None or not then.equals(value):
+                    return f"the coordinate {name!r} of output {old.name!r} is not what it was"
+        return None
+
+
+def arrays_of(result: Any) -> list[Any]:
+    """Return the arrays of a result, in the order of its template; keys as raw data.
+
+    Raises
+    ------
+    TypeError
+        If the model returned nothing, or something that is no array, with the output named.
+    """
+    arrays = []
+    for path, leaf in _flatten(result)[0]:
+        for name, variable in _variables(leaf, path):
+            arrays.append(_array(variable, name))
+    return arrays
+
+
+def template_of(result: Any) -> Template:
+    """Return the template of a result; its arrays may be traced."""
+    leaves, treedef = _flatten(result)
+    outputs, parts = [], []
+    for path, leaf in leaves:
+        variables = _variables(leaf, path)
+        outputs += [_output(leaf, name, variable) for name, variable in variables]
+        kind = _XARRAY.get(type(leaf), "array")
+        if isinstance(leaf, xr.Dataset):
+            names: tuple[str | None, ...] = tuple(str(name) for name in leaf.data_vars)
+        else:
+            names = (str(leaf.name) if getattr(leaf, "name", None) is not None else None,)
+        parts.append(Part(kind, names if kind != "array" else (None,), path))
+    names_ = [output.name for output in outputs]
+    for name in names_:
+        if names_.count(name) > 1:
+            raise ValueError(f"the model returns two outputs called {name!r}; rename one of them")
+    return Template(tuple(outputs), tuple(parts), treedef)
+
+
+_XARRAY: dict[type, Any] = {
+    xr.Variable: "variable",
+    xr.DataArray: "dataarray",
+    xr.Dataset: "dataset",
+}
+
+
+def _flatten(result: Any) -> tuple[list[tuple[Path, Any]], Any]:
+    if result is None:
+        raise TypeError(
+            "the model returned None; it must return arrays or numbers (is there no return?)"
+        )
+    leaves, treedef = jax.tree_util.tree_flatten_with_path(
+        result, is_leaf=lambda leaf: isinstance(leaf, (xr.Variable, xr.DataArray, xr.Dataset))
+    )
+    if not leaves:
+        raise TypeError(f"the model returned {result!r}, which holds no array")
+    return leaves, treedef
+
+
+def _variables(leaf: Any, path: Path) -> list[tuple[str, Any]]:
+    """Return name and value of the arrays in a leaf."""
+    if isinstance(leaf, xr.Dataset):
+        stem = f"{dotted(path)}." if path else ""
+        return [(f"{stem}{name}", leaf.variables[name]) for name in leaf.data_vars]
+    if isinstance(leaf, xr.DataArray):
+        name = str(leaf.name) if not path and leaf.name is not None else dotted(path)
+        return [(name, leaf.variable)]
+    return [(dotted(path), leaf)]
+
+
+def _array(value: Any, name: str) -> Any:
+    data = value._data if isinstance(value, xr.Variable) else value
+    if isinstance(data, jax.Array):  # tracers too
+        return jax.random.key_data(data) if is_keys(data) else data
+    if isinstance(data, (bool, int, float, complex, np.generic, np.ndarray)) or hasattr(
+        data, "__jax_array__"
+    ):
+        array = np.asarray(data) if not hasattr(data, "__jax_array__") else jnp.asarray(data)
+        if array.dtype.kind not in "OUSMmT":
+            return array
+    raise TypeError(
+        f"output {name!r} is {_a(data)}; a model must return arrays or numbers, so leave it out "
+        "or turn it into a number"
+    )
+
+
+def _a(value: Any) -> str:
+    if isinstance(value, str):
+        return f"the string {value!r}"
+    if isinstance(value, int):
+        return f"the integer {value}, which is too large"
+    kind = f"{type(value).__name__}"
+    if getattr(value, "dtype", None) is not None:
+        return f"an array of {value.dtype}"
+    return f"of the type {kind}"
+
+
+def _output(leaf: Any, name: str, value: Any) -> Output:
+    array = _array(value, name)
+    data: Any = value._data if isinstance(value, xr.Variable) else value
+    keys = is_keys(data)
+    known: dict[str, Any] = {}
+    if isinstance(value, xr.Variable):
+        dims = tuple(str(dim) for dim in value.dims)
+        # Raw key data have one dimension more than the keys.
+        known["dims"] = (*dims, f"{name}_key") if keys else dims
+        known["attrs"] = _checks.attributes(value.attrs, f"output {name!r}")
+    if isinstance(leaf, (xr.DataArray, xr.Dataset)):
+        known["coords"] = _concrete_coords(leaf, name, set(known["dims"]))
+    impl = str(jax.random.key_impl(data)) if keys else None
+    return Output(name, tuple(array.shape), np.dtype(array.dtype), impl=impl, **known)
+
+
+def _concrete_coords(
+    leaf: xr.DataArray | xr.Dataset, name: str, dims: set[str]
+) -> dict[str, xr.Variable]:
+    coords = {}
+    for key, coord in leaf.coords.items():
+        if not set(map(str, coord.dims)) <= dims:
+            continue
+        if isinstance(coord.variable._data, jax.core.Tracer):
+            raise TypeError(
+                f"output {name!r}: the coordinate {str(key)!r} is traced; make it with NumPy if it "
+                "is the same at every point, else return it as an output of its own"
+            )
+        coords[str(key)] = coord.variable.copy(data=np.asarray(coord.variable.values))
+    return coords
+
+
+def restore(template: Template, arrays: Sequence[Any], coords: Mapping[str, Any]) -> Any:
+    """Return a result in the model's own structure from the arrays of one point."""
+    left = list(zip(template.outputs, arrays, strict=True))
+    leaves: list[Any] = []
+    for part in template.parts:
+        mine, left = left[: len(part.names)], left[len(part.names) :]
+        leaves.append(_restored(part, mine, coords))
+    return template.treedef.unflatten(leaves)
+
+
+def _restored(part: Part, mine: Sequence[tuple[Output, Any]], coords: Mapping[str, Any]) -> Any:
+    values = [
+        array if output.impl is None else jax.random.wrap_key_data(array, impl=output.impl)
+        for output, array in mine
+    ]
+    if part.kind == "array":
+        return values[0]
+    variables = [
+        xr.Variable(output.dims or (), value, dict(output.attrs))
+        for (output, _), value in zip(mine, values, strict=True)
+    ]
+    if part.kind == "variable":
+        return variables[0]
+    dims = {dim for variable in variables for dim in variable.dims}
+    own = {name: c for name, c in coords.items() if c.dims and set(c.dims) <= dims}
+    if part.kind == "dataset":
+        return xr.Dataset(dict(zip(part.names, variables, strict=True)), own)
+    return xr.DataArray(variables[0], own, name=part.names[0])

@@ -1,0 +1,168 @@
+"""Blocks of a store: their shape, and what is left to do in one that is not new.
+
+A block is written and recovered as a unit, and it is a chunk of the file. So it is as cubic as its
+size allows: who reads one slice of a sweep reads few points beside it.
+"""
+
+from __future__ import annotations
+
+import bisect
+import dataclasses
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from gridax._memory import human
+from gridax._outputs.template import Output
+from gridax._plan.plan import Take
+
+# What a block holds at most, as some of them are in memory at the same time; and where there would
+# be too many otherwise.
+_BYTES, _MOST_BYTES = 2**25, 2**28
+# What a crash may cost, by the estimated time.
+_SECONDS = 10.0
+# Time to write a block is worth this much computing at least.
+_LEAST_SECONDS = 0.1
+# Listing a folder of more files takes long.
+_MOST_BLOCKS = 50_000
+# Outputs of one point that are larger are cut to several chunks; blosc holds 2 GB at most.
+_CHUNK_BYTES = 2**27
+_BLOSC_BYTES = 2**31 - 2**10
+
+
+@dataclasses.dataclass(frozen=True)
+class Wish:
+    """How a sweep would like its blocks.
+
+    Attributes
+    ----------
+    seconds : estimated time of one point.
+    nbytes : bytes of the outputs of one point.
+    tile : points along each dimension that had best stay together.
+    """
+
+    seconds: float
+    nbytes: int
+    tile: tuple[int, ...]
+
+
+def shape(sizes: Sequence[int], wish: Wish, n_shards: int = 1) -> tuple[int, ...]:
+    """Return the shape of a block: near-cubic, at least the tile if its bytes allow.
+
+    Parameters
+    ----------
+    sizes : of the grid.
+    wish : of the sweep.
+    n_shards : processes that share the sweep; each should have several blocks.
+
+    Examples
+    --------
+    >>> shape((100, 100), Wish(seconds=0.1, nbytes=1000, tile=(1, 1)))
+    (10, 10)
+    """
+    total = math.prod(sizes)
+    nbytes = min(max(_BYTES, total * wish.nbytes // _MOST_BLOCKS), _MOST_BYTES)
+    within_bytes = max(1, nbytes // max(1, wish.nbytes))
+    want = int(_SECONDS / max(wish.seconds, 1e-12))
+    want = max(want, math.prod(wish.tile))
+    if n_shards > 1:
+        enough = max(int(_LEAST_SECONDS / max(wish.seconds, 1e-12)), 1)
+        want = min(want, max(enough, total // (4 * n_shards)))
+    want = max(1, min(within_bytes, max(want, total // _MOST_BLOCKS)))
+    block = [1] * len(sizes)
+    limits = [min(size, tile) for size, tile in zip(sizes, wish.tile, strict=True)]
+    for bounds in (limits, sizes):  # the tile first, then all of it
+        block = _grown(block, bounds, want)
+    block = [_even(piece, size) for piece, size in zip(block, sizes, strict=True)]
+    # What was gained by that goes to the dimensions that still divide.
+    for dim in reversed(range(len(block))):
+        others = math.prod(block) // block[dim]
+        block[dim] = _even(max(block[dim], min(sizes[dim], want // others)), sizes[dim])
+    return tuple(block)
+
+
+def _even(piece: int, size: int) -> int:
+    """Return the largest length of at most `piece` in which hardly anything is left at the end."""
+
+    def waste(length: int) -> float:
+        return math.ceil(size / length) * length / size - 1.0
+
+    candidates = range(piece, max(0, piece // 2), -1) if piece < 2**16 else [piece]
+    return min(candidates, key=lambda length: (waste(length) > 0.02, waste(length) > 0.05, -length))
+
+
+def _grown(block: Sequence[int], bounds: Sequence[int], want: int) -> list[int]:
+    """Lengthen the shorter sides to one length within their bounds, as far as `want` points go."""
+
+    def at_least(side: int) -> list[int]:
+        pairs = zip(block, bounds, strict=True)
+        return [max(mine, min(bound, side)) for mine, bound in pairs]
+
+    sides = range(max(bounds, default=1) + 1)
+    first_too_long = bisect.bisect_right(sides, want, key=lambda side: math.prod(at_least(side)))
+    return at_least(max(0, first_too_long - 1))
+
+
+def inner_chunks(shape: Sequence[int], point_bytes: int) -> tuple[int, ...]:
+    """Return how the array of one point is cut, where it is too large for one chunk."""
+    chunks = [max(1, size) for size in shape]
+    most = _CHUNK_BYTES * math.prod(chunks) // max(1, point_bytes)
+    while math.prod(chunks) > max(1, most):
+        largest = chunks.index(max(chunks))
+        chunks[largest] = math.ceil(chunks[largest] / 2)
+    return tuple(chunks)
+
+
+def check_chunks(block: Sequence[int], outputs: Sequence[Output]) -> None:
+    """Refuse blocks whose chunks are larger than blosc can compress.
+
+    Raises
+    ------
+    ValueError
+        With the size, and what to do.
+    """
+    for output in outputs:
+        inner = inner_chunks(output.shape, output.nbytes)
+        nbytes = math.prod(block) * math.prod(inner) * output.dtype.itemsize
+        if nbytes > _BLOSC_BYTES:
+            raise ValueError(
+                f"a block of {math.prod(block)} points has {human(nbytes)} of output "
+                f"{output.name!r}, but a chunk holds {human(_BLOSC_BYTES)} at most; give fewer "
+                "points with block="
+            )
+
+
+def pieces(todo: np.ndarray) -> list[Take]:
+    """Return what is to be done in a block as products of positions.
+
+    If what is done already is a product, as where a sweep is extended, the rest is at most one
+    product per dimension. Otherwise it is all of the block.
+
+    Examples
+    --------
+    >>> todo = np.ones((2, 3), bool)
+    >>> todo[:1, :2] = False
+    >>> [[run.tolist() for run in piece] for piece in pieces(todo)]
+    [[[1], [0, 1, 2]], [[0], [2]]]
+    """
+    if todo.all():
+        return [None]
+    done = ~todo
+    everything = range(todo.ndim)
+    along = [done.any(axis=tuple(d for d in everything if d != dim)) for dim in everything]
+    if not done.any() or done.sum() != math.prod(int(a.sum()) for a in along):
+        return [None]
+    found: list[Take] = []
+    for dim in everything:
+        parts = [
+            np.flatnonzero(along[d])
+            if d < dim
+            else np.flatnonzero(~along[d])
+            if d == dim
+            else np.arange(todo.shape[d])
+            for d in everything
+        ]
+        if all(map(len, parts)):
+            found.append(tuple(parts))
+    return found

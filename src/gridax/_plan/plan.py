@@ -1,0 +1,368 @@
+"""How a grid is cut to blocks and tiles: integer arithmetic, nothing of the size of the grid.
+
+A block is a box of neighbors in the grid. A tile is a set of points of a block that one device
+evaluates in one call: the product of a run of neighbors along each level. A level is one
+dimension, or several that always vary together in the model and are therefore vectorized as one.
+All tiles of a plan have one shape, so one compiled program does. Where runs do not fit, the last is
+shifted inwards and a few points are computed twice; where there is not even room for one, its
+points are repeated, and what they give again is left out. Nothing is padded with invented values.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import math
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from gridax._memory import human
+from gridax._show import html
+from gridax._text import count, joined, shorten
+
+# First and one past the last index along each dimension.
+Box = tuple[tuple[int, int], ...]
+# Positions in a box along each dimension, whose product is meant; None for all of it.
+Take = tuple[np.ndarray, ...] | None
+
+# The plan does not know xarray, and so not how wide xarray shall print: this is its default.
+_WIDTH = 80
+
+
+class Tile(NamedTuple):
+    """A run of positions per level, shorter where it ends, in what is taken of a box."""
+
+    box: Box
+    runs: tuple[np.ndarray, ...]
+    take: Take = None
+
+
+class Region(NamedTuple):
+    """Where outputs lie in arrays over the grid.
+
+    Attributes
+    ----------
+    box : the block.
+    shape : shape in which to see it.
+    where : place in that shape: an int, a slice or an array of indices per size.
+    """
+
+    box: Box
+    shape: tuple[int, ...]
+    where: tuple[Any, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class Level:
+    """Dimensions that are vectorized as one, cut to runs of some of their points.
+
+    Attributes
+    ----------
+    dims : numbers of the dimensions; the last varies fastest.
+    width : points that are vectorized.
+    depth : how many times as many are in a run, evaluated one after the other.
+    groups : positions along the only dimension that may share a run, such as those of one static
+        choice; any may if None.
+    """
+
+    dims: tuple[int, ...]
+    width: int = 1
+    depth: int = 1
+    groups: tuple[tuple[int, ...], ...] | None = None
+
+    @property
+    def length(self) -> int:
+        """Points in a run."""
+        return self.width * self.depth
+
+    def size(self, sizes: Sequence[int]) -> int:
+        """Return the number of points along the level in a grid of some sizes."""
+        return math.prod(sizes[dim] for dim in self.dims)
+
+    def longest(self, sizes: Sequence[int]) -> int:
+        """Return how many points a run can hold at most."""
+        size = self.size(sizes)
+        return size if self.groups is None else min(size, max(map(len, self.groups)))
+
+    def n_runs(self, box: Box) -> int:
+        """Return the number of runs in a box."""
+        if self.groups is None:  # there may be more points than a range has a length
+            return _ceil_div(self.size(shape_of(box)), self.length)
+        return sum(_ceil_div(len(part), self.length) for part in self._parts(box, None))
+
+    def runs(self, box: Box, take: Take = None) -> Iterator[np.ndarray]:
+        """Yield the positions of each run in what is taken of a box, as int64.
+
+        All have one length, but for parts that are shorter than that.
+        """
+        for part in self._parts(box, take):
+            for start in range(0, len(part), self.length):
+                start = max(0, min(start, len(part) - self.length))
+                run = part[start : start + self.length]
+                yield np.arange(run.start, run.stop) if isinstance(run, range) else np.array(run)
+
+    def _parts(self, box: Box, take: Take) -> list[Sequence[int]]:
+        """Return positions that may share a run."""
+        shape = _shape(box, take)
+        if self.groups is None:
+            return [range(math.prod(shape[dim] for dim in self.dims))]
+        (dim,) = self.dims
+        taken = np.arange(shape[dim]) if take is None else take[dim]
+        place = {int(i): k for k, i in enumerate(taken + box[dim][0])}
+        parts = ([place[i] for i in group if i in place] for group in self.groups)
+        return [part for part in parts if part]
+
+
+@dataclasses.dataclass(frozen=True, repr=False)
+class Plan:
+    """How a sweep is cut to blocks and tiles, as `ParallelExecution.plan` returns it.
+
+    Attributes
+    ----------
+    dims : tuple of str
+        Names of the dimensions.
+    sizes : tuple of int
+        Number of points along each.
+    block : tuple of int
+        Size of a block along each dimension; the last blocks may be smaller.
+    levels : tuple of Level
+        Dimensions that are vectorized together, and how many points of them at a time.
+    n_devices : int
+        Devices that work at the same time.
+    point_bytes : int
+        Bytes of the outputs of one point.
+    tile_bytes : int
+        Bytes that a device needs at the same time beside the arrays of the state: those of the
+        compiled program, or an estimate.
+
+    Examples
+    --------
+    >>> import gridax as gx
+    >>> space = gx.Space({"x": gx.GridAxis(0, 1, 100)}, mode="product")
+    >>> plan = gx.ParallelExecution(lambda s: s["x"] ** 2, space, n_pmap=1).plan()
+    >>> plan.n_points, plan.tile
+    (100, (100,))
+    """
+
+    dims: tuple[str, ...]
+    sizes: tuple[int, ...]
+    block: tuple[int, ...]
+    levels: tuple[Level, ...]
+    n_devices: int = 1
+    point_bytes: int = 0
+    tile_bytes: int = dataclasses.field(default=0, compare=False)
+
+    @property
+    def n_points(self) -> int:
+        """Number of points of the grid."""
+        return math.prod(self.sizes)
+
+    @property
+    def n_blocks(self) -> int:
+        """Number of blocks."""
+        return math.prod(map(_ceil_div, self.sizes, self.block))
+
+    @property
+    def tile(self) -> tuple[int, ...]:
+        """Points of a tile along each level."""
+        return tuple(level.length for level in self.levels)
+
+    @property
+    def n_vmap(self) -> int:
+        """Points that are vectorized."""
+        return math.prod(level.width for level in self.levels)
+
+    @property
+    def lengths(self) -> tuple[int, ...]:
+        """Number of indices that a tile has along each dimension."""
+        length = {dim: level.length for level in self.levels for dim in level.dims}
+        return tuple(length[dim] for dim in range(len(self.sizes)))
+
+    def n_tiles(self, box: Box) -> int:
+        """Return the number of tiles in a block."""
+        return math.prod(level.n_runs(box) for level in self.levels)
+
+    def blocks(self) -> Iterator[Box]:
+        """Yield the blocks; they are disjoint and together hold every point."""
+        return boxes(self.sizes, self.block)
+
+    def tiles(self, box: Box, take: Take = None) -> Iterator[Tile]:
+        """Yield the tiles of a block; together they hold every point that is taken of it."""
+        return (Tile(box, runs, take) for runs in _product(self.levels, box, take))
+
+    def split(self, tile: Tile) -> Iterator[Tile]:
+        """Yield tiles of this plan that hold the points of a tile of a wider plan."""
+        pieces = [
+            _pieces(run, level.length) for run, level in zip(tile.runs, self.levels, strict=True)
+        ]
+        return (tile._replace(runs=runs) for runs in itertools.product(*pieces))
+
+    def indices(self, tile: Tile) -> list[np.ndarray]:
+        """Return a tile's indices along each dimension, as many as `lengths` says.
+
+        A short run is repeated.
+        """
+        found: dict[int, np.ndarray] = {}
+        for level, run in zip(self.levels, tile.runs, strict=True):
+            run = run if len(run) == level.length else np.resize(run, level.length)
+            for dim, index in zip(level.dims, _positions(tile, level.dims, run), strict=True):
+                found[dim] = index + tile.box[dim][0]
+        return [found[dim] for dim in range(len(self.sizes))]
+
+    def region(self, tile: Tile) -> Region:
+        """Return the place of a tile in arrays over the grid.
+
+        Levels that hold the dimensions in the grid's own order merge them, so that a tile is a
+        box of slices; otherwise its place is a mesh of indices.
+        """
+        shape = shape_of(tile.box)
+        order = [dim for level in self.levels for dim in level.dims]
+        if order == sorted(order) and tile.take is None:
+            merged = tuple(level.size(shape) for level in self.levels)
+            return Region(tile.box, merged, _place(tile.runs))
+        mesh: dict[int, np.ndarray] = {}
+        for i, (level, run) in enumerate(zip(self.levels, tile.runs, strict=True)):
+            spread = [1] * len(self.levels)
+            spread[i] = len(run)
+            local = _positions(tile, level.dims, run)
+            mesh |= zip(level.dims, (index.reshape(spread) for index in local), strict=True)
+        return Region(tile.box, shape, tuple(mesh[dim] for dim in range(len(shape))))
+
+    def __repr__(self) -> str:
+        lines = (f"{name:<9}{text}" for name, text in self._rows(_WIDTH - 9))
+        return "\n".join(["<gridax.Plan>", *(shorten(line, _WIDTH) for line in lines)])
+
+    def _rows(self, width: int) -> Iterator[tuple[str, str]]:
+        points = count(self.n_points)
+        sizes = _sizes(self.dims, self.sizes, width - len(points) - 3) or "no dimension"
+        yield "Points:", f"{points} ({sizes})"
+        yield "Outputs:", f"{human(self.n_points * self.point_bytes)}"
+        blocks = count(self.n_blocks)
+        if self.n_blocks > 1:
+            blocks += f" of {_sizes(self.dims, self.block, width - len(blocks) - 4)}"
+        yield "Blocks:", blocks
+        tile = f"{math.prod(self.tile)} points"
+        vectorized = "" if self.n_vmap == math.prod(self.tile) else f", {self.n_vmap} at a time"
+        lengths = [
+            f"{', '.join(self.dims[dim] for dim in level.dims)}: {level.length}"
+            for level in self.levels
+        ]
+        along = joined(lengths, " × ", width - len(tile) - len(vectorized) - 3)
+        yield "Tile:", tile + (f" ({along})" if along else "") + vectorized
+        yield "Tiles:", f"{count(self.n_tiles(next(self.blocks())))} in a block"
+        yield "Devices:", f"{self.n_devices}, about {human(self.tile_bytes)} on each at a time"
+
+    def _repr_html_(self) -> str:
+        facts = html.element("div", *(html.fact(name, text) for name, text in self._rows(200)))
+        return html.page("gridax.Plan", (), html.columns(facts, self._picture()))
+
+    def _picture(self) -> html.Markup:
+        """Draw the two dimensions that are cut most often, or else are longest, with a legend."""
+        pieces = [_ceil_div(*both) for both in zip(self.sizes, self.block, strict=True)]
+        varying = [dim for dim, size in enumerate(self.sizes) if size > 1]
+        alone = {level.dims[0] for level in self.levels if len(level.dims) == 1}
+        varying.sort(key=lambda dim: (pieces[dim], dim in alone, self.sizes[dim]), reverse=True)
+        shown = sorted(varying[:2])
+        if not shown:
+            return html.Markup()
+        cuts = [(self.dims[dim], self.sizes[dim], self.block[dim]) for dim in shown]
+        names = [self.dims[dim] for dim in shown]
+        entries = [("block", f"block: {_sizes(names, [cut[2] for cut in cuts], 60)}")]
+        tile = self._drawn(shown)
+        if tile:
+            entries.append(("tile", f"tile of {math.prod(self.tile)} points"))
+        down = cuts[0] if len(cuts) == 2 else ("", 1, 1)
+        return html.picture(down, cuts[-1], tile, entries)
+
+    def _drawn(self, shown: Sequence[int]) -> list[html.Rectangle]:
+        """Return where the first tile lies along one or two dimensions, where that can be drawn."""
+        level = {dim: level for level in self.levels for dim in level.dims}
+        if any(level[dim].groups is not None for dim in shown):
+            return []
+        sizes = [min(level[dim].length, self.block[dim]) for dim in shown]
+        if all(level[dim].dims == (dim,) for dim in shown):
+            return [(0, 0, sizes[0] if len(shown) == 2 else 1, sizes[-1])]
+        if level[shown[0]].dims != tuple(shown):
+            return []
+        tall, across = (self.block[dim] for dim in shown)
+        rows, rest = divmod(min(level[shown[0]].length, tall * across), across)
+        return [(0, 0, rows, across)] * (rows > 0) + [(rows, 0, 1, rest)] * (rest > 0)
+
+
+def _sizes(dims: Sequence[str], sizes: Sequence[int], width: int) -> str:
+    return joined([f"{dim} {n}" for dim, n in zip(dims, sizes, strict=True)], " × ", width)
+
+
+def shape_of(box: Box) -> tuple[int, ...]:
+    """Return the number of points of a box along each dimension."""
+    return tuple(stop - start for start, stop in box)
+
+
+def n_points(box: Box) -> int:
+    """Return the number of points of a box."""
+    return math.prod(shape_of(box))
+
+
+def boxes(sizes: Sequence[int], block: Sequence[int]) -> Iterator[Box]:
+    """Yield the blocks of a grid, the last dimension varying fastest."""
+    if not sizes:
+        yield ()
+        return
+    for first in _Cuts(sizes[0], block[0]):  # itertools.product would make all of them at once
+        for rest in boxes(sizes[1:], block[1:]):
+            yield (first, *rest)
+
+
+class _Cuts(Sequence[tuple[int, int]]):
+    """Bounds of the pieces of a range, made one at a time."""
+
+    def __init__(self, size: int, piece: int) -> None:
+        self._size, self._piece = size, piece
+
+    def __len__(self) -> int:
+        return _ceil_div(self._size, self._piece)
+
+    def __getitem__(self, i: Any) -> Any:
+        start = range(0, self._size, self._piece)[i]
+        return start, min(start + self._piece, self._size)
+
+
+def _ceil_div(a: int, b: int) -> int:
+    return -(-a // b)
+
+
+def _shape(box: Box, take: Take) -> tuple[int, ...]:
+    return shape_of(box) if take is None else tuple(map(len, take))
+
+
+def _positions(tile: Tile, dims: Sequence[int], run: np.ndarray) -> list[np.ndarray]:
+    """Return the positions in the box along some dimensions that are vectorized as one."""
+    shape = _shape(tile.box, tile.take)
+    local = [run] if len(dims) == 1 else np.unravel_index(run, tuple(shape[dim] for dim in dims))
+    if tile.take is None:
+        return list(local)
+    return [tile.take[dim][index] for dim, index in zip(dims, local, strict=True)]
+
+
+def _pieces(run: np.ndarray, length: int) -> list[np.ndarray]:
+    starts = (max(0, min(start, len(run) - length)) for start in range(0, len(run), length))
+    return [run[start : start + length] for start in starts]
+
+
+def _place(runs: Sequence[np.ndarray]) -> tuple[Any, ...]:
+    """Return slices for runs of neighbors, or a mesh."""
+    if all(run[-1] - run[0] == len(run) - 1 and (np.diff(run) == 1).all() for run in runs):
+        return tuple(slice(int(run[0]), int(run[-1]) + 1) for run in runs)
+    return np.ix_(*runs)
+
+
+def _product(levels: Sequence[Level], box: Box, take: Take) -> Iterator[tuple[np.ndarray, ...]]:
+    """Yield the product of the runs, without ever holding all runs of a level."""
+    if not levels:
+        yield ()
+        return
+    for run in levels[0].runs(box, take):
+        for rest in _product(levels[1:], box, take):
+            yield (run, *rest)

@@ -1,0 +1,1 @@
+"""One run of a model over a space: what is computed, compared, kept and assembled."""

@@ -1,0 +1,196 @@
+"""What a store was made for, part by part, so that a message can say what differs.
+
+The parts: the axes, the other leaves of the state and the arguments, the outputs, and the model.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import jax
+import numpy as np
+import xarray as xr
+
+from gridax._grid.grid import Column
+from gridax._outputs.template import Template
+from gridax._pytree import Skeleton, dotted
+from gridax._run.digests import digest
+from gridax.space import Space, fixed_scalar, is_axis
+
+ATTRIBUTE = "gridax_fingerprints"
+# A hostile file could name any length.
+_LONGEST = 2**24
+
+Parts = dict[str, Any]
+
+
+def of_space(space: Space, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Parts:
+    """Return the fingerprints of the axes and of all that is fixed, by name.
+
+    Each is a pair: a digest, and a text to show.
+    """
+    columns = space.grid.columns
+    axes = {c.name: _axis(c, space.sizes) for c in columns if c.dim is not None}
+    fixed = {c.name: _axis(c, space.sizes) for c in columns if c.dim is None}
+    for slot, path in enumerate(space.skeleton.paths):
+        leaf = space.skeleton.leaves[slot]
+        if not is_axis(leaf):
+            fixed[dotted(path)] = _value(leaf)
+    for tree in ({"args": list(args)}, dict(kwargs)):
+        given = Skeleton.of(tree)
+        for path, leaf in zip(given.paths, given.leaves, strict=True):
+            name = f"argument {dotted(path)}"
+            fixed[f"keyword {name}" if name in fixed else name] = _value(leaf)
+    dims = [[dim, size] for dim, size in space.sizes.items()]
+    x64 = bool(jax.config.read("jax_enable_x64"))
+    return {"dims": dims, "axes": axes, "fixed": fixed, "x64": x64}
+
+
+def of_template(template: Template, coords: Mapping[str, xr.Variable]) -> dict[str, list[str]]:
+    """Return the fingerprints of the outputs, and of the coordinates of their own dimensions."""
+    found = {}
+    for output in template.outputs:
+        text = f"{output.dtype}{list(output.shape)} along {list(output.dims or ())}"
+        found[output.name] = [digest(text, output.impl), text]
+    for name, coord in coords.items():
+        text = f"coordinate {coord.dtype}{list(coord.shape)} along {list(coord.dims)}"
+        found[name] = [digest(text, np.asarray(coord.values)), text]
+    return found
+
+
+def of_source(
+    model: Callable[..., Any], space: Space, args: tuple[Any, ...], kwargs: Mapping[str, Any]
+) -> str:
+    """Return the fingerprint of a model's source, and of all functions that it is given."""
+    given = [column.axis.wrap for column in space.grid.columns]
+    for column in space.grid.columns:
+        if column.table.kind == "choice":
+            given += column.table.values
+    given += Skeleton.of((space.skeleton.leaves, args, dict(kwargs)), is_axis).leaves
+    return digest(model, [each for each in given if callable(each) and not is_axis(each)])
+
+
+def _axis(column: Column, sizes: Mapping[str, int]) -> list[str]:
+    table = column.table
+    rows = column.all_rows(sizes)
+    labels = table.labels[rows]
+    if labels.dtype.kind == "U":
+        labels = np.array(labels.tolist())  # as wide as the longest, whatever else there is
+    if table.kind == "choice":
+        values: Any = [_plain(table.values[row]) for row in rows]
+    else:
+        values = table.values[rows]
+    found = digest([column.dim, table.kind, table.shape, table.impl], labels, values)
+    if column.dim is None:
+        return [found, repr(labels[0].item())]
+    few = len(labels) <= 6
+    shown = [*map(repr, (labels if few else labels[:3]).tolist())]
+    shown += [] if few else ["…", *map(repr, labels[-2:].tolist())]
+    same = "" if table.kind == "number" and not table.labeled else f", values with digest {found}"
+    return [found, f"{', '.join(shown)} ({len(labels)} along {column.dim!r}{same})"]
+
+
+def _plain(value: Any) -> Any:
+    """Return what tells a chosen object from another: functions are part of the model."""
+    return getattr(value, "__qualname__", value)
+
+
+def _value(leaf: Any) -> list[str]:
+    scalar = fixed_scalar(leaf)
+    if scalar is not None:
+        kind = "" if isinstance(leaf, (bool, int, float, str)) else f" ({np.asarray(leaf).dtype})"
+        return [digest(scalar.item(), kind), f"{scalar.item()!r}{kind}"]
+    found = digest(_plain(leaf))
+    if hasattr(leaf, "shape") and hasattr(leaf, "dtype"):
+        return [found, f"{leaf.dtype}{list(leaf.shape)} with digest {found}"]
+    return [found, f"{getattr(leaf, '__qualname__', type(leaf).__qualname__)}"]
+
+
+def read(attrs: Mapping[str, Any]) -> Parts:
+    """Return the fingerprints among the attributes of a store.
+
+    Raises
+    ------
+    ValueError
+        If there are none, or they are damaged.
+    """
+    text = attrs.get(ATTRIBUTE)
+    if text is None:
+        raise ValueError("it was not made by run(store=…)")
+    try:
+        if len(text) > _LONGEST:
+            raise ValueError("they are too long")
+        found = json.loads(text)
+        if not isinstance(found["model"], dict):
+            raise ValueError("'model' is no table")
+        for part in ("axes", "fixed", "template"):
+            for name, pair in found[part].items():
+                first, second = pair
+                if not all(isinstance(x, str) for x in (name, first, second)):
+                    raise ValueError(f"{part!r} is no table")
+        return {**found, "dims": [[str(d), int(n)] for d, n in found["dims"]]}
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        raise ValueError(f"its fingerprints are damaged ({error})") from error
+
+
+def difference(stored: Parts, mine: Parts) -> str | None:
+    """Say how another space or fixed value differs, with both shown, or return None."""
+    if stored.get("x64", mine["x64"]) != mine["x64"]:
+        there, here = ("64" if side["x64"] else "32" for side in (stored, mine))
+        return f"its numbers have {there} bits, but JAX would use {here} here (jax_enable_x64)"
+    if stored["dims"] != mine["dims"]:
+        return (
+            f"its space has the dimensions {_sizes(stored['dims'])}, but this one has "
+            f"{_sizes(mine['dims'])}"
+        )
+    axes = _first(stored["axes"], mine["axes"], "the axis")
+    return axes or fixed_difference(stored["fixed"], mine["fixed"])
+
+
+def fixed_difference(stored: Mapping[str, Any], mine: Mapping[str, Any]) -> str | None:
+    """Say how another fixed value differs, with both shown, or return None."""
+    return _first(stored, mine, "the fixed value")
+
+
+def same_model(stored: Mapping[str, Any], mine: Mapping[str, Any]) -> bool:
+    """Whether two models are the same: by their versions, traced programs, or sources."""
+    if stored.get("version") or mine.get("version"):
+        return stored.get("version") == mine.get("version")
+    part = "program" if stored.get("program") and mine.get("program") else "source"
+    return stored.get(part) == mine.get(part)
+
+
+def told(stored: Mapping[str, Any], mine: Mapping[str, Any]) -> str:
+    """Say how two models differ."""
+    if stored.get("version") or mine.get("version"):
+        return f"version {stored.get('version')!r} there, {mine.get('version')!r} here"
+    traced = stored.get("program") and mine.get("program")
+    found = f"{'the traced program' if traced else 'the source'} differs"
+    if stored.get("jax") != mine.get("jax"):
+        found += f"; JAX is {stored.get('jax')} there and {mine.get('jax')} here"
+    return found
+
+
+def template_difference(stored: Parts, mine: Mapping[str, list[str]]) -> str | None:
+    """Say how other outputs differ, with both shown, or return None."""
+    return _first(stored["template"], mine, "the output")
+
+
+def _first(stored: Mapping[str, Any], mine: Mapping[str, Any], what: str) -> str | None:
+    for name in {**stored, **mine}:
+        there, here = stored.get(name), mine.get(name)
+        if here is None:
+            return f"{what} {name!r} is only there: {stored[name][1]}"
+        if there is None:
+            return f"{what} {name!r} is only here: {here[1]}"
+        if there[0] != here[0]:
+            if there[1] == here[1]:  # they differ in what is not shown
+                there, here = ([d, f"{text} with digest {d}"] for d, text in (there, here))
+            return f"{what} {name!r} is {there[1]} there and {here[1]} here"
+    return None
+
+
+def _sizes(dims: Any) -> str:
+    return "(" + ", ".join(f"{dim}: {size}" for dim, size in dims) + ")"

@@ -1,0 +1,1 @@
+"""How spaces, plans and results show themselves: text, HTML, plots."""

@@ -1,0 +1,161 @@
+"""Which points a space holds, as scatter plots of each pair of axes."""
+
+from __future__ import annotations
+
+import itertools
+import textwrap
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from gridax._grid.grid import Column, Grid
+from gridax._show.style import entitle, is_geometric, is_number, named, pyplot, scale, spread
+
+MOST_AXES = 8
+MOST_LINES = 60
+TOGETHER, COMBINED = "C1", "C0"
+
+
+def draw(grid: Grid, title: str, names: Sequence[str] | None, max_points: int, ax: Any) -> Any:
+    """Draw one strip, one scatter plot, or a pair plot; return the Axes.
+
+    Raises
+    ------
+    ValueError
+        If a name is no axis that varies, there are too many for one picture, or several panels
+        are to go into one Axes.
+    """
+    plt = pyplot()
+    columns = _chosen(grid, names)
+    n = len(columns)
+    if n > 2 and ax is not None:
+        raise ValueError(
+            f"ax= takes one picture, but {n} axes give one for each pair; name two of them, such "
+            f"as plot({[column.name for column in columns[:2]]}, ax=ax)"
+        )
+    title = _thinned(title, columns, grid, max_points)
+    if n > 2:
+        return _all_pairs(plt, columns, grid, title, max_points)
+    if ax is None:
+        _, ax = plt.subplots(figsize=(5, 1.6 if n == 1 else 4), layout="constrained")
+    if n == 1:
+        _strip(ax, columns[0], grid)
+    else:
+        _pair(ax, columns[0], columns[1], grid, max_points)
+    entitle(np.array([ax]), title)
+    return ax
+
+
+def _all_pairs(
+    plt: Any, columns: Sequence[Column], grid: Grid, title: str, max_points: int
+) -> np.ndarray:
+    n = len(columns)
+    fig, panels = plt.subplots(
+        n, n, figsize=(1.9 * n, 1.75 * n), sharex="col", layout="constrained", squeeze=False
+    )
+    for i, j in np.ndindex(n, n):
+        panel = panels[i, j]
+        if j > i:
+            panel.set_visible(False)
+        elif i == j:
+            _strip(panel, columns[i], grid)
+        else:
+            _pair(panel, columns[j], columns[i], grid, max_points)
+        panel.set(xlabel=textwrap.fill(panel.get_xlabel(), 20))
+        panel.set(ylabel=textwrap.fill(panel.get_ylabel(), 20))
+        if i < n - 1:
+            panel.set_xlabel("")
+        if 0 < j < i:
+            panel.set_ylabel("")
+            panel.tick_params(labelleft=False)
+    colors = {_color(a, b) for a, b in itertools.combinations(columns, 2)}
+    if len(colors) == 2:
+        for color, text in zip((TOGETHER, COMBINED), ("occur together", "combined"), strict=True):
+            panels[0, 0].scatter([], [], color=color, label=text)
+        fig.legend(loc="upper right", bbox_to_anchor=(0.99, 0.93))  # where no panel is
+    fig.align_labels()
+    entitle(panels, title)
+    return panels
+
+
+def _chosen(grid: Grid, names: Sequence[str] | None) -> list[Column]:
+    varying = {column.name: column for column in grid.columns if column.dim is not None}
+    if not varying:
+        raise ValueError("no axis of this space varies, so there is nothing to draw")
+    if names is None:
+        if len(varying) > MOST_AXES:
+            raise ValueError(
+                f"{len(varying)} axes are too many for one picture; name up to {MOST_AXES} of "
+                f"them, such as plot({[*varying][:3]})"
+            )
+        return list(varying.values())
+    names = [names] if isinstance(names, str) else list(names)
+    for name in names:
+        if name not in varying:
+            raise ValueError(f"plot got {name!r}, but the axes that vary are {[*varying]}")
+    if not names or len(names) > MOST_AXES or len(set(names)) < len(names):
+        raise ValueError(f"plot takes one to {MOST_AXES} different axes, got {names}")
+    return [varying[name] for name in names]
+
+
+def _thinned(title: str, columns: Sequence[Column], grid: Grid, max_points: int) -> str:
+    pairs = itertools.combinations(columns, 2)
+    most = max((_n_pairs(a, b, grid.sizes) for a, b in pairs), default=0)
+    return f"{title} (a part of them is drawn)" if most > max_points else title
+
+
+def _n_pairs(a: Column, b: Column, sizes: Mapping[Any, int]) -> int:
+    """Return how many pairs of labels there are, which is less than the number of points."""
+    return sizes[a.dim] if a.dim == b.dim else sizes[a.dim] * sizes[b.dim]
+
+
+def _pair(ax: Any, x: Column, y: Column, grid: Grid, max_points: int) -> None:
+    """Draw each pair of labels once: those that occur together, or every combination."""
+    at_x, at_y = _positions(x, grid), _positions(y, grid)
+    if x.dim == y.dim:
+        keep = spread(len(at_x), max_points)
+        at_x, at_y = at_x[keep], at_y[keep]
+    else:
+        # As square as it can be: a short axis leaves its share to the long one.
+        n_x = min(len(at_x), max(int(max_points**0.5), max_points // len(at_y)))
+        n_y = min(len(at_y), max(1, max_points // n_x))
+        mesh = np.meshgrid(at_x[spread(len(at_x), n_x)], at_y[spread(len(at_y), n_y)])
+        at_x, at_y = mesh[0].ravel(), mesh[1].ravel()
+    size = float(np.clip(1500 / len(at_x), 2, 25))
+    ax.scatter(at_x, at_y, s=size, color=_color(x, y), linewidths=0)
+    _scale(ax, "x", x, grid)
+    _scale(ax, "y", y, grid)
+
+
+def _color(x: Column, y: Column) -> str:
+    return TOGETHER if x.dim == y.dim else COMBINED
+
+
+def _strip(ax: Any, x: Column, grid: Grid) -> None:
+    """Draw the labels of one axis: a line for each, or a histogram of many."""
+    at = _positions(x, grid)
+    if len(np.unique(at)) <= MOST_LINES:
+        ax.eventplot(np.unique(at), lineoffsets=0.5, linelengths=1, color="0.4", linewidths=1.5)
+    else:
+        n_bins = int(np.clip(len(at) ** 0.5, 8, 40))
+        _, edges = np.histogram(np.log(at) if is_geometric(at) else at, bins=n_bins)
+        ax.hist(at, bins=np.exp(edges) if is_geometric(at) else edges, color="0.6")
+    ax.set_yticks([])
+    _scale(ax, "x", x, grid)
+
+
+def _positions(column: Column, grid: Grid) -> np.ndarray:
+    """Return where the labels lie: at their number, or one after the other."""
+    labels = _labels(column, grid)
+    return labels.astype(float) if is_number(labels) else pd.factorize(labels)[0].astype(float)
+
+
+def _labels(column: Column, grid: Grid) -> np.ndarray:
+    return column.table.labels[column.all_rows(grid.sizes)]
+
+
+def _scale(ax: Any, which: str, column: Column, grid: Grid) -> None:
+    ax.set(**{f"{which}label": named(column.name, column.attrs)})
+    scale(ax, which, _labels(column, grid))

@@ -1,0 +1,74 @@
+"""What a run loop asks of a store, whether it lies in memory or on a disk."""
+
+from __future__ import annotations
+
+import abc
+import dataclasses
+from collections.abc import Iterator, Sequence
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+
+from gridax._plan.plan import Box, Region
+
+Verify = Literal["none", "size", "full"]
+
+# States of a point. A failed one has been evaluated, but the model raised an error.
+PENDING, DONE, FAILED = 0, 1, 2
+# Their variable in a Dataset, and that of what the model raised.
+STATUS, ERROR = "status", "error"
+FLAGS = {"flag_values": [PENDING, DONE, FAILED], "flag_meanings": "pending done failed"}
+
+
+class Task(NamedTuple):
+    """A block to be evaluated.
+
+    Attributes
+    ----------
+    box : the block.
+    todo : bool array over the block that says which points; all if None.
+    """
+
+    box: Box
+    todo: np.ndarray | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Keeping:
+    """How a run uses its store; the meaning of each stands in `Execution.run`."""
+
+    shard: tuple[int, int] = (0, 1)
+    verify: Verify = "size"
+    durability: Literal["process", "power"] = "process"
+    retry_failed: bool = False
+
+
+class Store(abc.ABC):
+    """Where the outputs of a run are kept. Abstract: all methods."""
+
+    @abc.abstractmethod
+    def tasks(self) -> Iterator[Task] | None:
+        """Return what is left to be evaluated; None is everything, in blocks of any shape."""
+
+    @abc.abstractmethod
+    def write(self, region: Region, values: Sequence[Any]) -> int:
+        """Store the outputs of a tile; return how many of its points are new.
+
+        Parameters
+        ----------
+        region : the place of the tile.
+        values : outputs of the tile, each of shape ``(*tile, *output.shape)``, or with 1 in place
+            of a size of the tile along which the output does not vary.
+        """
+
+    @abc.abstractmethod
+    def fail(self, region: Region, error: Exception | str) -> int:
+        """Note that the model failed at some points; return how many are new."""
+
+    @abc.abstractmethod
+    def begin(self, box: Box) -> None:
+        """Open a block that was not among the tasks, so that it can be written or failed."""
+
+    @abc.abstractmethod
+    def close(self) -> int:
+        """Wait until everything is stored; return how many points are new since the last write."""

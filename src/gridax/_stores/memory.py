@@ -1,0 +1,175 @@
+"""Outputs in the memory of this process."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+
+from gridax._memory import human, physical
+from gridax._outputs.template import Output
+from gridax._plan.plan import Box, Region, shape_of
+from gridax._stores.base import DONE, FAILED, PENDING, Store, Task
+
+
+class MemoryStore(Store):
+    """Host arrays over a box of the grid, filled tile by tile.
+
+    Parameters
+    ----------
+    box : Box
+        First and one past the last index along each dimension.
+    outputs : sequence of Output
+        Each gets an array of shape ``(*shape, *output.shape)``.
+    is_block : bool
+        Whether the grid is larger than the box.
+
+    Raises
+    ------
+    MemoryError
+        If the arrays would not fit into the memory of the machine, with the sizes named.
+    """
+
+    def __init__(self, box: Box, outputs: Sequence[Output], is_block: bool = False) -> None:
+        self.box, self._is_block = box, is_block
+        self.shape = shape_of(box)
+        needed = math.prod(self.shape) * sum(output.nbytes for output in outputs)
+        there = physical()
+        if there and needed > there:
+            raise MemoryError(
+                f"the outputs of {math.prod(self.shape)} points need {human(needed)}, but the "
+                f"machine has {human(there)} of memory; stream them to a store with "
+                "run(store='sweep.zarr'), run parts of the space (sel, isel), or return less per "
+                "point"
+            )
+        self.outputs = tuple(outputs)
+        self.arrays = [np.empty((*self.shape, *output.shape), output.dtype) for output in outputs]
+        self.status = np.full(self.shape, PENDING, dtype=np.uint8)
+        self.errors: dict[tuple[int, ...], str] = {}  # by position in the box
+        self._before: np.ndarray | bool | None = None
+
+    def tasks(self) -> Iterator[Task] | None:
+        """Return None where everything is to be done: how, the executor knows best."""
+        todo = self.status == PENDING
+        if todo.all():
+            return iter([Task(self.box)]) if self._is_block else None
+        return iter([Task(self.box, todo)] if todo.any() else [])
+
+    def write(self, region: Region, values: Sequence[Any]) -> int:
+        """Store the outputs of a tile; return how many of its points are new.
+
+        Points that were known before the first tile came stay as they are.
+        """
+        box, shape, where = region
+        cut = self._cut(box)
+        old = self._known_before(cut, shape, where)
+        for i, value in enumerate(values):
+            if not np.can_cast(value.dtype, self.arrays[i].dtype, "safe"):
+                # A Python model may return 0 here and 0.5 there.
+                common = np.result_type(value.dtype, self.arrays[i].dtype)
+                self.arrays[i] = self.arrays[i].astype(common)
+            array = self.arrays[i]
+            inner = array.shape[self.status.ndim :]
+            there = array[cut].reshape(shape + inner, copy=False)
+            if old is not None:
+                value = np.where(old.reshape(old.shape + (1,) * len(inner)), there[where], value)
+            there[where] = value
+        status = self.status[cut].reshape(shape, copy=False)
+        picked = any(isinstance(index, np.ndarray) for index in where)
+        if not picked and status[where].size == self.status.size and old is None:
+            new = self.status.size - np.count_nonzero(self.status)  # the whole box
+            self.status.fill(DONE)
+            return int(new)
+        new = np.count_nonzero(status[where] == PENDING)
+        status[where] = DONE if old is None else np.where(old, status[where], np.uint8(DONE))
+        return int(new)
+
+    def _known_before(self, cut: Any, shape: tuple[int, ...], where: Any) -> np.ndarray | None:
+        """Return which points of a tile were known before the first one came; None if none."""
+        if self._before is None:
+            before = self.status != PENDING
+            self._before = before if before.any() else False
+        if isinstance(self._before, bool):
+            return None
+        old = np.asarray(self._before[cut].reshape(shape, copy=False)[where])
+        return old if old.any() else None
+
+    def fail(self, region: Region, error: Exception | str) -> int:
+        """Note that the model failed at some points; return how many are new."""
+        box, shape, where = region
+        status = self.status[self._cut(box)].reshape(shape, copy=False)
+        inner = shape_of(box)
+        text = error if isinstance(error, str) else f"{type(error).__name__}: {error}"
+        n_new = 0
+        for flat in np.ravel(_numbers(shape, where)).tolist():
+            at = np.unravel_index(flat, shape)
+            if status[at] == PENDING:
+                status[at] = FAILED
+                local = np.unravel_index(flat, inner)
+                origin = (a - b for (a, _), (b, _) in zip(box, self.box, strict=True))
+                self.errors[tuple(int(i) + o for i, o in zip(local, origin, strict=True))] = text
+                n_new += 1
+        return n_new
+
+    def begin(self, box: Box) -> None:
+        """Do nothing: everything is open."""
+
+    def pending(self, box: Box) -> np.ndarray:
+        """Return which points of a block are still to be evaluated."""
+        return self.status[self._cut(box)] == PENDING
+
+    def close(self) -> int:
+        """Return that nothing is new."""
+        return 0
+
+    def _cut(self, box: Box) -> tuple[Any, ...]:
+        """Return the index of a box within this one."""
+        if box == self.box:
+            return (...,)
+        pairs = zip(box, self.box, strict=True)
+        return tuple(slice(a - origin, b - origin) for (a, b), (origin, _) in pairs)
+
+    @property
+    def n_done(self) -> int:
+        """Number of points that are stored."""
+        return int((self.status == DONE).sum())
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether every point has a value."""
+        return bool((self.status == DONE).all())
+
+    @property
+    def n_left(self) -> int:
+        """Number of points that nothing is known of yet."""
+        return int((self.status == PENDING).sum())
+
+    def widen(self) -> None:
+        """Make floats of integers and bools, which have no NaN, so that points may have no value.
+
+        Keys have no NaN either, but nobody takes zeros for a key.
+        """
+        for i, (array, output) in enumerate(zip(self.arrays, self.outputs, strict=True)):
+            if not jnp.issubdtype(array.dtype, jnp.inexact) and output.impl is None:
+                self.arrays[i] = array.astype(float)
+
+    def erase(self) -> None:
+        """Fill the outputs of points without a value with NaN, or zeros where there is no NaN."""
+        without = self.status != DONE
+        if without.any():
+            for array in self.arrays:
+                array[without] = np.nan if jnp.issubdtype(array.dtype, jnp.inexact) else 0
+
+
+def _numbers(shape: tuple[int, ...], where: tuple[Any, ...]) -> Any:
+    """Return the flat positions of a place in an array; that of a single point costs little."""
+    single = [
+        w.start if isinstance(w, slice) and w.start is not None and w.stop == w.start + 1 else w
+        for w in where
+    ]
+    if all(isinstance(w, (int, np.integer)) for w in single):
+        return np.ravel_multi_index(single, shape) if single else 0
+    return np.arange(math.prod(shape)).reshape(shape)[where]

@@ -1,1 +1,0 @@
-"""What is sampled and what came out, drawn with matplotlib."""

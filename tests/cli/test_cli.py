@@ -1,0 +1,964 @@
+"""The command line, in this process and in processes, pipes and terminals of its own."""
+
+from __future__ import annotations
+
+import os
+import pty
+import re
+import select
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+import warnings
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pandas as pd
+import pytest
+import xarray as xr
+from click.testing import CliRunner
+
+import gridax as gx
+from gridax.cli import main
+from gridax.cli.status import Pace
+
+GRIDAX = [sys.executable, "-W", "error", "-m", "gridax"]
+COMMANDS = ("demo", "explore", "export", "info", "plot", "status")
+
+
+def model(state):
+    noise = state["sigma"] * jax.random.normal(state["key"], (20,))
+    rate = {"units": "Hz", "long_name": "mean rate"}
+    return xr.Dataset(
+        {
+            "rate": ((), state["G"] + noise.mean(), rate),
+            "course": ("time", noise, {"units": "mV"}),
+            "fc": (("region", "region_2"), state["G"] * jnp.ones((3, 3))),
+        },
+        {"time": ("time", np.arange(20) * 0.1, {"units": "s"}), "region": ["V1", "V2", "M1"]},
+    )
+
+
+SPACE = gx.Space(
+    {
+        "G": gx.GridAxis(0.1, 0.8, 8, attrs={"long_name": "global coupling", "units": "1/s"}),
+        "sigma": gx.LogGridAxis(0.001, 0.1, 3),
+        "key": gx.KeyAxis(4, name="trial"),
+        "dt": 0.1,
+    },
+    mode="product",
+)
+SMALL = gx.Space({"x": gx.GridAxis(0, 1, 11), "y": gx.DataAxis([1, 2])}, mode="product")
+GROUPED = gx.Space(
+    {
+        "a": gx.DataAxis([0.1, 0.3, 0.2], group="setting"),
+        "f": gx.ChoiceAxis([jnp.sin, jnp.cos, jnp.tan], group="setting"),
+        "W": gx.DataAxis(np.ones((2, 3, 3)), name="connectome"),
+        "V": gx.DataAxis(np.ones((2, 2)), labels=["odd", "even"], group="phase"),
+    },
+    mode="product",
+)
+
+
+def product(state):
+    return {"v": state["x"] * state["y"]}
+
+
+def failing(state):
+    if state["y"] == 2 and state["x"] > 0.8:
+        raise ValueError(f"no root at {state['x']:.1f}\nsecond line")
+    if state["y"] == 2 and state["x"] > 0.45:
+        raise ZeroDivisionError("flat")
+    return product(state)
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """A folder of results, which no test changes."""
+    folder = tmp_path_factory.mktemp("made")
+    quiet = {"progress": False}
+    gx.ParallelExecution(model, SPACE).run(**quiet).to_netcdf(folder / "sweep.nc")
+    parallel = gx.ParallelExecution(product, SMALL)
+    parallel.run(store=folder / "done.zarr", **quiet)
+    parallel.run(store=folder / "half.zarr", block={"x": 1}, shard=(0, 2), **quiet)
+    sequential = gx.SequentialExecution(failing, SMALL)
+    sequential.run(store=folder / "failed.zarr", on_error="record", **quiet)
+    grouped = gx.ParallelExecution(lambda s: jnp.sum(s["W"]) * s["a"], GROUPED)
+    grouped.run(**quiet).to_zarr(folder / "grouped.zarr")
+    xr.Dataset({"a": ("x", [1, 2])}).to_netcdf(folder / "other.nc")
+    (folder / "text.nc").write_text("no netCDF\n")
+    (folder / "cut.nc").write_bytes((folder / "sweep.nc").read_bytes()[:5000])
+    (folder / "empty").mkdir()
+    return folder
+
+
+@pytest.fixture
+def gridax(made, monkeypatch, tmp_path):
+    """Run a command here, `{}` being the folder of results; return exit code and output."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments):
+        arguments = [argument.format(made) for argument in arguments]
+        done = CliRunner(catch_exceptions=False).invoke(main, arguments)
+        return done.exit_code, done.output.replace(f"{made}/", "")
+
+    return run
+
+
+def process(*arguments, **keywords):
+    """Start a command in a process of its own, warnings being errors there."""
+    environment = {**os.environ, "MPLBACKEND": "Agg", **keywords.pop("env", {})}
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, **keywords}
+    return subprocess.Popen([*GRIDAX, *map(str, arguments)], env=environment, **pipes)
+
+
+def ended(started):
+    out, err = started.communicate(timeout=120)
+    return started.returncode, out, err
+
+
+def terminal(*arguments, env=None, columns=80):
+    """Run a command in a terminal of its own; return exit code and what is seen there."""
+    shown, inside = pty.openpty()
+    environment = {**os.environ, "TERM": "xterm-256color", "COLUMNS": str(columns), **(env or {})}
+    started = subprocess.Popen(
+        [*GRIDAX, *map(str, arguments)], stdin=inside, stdout=inside, stderr=inside, env=environment
+    )
+    os.close(inside)
+    seen = b""
+    while select.select([shown], [], [], 60)[0]:
+        try:
+            seen += os.read(shown, 65536)
+        except OSError:  # how Linux says that the other end is closed
+            break
+    os.close(shown)
+    return started.wait(timeout=60), seen.decode()
+
+
+# --- help -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_help_with_examples(gridax, command):
+    code, out = gridax(command, "--help")
+    assert code == 0
+    assert f"  Examples:\n    gridax {command}" in out
+    assert max(map(len, out.splitlines())) <= 80
+    assert gridax(command, "-h") == (code, out)
+
+
+def test_the_help_lists_the_commands_and_the_version_is_gridax_own(gridax):
+    code, out = gridax("--help")
+    listed = re.findall(r"^  (\w+)  ", out.partition("Commands:")[2], re.MULTILINE)
+    assert (code, tuple(listed)) == (0, COMMANDS)
+    assert out.count("...") == 1  # in "[ARGS]...": no text is cut
+    assert gridax("--version") == (0, f"gridax {gx.__version__}\n")
+
+
+def test_the_codes_of_status_stand_in_its_help(gridax):
+    assert "3    points are pending" in gridax("status", "--help")[1]
+
+
+def test_wrong_use_exits_with_2(gridax):
+    assert gridax("inform")[0] == 2
+    assert gridax("info")[0] == 2
+    code, out = gridax("status", "{}/done.zarr", "--interval", "0")
+    assert (code, "0.0 is not in the range x>=0.1" in out) == (2, True)
+
+
+# --- errors -----------------------------------------------------------------------------------
+
+WRONG = {
+    "nowhere.nc": "there is no file 'nowhere.nc'",
+    "{}/other.nc": "'other.nc' cannot be opened as a result: it holds no gridax result, as the "
+    "attribute 'gridax_format' is missing; xarray.open_dataset opens any netCDF file",
+    "{}/text.nc": "'text.nc' cannot be read as a netCDF file (OSError: [Errno -51] NetCDF: Unknown "
+    "file format: 'text.nc')",
+    "{}/cut.nc": "'cut.nc' cannot be read as a netCDF file (OSError: [Errno -101] NetCDF: HDF "
+    "error: 'cut.nc')",
+    "{}/empty": "'empty' cannot be read as a Zarr store (ValueError: there is no Zarr store of "
+    "format 3)",
+    "memory://nowhere.zarr": "there is no store 'memory://nowhere.zarr'",
+    "file://{}/nowhere.nc": "there is no file 'nowhere.nc'",
+    "odd://place": "Protocol not known: odd",
+}
+
+
+@pytest.mark.parametrize("file", WRONG)
+@pytest.mark.parametrize("command", ["info", "status", "plot", "explore"])
+def test_a_file_that_is_no_result_is_told_in_a_line(gridax, command, file):
+    assert gridax(command, file) == (1, f"Error: {WRONG[file]}\n")
+
+
+def test_no_text_of_a_file_commands_the_terminal(gridax, tmp_path):
+    evil = "\x1b]0;title\x07\x1b[2Jred"
+
+    def bad(state):
+        if state["x"]:
+            raise ValueError(evil)
+        return xr.Variable((), 0.0, {"long_name": evil, "units": evil})
+
+    x = gx.DataAxis([0, 1], attrs={"long_name": evil, "units": evil})
+    one = gx.Space({"x": x, "note": evil}, mode="product")
+    gx.SequentialExecution(bad, one).run(
+        store=tmp_path / "evil.zarr", on_error="record", progress=False
+    )
+    for command in ("info", "status"):
+        out = gridax(command, "evil.zarr")[1]
+        assert "title" in out
+        assert not re.search("[\x1b\x07]", out)
+    assert "\x1b" not in repr(gx.open_result(tmp_path / "evil.zarr"))
+
+
+def test_a_damaged_chunk_is_told_with_its_output(gridax, made, tmp_path):
+    shutil.copytree(made / "done.zarr", tmp_path / "copy.zarr")
+    chunk = next(path for path in (tmp_path / "copy.zarr/v/c").rglob("*") if path.is_file())
+    chunk.write_bytes(bytes(byte ^ 1 for byte in chunk.read_bytes()))
+    code, out = gridax("export", "copy.zarr", "copy.nc")
+    assert code == 1
+    assert re.match("Error: 'v' of '.*copy.zarr' is damaged .*\n$", out)
+    assert not (tmp_path / "copy.nc").exists()
+
+
+def test_a_damaged_netcdf_file_is_told(gridax, made, tmp_path):
+    content = bytearray((made / "sweep.nc").read_bytes())
+    values = gx.open_result(made / "sweep.nc").dataset["rate"].values.tobytes()
+    content[content.index(values) + 5] ^= 1
+    (tmp_path / "flipped.nc").write_bytes(content)
+    assert gridax("plot", "flipped.nc", "rate", "--mean", "trial") == (
+        1,
+        "Error: 'flipped.nc' is damaged (NetCDF: HDF error)\n",
+    )
+    assert (
+        gridax(
+            "plot", "flipped.nc", "fc", "--mean", "trial", "--sel", "G=0.1", "--sel", "sigma=0.1"
+        )[0]
+        == 0
+    )
+
+
+def test_an_error_of_a_bucket_names_the_url(gridax, monkeypatch):
+    def refuse(path):
+        raise RuntimeError("no credentials")
+
+    monkeypatch.setattr(gx, "open_result", refuse)
+    assert gridax("info", "s3://bucket/sweep.zarr") == (
+        1,
+        "Error: 's3://bucket/sweep.zarr' cannot be opened (RuntimeError: no credentials)\n",
+    )
+    with pytest.raises(RuntimeError, match="no credentials"):  # of a file, it would be our fault
+        gridax("info", "sweep.zarr")
+
+
+def test_an_error_of_the_system_names_the_file(gridax, monkeypatch):
+    def refuse(path):
+        raise PermissionError(13, "Permission denied", "/data/sweep.nc")
+
+    monkeypatch.setattr(gx, "open_result", refuse)
+    assert gridax("info", "sweep.nc") == (1, "Error: '/data/sweep.nc': Permission denied\n")
+
+
+@pytest.mark.parametrize(
+    ("command", "package", "extra"),
+    [
+        ("plot", "matplotlib", "plot"),
+        ("explore", "panel", "explore"),
+        ("explore", "bokeh", "explore"),
+    ],
+)
+def test_a_missing_extra_is_named(gridax, monkeypatch, command, package, extra):
+    monkeypatch.setitem(sys.modules, package, None)
+    message = f"Error: {package} is not installed: pip install 'gridax[{extra}]'\n"
+    assert gridax(command, "{}/sweep.nc", "rate") == (1, message)
+
+
+def test_a_warning_is_one_line(gridax, monkeypatch):
+    opened = gx.open_result
+
+    def warning(path):
+        warnings.warn("odd\n  thing", UserWarning, stacklevel=1)
+        return opened(path)
+
+    monkeypatch.setattr(gx, "open_result", warning)
+    shown = warnings.showwarning
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        code, out = gridax("status", "{}/done.zarr")
+    assert (code, out) == (0, "Warning: odd thing\ndone.zarr: 22 of 22 points done\n")
+    assert warnings.showwarning is shown
+
+
+# --- info -------------------------------------------------------------------------------------
+
+
+def test_info_says_what_a_file_holds(gridax):
+    code, out = gridax("info", "{}/sweep.nc")
+    assert code == 0
+    assert out.partition("\nMade\n")[0] == (
+        "sweep.nc: 96 of 96 points done\n"
+        "\n"
+        "Dimensions\n"
+        "            size  labels       unit  axis         description\n"
+        "  G            8  0.1 … 0.8    1/s   GridAxis     global coupling\n"
+        "  sigma        3  0.001 … 0.1        LogGridAxis\n"
+        "  trial        4  0 … 3              KeyAxis\n"
+        "  time        20  0 … 1.9      s\n"
+        "  region       3  V1, V2, M1\n"
+        "  region_2     3\n"
+        "\n"
+        "Fixed\n"
+        "  dt  0.1\n"
+        "\n"
+        "Outputs\n"
+        "          at each point      dtype         size  unit  description\n"
+        "  rate    one value          float32  384 bytes  Hz    mean rate\n"
+        "  course  time               float32     7.7 kB  mV\n"
+        "  fc      region × region_2  float32     3.5 kB\n"
+    )
+
+
+def test_info_says_where_a_file_comes_from(gridax):
+    made_by = dict(
+        line.split(maxsplit=1)
+        for line in gridax("info", "{}/sweep.nc")[1].partition("\nMade\n")[2].splitlines()
+    )
+    assert made_by["model"].endswith("test_cli.model")
+    assert re.fullmatch(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC", made_by["when"])
+    assert made_by["on"] == f"{jax.local_devices()[0].device_kind}, float32"
+    assert made_by["with"].startswith(f"gridax {gx.__version__}, jax {jax.__version__}, xarray ")
+
+
+def test_info_lists_the_members_of_a_shared_dimension(gridax):
+    out = gridax("info", "{}/grouped.zarr")[1]
+    assert (
+        "              size  labels         axis\n"
+        "  setting        3\n"
+        "    a               0.1 … 0.3      DataAxis\n"
+        "    f               sin, cos, tan  ChoiceAxis\n"
+        "  connectome     2  0 … 1          DataAxis of 3×3\n"
+    ) in out
+
+
+def test_info_says_how_far_a_run_has_come(gridax):
+    assert gridax("info", "{}/half.zarr")[1].startswith(
+        "half.zarr: 12 of 22 points done, 10 pending\n"
+    )
+    out = gridax("info", "{}/failed.zarr")[1]
+    assert out.startswith("failed.zarr: 16 of 22 points done, 6 failed\n")
+    assert "status" not in out  # is no output of the model
+
+
+def test_info_says_that_a_run_went_on_with_another_model(gridax, made, tmp_path):
+    shutil.copytree(made / "half.zarr", tmp_path / "half.zarr")
+    changed = gx.ParallelExecution(lambda s: {"v": s["x"] - s["y"]}, SMALL)
+    changed.run(store=tmp_path / "half.zarr", resume="force", progress=False)
+    assert re.search(r"resumed  with another model, \d{4}-", gridax("info", "half.zarr")[1])
+
+
+@pytest.mark.parametrize("url", ["file://{}/done.zarr", "file://{}/sweep.nc"])
+def test_a_file_may_be_a_url(gridax, url):
+    assert gridax("info", url)[0] == 0
+
+
+def test_a_name_with_brackets_and_blanks_stays_as_it_is(gridax, made, tmp_path):
+    shutil.copy(made / "sweep.nc", tmp_path / "[bold] a:smile: b.nc")
+    out = gridax("info", "[bold] a:smile: b.nc")[1]
+    assert out.startswith("[bold] a:smile: b.nc: 96 of 96")
+
+
+# --- status -----------------------------------------------------------------------------------
+
+
+def test_status_exits_with_0_where_all_is_done(gridax):
+    assert gridax("status", "{}/done.zarr") == (0, "done.zarr: 22 of 22 points done\n")
+    assert gridax("status", "{}/sweep.nc") == (0, "sweep.nc: 96 of 96 points done\n")
+
+
+def test_status_exits_with_3_where_points_are_pending(gridax):
+    assert gridax("status", "{}/half.zarr") == (
+        3,
+        "half.zarr: 12 of 22 points done, 10 pending\n",
+    )
+
+
+def test_status_exits_with_4_and_messages_where_points_failed(gridax):
+    assert gridax("status", "{}/failed.zarr") == (
+        4,
+        "failed.zarr: 16 of 22 points done, 6 failed\n"
+        "  ZeroDivisionError: flat\n"
+        "    at x=0.5, y=2 and 3 more\n"
+        "  ValueError: no root at 0.9\n"
+        "    at x=0.9, y=2\n"
+        "  ValueError: no root at 1.0\n"
+        "    at x=1.0, y=2\n",
+    )
+
+
+def test_status_shows_a_few_messages_of_many(gridax, tmp_path):
+    def bad(state):
+        if state["x"] > 0.05:
+            raise ValueError(f"at {state['x']:.1f}")
+        return state["x"]
+
+    one = gx.Space({"x": gx.GridAxis(0, 1, 11)}, mode="product")
+    gx.SequentialExecution(bad, one).run(
+        store=tmp_path / "bad.zarr", on_error="record", progress=False
+    )
+    code, out = gridax("status", "bad.zarr")
+    assert (code, len(out.splitlines())) == (4, 1 + 2 * 3 + 1)
+    assert out.endswith("  … and 7 other messages\n")
+
+
+def test_a_finished_run_is_watched_no_longer(gridax):
+    assert gridax("status", "{}/done.zarr", "--watch") == (0, "done.zarr: 22 of 22 points done\n")
+
+
+WRITER = """
+import sys, time
+import gridax as gx
+def model(state):
+    time.sleep(0.1)
+    return {"v": state["x"] * state["y"]}
+space = gx.Space({"x": gx.GridAxis(0, 1, 11), "y": gx.DataAxis([1, 2])}, mode="product")
+gx.SequentialExecution(model, space).run(store=sys.argv[1], block={"x": 1}, progress=False)
+"""
+
+
+@pytest.fixture
+def under_way(tmp_path):
+    """A store that another process is writing."""
+    store = tmp_path / "run.zarr"
+    writer = subprocess.Popen([sys.executable, "-c", WRITER, store])
+    while not store.exists():
+        assert writer.poll() is None
+        time.sleep(0.05)
+    yield store
+    writer.kill()
+    writer.wait()
+
+
+def test_a_run_of_another_process_is_watched_until_its_end(under_way):
+    code, out, err = ended(process("status", under_way, "--watch", "--interval", "0.2"))
+    lines = [line.removeprefix(f"{under_way}: ") for line in out.splitlines()]
+    assert (code, err) == (0, "")
+    assert lines[-1] == "22 of 22 points done"
+    done = [int(line.partition(" of 22 points done")[0]) for line in lines]
+    assert done == sorted(set(done))  # a line for each change, and none without
+    if len(done) > 2:
+        assert re.fullmatch(
+            r"\d+ of 22 points done, \d+ pending( · [\d.]+ points/(s|min) · 0:\d\d:\d\d left)?",
+            lines[1],
+        )
+    assert "\x1b" not in out
+
+
+def test_info_reads_a_store_that_another_process_is_writing(under_way):
+    code, out, err = ended(process("info", under_way))
+    assert (code, err) == (0, "")
+    assert re.match(rf"{under_way}: \d+ of 22 points done", out)
+
+
+def test_ctrl_c_ends_the_watch(made):
+    watch = process("status", made / "half.zarr", "--watch", "--interval", "60")
+    first = watch.stdout.readline()
+    watch.send_signal(signal.SIGINT)
+    code, rest, err = ended(watch)
+    assert first.endswith("half.zarr: 12 of 22 points done, 10 pending\n")
+    assert (code, rest, err) == (130, "", "")
+
+
+def test_the_watch_moves_a_bar_in_a_terminal(under_way):
+    code, seen = terminal("status", under_way, "--watch", "--interval", "0.2")
+    assert code == 0
+    assert "━" * 80 in seen
+    assert "22 of 22 points done\r\n" in seen
+
+
+def test_a_store_may_be_away_for_a_moment_while_it_is_begun_anew(gridax, monkeypatch):
+    opened, seen = gx.open_result, []
+
+    def flickering(path):
+        seen.append(path)
+        if len(seen) == 2:
+            raise FileNotFoundError(f"there is no file {path!r}")
+        return opened(path.replace("half", "done") if len(seen) > 2 else path)
+
+    monkeypatch.setattr(gx, "open_result", flickering)
+    code, out = gridax("status", "{}/half.zarr", "--watch", "--interval", "0.1")
+    assert code == 0
+    assert out.splitlines()[-1].startswith("half.zarr: 22 of 22")
+
+
+def test_a_store_that_stays_away_ends_the_watch(gridax, monkeypatch):
+    opened, seen = gx.open_result, []
+
+    def vanishing(path):
+        seen.append(path)
+        return opened(path if len(seen) == 1 else "nowhere.zarr")
+
+    monkeypatch.setattr(gx, "open_result", vanishing)
+    code, out = gridax("status", "{}/half.zarr", "--watch", "--interval", "0.1")
+    assert (code, len(seen)) == (1, 3)
+    assert out.endswith("Error: there is no file 'nowhere.zarr'\n")
+
+
+def test_the_pace_is_that_of_the_last_changes():
+    pace = Pace()
+    assert pace.see(0, now=0.0)
+    assert pace.said(pending=100, now=0.0) == ""
+    assert pace.see(20, now=10.0)
+    assert not pace.see(20, now=15.0)
+    assert pace.said(pending=80, now=15.0) == " · 2 points/s · 0:00:35 left"
+    assert pace.said(pending=80, now=70.0) == (
+        " · 2 points/s · 0:00:00 left · nothing new for 0:01:00"
+    )
+    assert pace.said(pending=0, now=15.0) == ""
+    for i in range(1, 21):  # slower: what was before is forgotten
+        pace.see(20 + i, now=10.0 + 30 * i)
+    assert pace.said(pending=60, now=610.0) == " · 2 points/min · 0:30:00 left"
+
+
+def test_the_pace_begins_anew_with_the_sweep():
+    pace = Pace()
+    pace.see(50, now=0.0)
+    pace.see(2, now=1.0)
+    assert pace.said(pending=98, now=1.0) == ""
+    pace.see(4, now=3601.0)
+    assert pace.said(pending=96, now=3601.0) == " · 2 points/h · 2 days, 0:00:00 left"
+
+
+# --- export -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["out.nc", "out.zarr"])
+def test_export_writes_what_opens_again(gridax, made, tmp_path, name):
+    assert gridax("export", "{}/done.zarr", name) == (0, f"{name} written\n")
+    wanted = gx.open_result(made / "done.zarr").dataset
+    assert gx.open_result(tmp_path / name).dataset.equals(wanted)
+
+
+def test_export_replaces_a_file_only_if_told_so(gridax, tmp_path):
+    for name in ("out.nc", "out.zarr", "out.csv"):
+        assert gridax("export", "{}/done.zarr", name)[0] == 0
+        before = os.stat(tmp_path / name).st_ino
+        assert gridax("export", "{}/done.zarr", name) == (
+            1,
+            f"Error: '{name}' exists; --overwrite replaces it\n",
+        )
+        assert os.stat(tmp_path / name).st_ino == before
+        assert gridax("export", "{}/done.zarr", name, "--overwrite")[0] == 0
+        assert os.stat(tmp_path / name).st_ino != before
+    assert sorted(os.listdir(tmp_path)) == ["out.csv", "out.nc", "out.zarr"]
+
+
+def test_export_compresses(gridax, made, tmp_path):
+    gridax("export", "{}/sweep.nc", "plain.nc")
+    gridax("export", "{}/sweep.nc", "small.nc", "--complevel", "9")
+    assert (tmp_path / "small.nc").stat().st_size < (tmp_path / "plain.nc").stat().st_size
+    assert gx.open_result(tmp_path / "small.nc").dataset.identical(
+        gx.open_result(made / "sweep.nc").dataset
+    )
+
+
+def test_export_says_that_a_run_is_not_finished(gridax, tmp_path):
+    code, out = gridax("export", "{}/half.zarr", "half.nc")
+    assert (code, out) == (
+        0,
+        "Note: 'half.zarr' has 12 of 22 points done, 10 pending; the others are NaN\n"
+        "half.nc written\n",
+    )
+    assert gridax("status", "half.nc")[0] == 3
+
+
+def test_a_table_has_a_row_per_point(gridax, made, tmp_path):
+    assert gridax("export", "{}/done.zarr", "out.csv")[0] == 0
+    wanted = gx.open_result(made / "done.zarr").to_dataframe()
+    pd.testing.assert_frame_equal(
+        pd.read_csv(tmp_path / "out.csv"), wanted, check_dtype=False, rtol=1e-6
+    )
+    assert (tmp_path / "out.csv").read_text().splitlines()[:2] == ["x,y,v", "0.0,1,0.0"]
+
+
+def test_a_matrix_stands_in_a_table_with_its_label(gridax, tmp_path):
+    assert gridax("export", "{}/grouped.zarr", "out.csv")[0] == 0
+    table = pd.read_csv(tmp_path / "out.csv")
+    assert list(table.columns) == ["a", "f", "connectome", "V", "value"]
+    assert list(table.f) == ["sin"] * 4 + ["cos"] * 4 + ["tan"] * 4
+    assert list(table.connectome) == [0, 0, 1, 1] * 3
+    assert list(table.V) == ["odd", "even"] * 6
+
+
+def test_a_table_takes_no_arrays(gridax, tmp_path):
+    assert gridax("export", "{}/sweep.nc", "out.csv") == (
+        1,
+        "Error: a table has one value per point and output, but course, fc have more; export to a "
+        ".nc or .zarr file\n",
+    )
+    assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["out.h5"], "the name of FILE must end in .nc, .zarr, .csv; got 'out.h5'"),
+        (["s3://bucket/out.zarr"], "FILE must be on this machine, got 's3://bucket/out.zarr'"),
+        (["out.zarr", "--complevel", "4"], "--complevel is for netCDF files (.nc)"),
+        (["out.nc", "--complevel", "10"], "10 is not in the range 0<=x<=9."),
+    ],
+)
+def test_wrong_use_of_export(gridax, arguments, message):
+    code, out = gridax("export", "{}/done.zarr", *arguments)
+    assert code == 2
+    assert out.endswith(f"{message}\n")
+
+
+@pytest.mark.parametrize("name", ["nowhere/out.nc", "nowhere/out.zarr", "nowhere/out.csv"])
+def test_export_into_no_folder(gridax, name):
+    code, out = gridax("export", "{}/done.zarr", name)
+    assert code == 1
+    assert "nowhere' does not exist; create it first" in out
+
+
+# --- plot and explore -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["p.png", "p.pdf", "p.svg"])
+def test_plot_draws_to_a_file(gridax, tmp_path, name):
+    arguments = ("rate", "-x", "G", "-y", "sigma", "--mean", "trial", "-o", name)
+    assert gridax("plot", "{}/sweep.nc", *arguments) == (0, f"{name} written\n")
+    assert (tmp_path / name).stat().st_size > 2000
+
+
+def test_a_picture_is_called_like_file_and_output(gridax, tmp_path):
+    assert gridax("plot", "{}/done.zarr/") == (0, "done-v.png written\n")
+    assert gridax(
+        "plot", "{}/sweep.nc", "fc", "--sel", "G=0.3", "--mean", "trial", "--sel", "sigma=0.01"
+    ) == (
+        0,
+        "sweep-fc.png written\n",
+    )
+
+
+@pytest.fixture
+def drawn(monkeypatch):
+    """What `Result.plot` is called with; it draws nothing."""
+    calls = []
+    monkeypatch.setattr(
+        gx.Result, "plot", lambda self, output, **roles: calls.append((output, roles))
+    )
+    return calls
+
+
+def test_plot_hands_its_options_on(gridax, drawn):
+    options = "course -x time --hue sigma --row G --mean trial"
+    gridax("plot", "{}/sweep.nc", *options.split())
+    gridax("plot", "{}/grouped.zarr", "--sel", "f=cos", "--sel", "connectome=1", "--sel", "a=0.3")
+    roles = {"x": "time", "y": None, "hue": "sigma", "row": "G", "col": None}
+    assert drawn == [
+        ("course", {**roles, "mean": ("trial",), "sel": None}),
+        (
+            "value",
+            {**dict.fromkeys(roles), "mean": None, "sel": {"f": "cos", "connectome": 1, "a": 0.3}},
+        ),
+    ]
+
+
+def test_the_nearest_number_is_taken_and_told(gridax, drawn):
+    code, out = gridax("plot", "{}/sweep.nc", "--sel", "G=0.32", "--sel", "sigma=1e-2")
+    assert code == 0
+    assert out.startswith("Note: 'G' has no label 0.32; the nearest one, 0.3, is taken\n")
+    assert "sigma" not in out
+    assert drawn[0][1]["sel"] == {"G": 0.3, "sigma": 0.01}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ("rat", "there is no output 'rat'; there are: rate, course, fc"),
+        (
+            "rate --mean tril",
+            "'rate' has no dimension 'tril'; it has: G, sigma, trial; did you mean 'trial'?",
+        ),
+        ("rate -x time", "'rate' has no dimension 'time'; it has: G, sigma, trial"),
+        ("rate --sel g=0.3", "'rate' has no dimension 'g'; it has: G, sigma, trial"),
+        ("rate --sel G=3", "'G' has no label '3'; its labels go from 0.1 to 0.8"),
+        ("rate --sel G=high", "'G' has no label 'high'; its labels go from 0.1 to 0.8"),
+        ("fc --sel region=V3", "'region' has no label 'V3'; there are: V1, V2"),
+        ("fc --sel region=Z", "'region' has no label 'Z'; there are: V1, V2, M1"),
+        ("fc --sel region_2=7", "'region_2' has no label '7'; its labels go from 0 to 2"),
+    ],
+)
+def test_wrong_names_and_labels(gridax, arguments, message):
+    assert gridax("plot", "{}/sweep.nc", *arguments.split()) == (1, f"Error: {message}\n")
+
+
+def test_errors_of_a_picture_speak_of_options(gridax, monkeypatch):
+    def refuse(self, output, **roles):
+        raise ValueError("average over a dimension with mean=, or choose labels with sel=")
+
+    monkeypatch.setattr(gx.Result, "plot", refuse)
+    assert gridax("plot", "{}/sweep.nc") == (
+        1,
+        "Error: average over a dimension with --mean, or choose labels with --sel\n",
+    )
+
+
+def test_a_date_is_selected_as_it_is_written(gridax, tmp_path):
+    days = np.array(["2020-01-01", "2020-01-02"], "datetime64[ns]")
+    run = gx.ParallelExecution(lambda s: {"v": s["x"] * jnp.arange(2.0)}, SMALL)
+    dates = {"dims": {"v": ("day",)}, "coords": {"day": days}}
+    run.run(progress=False, **dates).to_netcdf(tmp_path / "days.nc")
+    assert gridax("plot", "days.nc", "v", "--sel", "day=2020-01-02")[0] == 0
+    code, out = gridax("plot", "days.nc", "v", "--sel", "day=2020-01-03")
+    assert code == 1
+    assert "'day' has no label '2020-01-03'; there are: 2020-01-01, 2020-01-02" in out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ("-o p.jpg", "the name of PICTURE must end in .png, .pdf, .svg; got 'p.jpg'"),
+        ("--sel G", "--sel takes NAME=LABEL, such as --sel G=0.3; got 'G'"),
+    ],
+)
+def test_wrong_use_of_plot(gridax, arguments, message):
+    code, out = gridax("plot", "{}/sweep.nc", *arguments.split())
+    assert code == 2
+    assert out.endswith(f"Error: {message}\n")
+
+
+def test_explore_writes_a_page(gridax, tmp_path):
+    assert gridax("explore", "{}/sweep.nc", "-o", "page.html") == (0, "page.html written\n")
+    assert gridax("explore", "{}/sweep.nc", "rate", "-o", "rate.html")[0] == 0
+    page, rate = ((tmp_path / name).read_text() for name in ("page.html", "rate.html"))
+    assert "sweep.nc" in page
+    assert len(rate) < len(page)
+
+
+def test_wrong_use_of_explore(gridax):
+    code, out = gridax("explore", "{}/sweep.nc", "-o", "page.htm")
+    assert (code, out.endswith("Error: the name of PAGE must end in .html; got 'page.htm'\n")) == (
+        2,
+        True,
+    )
+    assert gridax("explore", "{}/sweep.nc", "rat", "-o", "page.html") == (
+        1,
+        "Error: there is no output 'rat'; there are: rate, course, fc\n",
+    )
+
+
+def test_explore_serves_a_page_until_ctrl_c(made):
+    server = process("explore", made / "sweep.nc", "--no-browser")
+    assert server.stderr.readline() == "Ctrl-C ends it.\n"
+    address = re.search(r"http://localhost:\d+", server.stdout.readline())[0]
+    for _ in range(300):
+        try:
+            with urllib.request.urlopen(address, timeout=30) as page:
+                assert page.status == 200
+            break
+        except urllib.error.URLError:
+            time.sleep(0.2)
+    else:
+        server.kill()
+        pytest.fail(f"nothing answers at {address}")
+    server.send_signal(signal.SIGINT)
+    assert ended(server)[0] == 0
+
+
+# --- pipes and terminals ----------------------------------------------------------------------
+
+
+def test_a_pipe_gets_plain_text_of_80_columns(made):
+    plain = ended(process("info", made / "sweep.nc"))
+    assert plain[0] == 0
+    assert "\x1b" not in plain[1]
+    assert max(map(len, plain[1].splitlines()[1:])) <= 80
+    assert not re.search(r" $", plain[1], re.MULTILINE)
+
+
+def test_a_terminal_gets_styles_and_no_colors_where_they_are_not_wanted(made):
+    code, seen = terminal("info", made / "sweep.nc")
+    assert code == 0
+    assert "\x1b[1m" in seen
+    code, seen = terminal("info", made / "sweep.nc", env={"NO_COLOR": "1"})
+    assert code == 0
+    assert not re.search(r"\x1b\[[0-9;]*3[0-9]", seen)
+
+
+def test_a_terminal_that_lacks_characters_gets_others(made):
+    latin = {"env": {"PYTHONIOENCODING": "latin-1"}, "encoding": "latin-1"}
+    code, out, err = ended(process("info", made / "sweep.nc", **latin))
+    assert (code, err) == (0, "")
+    assert "0.1 ? 0.8" in out
+
+
+def test_a_reader_may_close_the_pipe(made):
+    command = f"{' '.join(GRIDAX)} info {made / 'sweep.nc'} | head -1"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, timeout=120)
+    assert (done.stdout.count("\n"), done.stderr) == (1, "")
+
+
+def test_reading_starts_no_gpu_unless_it_is_wanted(made):
+    script = (
+        "from gridax.cli import main\n"
+        f"main(['info', {str(made / 'done.zarr')!r}], standalone_mode=False)\n"
+        "import jax; print(jax.config.jax_platforms)"
+    )
+    free = {name: value for name, value in os.environ.items() if name != "JAX_PLATFORMS"}
+    for wanted, platforms in (({}, "cpu"), ({"JAX_PLATFORMS": "cpu,cuda"}, "cpu,cuda")):
+        done = subprocess.run(
+            [sys.executable, "-c", script], env=free | wanted, capture_output=True, text=True
+        )
+        assert done.stdout.splitlines()[-1] == platforms, done.stderr
+
+
+def test_the_model_is_not_imported(tmp_path):
+    (tmp_path / "mine.py").write_text("def model(state):\n    return state['x'] + 1\n")
+    write = (
+        "import gridax as gx, mine\n"
+        "space = gx.Space({'x': gx.GridAxis(0, 1, 3)}, mode='product')\n"
+        "gx.ParallelExecution(mine.model, space).run(store='run.zarr', progress=False)"
+    )
+    subprocess.run([sys.executable, "-c", write], cwd=tmp_path, check=True, timeout=120)
+    (tmp_path / "mine.py").write_text("raise SystemExit('imported')")
+    read = "from gridax.cli import main\n" + "".join(
+        f"main({line.split()}, standalone_mode=False)\n"
+        for line in ("info run.zarr", "export run.zarr run.nc", "plot run.zarr")
+    )
+    subprocess.run([sys.executable, "-c", read], cwd=tmp_path, check=True, timeout=120)
+    assert sorted(path.name for path in tmp_path.glob("run*")) == [
+        "run-value.png",
+        "run.nc",
+        "run.zarr",
+    ]
+
+
+def test_importing_gridax_does_not_import_the_command_line():
+    script = "import sys, gridax; print([m for m in sys.modules if m.split('.')[0] in ('click', 'rich') or m.startswith('gridax.cli')])"
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "[]\n"
+
+
+# --- demo -------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory):
+    """What `gridax demo` says and makes, after it was interrupted once."""
+    folder = tmp_path_factory.mktemp("demo")
+    started = process("demo", cwd=folder)
+    while not (folder / "gridax-demo/demo.zarr").exists():
+        assert started.poll() is None
+        time.sleep(0.02)
+    started.send_signal(signal.SIGINT)
+    interrupted = ended(started)
+    code, out, err = ended(process("demo", cwd=folder))
+    assert (code, err) == (0, "")
+    return folder, out, interrupted
+
+
+def test_ctrl_c_ends_the_demo_and_the_same_command_goes_on(demo):
+    assert demo[2] == (130, "", "Interrupted; the same command goes on with the sweep.\n")
+
+
+def test_the_demo_says_what_it_made(demo):
+    folder, out, _ = demo
+    assert sorted(os.listdir(folder / "gridax-demo")) == ["demo.png", "demo.zarr"]
+    assert "Made:\n  gridax-demo/demo.zarr  the sweep\n  gridax-demo/demo.png" in out
+    assert (folder / "gridax-demo/demo.png").stat().st_size > 20_000
+
+
+def test_what_the_demo_says_next_works(demo, monkeypatch):
+    folder, out, _ = demo
+    monkeypatch.chdir(folder)
+    lines = re.findall(r"^  gridax (.*)$", out, re.MULTILINE)
+    assert len(lines) == 5
+    for line in lines:
+        arguments = line.split() + (["-o", "page.html"] if line.startswith("explore") else [])
+        done = CliRunner(catch_exceptions=False).invoke(main, arguments)
+        assert (done.exit_code, done.output.count("Error")) == (0, 0), done.output
+    namespace = {"gridax": gx}
+    exec(
+        "\n".join(line.strip() for line in out.partition("In Python:\n")[2].splitlines()), namespace
+    )
+
+
+def test_synchrony_rises_with_coupling_and_falls_with_noise(demo):
+    result = gx.open_result(demo[0] / "gridax-demo/demo.zarr")
+    synchrony = result.dataset["synchrony"].mean("trial")
+    assert synchrony.sel(G=slice(20, None), sigma=slice(None, 1)).min() > 0.8
+    assert synchrony.sel(G=0).max() < 0.25
+    assert synchrony.sel(sigma=5).max() < 0.5
+    for sigma in (0, 1, 2, 3, 4):
+        assert np.polyfit(synchrony.G, synchrony.sel(sigma=sigma), 1)[0] > 0.005
+    for G in (10, 20, 30):
+        assert np.polyfit(synchrony.sigma, synchrony.sel(G=G), 1)[0] < -0.04
+
+
+def test_modules_come_in_step_before_the_whole_network(demo):
+    fc = gx.open_result(demo[0] / "gridax-demo/demo.zarr").dataset["fc"].mean("trial")
+    module = np.arange(32) // 8
+    inside = xr.DataArray(module[:, None] == module, dims=("region", "region_2"))
+    within, between = (
+        fc.sel(sigma=2).where(which).mean(inside.dims) for which in (inside, ~inside)
+    )
+    assert (within - between).sel(G=14) > 0.25 > (within - between).sel(G=30)
+    assert within.sel(G=14) > 0.6 > within.sel(G=4)
+    assert between.sel(G=30) > 0.7
+
+
+def test_the_demo_goes_on_with_what_is_there(demo):
+    folder, first, _ = demo
+    status = folder / "gridax-demo/demo.zarr/status"
+    before = [path.stat().st_mtime_ns for path in sorted(status.rglob("*"))]
+    code, out, err = ended(process("demo", cwd=folder))
+    assert (code, out, err) == (0, first, "")
+    assert [path.stat().st_mtime_ns for path in sorted(status.rglob("*"))] == before
+
+
+def test_the_demo_replaces_nothing(made, tmp_path):
+    shutil.copytree(made / "done.zarr", tmp_path / "demo.zarr")
+    assert ended(process("demo", tmp_path)) == (
+        1,
+        "",
+        f"Error: '{tmp_path}/demo.zarr' is no sweep of this demonstration; name another folder: "
+        "gridax demo FOLDER\n",
+    )
+
+
+# --- documentation ----------------------------------------------------------------------------
+
+PAGE = Path(__file__).parents[2] / "docs/command-line.md"
+
+
+def shown(section):
+    """The text blocks of a section of the page."""
+    text = PAGE.read_text().partition(f"\n## {section}\n")[2].partition("\n## ")[0]
+    return re.findall(r"```text\n(.*?)```", text, re.DOTALL)
+
+
+def test_the_page_shows_what_the_demo_says_and_info_finds(demo, monkeypatch):
+    folder, out, _ = demo
+    monkeypatch.chdir(folder)
+    assert shown("gridax demo") == [out]
+    found = CliRunner().invoke(main, ["info", "gridax-demo/demo.zarr"]).output
+    on_page = shown("gridax info")[0]
+    varying = r"^  (when|on|with) .*$"  # with time, machine and version
+    assert re.sub(varying, "", found, flags=re.M) == re.sub(varying, "", on_page, flags=re.M)
+
+
+def test_the_page_lists_all_commands_and_codes(gridax):
+    page = PAGE.read_text()
+    assert all(f"\n## gridax {command}\n" in page for command in COMMANDS)
+    codes = re.findall(r"^    (\d+)  +(.*)$", gridax("status", "--help")[1], re.MULTILINE)
+    assert re.findall(r"^\| (\d+) \| (.*) \|$", page, re.MULTILINE) == [
+        (code, text.replace("--watch", "`--watch`")) for code, text in codes
+    ]

@@ -1,0 +1,140 @@
+"""Batches under way: blocks, changing tiles, and what is kept when a sweep ends early."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import gridax as gx
+from gridax._plan import tiling, tuning
+
+
+def product(**axes):
+    return gx.Space(axes, mode="product")
+
+
+@pytest.fixture
+def many_blocks(monkeypatch):
+    """Sweeps of any length are cut to the smallest blocks."""
+    monkeypatch.setattr(tiling, "_LONG", 0.0)
+    monkeypatch.setattr(tiling, "_BLOCK", 0.0)
+    monkeypatch.setattr(tiling, "_MOST_POINTS", 16)
+    monkeypatch.setattr(
+        tiling, "CPU", dataclasses.replace(tiling.CPU, together=0.0, together_large=0.0)
+    )
+
+
+@pytest.fixture
+def restless(monkeypatch):
+    """The tuner tries every neighbor, whatever it costs, and likes it better."""
+    monkeypatch.setattr(tuning, "_REPAYS", 0)
+    monkeypatch.setattr(tuning, "_BETTER", 1e9)
+
+
+def merged(state):
+    return jnp.tanh(state["a"] * state["b"] + jax.random.normal(state["k"])) + state["c"]
+
+
+def shared(state):
+    noise = jax.random.normal(state["k"], (300,))
+    drive = jnp.cumsum(jnp.sin(noise)) / 300
+    return {"x": (drive * state["a"] + state["b"]).mean() * state["c"], "noise": noise[:2]}
+
+
+def spread(state):
+    table = jnp.cumsum(jnp.sin(state["b"] * jnp.arange(500.0)))
+    return table[-1] * state["a"] + state["c"] + jax.random.uniform(state["k"])
+
+
+SPACE = {
+    "a": gx.GridAxis(0, 1, 37),
+    "b": gx.GridAxis(1, 2, 5),
+    "k": gx.KeyAxis(11, name="trial"),
+    "c": gx.DataAxis([1.0, 2.0]),
+}
+
+
+@pytest.mark.parametrize("n_pmap", [1, 3])
+@pytest.mark.parametrize("model", [merged, shared, spread])
+def test_any_blocks_and_tiles_give_the_same(model, n_pmap, many_blocks, restless):
+    space = product(**SPACE)
+    executor = gx.ParallelExecution(model, space, n_pmap=n_pmap)
+    assert executor.plan().n_blocks > 3
+    done = []
+    found = executor.run(progress=lambda n, total: done.append(n)).dataset
+    again = executor.run(progress=False).dataset
+    direct = gx.ParallelExecution(model, space, n_pmap=1, n_vmap=10**6).run(progress=False).dataset
+    assert done == sorted(done)
+    assert done[-1] == space.N
+    for name in direct.data_vars:
+        exact = name == "noise"
+        np.testing.assert_allclose(found[name], direct[name], rtol=0 if exact else 2e-5, atol=1e-5)
+        np.testing.assert_allclose(again[name], direct[name], rtol=0 if exact else 2e-5, atol=1e-5)
+
+
+def test_the_next_sweep_begins_with_the_tiles_that_were_found(many_blocks, restless):
+    executor = gx.ParallelExecution(merged, product(**SPACE), n_pmap=1)
+    before = executor.plan()
+    executor.run(progress=False)
+    assert executor.plan() != before
+
+
+def test_a_sweep_that_fails_in_a_later_block_keeps_what_was_computed(many_blocks):
+    def check(a):
+        if a > 0.71:
+            raise RuntimeError("the simulator crashed")
+        return np.float32(a)
+
+    def model(state):
+        kind = jax.ShapeDtypeStruct((), jnp.float32)
+        return jax.pure_callback(check, kind, state["a"], vmap_method="sequential") + state["b"]
+
+    space = product(a=gx.GridAxis(0, 1, 101), b=gx.DataAxis([0.0, 10.0]))
+    executor = gx.ParallelExecution(model, space, n_pmap=1)
+    assert executor.plan().n_blocks > 3
+    with pytest.raises(Exception, match="the simulator crashed"):
+        executor.run(progress=False)
+    partial = executor.partial.dataset
+    done = partial["status"].values == 1
+    assert 100 < done.sum() <= 2 * 72
+    expected = space.dataset["a"].values[:, None] + np.array([0.0, 10.0])
+    np.testing.assert_allclose(partial["value"].values[done], expected[done], rtol=1e-6)
+    assert np.isnan(partial["value"].values[~done]).all()
+
+
+def test_choices_of_unequal_numbers_fill_their_tiles():
+    kinds = gx.ChoiceAxis([jnp.sin, jnp.cos, jnp.sin, jnp.sin, jnp.exp], labels=list("abcde"))
+    space = product(f=kinds, x=gx.GridAxis(0, 1, 7))
+    for options in ({}, {"n_vmap": 2}, {"n_vmap": 9, "n_pmap": 3}):
+        found = gx.ParallelExecution(lambda s: s["f"](s["x"]), space, **options).run(progress=False)
+        x = np.linspace(0, 1, 7)
+        expected = [np.sin(x), np.cos(x), np.sin(x), np.sin(x), np.exp(x)]
+        np.testing.assert_allclose(found.dataset["value"], expected, rtol=1e-5)
+
+
+def collatz(state):
+    def turn(carry):
+        n, turns = carry
+        return jnp.where(n % 2 == 0, n // 2, 3 * n + 1), turns + 1
+
+    return jax.lax.while_loop(lambda c: c[0] != 1, turn, (state["n"] + state["m"], 0))[1]
+
+
+@pytest.mark.parametrize("n_pmap", [1, 4])
+@pytest.mark.parametrize("n_vmap", [None, 1, 8])
+def test_loops_of_different_length_run_point_by_point_or_together(n_vmap, n_pmap):
+    space = product(n=gx.DataAxis(np.arange(1, 41)), m=gx.DataAxis([0, 1, 2]))
+    executor = gx.ParallelExecution(collatz, space, n_vmap=n_vmap, n_pmap=n_pmap)
+    found = executor.run(progress=False).dataset["value"].values
+
+    def turns(n):
+        return 0 if n == 1 else 1 + turns(n // 2 if n % 2 == 0 else 3 * n + 1)
+
+    assert found.tolist() == [[turns(n + m) for m in range(3)] for n in range(1, 41)]
+    if n_vmap == 1 and n_pmap == 1:
+        assert executor.plan().n_vmap == 1
+        assert executor.plan().tile[0] > 1  # many points in a call, one after the other

@@ -1,0 +1,287 @@
+"""A model ready to be swept: one trace, one compilation for all that is the same program."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import gridax as gx
+from gridax._kernel.layout import vectors_first
+from gridax._kernel.trace import fingerprint
+
+ROOT = Path(__file__).parents[2]
+
+
+def product(**axes):
+    return gx.Space(axes, mode="product")
+
+
+def test_the_plan_of_a_sweep_is_shown_without_running_it():
+    def model(state):
+        calls.append(1)
+        return {"y": state["a"] * jnp.arange(100.0), "key": state["k"]}
+
+    calls = []
+    space = product(a=gx.GridAxis(0, 1, 50), k=gx.KeyAxis(4, name="trial"))
+    plan = gx.ParallelExecution(model, space, n_vmap=40, n_pmap=2).plan()
+    assert calls == [1]  # a trace
+    assert (plan.n_points, plan.sizes, plan.dims) == (200, (50, 4), ("a", "trial"))
+    assert plan.point_bytes == 400 + 8
+    assert plan.n_vmap <= 40
+    assert repr(plan).splitlines()[:4] == [
+        "<gridax.Plan>",
+        "Points:  200 (a 50 × trial 4)",
+        "Outputs: 81.6 kB",
+        "Blocks:  1",
+    ]
+
+
+def test_a_plan_tells_the_bytes_of_the_compiled_program():
+    def model(state):
+        return jax.lax.scan(lambda x, _: (x + state["a"],) * 2, jnp.zeros(1000), length=500)[1][
+            ::-1
+        ]
+
+    plan = gx.ParallelExecution(model, product(a=gx.GridAxis(0, 1, 8)), n_vmap=8, n_pmap=1).plan()
+    assert plan.tile_bytes >= 8 * 1000 * 500 * 4
+
+
+@pytest.mark.parametrize(
+    ("memory", "error", "text"),
+    [
+        ("much", ValueError, "memory must be a positive number of bytes or text such as '4 GB'"),
+        (0, ValueError, "memory must be a positive number of bytes or text such as '4 GB'"),
+        (1.5, TypeError, "memory must be a number of bytes or text such as '4 GB', got 1.5"),
+    ],
+)
+def test_memory_that_makes_no_sense_is_refused_at_once(memory, error, text):
+    executor = gx.ParallelExecution(lambda s: s["a"], product(a=gx.GridAxis(0, 1, 3)))
+    for ask in (executor.plan, lambda memory: executor.run(memory=memory, progress=False)):
+        with pytest.raises(error, match=re.escape(text)):
+            ask(memory=memory)
+
+
+def test_too_little_to_compute_stays_on_one_device_unless_told_otherwise():
+    space = product(a=gx.GridAxis(0, 1, 20))
+    assert gx.ParallelExecution(lambda s: s["a"], space).plan().n_devices == 1
+    assert gx.ParallelExecution(lambda s: s["a"], space, n_pmap=4, n_vmap=5).plan().n_devices == 4
+
+
+def test_much_to_compute_goes_to_all_devices():
+    def model(state):
+        x = jnp.full(100, state["a"])
+        return jax.lax.fori_loop(0, 1000, lambda i, x: jnp.tanh(x) + state["a"], x)
+
+    space = product(a=gx.GridAxis(0, 1, 200))
+    assert gx.ParallelExecution(model, space).plan().n_devices == jax.local_device_count()
+
+
+def test_a_new_function_of_the_same_program_compiles_nothing(compilations):
+    def make():
+        return lambda state: jnp.tanh(state["a"]) + 0.5
+
+    space = product(a=gx.GridAxis(0, 1, 23))
+    expected = gx.ParallelExecution(make(), space).run(progress=False).dataset
+    with compilations as compiled:
+        found = gx.ParallelExecution(make(), space).run(progress=False).dataset
+    assert compiled.names == []
+    np.testing.assert_array_equal(found["value"], expected["value"])
+
+
+@pytest.mark.parametrize("array", [np.asarray, jnp.asarray], ids=["NumPy", "JAX"])
+def test_large_arrays_that_a_model_reads_from_outside_are_not_compiled_in(array, compilations):
+    def make(weights):
+        return lambda state: jax.lax.scan(
+            lambda x, _: (jnp.tanh(weights @ x) + state["a"], None), jnp.ones(64), length=3
+        )[0].sum()
+
+    space = product(a=gx.GridAxis(0, 1, 9))
+    draw = np.random.default_rng(0).normal
+    one, other = (array(draw(size=(64, 64)).astype(np.float32)) for _ in range(2))
+    first = gx.ParallelExecution(make(one), space).run(progress=False).dataset["value"]
+    with compilations as compiled:
+        second = gx.ParallelExecution(make(other), space).run(progress=False).dataset["value"]
+    assert compiled.names == []
+    for weights, found in ((one, first), (other, second)):
+        direct = gx.SequentialExecution(make(weights), space).run(progress=False).dataset["value"]
+        np.testing.assert_allclose(found, direct, rtol=1e-4)
+    assert not np.allclose(first, second)
+
+
+@pytest.mark.parametrize("size", [3, 5000])
+def test_functions_that_are_called_back_are_never_mistaken_for_each_other(size):
+    def make(number):
+        def model(state):
+            kind = jax.ShapeDtypeStruct((), jnp.float32)
+            return jax.pure_callback(
+                lambda x: np.float32(x + number), kind, state["a"], vmap_method="sequential"
+            )
+
+        return model
+
+    space = product(a=gx.DataAxis([1.0, 2.0]))
+    for number in range(3):
+        found = gx.ParallelExecution(make(number), space).run(progress=False).dataset["value"]
+        assert found.values.tolist() == [1 + number, 2 + number]
+
+
+def test_what_is_computed_does_not_reach_the_host_more_often_than_it_varies():
+    def model(state):
+        return {"both": state["a"] + state["b"], "one": 2 * state["a"], "none": jnp.arange(3.0)}
+
+    space = product(a=gx.DataAxis([1.0, 2.0]), b=gx.DataAxis([10.0, 20.0, 30.0]))
+    found = gx.ParallelExecution(model, space, n_pmap=1).run(progress=False).dataset
+    assert found["both"].values.tolist() == [[11, 21, 31], [12, 22, 32]]
+    assert found["one"].values.tolist() == [[2, 2, 2], [4, 4, 4]]
+    assert found["none"].values.tolist() == [[[0, 1, 2]] * 3] * 2
+    found["none"][0, 0] = 7  # every point has its own
+    assert found["none"].values[0, 1].tolist() == [0, 1, 2]
+
+
+CACHED = """
+import jax, jax.numpy as jnp
+import gridax as gx
+
+jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+seen = []
+jax.monitoring.register_event_listener(lambda event, **_: seen.append(event))
+
+def model(state):
+    return jnp.tanh(state["a"]).sum() + jax.random.normal(state["k"]) + weights.sum()
+
+weights = jnp.ones((64, 64))
+space = gx.Space({"a": gx.GridAxis(0, 1, 50), "k": gx.KeyAxis(3)}, mode="product")
+gx.ParallelExecution(model, space).run(progress=False)
+for what in "hits", "misses":
+    print(seen.count(f"/jax/compilation_cache/cache_{what}"))
+"""
+
+
+def test_the_persistent_cache_of_jax_serves_the_next_process(tmp_path):
+    environment = os.environ | {"JAX_COMPILATION_CACHE_DIR": str(tmp_path), "PYTHONPATH": str(ROOT)}
+    counts = []
+    for _ in range(2):
+        done = subprocess.run(
+            [sys.executable, "-c", CACHED], env=environment, capture_output=True, text=True
+        )
+        assert done.returncode == 0, done.stderr[-2000:]
+        counts.append(tuple(map(int, done.stdout.split())))
+    (hits, misses), (later_hits, later_misses) = counts
+    assert (hits, later_misses) == (0, 0)
+    assert later_hits == misses > 0
+
+
+def called_back(function):
+    def model(state):
+        kind = jax.ShapeDtypeStruct((), jnp.float32)
+        return jax.pure_callback(function, kind, state["a"], vmap_method="sequential")
+
+    return model
+
+
+def frozen(factor):
+    @dataclasses.dataclass(frozen=True)
+    class Simulator:
+        rate: float = dataclasses.field(default=1.0, repr=False)
+
+        def __call__(self, x):
+            return np.float32(factor * x)
+
+    return Simulator()
+
+
+def named(factor):
+    class Simulator(NamedTuple):
+        rate: float = 1.0
+
+        def __call__(self, x):
+            return np.float32(factor * x)
+
+    return Simulator()
+
+
+def a_class(factor):
+    class Simulator:
+        def __new__(cls, x):
+            return np.float32(factor * x)
+
+    return Simulator
+
+
+def partial(factor):
+    return functools.partial(lambda factor, x: np.float32(factor * x), factor)
+
+
+@pytest.mark.parametrize("make", [frozen, named, a_class, partial])
+def test_simulators_that_only_look_alike_are_told_apart(make):
+    space = product(a=gx.DataAxis([1.0, 2.0]))
+    for factor in (1, 10):
+        found = gx.ParallelExecution(called_back(make(factor)), space).run(progress=False)
+        assert found.dataset["value"].values.tolist() == [factor, 2 * factor]
+
+
+def test_a_model_computes_with_the_arrays_that_it_saw_first():
+    outside = np.array([1.0, 2.0], np.float32)
+    executor = gx.ParallelExecution(
+        lambda s: s["a"] * outside.sum(), product(a=gx.DataAxis([1.0, 2.0]))
+    )
+    assert executor.run(progress=False).dataset["value"].values.tolist() == [3, 6]
+    outside[:] = 100
+    found = executor.run(progress=False, memory="1 kB")
+    assert found.dataset["value"].values.tolist() == [3, 6]
+
+
+def test_a_jit_around_the_model_hides_no_array(compilations):
+    def make(weights):
+        return jax.jit(lambda state: (weights @ jnp.full(64, state["a"])).sum())
+
+    space = product(a=gx.DataAxis([1.0, 2.0, 3.0]))
+    one, other = (np.full((64, 64), number, np.float32) for number in (1, 2))
+    gx.ParallelExecution(make(one), space).run(progress=False)
+    with compilations as compiled:
+        found = gx.ParallelExecution(make(other), space).run(progress=False).dataset["value"]
+    assert compiled.names == []
+    assert found.values.tolist() == [2 * 64**2, 4 * 64**2, 6 * 64**2]
+
+
+def test_values_that_are_changed_in_place_vary_like_what_is_written_to_them():
+    def model(state):
+        ref = jax.new_ref(jnp.zeros(()))
+        ref[...] = state["a"]
+        return ref[...]
+
+    space = product(a=gx.DataAxis([1.0, 2.0, 3.0]), b=gx.DataAxis([0.0, 1.0]))
+    for n_vmap in (None, 1):
+        found = gx.ParallelExecution(model, space, n_vmap=n_vmap).run(progress=False).dataset
+        assert found["value"].values.tolist() == [[1, 1], [2, 2], [3, 3]]
+
+
+@pytest.mark.parametrize("number", [1.5, True, 3j, 2])
+@pytest.mark.parametrize("n_vmap", [None, 1])
+def test_outputs_may_be_numbers_that_never_change(number, n_vmap):
+    space = product(c=gx.ChoiceAxis(["a", "b"]), x=gx.GridAxis(0, 1, 2))
+    executor = gx.ParallelExecution(lambda s: jnp.asarray(number), space, n_vmap=n_vmap)
+    assert executor.run(progress=False).dataset["value"].values.tolist() == [[number] * 2] * 2
+
+
+def test_programs_within_programs_are_looked_at_once():
+    def doubled(inner):
+        return jax.jit(lambda x: inner(inner(x)))
+
+    model = jax.jit(lambda x: jnp.sin(x) + 1)
+    for _ in range(18):  # a quarter of a million calls
+        model = doubled(model)
+    closed = jax.make_jaxpr(model)(1.0)
+    assert len(fingerprint(vectors_first(closed).jaxpr)) == 64

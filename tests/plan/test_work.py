@@ -1,0 +1,207 @@
+"""What each stage of a traced model varies along."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+import pytest
+
+from gridax._plan.work import work_of
+
+A, B, BOTH, NONE = frozenset({0}), frozenset({1}), frozenset({0, 1}), frozenset[int]()
+
+
+def work(model, a=1.0, b=1.0):
+    """Return the work of a model of two values, one along each dimension."""
+    return work_of(jax.make_jaxpr(model)(a, b).jaxpr, [A, B])
+
+
+def turning(cond, body):
+    return lambda a, b: jax.lax.while_loop(lambda c: cond(c, a, b), lambda c: body(c, a, b), 0.0)
+
+
+@pytest.mark.parametrize(
+    ("model", "varies"),
+    [
+        (lambda a, b: jnp.sin(a), A),
+        (lambda a, b: jnp.sin(a) + b, BOTH),
+        (lambda a, b: jnp.ones(3), NONE),
+        (lambda a, b: jax.jit(lambda x: x * 2)(b), B),
+        (lambda a, b: jax.nn.relu(a), A),  # a custom derivative
+        (lambda a, b: jax.lax.cond(a > 0, lambda x: x, lambda x: -x, b), BOTH),
+        (lambda a, b: jax.lax.scan(lambda c, _: (c * a, None), b, length=3)[0], BOTH),
+        (lambda a, b: jax.lax.scan(lambda c, x: (c, x * a), b, jnp.ones(3))[0], B),
+        (lambda a, b: jax.lax.scan(lambda c, x: (c, x * a), b, jnp.ones(3))[1], A),
+        (turning(lambda c, a, b: c < 3, lambda c, a, b: c + 1), NONE),
+        (turning(lambda c, a, b: c < a, lambda c, a, b: c + 1), A),
+        (turning(lambda c, a, b: c < a, lambda c, a, b: c + b), BOTH),
+    ],
+)
+def test_an_output_varies_along_what_it_is_computed_from(model, varies):
+    assert work(model).outputs == (varies,)
+
+
+def test_what_reaches_a_carry_only_after_several_turns_is_found():
+    def model(a, b):
+        def step(carry, _):
+            _, y, z = carry
+            return (y, z, z * a), None
+
+        return jax.lax.scan(step, (b, b, b), length=5)[0][0]
+
+    assert work(model).outputs == (BOTH,)
+
+
+def test_each_stage_costs_along_what_it_varies_along():
+    def model(a, b):
+        noise = jnp.sin(jnp.full(1000, b))
+        return jnp.sum(noise) * a
+
+    time = work(model).time
+    assert time[B] > 100 * time[BOTH]
+
+
+def test_a_loop_costs_its_turns():
+    def model(n):
+        return lambda a, b: jax.lax.scan(lambda c, _: (jnp.sin(c), None), a, length=n)[0]
+
+    short, long = work(model(10)), work(model(1000))
+    assert long.time[A] == pytest.approx(100 * short.time[A])
+    (short_loop,), (long_loop,) = short.loops, long.loops
+    assert long_loop.launches == pytest.approx(100 * short_loop.launches)
+    assert (short_loop.operations, long_loop.operations) == (10, 1000)
+
+
+def test_what_is_launched_outside_of_loops_is_counted_apart():
+    def model(a, b):
+        x = jax.lax.scan(lambda c, _: (c * a, None), b, length=1000)[0]
+        return jnp.ones((50, 50)) @ jnp.full(50, x)
+
+    (loop,) = work(model).loops
+    outside = work(lambda a, b: jnp.ones((50, 50)) @ jnp.full(50, a)).launches
+    assert work(model).launches == outside < loop.launches
+
+
+def test_an_operation_that_is_not_fused_costs_a_loop_more_launches():
+    def model(step):
+        return lambda a, b: jax.lax.fori_loop(0, 10, step, jnp.full((4, 4), a))
+
+    (fused,) = work(model(lambda i, x: x * x)).loops
+    (apart,) = work(model(lambda i, x: x @ x)).loops
+    assert fused.launches < apart.launches
+    assert fused.operations == apart.operations
+
+
+def test_a_model_without_loops_has_none():
+    assert work(lambda a, b: jnp.sin(a) + b).loops == []
+
+
+def test_a_loop_within_another_is_counted_for_itself():
+    def model(a, b):
+        def inner(c, _):
+            return c * a, None
+
+        def outer(c, _):
+            x, y = c
+            return (jax.lax.scan(inner, x, length=7)[0], y + 1), None
+
+        return jax.lax.scan(outer, (b, jnp.zeros(3)), length=5)[0][0]
+
+    inner, outer = work(model).loops
+    assert inner.carried == {BOTH: 4}
+    assert outer.carried == {BOTH: 4, NONE: 3 * 4}
+    assert inner.operations == 7 * 5 * 1
+    assert outer.operations < inner.operations
+
+
+def test_a_loop_that_ends_by_a_condition_turns_many_times_but_few_within_another():
+    def search(x):
+        return jax.lax.while_loop(lambda c: c < x, lambda c: c + 1, 0.0)
+
+    def nested(a, b):
+        return jax.lax.while_loop(lambda c: c < a, lambda c: c + search(c), 1.0)
+
+    (alone,) = work(lambda a, b: search(a)).loops
+    inner, outer = work(nested).loops
+    per_turn = 2  # the condition and the step
+    assert alone.operations == outer.operations == 100 * per_turn
+    assert inner.operations == 100 * 4 * per_turn
+
+
+def test_a_loop_of_known_length_does_not_make_a_search_short():
+    def model(a, b):
+        def step(c, _):
+            return jax.lax.while_loop(lambda x: x < a, lambda x: x + 1, c), None
+
+        return jax.lax.scan(step, b, length=5)[0]
+
+    search, _ = work(model).loops
+    assert search.operations == 5 * 100 * 2
+
+
+def call_back(x):
+    return jax.pure_callback(lambda y: y, jax.ShapeDtypeStruct((), jnp.float32), x)
+
+
+def test_a_callback_costs_much():
+    assert work(lambda a, b: call_back(a)).time[A] >= 1e6
+
+
+def test_a_callback_in_a_branch_costs_nothing_as_it_may_be_there_for_errors_only():
+    def model(a, b):
+        return jax.lax.cond(a > 0, call_back, lambda x: x, b)
+
+    assert work(model).time.get(BOTH, 0.0) + work(model).time.get(B, 0.0) < 1
+
+
+def test_a_callback_after_a_branch_costs_much_again():
+    def model(a, b):
+        return call_back(jax.lax.cond(a > 0, lambda x: x, lambda x: -x, b))
+
+    assert work(model).time[BOTH] >= 1e6
+
+
+def test_a_matrix_counts_along_its_own_dimensions():
+    def model(a, b):
+        return (jnp.ones((50, 50)) * a) @ (jnp.ones(50) * b)
+
+    assert work(model).time[A] > work(lambda a, b: jnp.ones((50, 50)) * a).time[A]
+
+
+@pytest.mark.parametrize(
+    ("model", "uneven"),
+    [
+        (turning(lambda c, a, b: c < a, lambda c, a, b: c + 1), A),
+        (turning(lambda c, a, b: c < 3, lambda c, a, b: c + 1), NONE),
+        (lambda a, b: jax.lax.fori_loop(0, 5, lambda i, x: x * a, b), NONE),
+        (lambda a, b: jax.lax.cond(b > 0, lambda: a, lambda: -a), B),
+    ],
+)
+def test_loops_that_end_at_different_turns_are_known(model, uneven):
+    assert work(model).uneven == uneven
+
+
+def test_what_loops_carry_and_stack_is_counted_in_bytes():
+    def model(a, b):
+        xs = jnp.full((7, 5), b)
+        return jax.lax.scan(lambda c, x: (c * a + x, c), jnp.full(5, a), xs)
+
+    found = work(model)
+    (loop,) = found.loops
+    assert loop.carried == {BOTH: 5 * 4}
+    assert found.stacked == {B: 7 * 5 * 4, BOTH: 7 * 5 * 4}
+
+
+def test_what_a_loop_carries_varies_with_when_it_ends():
+    (loop,) = work(turning(lambda c, a, b: c < a, lambda c, a, b: c + b)).loops
+    assert loop.carried == {BOTH: 4}
+    (loop,) = work(turning(lambda c, a, b: c < a, lambda c, a, b: c + 1)).loops
+    assert loop.carried == {A: 4}
+
+
+def test_random_numbers_cost_more_than_sums():
+    def noise(a, b):
+        key = jax.random.wrap_key_data(jnp.array([a, b]).astype(jnp.uint32))
+        return jax.random.bits(key, (1000,))
+
+    assert work(noise).time[BOTH] > 20 * work(lambda a, b: jnp.full(1000, a + b)).time[BOTH]

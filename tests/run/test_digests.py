@@ -1,0 +1,432 @@
+"""Digests tell two values apart, and are the same wherever and whenever they are made."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import itertools
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from gridax._run.digests import digest
+
+ROOT = Path(__file__).parents[2]
+
+GAIN = 2.0
+LIMITS = (0.0, 1.0)
+N_CALLS = 0
+SEEN: list[float] = []
+CACHE: dict[str, float] = {}
+VERBOSE = False
+
+
+def helper(x, power=2):
+    return GAIN * x**power
+
+
+def uses_helper(state):
+    return helper(state["x"])
+
+
+def counts_calls(state):
+    global N_CALLS
+    N_CALLS += 1
+    SEEN.append(state["x"])
+    CACHE["last"] = state["x"]
+    if VERBOSE:
+        print(state)
+    return state["x"]
+
+
+def with_gain(gain):
+    """A model whose source is the same for every gain."""
+
+    def model(state):
+        return gain * state["x"]
+
+    return model
+
+
+def with_counter():
+    n = 0
+
+    def model(state):
+        nonlocal n
+        n += 1
+        return state["x"] + n
+
+    return model
+
+
+def with_helpers(*gains):
+    """Three functions of one source each, and a model that uses them."""
+
+    def scaled(gain):
+        def scale(x, gain=gain):
+            return gain * x
+
+        return scale
+
+    first, second, third = map(scaled, gains)
+
+    def model(state):
+        return first(state["x"]) + second(state["x"]) + third(state["x"])
+
+    return model
+
+
+def with_partials(*functions):
+    first, second, third = functions
+
+    def model(state):
+        return first(state["x"]) + second(state["x"]) + third(state["x"])
+
+    return model
+
+
+def add(x, y):
+    return x + y
+
+
+def subtract(x, y):
+    return x - y
+
+
+@dataclasses.dataclass(frozen=True)
+class Cell:
+    tau: float
+    shape: tuple[int, ...] = ()
+
+
+# Each differs from all others.
+VALUES = [
+    None,
+    True,
+    1,
+    1.0,
+    1j,
+    "1",
+    b"1",
+    "",
+    2,
+    -0.0,
+    0.0,
+    float("nan"),
+    float("inf"),
+    [],
+    (),
+    {},
+    [1],
+    [1, 2],
+    [2, 1],
+    [[1], 2],
+    [[1, 2]],
+    (1,),
+    (1, 2),
+    {"a": 1},
+    {"a": 2},
+    {"b": 1},
+    {"a": {"a": 1}},
+    {1},
+    {1, 2},
+    frozenset({1, 2}),
+    np.float32(1),
+    np.float64(1),
+    np.int64(1),
+    np.array([1]),
+    np.array([1.0]),
+    np.array([[1.0]]),
+    np.array([1.0, 2.0]),
+    np.array(["a"]),
+    np.array(["b"]),
+    np.array(["a", 1], dtype=object),
+    np.array([True, False]),
+    jax.random.key(0),
+    jax.random.key(1),
+    jax.random.key(0, impl="rbg"),
+    jax.random.split(jax.random.key(0)),
+    Cell(1.0),
+    Cell(2.0),
+    Cell(1.0, (1,)),
+    helper,
+    uses_helper,
+    functools.partial(helper, power=2),
+    functools.partial(helper, power=3),
+    functools.partial(uses_helper),
+    functools.partial(helper, 1.0),
+    np.sin,
+    jnp.sin,
+    jnp.cos,
+    float,
+    Cell,
+]
+
+
+def test_different_values_have_different_digests():
+    found = [digest(value) for value in VALUES]
+    assert len(set(found)) == len(VALUES)
+    assert {len(text) for text in found} == {16}
+
+
+def test_the_same_value_has_the_same_digest():
+    for make in (
+        lambda: [1, 2.5, "a", None],
+        lambda: {"a": {"b": (1, 2)}},
+        lambda: {3, "b", 2.0},
+        lambda: np.linspace(0, 1, 50),
+        lambda: np.arange(6).reshape(2, 3),
+        lambda: jax.random.key(3),
+        lambda: Cell(0.5, (1, 2)),
+        lambda: with_gain(0.5),
+        lambda: functools.partial(helper, power=7),
+    ):
+        assert digest(make()) == digest(make())
+
+
+def test_an_array_counts_by_what_it_holds_and_not_by_how():
+    array = np.arange(6.0).reshape(2, 3)
+    assert digest(np.asfortranarray(array)) == digest(array)
+    assert digest(np.repeat(array, 2, axis=1)[:, ::2]) == digest(array)
+    assert digest(array.reshape(3, 2)) != digest(array)
+    assert digest(jnp.arange(6.0, dtype=jnp.float32)) == digest(np.arange(6, dtype=np.float32))
+
+
+def test_where_one_value_ends_and_the_next_begins_counts():
+    assert len({digest("ab", "c"), digest("a", "bc"), digest("abc"), digest(["ab", "c"])}) == 4
+    assert digest([1], 2) != digest([1, 2])
+
+
+def test_values_that_hold_each_other_have_a_digest():
+    ring: list = [1]
+    ring.append(ring)
+    other: list = [2]
+    other.append(other)
+    assert digest(ring) == digest(ring)
+    assert digest(ring) != digest(other)
+
+
+def test_a_value_that_comes_again_is_told_from_another_that_does():
+    one, other = [1], [2]
+    assert digest([one, other, one]) != digest([one, other, other])
+
+
+def test_functions_that_call_each_other_have_a_digest():
+    def even(n):
+        return n == 0 or odd(n - 1)
+
+    def odd(n):
+        return n != 0 and even(n - 1)
+
+    assert digest(even) == digest(even)
+    assert digest(even) != digest(odd)
+
+
+def test_a_constant_that_a_function_refers_to_counts(monkeypatch):
+    before = digest(uses_helper)
+    monkeypatch.setitem(globals(), "GAIN", 3.0)
+    assert digest(uses_helper) != before
+    monkeypatch.setitem(globals(), "GAIN", 2.0)
+    assert digest(uses_helper) == before
+
+
+def test_a_helper_that_a_function_refers_to_counts(monkeypatch):
+    before = digest(uses_helper)
+    monkeypatch.setitem(globals(), "helper", add)
+    assert digest(uses_helper) != before
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        (1.0, 2.0),
+        (1, 1.0),
+        ("a", "b"),
+        (np.zeros(3), np.ones(3)),
+        (jnp.zeros(3), jnp.ones(3)),
+        (helper, uses_helper),
+        (functools.partial(helper, power=2), functools.partial(helper, power=3)),
+    ],
+    ids=["floats", "types", "strings", "NumPy", "JAX", "functions", "partials"],
+)
+def test_what_a_closure_holds_counts(values):
+    one, other = values
+    assert digest(with_gain(one)) == digest(with_gain(one))
+    assert digest(with_gain(one)) != digest(with_gain(other))
+
+
+def test_every_function_that_a_closure_holds_counts():
+    found = [digest(with_helpers(*gains)) for gains in itertools.product([1.0, 2.0], repeat=3)]
+    assert len(set(found)) == 8
+
+
+def test_every_partial_that_a_closure_holds_counts():
+    choices = [functools.partial(f, y=y) for f, y in itertools.product([add, subtract], [1, 2])]
+    found = [digest(with_partials(*some)) for some in itertools.product(choices, repeat=3)]
+    assert len(set(found)) == 4**3
+
+
+def test_a_default_that_is_computed_counts():
+    def with_default(value):
+        def model(state, *, gain=value):
+            return gain * state["x"]
+
+        return model
+
+    assert digest(with_default(1.0)) != digest(with_default(2.0))
+
+
+def test_what_a_function_counts_with_does_not_count(monkeypatch):
+    for name, value in (("N_CALLS", 0), ("SEEN", []), ("CACHE", {})):
+        monkeypatch.setitem(globals(), name, value)
+    before = digest(counts_calls)
+    for _ in range(3):
+        counts_calls({"x": 1.0})
+    assert (N_CALLS, SEEN, CACHE) == (3, [1.0] * 3, {"last": 1.0})
+    assert digest(counts_calls) == before
+
+
+def test_a_flag_does_not_count(monkeypatch):
+    before = digest(counts_calls)
+    monkeypatch.setitem(globals(), "VERBOSE", True)
+    assert digest(counts_calls) == before
+
+
+def test_a_counter_in_a_closure_does_not_count():
+    model = with_counter()
+    before = digest(model)
+    assert [model({"x": 0}), model({"x": 0})] == [1, 2]
+    assert digest(model) == before
+
+
+def test_the_counter_of_a_helper_does_not_count():
+    tick = with_counter()
+
+    def model(state):
+        return tick(state)
+
+    before = digest(model)
+    model({"x": 0})
+    assert digest(model) == before
+
+
+def test_a_jitted_function_is_the_function_that_it_wraps():
+    assert digest(jax.jit(with_gain(1.0))) == digest(with_gain(1.0))
+    assert digest(jax.jit(with_gain(1.0))) != digest(jax.jit(with_gain(2.0)))
+
+
+def test_a_method_counts_by_its_source_and_class():
+    class Model:
+        def run(self, state):
+            return state["x"]
+
+        def other(self, state):
+            return -state["x"]
+
+    class Same(Model):
+        pass
+
+    assert digest(Model().run) == digest(Model().run)
+    assert digest(Model().run) != digest(Model().other)
+    assert digest(Model().run) != digest(Same().run)
+
+
+def test_of_another_object_its_class_counts_and_not_its_place_in_memory():
+    class Tool:
+        pass
+
+    class Other:
+        pass
+
+    assert digest(Tool()) == digest(Tool())
+    assert digest(Tool()) != digest(Other())
+
+
+def test_functions_on_one_line_are_different():
+    one, other, again = (lambda s: s["x"]), (lambda s: -s["x"]), (lambda s: s["x"])
+    assert digest(one) == digest(again)
+    assert digest(one) != digest(other)
+
+
+def test_what_else_stands_in_the_line_of_a_lambda_does_not_count():
+    one = [lambda s: 2 * s["x"], "run(store='a')"]
+    other = {"model": lambda s: 2 * s["x"], "call": "run(store='a', retry_failed=True)"}
+    assert digest(one[0]) == digest(other["model"])
+
+
+def typed(text):
+    """Make functions without a source that could be read, as those typed into a console are."""
+    names = {"np": np}
+    exec(text, names)
+    return names["f"]
+
+
+def test_functions_without_a_source_are_told_apart_by_what_they_do():
+    texts = [
+        "def f(s): return np.sin(s)",
+        "def f(s): return np.cos(s)",
+        "def f(s): return np.sin(s) + 1",
+        "def f(s): return np.sin(s) + 2",
+        "def f(s): return (lambda t: np.sin(t))(s)",
+        "def f(s): return (lambda t: np.cos(t))(s)",
+        "def f(s): return s in {'a', 'b'}",
+        "def f(s): return s in {'a', 'c'}",
+    ]
+    found = [digest(typed(text)) for text in texts]
+    assert len(set(found)) == len(texts)
+    assert found == [digest(typed(text)) for text in texts]
+
+
+def test_a_function_without_a_source_refers_to_others():
+    def f_of(factor):
+        return typed(f"def g(s): return {factor} * s\ndef f(s): return g(s)")
+
+    assert digest(f_of(2)) == digest(f_of(2))
+    assert digest(f_of(2)) != digest(f_of(3))
+
+
+# Prints the digest of all that has no equal in another process but by its content.
+SCRIPT = """
+import tests.test_digests as here
+from gridax._run.digests import digest
+print(digest(*here.VALUES[:-1]))
+for function in (
+    here.uses_helper,
+    here.counts_calls,
+    here.with_gain(0.25),
+    here.with_counter(),
+    here.with_helpers(1.0, 2.0, 3.0),
+    here.typed("def f(s): return s in {'a', 'b', 'c', 'd', 1, 2.0}"),
+    lambda s: s in {"a", "b", "c", "d"},
+    {"alpha", "beta", "gamma", ("delta", 1)},
+):
+    print(digest(function))
+"""
+
+
+def test_digests_are_the_same_in_every_process():
+    outputs = []
+    for seed in ("1", "2"):
+        done = subprocess.run(
+            [sys.executable, "-W", "error", "-c", SCRIPT],
+            env={
+                **os.environ,
+                "PYTHONPATH": str(ROOT),
+                "PYTHONHASHSEED": seed,
+                "JAX_PLATFORMS": "cpu",
+            },
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+        assert done.returncode == 0, done.stderr
+        outputs.append(done.stdout.splitlines())
+    assert outputs[0] == outputs[1]
+    assert len(set(outputs[0])) == 9
+    assert outputs[0][1:4] == [digest(f) for f in (uses_helper, counts_calls, with_gain(0.25))]

@@ -1,0 +1,462 @@
+"""What a store was made for: what changes it, and how a message says what differs."""
+
+from __future__ import annotations
+
+import copy
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import xarray as xr
+
+import gridax as gx
+from gridax._outputs.template import template_of
+from gridax._run import fingerprints as fingerprints
+from tests.ids import plain
+from tests.x64 import x64
+
+ROOT = Path(__file__).parents[2]
+
+
+def state(**changes):
+    """A state with axes of every kind, and all that may be fixed."""
+    return {
+        "x": gx.GridAxis(0, 1, 11),
+        "u": gx.UniformAxis(0, 1, 3),
+        "k": gx.KeyAxis(3, name="trial"),
+        "m": gx.DataAxis(np.arange(8.0).reshape(2, 2, 2)),
+        "method": gx.ChoiceAxis(["euler", "heun"]),
+        "level": gx.DataAxis([0.5, 2.0], labels=["low", "high"]),
+        "a": gx.DataAxis([1, 2], group="pair"),
+        "b": gx.DataAxis([3.0, 4.0], group="pair"),
+        "dt": 0.1,
+        "n": 3,
+        "flag": True,
+        "name": "run",
+        "weights": np.eye(2),
+        "key": jax.random.key(1),
+        "single": jnp.float32(0.1),
+        "inner": {"tau": 1.0, "f": jnp.tanh},
+        **changes,
+    }
+
+
+def parts_of(given, *args, key=0, **kwargs):
+    return fingerprints.of_space(gx.Space(given, "product", key=key), args, kwargs)
+
+
+def between(one, other):
+    return fingerprints.difference(one, other)
+
+
+def test_equal_states_have_equal_fingerprints():
+    one, other = parts_of(state(), 1.0, speed="fast"), parts_of(state(), 1.0, speed="fast")
+    assert one == other
+    assert between(one, other) is None
+
+
+def test_fingerprints_name_all_that_a_space_holds():
+    parts = parts_of(state(), 1.0, np.zeros(3), speed="fast")
+    assert parts["dims"] == [
+        ["x", 11],
+        ["u", 3],
+        ["trial", 3],
+        ["m", 2],
+        ["method", 2],
+        ["level", 2],
+        ["pair", 2],
+    ]
+    assert list(parts["axes"]) == ["x", "u", "trial", "m", "method", "level", "a", "b"]
+    fixed = ["dt", "n", "flag", "name", "weights", "key", "single", "inner.tau", "inner.f"]
+    given = ["argument args[0]", "argument args[1]", "argument speed"]
+    assert sorted(parts["fixed"]) == sorted([*fixed, *given])
+
+
+def test_fingerprints_survive_json():
+    parts = {**parts_of(state()), "template": {}, "model": {"source": "0"}}
+    assert fingerprints.read({fingerprints.ATTRIBUTE: json.dumps(parts)}) == parts
+
+
+@pytest.mark.parametrize(
+    ("changes", "text"),
+    [
+        (
+            {"x": gx.GridAxis(0, 2, 11)},
+            "the axis 'x' is 0.0, 0.1, 0.2, …, 0.9, 1.0 (11 along 'x') there and 0.0, 0.2, 0.4, …, "
+            "1.8, 2.0 (11 along 'x') here",
+        ),
+        (
+            {"x": gx.GridAxis(0, 1, 12)},
+            "its space has the dimensions (x: 11, u: 3, trial: 3, m: 2, method: 2, level: 2, "
+            "pair: 2), but this one has (x: 12, u: 3, trial: 3, m: 2, method: 2, level: 2, pair: 2)",
+        ),
+        (
+            {"a": gx.DataAxis([1, 5], group="pair")},
+            "the axis 'a' is 1, 2 (2 along 'pair') there and 1, 5 (2 along 'pair') here",
+        ),
+        ({"dt": 0.2}, "the fixed value 'dt' is 0.1 there and 0.2 here"),
+        ({"n": 4}, "the fixed value 'n' is 3 there and 4 here"),
+        ({"n": 3.0}, "the fixed value 'n' is 3 there and 3.0 here"),
+        ({"flag": False}, "the fixed value 'flag' is True there and False here"),
+        ({"flag": 1}, "the fixed value 'flag' is True there and 1 here"),
+        ({"name": "ruñ"}, "the fixed value 'name' is 'run' there and 'ruñ' here"),
+        (
+            {"single": jnp.float32(0.2)},
+            "the fixed value 'single' is 0.1 (float32) there and 0.2 (float32) here",
+        ),
+        (
+            {"single": np.float64(0.1)},
+            "the fixed value 'single' is 0.1 (float32) there and 0.1 here",
+        ),
+        (
+            {"inner": {"tau": 1.0, "f": jnp.sin}},
+            "the fixed value 'inner.f' is tanh there and sin here",
+        ),
+        ({"inner": {"tau": 1.0}}, "the fixed value 'inner.f' is only there: tanh"),
+        ({"extra": 7}, "the fixed value 'extra' is only here: 7"),
+    ],
+    ids=plain,
+)
+def test_a_message_shows_both_sides(changes, text):
+    assert between(parts_of(state()), parts_of(state(**changes))) == text
+
+
+@pytest.mark.parametrize(
+    ("changes", "text"),
+    [
+        (
+            {"weights": 2 * np.eye(2)},
+            "the fixed value 'weights' is float64[2, 2] with digest A there and float64[2, 2] with "
+            "digest B here",
+        ),
+        (
+            {"weights": np.eye(2, dtype=np.float32)},
+            "the fixed value 'weights' is float64[2, 2] with digest A there and float32[2, 2] with "
+            "digest B here",
+        ),
+        (
+            {"key": jax.random.key(2)},
+            "the fixed value 'key' is key<fry>[] with digest A there and key<fry>[] with digest B "
+            "here",
+        ),
+        (
+            {"m": gx.DataAxis(np.ones((2, 2, 2)))},
+            "the axis 'm' is 0, 1 (2 along 'm', values with digest A) there and 0, 1 (2 along 'm', "
+            "values with digest B) here",
+        ),
+        (
+            {"level": gx.DataAxis([0.5, 3.0], labels=["low", "high"])},
+            "the axis 'level' is 'low', 'high' (2 along 'level', values with digest A) there and "
+            "'low', 'high' (2 along 'level', values with digest B) here",
+        ),
+        (
+            {"method": gx.ChoiceAxis(["euler", "rk4"])},
+            "the axis 'method' is 'euler', 'heun' (2 along 'method', values with digest A) there "
+            "and 'euler', 'rk4' (2 along 'method', values with digest B) here",
+        ),
+        (
+            {"x": gx.DataAxis([0, 0.1, 0.2, 0.3, 0.4, 0.55, 0.6, 0.7, 0.8, 0.9, 1.0])},
+            "the axis 'x' is 0.0, 0.1, 0.2, …, 0.9, 1.0 (11 along 'x') with digest A there and "
+            "0.0, 0.1, 0.2, …, 0.9, 1.0 (11 along 'x') with digest B here",
+        ),
+    ],
+    ids=plain,
+)
+def test_what_is_too_long_to_show_is_told_by_its_digest(changes, text):
+    found = between(parts_of(state()), parts_of(state(**changes)))
+    digests = re.findall(r"digest ([0-9a-f]{16})", found)
+    assert len(set(digests)) == 2
+    assert found.replace(digests[0], "A").replace(digests[1], "B") == text
+
+
+def test_another_seed_is_another_space():
+    one, other = parts_of(state()), parts_of(state(), key=1)
+    assert "the axis 'u' is" in between(one, other)
+    assert {name for name in one["axes"] if one["axes"][name] != other["axes"][name]} == {
+        "u",
+        "trial",
+    }
+    assert one["fixed"] == other["fixed"]
+
+
+def test_another_shape_to_which_a_number_is_broadcast_is_another_axis():
+    one, other = (parts_of({"x": gx.GridAxis(0, 1, 3, shape=shape)}) for shape in ((2,), (3,)))
+    assert between(one, other).startswith("the axis 'x' is 0.0, 0.5, 1.0 (3 along 'x') with digest")
+
+
+def test_values_of_another_precision_are_others():
+    one = parts_of({"x": gx.GridAxis(0, 1, 3)})
+    with x64():
+        other = parts_of({"x": gx.GridAxis(0, 1, 3)})
+    text = "its numbers have 32 bits, but JAX would use 64 here (jax_enable_x64)"
+    assert between(one, other) == text
+
+
+def test_a_selected_value_counts_as_fixed():
+    space = gx.Space(state(), "product")
+    one, other = (fingerprints.of_space(space.isel(x=i), (), {}) for i in (3, 4))
+    assert between(one, other) == "the fixed value 'x' is 0.3 there and 0.4 here"
+    assert "x" not in one["axes"]
+
+
+def test_part_of_a_space_has_the_fingerprint_of_a_space_that_holds_no_more():
+    space = gx.Space({"x": gx.ChoiceAxis(["a", "much longer", "b"])}, "product")
+    short = gx.Space({"x": gx.ChoiceAxis(["a", "b"])}, "product")
+    found = [fingerprints.of_space(s, (), {}) for s in (space.isel(x=[0, 2]), short)]
+    assert between(*found) is None
+
+
+def test_units_and_other_attributes_do_not_count():
+    one = parts_of({"x": gx.GridAxis(0, 1, 3)})
+    assert one == parts_of({"x": gx.GridAxis(0, 1, 3, attrs={"units": "mV"})})
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "text"),
+    [
+        (
+            ((1.0,), {}),
+            ((2.0,), {}),
+            "the fixed value 'argument args[0]' is 1.0 there and 2.0 here",
+        ),
+        (((), {}), ((2.0,), {}), "the fixed value 'argument args[0]' is only here: 2.0"),
+        (
+            ((), {"speed": "fast"}),
+            ((), {"speed": "slow"}),
+            "the fixed value 'argument speed' is 'fast' there and 'slow' here",
+        ),
+        (((), {"speed": 1}), ((), {}), "the fixed value 'argument speed' is only there: 1"),
+        (
+            ((), {"p": {"a": [1, 2]}}),
+            ((), {"p": {"a": [1, 3]}}),
+            "the fixed value 'argument p.a[1]' is 2 there and 3 here",
+        ),
+    ],
+    ids=plain,
+)
+def test_arguments_of_the_model_count(one, other, text):
+    parts = [
+        parts_of({"x": gx.GridAxis(0, 1, 3)}, *args, **kwargs) for args, kwargs in (one, other)
+    ]
+    assert between(*parts) == text
+
+
+def outputs(**changes):
+    given = {"rate": np.float32(0), "series": np.zeros(3), **changes}
+    return template_of({name: value for name, value in given.items() if value is not None})
+
+
+def differences(one, other, coords_there=(), coords_here=()):
+    there = fingerprints.of_template(one, dict(coords_there))
+    here = fingerprints.of_template(other, dict(coords_here))
+    return fingerprints.template_difference({"template": there}, here)
+
+
+@pytest.mark.parametrize(
+    ("changes", "text"),
+    [
+        ({}, None),
+        (
+            {"rate": np.float64(0)},
+            "the output 'rate' is float32[] along [] there and float64[] along [] here",
+        ),
+        (
+            {"series": np.zeros(4)},
+            "the output 'series' is float64[3] along [] there and float64[4] along [] here",
+        ),
+        ({"series": None}, "the output 'series' is only there: float64[3] along []"),
+        ({"more": np.int32(1)}, "the output 'more' is only here: int32[] along []"),
+        (
+            {"series": xr.Variable("time", np.zeros(3))},
+            "the output 'series' is float64[3] along [] there and float64[3] along ['time'] here",
+        ),
+    ],
+    ids=plain,
+)
+def test_a_message_shows_both_outputs(changes, text):
+    assert differences(outputs(), outputs(**changes)) == text
+
+
+def test_another_implementation_of_keys_is_another_output():
+    one, other = (
+        template_of({"key": jax.random.key(0, impl=impl)}) for impl in ("rbg", "unsafe_rbg")
+    )
+    assert differences(one, one) is None
+    assert differences(one, other).startswith("the output 'key' is uint32[4] along [] with digest")
+
+
+def test_coordinates_of_outputs_count():
+    there, here = xr.Variable("time", [0.0, 0.1]), xr.Variable("time", [0.0, 0.2])
+    found = differences(outputs(), outputs(), {"time": there}, {"time": here})
+    assert found.startswith("the output 'time' is coordinate float64[2] along ['time'] with digest")
+    assert differences(outputs(), outputs(), {"time": there}, {"time": there.copy()}) is None
+
+
+def test_attributes_of_outputs_do_not_count():
+    one, other = xr.Variable("time", np.zeros(3)), xr.Variable("time", np.zeros(3), {"units": "Hz"})
+    assert differences(outputs(series=one), outputs(series=other)) is None
+
+
+def test_values_of_an_output_do_not_count():
+    assert differences(outputs(), outputs(series=np.ones(3))) is None
+
+
+def model(state):
+    return state["x"]
+
+
+def test_a_function_that_wraps_values_is_part_of_the_source():
+    def space(wrap):
+        return gx.Space({"x": gx.GridAxis(0, 1, 3, wrap=wrap)}, "product")
+
+    plain_, squared = (fingerprints.of_source(model, space(w), (), {}) for w in (None, jnp.square))
+    assert plain_ != squared
+    assert squared == fingerprints.of_source(model, space(jnp.square), (), {})
+    assert squared != fingerprints.of_source(lambda s: s, space(jnp.square), (), {})
+
+
+@pytest.mark.parametrize(
+    ("there", "here", "same", "text"),
+    [
+        ({"source": "a"}, {"source": "a"}, True, "the source differs"),
+        ({"source": "a"}, {"source": "b"}, False, "the source differs"),
+        (
+            {"source": "a", "program": "p"},
+            {"source": "b", "program": "p"},
+            True,
+            "the traced program differs",
+        ),
+        (
+            {"source": "a", "program": "p"},
+            {"source": "a", "program": "q"},
+            False,
+            "the traced program differs",
+        ),
+        ({"source": "a", "program": "p"}, {"source": "a"}, True, "the source differs"),
+        ({"source": "a"}, {"source": "b", "program": "p"}, False, "the source differs"),
+        (
+            {"source": "a", "jax": "0.9"},
+            {"source": "b", "jax": "0.10"},
+            False,
+            "the source differs; JAX is 0.9 there and 0.10 here",
+        ),
+        (
+            {"source": "a", "version": "1"},
+            {"source": "b", "version": "1"},
+            True,
+            "version '1' there, '1' here",
+        ),
+        (
+            {"source": "a", "version": "1"},
+            {"source": "a", "version": "2"},
+            False,
+            "version '1' there, '2' here",
+        ),
+        (
+            {"source": "a", "version": "1"},
+            {"source": "a", "version": None},
+            False,
+            "version '1' there, None here",
+        ),
+        ({"source": "a"}, {"source": "a", "version": "1"}, False, "version None there, '1' here"),
+    ],
+    ids=plain,
+)
+def test_models_are_the_same_by_version_then_by_program_then_by_source(there, here, same, text):
+    assert fingerprints.same_model(there, here) == same
+    assert fingerprints.told(there, here) == text
+
+
+GOOD = {"dims": [["x", 3]], "axes": {"x": ["0", "1, 2"]}, "fixed": {}, "template": {}, "model": {}}
+
+
+def test_a_store_of_something_else_has_no_fingerprints():
+    with pytest.raises(ValueError, match=re.escape("it was not made by run(store=…)")):
+        fingerprints.read({})
+
+
+DAMAGED = {
+    "nothing": "",
+    "no JSON": "no JSON",
+    "a list": "[]",
+    "a number": "3",
+    "null": "null",
+    "no parts": "{}",
+    **{f"no {part}": {k: GOOD[k] for k in GOOD if k != part} for part in GOOD},
+    "a text for the model": {**GOOD, "model": "same"},
+    "a text for a pair": {**GOOD, "axes": {"x": "011"}},
+    "half of a pair": {**GOOD, "axes": {"x": ["0"]}},
+    "a number in a pair": {**GOOD, "axes": {"x": ["0", 1]}},
+    "a number for a pair": {**GOOD, "axes": {"x": 3}},
+    "a list for a table": {**GOOD, "fixed": [1]},
+    "a dimension without size": {**GOOD, "dims": [["x"]]},
+    "a size in words": {**GOOD, "dims": [["x", "many"]]},
+    "a number for dimensions": {**GOOD, "dims": 3},
+    "too long": json.dumps(GOOD) + " " * 2**24,
+    "no text": 3,
+    "too deep": "[" * 10**5,
+}
+
+
+@pytest.mark.parametrize("content", DAMAGED.values(), ids=DAMAGED)
+def test_damaged_fingerprints_say_so(content):
+    text = json.dumps(content) if isinstance(content, dict) else content
+    with pytest.raises(ValueError, match=r"its fingerprints are damaged \("):
+        fingerprints.read({fingerprints.ATTRIBUTE: text})
+
+
+def test_reading_changes_nothing():
+    attrs = {fingerprints.ATTRIBUTE: json.dumps(GOOD), "other": 1}
+    before = copy.deepcopy(attrs)
+    assert fingerprints.read(attrs) == GOOD
+    assert attrs == before
+
+
+SCRIPT = """
+import json
+import jax.numpy as jnp
+import tests.test_fingerprints as here
+from gridax._run import fingerprints
+print(json.dumps(here.parts_of(here.state(), 1.0, jnp.zeros(3), speed="fast")))
+print(fingerprints.of_source(here.model, here.gx.Space(here.state(), "product"), (), {}))
+"""
+
+
+def test_fingerprints_are_the_same_in_another_process():
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", SCRIPT],
+        env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONHASHSEED": "5", "JAX_PLATFORMS": "cpu"},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr
+    parts, source = done.stdout.splitlines()
+    assert json.loads(parts) == parts_of(state(), 1.0, jnp.zeros(3), speed="fast")
+    assert source == fingerprints.of_source(model, gx.Space(state(), "product"), (), {})
+
+
+def step(state):
+    return state
+
+
+def test_functions_that_a_model_is_given_are_part_of_the_source():
+    space = gx.Space({"x": gx.GridAxis(0, 1, 3), "f": gx.ChoiceAxis([step])}, "product")
+    other = gx.Space(
+        {"x": gx.GridAxis(0, 1, 3), "f": gx.ChoiceAxis([lambda s: 2 * s], labels=["step"])},
+        "product",
+    )
+    digests = [
+        fingerprints.of_source(model, space, (), {}),
+        fingerprints.of_source(model, other, (), {}),
+        fingerprints.of_source(model, space, (step,), {}),
+        fingerprints.of_source(model, space, (), {"f": model}),
+    ]
+    assert len(set(digests)) == 4

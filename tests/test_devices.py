@@ -1,0 +1,94 @@
+"""Cores of a CPU: how JAX is told of them, and the hint to those who do not know."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import jax
+import pytest
+
+import gridax as gx
+from gridax import _devices
+
+ROOT = Path(__file__).parent.parent
+
+
+def python(script, **environment):
+    """Run a script in a process of its own, where JAX has not started."""
+    known = {name: value for name, value in os.environ.items() if not name.startswith("JAX_")}
+    return subprocess.run(
+        [sys.executable, "-c", script],
+        env={**known, "PYTHONPATH": str(ROOT), "JAX_PLATFORMS": "cpu", **environment},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+
+
+def test_importing_gridax_does_not_change_how_many_devices_jax_has():
+    done = python("import gridax, jax; print(jax.device_count())")
+    assert done.stdout == "1\n", done.stderr
+
+
+def test_jax_has_a_device_per_core_when_asked_to():
+    script = "import gridax as gx, jax; gx.use_cpu_devices(); print(jax.device_count())"
+    assert python(script).stdout == f"{_devices.n_cores()}\n"
+
+
+def test_the_environment_variable_does_the_same():
+    script = "import gridax, jax; print(jax.device_count())"
+    assert python(script, JAX_NUM_CPU_DEVICES="3").stdout == "3\n"
+
+
+def test_asking_for_what_there_is_does_nothing():
+    gx.use_cpu_devices(jax.local_device_count("cpu"))
+
+
+def test_asking_too_late_says_what_to_do():
+    text = (
+        "JAX has started with 4 CPU device(s), which cannot be changed any more; call "
+        "gridax.use_cpu_devices() right after the imports, or set the environment variable "
+        "JAX_NUM_CPU_DEVICES=7"
+    )
+    with pytest.raises(RuntimeError, match=re.escape(text)):
+        gx.use_cpu_devices(7)
+
+
+@pytest.mark.parametrize("n", [0, -1, 1.5, True, "all"])
+def test_numbers_of_devices_that_make_no_sense_are_refused(n):
+    text = f"use_cpu_devices: n must be a positive integer, got {n!r}"
+    with pytest.raises(ValueError, match=re.escape(text)):
+        gx.use_cpu_devices(n)
+
+
+SWEEP = """
+import warnings
+import gridax as gx
+from gridax import _devices
+
+_devices._LONG = 0.0
+_devices.n_cores = lambda: 8
+space = gx.Space({"x": gx.GridAxis(0, 1, 20)}, mode="product")
+with warnings.catch_warnings(record=True) as caught:
+    warnings.simplefilter("always")
+    gx.ParallelExecution(lambda s: s["x"], space, n_vmap=2).run(progress=False)
+for each in caught:
+    print(each.category.__name__, each.filename, each.message)
+"""
+
+
+def test_a_long_sweep_on_one_of_many_cores_says_so_once():
+    assert python(SWEEP).stdout == (
+        "UserWarning <string> this sweep runs on one of 8 cores, as far as JAX sees one CPU device. "
+        "To use all, call gridax.use_cpu_devices() right after the imports, or set the environment "
+        "variable JAX_NUM_CPU_DEVICES=8\n"
+    )
+
+
+def test_a_sweep_on_several_devices_is_told_nothing():
+    done = python(SWEEP, JAX_NUM_CPU_DEVICES="2")
+    assert (done.returncode, done.stdout) == (0, ""), done.stderr
