@@ -16,6 +16,7 @@ import xarray as xr
 from gridax._files import chunks, netcdf, restore, zarr
 from gridax._files.zarr import Progress
 from gridax._grid import frame, select
+from gridax._grid.points import point_labels
 from gridax._grid.unstack import unstack
 from gridax._outputs.labels import own_coordinates
 from gridax._outputs.template import Template
@@ -24,7 +25,7 @@ from gridax._show import chosen, reprs
 from gridax._stores.base import DONE, ERROR, FAILED, FLAGS, PENDING, STATUS
 from gridax._stores.place import Place
 from gridax._text import number_of
-from gridax.space import Space
+from gridax.space import Space, points_of, space_of
 
 
 class Result(Sequence[Any]):
@@ -69,11 +70,6 @@ class Result(Sequence[Any]):
     def dataset(self) -> xr.Dataset:
         """Outputs over the dimensions of the space, then their own."""
         return self._made() if callable(self._made) else self._made
-
-    @property
-    def template(self) -> Template:
-        """What the model returns; for gridax's own modules."""
-        return self._template
 
     @classmethod
     def open(cls, path: str | os.PathLike[str]) -> Result:
@@ -136,21 +132,19 @@ class Result(Sequence[Any]):
         else:
             positions = np.flatnonzero(self.dataset["status"].values.reshape(-1) == state)
         index = np.unravel_index(positions, self.space.shape) if self.space.dims else ()
-        place = dict(zip(self.space.dims, index, strict=True))
-        columns = {}
-        for column in self.space.grid.columns:
-            rows = column.rows if column.dim is None else column.take(place[column.dim])
-            columns[column.name] = column.table.labels[np.broadcast_to(rows, positions.shape)]
+        indices = dict(zip(self.space.dims, index, strict=True))
+        labels = point_labels(points_of(self.space), indices)
+        columns = {n: np.broadcast_to(along, positions.shape) for n, along in labels.items()}
         if state == FAILED:
-            columns["error"] = self._messages(place, len(positions))
+            columns["error"] = self._messages(indices, len(positions))
         return pd.DataFrame(columns, index=positions)
 
-    def _messages(self, place: Mapping[str, np.ndarray], n: int) -> np.ndarray:
+    def _messages(self, indices: Mapping[str, np.ndarray], n: int) -> np.ndarray:
         if n == 0 or "error" not in self.dataset:
             return np.full(n, "", dtype=object)
-        points = {dim: xr.DataArray(index, dims="failed") for dim, index in place.items()}
-        found = self.dataset["error"].variable.isel({d: p.variable for d, p in points.items()})
-        return np.broadcast_to(found.values.astype(object), (n,))
+        along = {dim: xr.Variable("failed", index) for dim, index in indices.items()}
+        messages = self.dataset["error"].variable.isel(along)
+        return np.broadcast_to(messages.values.astype(object), (n,))
 
     def __len__(self) -> int:
         return len(self.space)
@@ -182,9 +176,9 @@ class Result(Sequence[Any]):
             )
         i = select.single(index, len(self))
         if i is not None:
-            return self._at(self.space.grid.unravel(i))
+            return self._at(points_of(self.space).grid.unravel(i))
         points = select.flat_positions(index, len(self), empty=True)
-        return [self._at(self.space.grid.unravel(int(point))) for point in points]
+        return [self._at(points_of(self.space).grid.unravel(int(point))) for point in points]
 
     def __iter__(self) -> Iterator[Any]:
         return map(self._at, itertools.product(*map(range, self.space.shape)))
@@ -275,7 +269,7 @@ class Result(Sequence[Any]):
 
         over = [mean] if isinstance(mean, str) else list(mean or ())
         values = chosen.chosen(self.dataset, output, sel or {}, over)
-        members = self.space.grid.names_along()
+        members = points_of(self.space).grid.names_along()
         inner = [str(dim) for dim in values.dims if dim not in self.space.dims]
         roles = {"x": x, "y": y, "hue": hue, "row": row, "col": col}
         return result_plot.draw(values, members, inner, roles, kwargs)
@@ -314,7 +308,7 @@ class Result(Sequence[Any]):
         """
         from gridax.explore import Explorer  # Bokeh and Panel are optional
 
-        members = self.space.grid.names_along()
+        members = points_of(self.space).grid.names_along()
         source = os.path.basename(str(self.dataset.encoding.get("source", "")).rstrip("/"))
         title = f"{source or 'gridax'}: {number_of(len(self), 'point')}"
         return Explorer(self.dataset, members, title, output, x, y)
@@ -334,7 +328,7 @@ class Result(Sequence[Any]):
         >>> df[df.x == 0.3]["value"].item()
         False
         """
-        columns = frame.parameter_columns(self.space.grid)
+        columns = frame.parameter_columns(points_of(self.space).grid)
         for output, array in zip(self._template.outputs, self._arrays, strict=True):
             values = np.asarray(array).reshape((len(self), *output.shape))
             columns[output.name] = values if values.ndim == 1 else frame.cells(values)
@@ -417,15 +411,17 @@ class Result(Sequence[Any]):
         >>> run.unstack()["value"].sel(a=0.0, b=1.0).item()
         1.0
         """
-        return unstack(self.dataset, self.space.grid)
+        return unstack(self.dataset, points_of(self.space).grid)
 
     def __repr__(self) -> str:
-        return reprs.result_text(self.space.grid, self._template, self.dataset, self.progress)
+        return reprs.result_text(
+            points_of(self.space).grid, self._template, self.dataset, self.progress
+        )
 
     def _repr_html_(self) -> str:
-        space = self.space
+        points = points_of(self.space)
         return reprs.result_html(
-            space.grid, space.mode, space.fixed, self._template, self.dataset, self.progress
+            points.grid, points.mode, points.fixed, self._template, self.dataset, self.progress
         )
 
 
@@ -481,8 +477,13 @@ def open_result(
     return _described(dataset, str(path), None)
 
 
+def template_of_result(result: Result) -> Template:
+    """Return what the model of a result returns."""
+    return result._template
+
+
 def open_place(place: Place) -> Result:
-    """Open the Zarr store at a place; for gridax's own modules."""
+    """Open the Zarr store at a place."""
     if not place.exists():
         raise FileNotFoundError(f"there is no store {place.name!r}")
     try:
@@ -499,8 +500,8 @@ def open_place(place: Place) -> Result:
 
 def _described(dataset: xr.Dataset, name: str, progress: Progress | None) -> Result:
     try:
-        space, template = restore.read(dataset)
+        points, template = restore.read(dataset)
     except ValueError as error:
         dataset.close()
         raise ValueError(f"{name!r} cannot be opened as a result: {error}") from error
-    return Result(dataset, space, template, progress=progress)
+    return Result(dataset, space_of(points), template, progress=progress)

@@ -1,57 +1,52 @@
-"""Space: a state and its axes, composed to a labeled grid of points."""
+"""Space: a state and its axes, composed into a labeled grid of points."""
 
 from __future__ import annotations
 
-import functools
 import itertools
-import operator
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 import pandas as pd
 import xarray as xr
 
-from gridax import _checks
-from gridax._axes import Axis, default_key
-from gridax._axes.labels import is_keys, shortest
+from gridax._axes import Axis
 from gridax._grid import frame, select, stack
-from gridax._grid.grid import Grid, build
-from gridax._grid.index import attach_all
-from gridax._pytree import Skeleton, attribute_holding, dotted, is_private
+from gridax._grid.grid import Grid
+from gridax._grid.points import Points
 from gridax._show import reprs
 from gridax._text import number_of
 
-MODES = ("product", "zip")
-
 
 class Space(Sequence[Any]):
-    """A labeled grid of states: every combination of the axes in a pytree, or all in step.
+    """A labeled grid of states: the axes in a pytree, combined or zipped.
 
     Parameters
     ----------
     state : pytree
-        What the model receives; some leaves are axes. Everything else stays as it is.
+        What the model receives, with axes in place of some leaves. All other leaves are passed
+        to the model unchanged.
     mode : {"zip", "product"}, optional
-        ``"product"`` combines every value with every other: one dimension per ungrouped axis and
-        one per group, in the order of writing, the last varying fastest. ``"zip"`` moves all axes
-        together along the dimension ``point``.
+        ``"product"`` combines every value of an axis with every value of the others: there is one
+        dimension per ungrouped axis and one per group, in the order in which the state is written,
+        and the last dimension varies fastest. ``"zip"`` varies all axes together along the
+        dimension ``point``.
     key : jax.Array or int, optional
-        PRNG key of the random axes, typed or legacy, or a seed. Default ``jax.random.key(0)``.
-        Each axis draws with this key and its own name, so other axes do not change its draws.
+        PRNG key of the random axes (typed or legacy), or a seed. The default is
+        ``jax.random.key(0)``. Each axis draws with this key and its own name, so that other axes
+        do not change its draws.
 
     Raises
     ------
     TypeError, ValueError
-        If there is no axis, the same axis object stands twice, a name is used twice or cannot be
-        used, or an axis' values cannot be labeled.
+        If the state has no axis, the same axis object is used twice, a name is used twice or is
+        not usable, or the values of an axis cannot be labeled.
 
     Warns
     -----
     UserWarning
-        If axes that move together differ in size; the shortest wins.
+        If zipped or grouped axes differ in size; the shortest one determines the size.
 
     Examples
     --------
@@ -64,107 +59,63 @@ class Space(Sequence[Any]):
     """
 
     def __init__(self, state: Any, mode: str = "zip", key: Any = None) -> None:
-        if mode not in MODES:
-            raise ValueError(f"mode must be 'product' or 'zip', got {mode!r}")
-        key = _typed_key(key)
-        skeleton = Skeleton.of(state, is_axis)
-        grid = build(_axes_of(skeleton), mode, key)
-        self._set(skeleton, grid, mode, key)
-        _coordinates(skeleton, grid)  # a clash of names shows now, not when first used
-
-    def _set(self, skeleton: Skeleton, grid: Grid, mode: str, key: jax.Array) -> None:
-        self._skeleton, self._grid, self._mode, self._key = skeleton, grid, mode, key
-        self._place = {dim: i for i, dim in enumerate(grid.dims)}
-        # Neighboring points share values: each is put on the device once, not once per point.
-        self._number = functools.lru_cache(maxsize=8192)(
-            lambda column, row: column.table.value(row)
-        )
-
-    @classmethod
-    def assemble(cls, skeleton: Skeleton, grid: Grid, mode: str, key: jax.Array) -> Space:
-        """Return a space of parts that were checked before; for gridax's own modules."""
-        space = cls.__new__(cls)
-        space._set(skeleton, grid, mode, key)
-        return space
-
-    def __reduce__(self) -> Any:
-        return _rebuilt, (self.state, self._grid, self._mode, self._key)
+        self._points = Points.of(state, mode, key)
 
     def _with(self, grid: Grid) -> Space:
-        return self.assemble(self._skeleton, grid, self._mode, self._key)
+        return space_of(self._points.with_grid(grid))
 
     def __len__(self) -> int:
-        return self._grid.n_points
+        return self._points.n
 
     @property
     def N(self) -> int:
         """Number of points."""
-        return self._grid.n_points
+        return self._points.n
 
     @property
     def dims(self) -> tuple[str, ...]:
         """Names of the dimensions; the last varies fastest."""
-        return self._grid.dims
+        return self._points.dims
 
     @property
     def sizes(self) -> Mapping[str, int]:
         """Number of points along each dimension."""
-        return dict(self._grid.sizes)
+        return dict(self._points.sizes)
 
     @property
     def shape(self) -> tuple[int, ...]:
         """Sizes of the dimensions."""
-        return tuple(self._grid.sizes.values())
+        return self._points.shape
 
     @property
     def axes(self) -> dict[str, Axis]:
-        """The axes by name, in the order of writing."""
-        return {column.name: column.axis for column in self._grid.columns}
+        """The axes by name, in the order in which the state is written."""
+        return {column.name: column.axis for column in self._points.grid.columns}
 
     @property
     def mode(self) -> str:
         """How the axes were composed, ``"product"`` or ``"zip"``."""
-        return self._mode
+        return self._points.mode
 
     @property
     def key(self) -> jax.Array:
         """The typed PRNG key of the random axes."""
-        return self._key
+        return self._points.key
 
     @property
     def state(self) -> Any:
         """The pytree with its axes, as it was given."""
-        return self._skeleton.tree
-
-    @property
-    def grid(self) -> Grid:
-        """Dimensions and columns; for gridax's own modules."""
-        return self._grid
-
-    @property
-    def skeleton(self) -> Skeleton:
-        """The flattened state; for gridax's own modules."""
-        return self._skeleton
-
-    @property
-    def fixed(self) -> list[tuple[str, Any]]:
-        """Names and values of the other leaves of the state; for gridax's own modules."""
-        return list(_fixed(self._skeleton, self._grid))
+        return self._points.skeleton.tree
 
     @property
     def dataset(self) -> xr.Dataset:
         """Coordinates of the whole space, one table per dimension, as an `xarray.Dataset`.
 
-        Labels of the axes along their dimensions, the values that labels do not say as
-        ``<name>_value``, and fixed scalars of the state as scalar coordinates (without those
-        below a key that starts with an underscore).
+        It holds the labels of the axes along their dimensions, the values of array-valued or
+        relabeled axes as ``<name>_value``, and the fixed scalars of the state as scalar
+        coordinates (except those below a key that starts with an underscore).
         """
-        return self._dataset.copy()
-
-    @functools.cached_property
-    def _dataset(self) -> xr.Dataset:
-        coordinates = xr.Coordinates(_coordinates(self._skeleton, self._grid), indexes={})
-        return attach_all(xr.Dataset(coords=coordinates), self._grid.names_along())
+        return self._points.dataset.copy()
 
     def __getitem__(self, index: Any) -> Any:
         """Return the state at a point, or the Space of several points.
@@ -181,23 +132,13 @@ class Space(Sequence[Any]):
         """
         i = select.single(index, self.N)
         if i is not None:
-            return self.at(self._grid.unravel(i))
+            return self._points.at(self._points.grid.unravel(i))
         if len(self.dims) == 1:
             return self.isel({self.dims[0]: index})
-        return self._with(self._grid.scatter(select.flat_positions(index, self.N)))
+        return self._with(self._points.grid.scatter(select.flat_positions(index, self.N)))
 
     def __iter__(self) -> Iterator[Any]:
-        return map(self.at, itertools.product(*map(range, self.shape)))
-
-    def at(self, index: Sequence[int]) -> Any:
-        """Return the state at an index along each dimension; for gridax's own modules."""
-        values = {}
-        for column in self._grid.columns:
-            row = column.row(index, self._place)
-            single = column.table.kind in ("number", "key") and column.table.shape is None
-            value = self._number(column, row) if single else column.table.value(row)
-            values[column.slot] = value if column.axis.wrap is None else column.axis.wrap(value)
-        return self._skeleton.fill(values)
+        return map(self._points.at, itertools.product(*map(range, self.shape)))
 
     def isel(self, indexers: Mapping[str, Any] | None = None, **by_dim: Any) -> Space:
         """Return the space at some positions along some dimensions.
@@ -219,8 +160,8 @@ class Space(Sequence[Any]):
         >>> space.isel(a=slice(1, 3), b=0).sizes
         {'a': 2}
         """
-        chosen = select.positions({**(indexers or {}), **by_dim}, self._grid.sizes)
-        return self._with(self._grid.isel(chosen))
+        chosen = select.positions({**(indexers or {}), **by_dim}, self._points.sizes)
+        return self._with(self._points.grid.isel(chosen))
 
     def sel(
         self,
@@ -257,8 +198,8 @@ class Space(Sequence[Any]):
         0.30000001192092896
         """
         labels = {**(indexers or {}), **by_label}
-        chosen = select.by_label(self._dataset, self._grid, labels, method, tolerance)
-        return self._with(self._grid.isel(chosen))
+        chosen = select.by_label(self._points.dataset, self._points.grid, labels, method, tolerance)
+        return self._with(self._points.grid.isel(chosen))
 
     def filter(self, predicate: Callable[[xr.Dataset], xr.DataArray]) -> Space:
         """Keep the points for which a predicate holds.
@@ -285,10 +226,10 @@ class Space(Sequence[Any]):
         """
         if not callable(predicate):
             raise TypeError(f"filter takes a function of the Dataset, got {predicate!r}")
-        points = select.where(predicate(self.dataset), self._grid.sizes)
+        points = select.where(predicate(self.dataset), self._points.sizes)
         if len(self.dims) == 1:
             return self.isel({self.dims[0]: points})
-        return self._with(self._grid.scatter(points))
+        return self._with(self._points.grid.scatter(points))
 
     def to_dataframe(self) -> pd.DataFrame:
         """Return one row per point and one column per axis; arrays are object cells.
@@ -300,7 +241,7 @@ class Space(Sequence[Any]):
         >>> len(df[df.x == 0.3])
         1
         """
-        return pd.DataFrame(frame.parameter_columns(self._grid))
+        return pd.DataFrame(frame.parameter_columns(self._points.grid))
 
     def plot(
         self, names: Sequence[str] | None = None, *, max_points: int = 2000, ax: Any = None
@@ -344,7 +285,7 @@ class Space(Sequence[Any]):
         title = f"{number_of(self.N, 'point')}, {self.mode}"
         if len(self.dims) > 1:
             title += ": " + " × ".join(f"{dim} {size}" for dim, size in self.sizes.items())
-        return space_plot.draw(self._grid, title, names, max_points, ax)
+        return space_plot.draw(self._points.grid, title, names, max_points, ax)
 
     def collect(
         self,
@@ -378,116 +319,29 @@ class Space(Sequence[Any]):
         >>> gx.Space({"x": gx.GridAxis(0, 1, 6)}).collect(n_vmap=2)["x"].shape
         (2, 3)
         """
-        batched, chosen = stack.collect(self._grid, n_vmap, n_pmap, fill_value)
-        fill = self._skeleton.fill
+        batched, chosen = stack.collect(self._points.grid, n_vmap, n_pmap, fill_value)
+        fill = self._points.skeleton.fill
         if combine:
             return fill(batched | chosen)
-        others = (i for i in range(len(self._skeleton.leaves)) if i not in batched)
+        others = (i for i in range(len(self._points.skeleton.leaves)) if i not in batched)
         return fill(batched | dict.fromkeys(others)), fill(chosen | dict.fromkeys(batched))
 
     def __repr__(self) -> str:
-        return reprs.space_text(self._grid, self.mode, self.fixed)
+        return reprs.space_text(self._points.grid, self.mode, self._points.fixed)
 
     def _repr_html_(self) -> str:
-        return reprs.space_html(self._grid, self.mode, self.fixed, lambda: self._dataset)
-
-
-def _rebuilt(state: Any, grid: Grid, mode: str, key: jax.Array) -> Space:
-    return Space.assemble(Skeleton.of(state, is_axis), grid, mode, key)
-
-
-def is_axis(leaf: Any) -> bool:
-    """Whether a leaf of a state is an axis."""
-    return isinstance(leaf, Axis)
-
-
-def _typed_key(key: Any) -> jax.Array:
-    """Return a typed key from a typed key, a legacy key, an int, or None."""
-    if key is None:
-        return default_key()
-    if is_keys(key) and key.ndim == 0:
-        return key
-    if select.is_integer(key):
-        seed = operator.index(key)
-        if not -(2**31) <= seed < 2**32:
-            raise ValueError(f"key: the seed {seed} has more than the 32 bits that JAX would use")
-        return jax.random.key(seed)
-    if getattr(key, "dtype", None) == np.uint32 and np.ndim(key) == 1:
-        return jax.random.wrap_key_data(jnp.asarray(key))
-    raise TypeError(f"key must be one PRNG key such as jax.random.key(0), or an int, got {key!r}")
-
-
-def _axes_of(skeleton: Skeleton) -> list[tuple[int, str, Axis]]:
-    """Return slot, dotted path and axis of every axis, in the order of writing."""
-    found: list[tuple[int, str, Axis]] = []
-    seen: dict[int, str] = {}
-    for slot in skeleton.written:
-        leaf, path = skeleton.leaves[slot], dotted(skeleton.paths[slot])
-        if isinstance(leaf, type) and issubclass(leaf, Axis):
-            raise TypeError(
-                f"{path!r} is the class {leaf.__name__}, not an axis; call it with its values"
-            )
-        if not is_axis(leaf):
-            hidden = attribute_holding(leaf, is_axis)
-            if hidden is not None:
-                raise TypeError(
-                    f"the axis in {path}.{hidden} is out of reach: {type(leaf).__name__} is not "
-                    "registered as a pytree. Register it, for a dataclass with "
-                    "jax.tree_util.register_dataclass"
-                )
-            continue
-        if id(leaf) in seen:
-            raise ValueError(
-                f"the same axis object stands at {seen[id(leaf)]!r} and {path!r}; make one axis "
-                "for each place, with a common group= if they shall move together"
-            )
-        seen[id(leaf)] = path
-        found.append((slot, path, leaf))
-    if not found:
-        raise ValueError(
-            "the state holds no axis; put one in the place of a leaf, such as "
-            "{'G': gridax.GridAxis(0.0, 1.0, 5)}"
+        return reprs.space_html(
+            self._points.grid, self.mode, self._points.fixed, lambda: self._points.dataset
         )
-    return found
 
 
-def _coordinates(skeleton: Skeleton, grid: Grid) -> dict[str, xr.Variable]:
-    """Return the axes' coordinates and the fixed scalars, refusing two owners of one name."""
-    found = grid.coordinates()
-    fixed: set[str] = set()
-    for name, leaf in _fixed(skeleton, grid):
-        value = None if _checks.unusable(name) else fixed_scalar(leaf)
-        if value is None:
-            continue
-        if name in fixed:
-            raise ValueError(
-                f"two fixed values of the state are both called {name!r}; rename a key of one"
-            )
-        fixed.add(name)
-        if name in found or name in grid.sizes:
-            raise ValueError(
-                f"the fixed value at {name!r} and an axis or group called {name!r} would share "
-                "one coordinate; give the axis or group another name"
-            )
-        found[name] = xr.Variable((), value)
-    return found
+def points_of(space: Space) -> Points:
+    """Return the points of a space, the value on which everything below this module works."""
+    return space._points
 
 
-def _fixed(skeleton: Skeleton, grid: Grid) -> Iterator[tuple[str, Any]]:
-    """Yield dotted path and value of the leaves that are no axes, without private ones."""
-    slots = {column.slot for column in grid.columns}
-    for slot in skeleton.written:
-        if slot not in slots and not is_private(skeleton.paths[slot]):
-            yield dotted(skeleton.paths[slot]), skeleton.leaves[slot]
-
-
-def fixed_scalar(leaf: Any) -> np.ndarray | None:
-    """Return a fixed number, bool or string as its label, or None for any other leaf."""
-    if isinstance(leaf, (bool, int, float, str, np.generic)) or (
-        isinstance(leaf, (np.ndarray, jax.Array)) and leaf.ndim == 0 and not is_keys(leaf)
-    ):
-        array = np.asarray(leaf)
-        if jnp.issubdtype(array.dtype, jnp.floating):
-            return shortest(array.reshape(1))[0]
-        return array if array.dtype.kind in "iubU" else None
-    return None
+def space_of(points: Points) -> Space:
+    """Return the space of some points, which were checked when they were made."""
+    space = Space.__new__(Space)
+    space._points = points
+    return space

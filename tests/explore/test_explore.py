@@ -16,6 +16,7 @@ import gridax as gx
 from gridax.explore import Explorer
 from gridax.explore import _cube as cubes
 from gridax.explore._cube import Cube, View
+from gridax.space import points_of
 
 pytestmark = [
     # Bokeh, Panel and their dependencies warn of themselves.
@@ -35,7 +36,7 @@ def run(model, space, **options):
 
 def cube_of(result):
     space = result.space
-    members = {dim: [c.name for c in space.grid.members(dim)] for dim in space.dims}
+    members = {dim: [c.name for c in points_of(space).grid.members(dim)] for dim in space.dims}
     return Cube(result.dataset, members)
 
 

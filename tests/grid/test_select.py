@@ -12,6 +12,7 @@ import xarray as xr
 
 import gridax as gx
 from gridax._grid.select import by_label, flat_positions, is_integer, positions, single, where
+from gridax.space import points_of
 from tests.ids import plain
 
 SIZES = {"a": 2, "b": 3, "c": 4}
@@ -216,15 +217,15 @@ def space() -> gx.Space:
 def test_labels_become_positions(
     space: gx.Space, labels: dict[str, Any], method: str | None, expected: dict[str, Any]
 ) -> None:
-    found = by_label(space.dataset, space.grid, labels, method, None)
+    found = by_label(space.dataset, points_of(space).grid, labels, method, None)
     assert {dim: np.asarray(index).tolist() for dim, index in found.items()} == expected
 
 
 def test_a_tolerance_limits_how_far_the_nearest_may_be(space: gx.Space) -> None:
-    assert by_label(space.dataset, space.grid, {"x": 0.34}, "nearest", 0.05) == {"x": 3}
+    assert by_label(space.dataset, points_of(space).grid, {"x": 0.34}, "nearest", 0.05) == {"x": 3}
     message = "no point has x=0.34 within 0.01; x has 0.0, 0.1, 0.2, 0.3, 0.4, …, 1.0"
     with pytest.raises(KeyError, match=re.escape(message)):
-        by_label(space.dataset, space.grid, {"x": 0.34}, "nearest", 0.01)
+        by_label(space.dataset, points_of(space).grid, {"x": 0.34}, "nearest", 0.01)
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ import gridax as gx
 from gridax._kernel.arguments import Arguments
 from gridax._kernel.program import Lookup
 from gridax._kernel.trace import fingerprint, trace
+from gridax.space import points_of
 
 
 def product(**state):
@@ -23,7 +24,7 @@ SPACE = product(x=gx.GridAxis(0, 1, 5), y=gx.GridAxis(0, 1, 3))
 
 def traced(model, space=SPACE, *args, choice=(), **kwargs):
     # JAX traces a function that it knows once, so it is given a new one.
-    return trace(lambda *a, **k: model(*a, **k), Arguments(space, args, kwargs), choice)
+    return trace(lambda *a, **k: model(*a, **k), Arguments(points_of(space), args, kwargs), choice)
 
 
 def same(one, other, space=SPACE):

@@ -16,6 +16,7 @@ import gridax as gx
 from gridax._axes import is_random, tabulate
 from gridax._axes.labels import shortest
 from gridax._grid.grid import draw_key
+from gridax.space import points_of
 from tests.properties.strategies import FLOAT32, FLOAT64, PATHS, Case, cases, leaf, plain
 from tests.x64 import x64
 
@@ -101,7 +102,7 @@ def test_positions_pick_what_brute_force_picks(case: Case, data: st.DataObject) 
     picked = space[index]
     assert states(picked, case) == [everything[i] for i in index]
     where = [i % space.N for i in index]
-    assert [space.grid.unravel(i) for i in where] == [
+    assert [points_of(space).grid.unravel(i) for i in where] == [
         tuple(map(int, np.unravel_index(i, space.shape))) for i in where
     ]
     start, stop = sorted((where[0], where[-1]))

@@ -18,7 +18,8 @@ import xarray as xr
 
 import gridax as gx
 from gridax._outputs.template import template_of
-from gridax._run import fingerprints as fingerprints
+from gridax._run import fingerprints
+from gridax.space import points_of
 from tests.ids import plain
 from tests.x64 import x64
 
@@ -49,7 +50,7 @@ def state(**changes):
 
 
 def parts_of(given, *args, key=0, **kwargs):
-    return fingerprints.of_space(gx.Space(given, "product", key=key), args, kwargs)
+    return fingerprints.of_space(points_of(gx.Space(given, "product", key=key)), args, kwargs)
 
 
 def between(one, other):
@@ -201,7 +202,7 @@ def test_values_of_another_precision_are_others():
 
 def test_a_selected_value_counts_as_fixed():
     space = gx.Space(state(), "product")
-    one, other = (fingerprints.of_space(space.isel(x=i), (), {}) for i in (3, 4))
+    one, other = (fingerprints.of_space(points_of(space.isel(x=i)), (), {}) for i in (3, 4))
     assert between(one, other) == "the fixed value 'x' is 0.3 there and 0.4 here"
     assert "x" not in one["axes"]
 
@@ -209,7 +210,7 @@ def test_a_selected_value_counts_as_fixed():
 def test_part_of_a_space_has_the_fingerprint_of_a_space_that_holds_no_more():
     space = gx.Space({"x": gx.ChoiceAxis(["a", "much longer", "b"])}, "product")
     short = gx.Space({"x": gx.ChoiceAxis(["a", "b"])}, "product")
-    found = [fingerprints.of_space(s, (), {}) for s in (space.isel(x=[0, 2]), short)]
+    found = [fingerprints.of_space(points_of(s), (), {}) for s in (space.isel(x=[0, 2]), short)]
     assert between(*found) is None
 
 
@@ -316,10 +317,12 @@ def test_a_function_that_wraps_values_is_part_of_the_source():
     def space(wrap):
         return gx.Space({"x": gx.GridAxis(0, 1, 3, wrap=wrap)}, "product")
 
-    plain_, squared = (fingerprints.of_source(model, space(w), (), {}) for w in (None, jnp.square))
+    plain_, squared = (
+        fingerprints.of_source(model, points_of(space(w)), (), {}) for w in (None, jnp.square)
+    )
     assert plain_ != squared
-    assert squared == fingerprints.of_source(model, space(jnp.square), (), {})
-    assert squared != fingerprints.of_source(lambda s: s, space(jnp.square), (), {})
+    assert squared == fingerprints.of_source(model, points_of(space(jnp.square)), (), {})
+    assert squared != fingerprints.of_source(lambda s: s, points_of(space(jnp.square)), (), {})
 
 
 @pytest.mark.parametrize(
@@ -425,7 +428,7 @@ import jax.numpy as jnp
 import tests.test_fingerprints as here
 from gridax._run import fingerprints
 print(json.dumps(here.parts_of(here.state(), 1.0, jnp.zeros(3), speed="fast")))
-print(fingerprints.of_source(here.model, here.gx.Space(here.state(), "product"), (), {}))
+print(fingerprints.of_source(here.model, points_of(here.gx.Space(here.state(), "product")), (), {}))
 """
 
 
@@ -440,7 +443,7 @@ def test_fingerprints_are_the_same_in_another_process():
     assert done.returncode == 0, done.stderr
     parts, source = done.stdout.splitlines()
     assert json.loads(parts) == parts_of(state(), 1.0, jnp.zeros(3), speed="fast")
-    assert source == fingerprints.of_source(model, gx.Space(state(), "product"), (), {})
+    assert source == fingerprints.of_source(model, points_of(gx.Space(state(), "product")), (), {})
 
 
 def step(state):
@@ -454,9 +457,9 @@ def test_functions_that_a_model_is_given_are_part_of_the_source():
         "product",
     )
     digests = [
-        fingerprints.of_source(model, space, (), {}),
-        fingerprints.of_source(model, other, (), {}),
-        fingerprints.of_source(model, space, (step,), {}),
-        fingerprints.of_source(model, space, (), {"f": model}),
+        fingerprints.of_source(model, points_of(space), (), {}),
+        fingerprints.of_source(model, points_of(other), (), {}),
+        fingerprints.of_source(model, points_of(space), (step,), {}),
+        fingerprints.of_source(model, points_of(space), (), {"f": model}),
     ]
     assert len(set(digests)) == 4

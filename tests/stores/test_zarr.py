@@ -21,12 +21,14 @@ from gridax._outputs.template import arrays_of, template_of
 from gridax._plan import blocks as blocks_module
 from gridax._plan.plan import Region
 from gridax._run.assembly import Assembly
+from gridax._run.job import Job
 from gridax._stores import folder
 from gridax._stores.base import DONE, FAILED, PENDING, Keeping
 from gridax._stores.folder import Folder, FolderStore
 from gridax._stores.format import check_seal, look_through, seal, update
 from gridax._stores.records import GROUP
 from gridax._stores.zarr import ZarrStore
+from gridax.space import points_of
 from tests.ids import plain
 
 SIZES = {"x": 5, "y": 3}
@@ -40,7 +42,7 @@ def attempt(path, result=None, sizes=None, block=(2, 2)):
         only=0
     )
     raw = template_of(RESULT if result is None else result)
-    assembly = Assembly(lambda state: result, space, raw, None, None, dict)
+    assembly = Assembly(Job(lambda state: result, points_of(space)), raw, None, None)
     outputs = assembly.template.outputs
     return files_zarr.create(Folder(path), assembly.skeleton({}), outputs, block, False), outputs
 

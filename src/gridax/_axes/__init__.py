@@ -1,6 +1,6 @@
 """Axes: placeholders in a state that say which values a leaf takes."""
 
-from gridax._axes.base import Axis, default_key
+from gridax._axes.base import Axis, default_key, is_axis
 from gridax._axes.choice import ChoiceAxis
 from gridax._axes.data import DataAxis, StoredAxis
 from gridax._axes.draws import KeyAxis, NumPyroAxis
@@ -18,6 +18,7 @@ __all__ = [
     "StoredAxis",
     "UniformAxis",
     "default_key",
+    "is_axis",
     "is_random",
     "tabulate",
 ]

@@ -83,6 +83,11 @@ class Axis(abc.ABC):
         """
 
 
+def is_axis(leaf: Any) -> bool:
+    """Whether a leaf of a state is an axis."""
+    return isinstance(leaf, Axis)
+
+
 def owner(axis: Axis) -> str:
     """Return how messages call an axis: by its name if it has one, else by its kind."""
     return f"axis {axis.name!r}" if isinstance(axis.name, str) else type(axis).__name__

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from concurrent.futures import CancelledError
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from gridax._execution.worker import Part, Sweep, VersionMismatch, check, same, work
+from gridax._execution.worker import BlockOutputs, Sweep, VersionMismatch, check, same, work
 from gridax._stores.base import Task
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ class Flight:
         self._n, self._n_threads = 0, 0
         self._looked = self._alone_since = float("-inf")
 
-    def results(self, batches: Iterator[Tasks]) -> Iterator[Part | Killed]:
+    def results(self, batches: Iterator[Tasks]) -> Iterator[BlockOutputs | Killed]:
         """Yield what comes back of all blocks, in any order.
 
         Raises
@@ -149,7 +149,7 @@ class Flight:
                 f"({self._client.dashboard_link}), and run again"
             )
 
-    def _landed(self, future: Future) -> Iterator[Part | Killed]:
+    def _landed(self, future: Future) -> Iterator[BlockOutputs | Killed]:
         from distributed import KilledWorker
 
         tasks = self._under_way.pop(future)

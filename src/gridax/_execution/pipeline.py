@@ -14,14 +14,14 @@ import jax
 import numpy as np
 
 from gridax import _devices, _memory
-from gridax._execution.base import at_point
+from gridax._grid.points import Points
 from gridax._kernel.prepared import Choice, Prepared, out_of_memory
 from gridax._kernel.program import packed
 from gridax._plan import tiling
 from gridax._plan.plan import Box, Plan, Region, Tile
-from gridax._run.order import Evaluated
+from gridax._run.evaluator import Computed, Evaluated, Failed
+from gridax._run.notes import noting_labels
 from gridax._warnings import warn
-from gridax.space import Space
 
 
 class Batch:
@@ -69,12 +69,12 @@ class Pipeline:
 
     Parameters
     ----------
-    space, prepared : what is evaluated.
+    points, prepared : what is evaluated.
     record : whether an error of the model is yielded in place of outputs, or raised.
     """
 
-    def __init__(self, space: Space, prepared: Prepared, record: bool) -> None:
-        self._space, self._prepared, self._record = space, prepared, record
+    def __init__(self, points: Points, prepared: Prepared, record: bool) -> None:
+        self._points, self._prepared, self._record = points, prepared, record
         self._waiting: collections.deque[_Started] = collections.deque()
         self._narrowed = prepared.narrowed
         self._too_large: int | None = None
@@ -88,7 +88,7 @@ class Pipeline:
             yield from self._submit_cut(batch)
             return
         try:
-            with at_point(self._space, batch.extent):
+            with noting_labels(self._points, batch.extent):
                 outputs = self._prepared.kernel(batch.choice, batch.plan)(batch.index)
         except Exception as error:
             yield from self._failed(batch, error)
@@ -112,7 +112,7 @@ class Pipeline:
     def _fetch(self, started: _Started) -> Iterator[Evaluated]:
         batch = started.batch
         try:
-            with at_point(self._space, batch.extent):
+            with noting_labels(self._points, batch.extent):
                 jax.block_until_ready(started.outputs)  # can be interrupted, unlike the copy
                 arrays = [np.asarray(output) for output in started.outputs]
         except Exception as error:
@@ -126,7 +126,7 @@ class Pipeline:
             self._tell(batch.plan)
         for i, (tile, region) in enumerate(zip(batch.tiles, batch.regions, strict=True)):
             there: Any = (i, *(slice(len(run)) for run in tile.runs))  # without what was repeated
-            yield region, [array[there] for array in arrays]
+            yield Computed(region, [array[there] for array in arrays])
 
     def _failed(self, batch: Batch, error: Exception) -> Iterator[Evaluated]:
         """Evaluate a batch in smaller pieces, or yield or raise the error of its only point."""
@@ -139,7 +139,7 @@ class Pipeline:
             recorded = self._record and _of_model(error)
             if not recorded and self._is_asked_for(region):
                 raise error from error.__cause__  # and not from those of the larger batches
-            yield region, error
+            yield Failed(region, error)
         else:
             for piece in batch.cut(self._finer(batch.plan)):
                 yield from self.submit(piece)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
 import itertools
 import operator
 import time
@@ -12,26 +11,30 @@ from typing import Any
 
 import numpy as np
 
-from gridax._execution.base import Execution, at_point
+from gridax._execution.base import Execution, checked_job
+from gridax._grid.points import Points
 from gridax._outputs.template import Template, arrays_of, template_of
 from gridax._plan.blocks import Wish
 from gridax._plan.plan import Region, shape_of
-from gridax._run.order import Evaluated, Order
+from gridax._run.evaluator import Computed, Evaluated, Evaluator, Failed, Request
+from gridax._run.job import Job
+from gridax._run.notes import noting_labels
 from gridax._stores.base import Task
 from gridax.space import Space
 
-# What a point takes, where none was timed; and what is so long that a second one is timed.
+# Seconds that a point is assumed to take until one was timed; and from which on the second point is
+# timed as well, because the first call of many programs is slow.
 _SECONDS, _SLOW = 0.01, 0.1
-# Points without a result after which nobody believes that the next one has one.
+# After so many points without a result, the model is assumed to fail everywhere.
 _HOPELESS = 1000
 
 
 class SequentialExecution(Execution):
     """Evaluate a model point by point in a Python loop.
 
-    Works for any callable: NumPy code, external simulators, models with side effects. The model
-    is called exactly once per point, in the order of the points. Fixed NumPy arrays of the state
-    are read-only in it, so that no point changes what the next one gets.
+    The model may be any callable: NumPy code, an external simulator, a function with side effects.
+    It is called exactly once per point, in the order of the points. Fixed NumPy arrays of the state
+    are read-only in the model, so that no point changes what the next one receives.
 
     Parameters
     ----------
@@ -39,7 +42,7 @@ class SequentialExecution(Execution):
         Called as ``model(state, *args, **kwargs)``; returns a pytree of arrays and numbers, or
         xarray objects.
     space : Space
-        The points; `statespace` is the same under another name.
+        The points; `statespace` is another name for it.
     *args, **kwargs
         Passed on to the model.
 
@@ -61,28 +64,39 @@ class SequentialExecution(Execution):
         **kwargs: Any,
     ) -> None:
         if statespace is not None:
-            # Positional arguments of the model may stand where the space would.
+            # A positional argument of the model may be where the space would be.
             if space is not None:
                 args = (space, *args)
             space = statespace
         if space is None:
-            raise TypeError("give the space to run over: SequentialExecution(model, space)")
-        super().__init__(model, space, args, kwargs)
-        # What was found out of points before their turn.
+            raise TypeError(
+                "SequentialExecution needs a space; pass it after the model: "
+                "SequentialExecution(model, space)"
+            )
+        job = checked_job(type(self).__name__, model, space, args, kwargs)
+        super().__init__(space, job, SequentialEvaluator(job))
+
+
+class SequentialEvaluator(Evaluator):
+    """Calls the model of a job once per point."""
+
+    def __init__(self, job: Job) -> None:
+        self._job, self._points = job, _with_read_only_arrays(job.points)
+        # Results (or errors) of points that were evaluated before their turn.
         self._probed: dict[tuple[int, ...], Any] = {}
         self._seconds = _SECONDS
 
-    def _template(self, known: Template | None, record: bool) -> Template | None:
+    def template(self, known: Template | None, record: bool) -> Template | None:
         """Evaluate the first point, unless it is known what the model returns."""
         self._probed, self._seconds = {}, _SECONDS
         if known is not None:
             return None
         error: Exception | None = None
-        for index in itertools.product(*map(range, self.space.shape)):
+        for index in itertools.product(*map(range, self._points.shape)):
             start = time.perf_counter()
             try:
-                result = self._evaluated(index)
-                with at_point(self.space, tuple, index):
+                result = self._result(index)
+                with noting_labels(self._points, tuple, index):
                     template = template_of(result)
             except Exception as failure:
                 if not record:
@@ -94,65 +108,64 @@ class SequentialExecution(Execution):
             self._seconds = time.perf_counter() - start
             self._probed[index] = result
             return template
-        assert error is not None
-        which = (
-            "every point" if len(self._probed) == self.space.N else f"the first {_HOPELESS} points"
-        )
-        error.add_note(f"the model failed at {which}, so nobody knows what it returns")
+        assert error is not None  # a space has at least one point
+        n_failed = len(self._probed)
+        which = "every point" if n_failed == self._points.n else f"the first {n_failed} points"
+        error.add_note(f"the model failed at {which}, so it is not known what it returns")
         raise error
 
-    def _evaluate(self, order: Order) -> Iterator[Evaluated]:
+    def evaluate(self, request: Request) -> Iterator[Evaluated]:
+        """Evaluate point by point."""
         template: Template | None = None
         probed, self._probed = self._probed, {}
-        for task in order.store.tasks() or [Task(tuple((0, n) for n in self.space.shape))]:
+        for task in request.store.tasks() or [Task(tuple((0, n) for n in self._points.shape))]:
             origin = [start for start, _ in task.box]
             shape = shape_of(task.box)
             for local in _positions(shape, task.todo):
                 region = Region(task.box, shape, local)
                 index = tuple(map(operator.add, origin, local))
                 try:
-                    result = probed.pop(index) if index in probed else self._evaluated(index)
+                    result = probed.pop(index) if index in probed else self._result(index)
                     if isinstance(result, Exception):
                         raise result
                 except Exception as error:
-                    if not order.record:
+                    if not request.record:
                         raise
-                    yield region, error
+                    yield Failed(region, error)
                     continue
-                with at_point(self.space, tuple, index):
+                with noting_labels(self._points, tuple, index):
                     if template is None:
                         template = template_of(result)
-                        order.agreed(template)
-                    arrays = self._arrays(result, template)
-                yield region, arrays
+                        request.check_template(template)
+                    arrays = _arrays(result, template)
+                yield Computed(region, arrays)
 
-    def _evaluated(self, index: tuple[int, ...]) -> Any:
-        with at_point(self.space, tuple, index):
-            return self.model(self._states.at(index), *self.args, **self.kwargs)
-
-    @functools.cached_property
-    def _states(self) -> Space:
-        return _with_read_only_arrays(self.space)
-
-    def _wish(self, memory: int | None) -> Wish:
-        slow = self._seconds > _SLOW and self.space.N > 1  # as the first call of many a program is
-        if slow and (index := self.space.grid.unravel(1)) not in self._probed:
+    def wish(self, memory: int | None) -> Wish:
+        """Return that blocks may have any shape, and how long a point takes."""
+        is_slow = self._seconds > _SLOW and self._points.n > 1
+        if is_slow and (index := self._points.grid.unravel(1)) not in self._probed:
             start = time.perf_counter()
             try:
-                self._probed[index] = self._evaluated(index)
+                self._probed[index] = self._result(index)
             except Exception as error:
                 self._probed[index] = error
             self._seconds = min(self._seconds, time.perf_counter() - start)
-        return Wish(self._seconds, 0, (1,) * len(self.space.dims))
+        return Wish(self._seconds, 0, (1,) * len(self._points.dims))
 
-    def _program(self) -> None:
+    def program(self) -> None:
+        """Return None, as the model is never traced."""
         return None
 
-    def _arrays(self, result: Any, template: Template) -> list[np.ndarray]:
-        difference = template.difference(template_of(result))
-        if difference:
-            raise ValueError(f"{difference}; every point must return the same outputs")
-        return [np.asarray(array) for array in arrays_of(result)]
+    def _result(self, index: tuple[int, ...]) -> Any:
+        with noting_labels(self._points, tuple, index):
+            return self._job.call(self._points.at(index))
+
+
+def _arrays(result: Any, template: Template) -> list[np.ndarray]:
+    difference = template.difference(template_of(result))
+    if difference:
+        raise ValueError(f"{difference}; every point must return the same outputs")
+    return [np.asarray(array) for array in arrays_of(result)]
 
 
 def _positions(shape: tuple[int, ...], todo: np.ndarray | None) -> Iterator[tuple[int, ...]]:
@@ -161,12 +174,12 @@ def _positions(shape: tuple[int, ...], todo: np.ndarray | None) -> Iterator[tupl
     return (tuple(map(int, local)) for local in np.argwhere(todo))
 
 
-def _with_read_only_arrays(space: Space) -> Space:
-    """Return the space with fixed NumPy arrays that a model cannot change for the next point."""
-    leaves = list(space.skeleton.leaves)
+def _with_read_only_arrays(points: Points) -> Points:
+    """Return the points with fixed NumPy arrays that a model cannot change for the next point."""
+    leaves = list(points.skeleton.leaves)
     for i, leaf in enumerate(leaves):
         if isinstance(leaf, np.ndarray):
             leaves[i] = leaf.view()
             leaves[i].flags.writeable = False
-    skeleton = dataclasses.replace(space.skeleton, leaves=tuple(leaves))
-    return Space.assemble(skeleton, space.grid, space.mode, space.key)
+    skeleton = dataclasses.replace(points.skeleton, leaves=tuple(leaves))
+    return dataclasses.replace(points, skeleton=skeleton)

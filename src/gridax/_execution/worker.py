@@ -15,12 +15,11 @@ import jax
 import numpy as np
 
 from gridax import _version
-from gridax._execution.base import Execution
-from gridax._execution.parallel import ParallelExecution
-from gridax._execution.sequential import SequentialExecution
+from gridax._execution.sequential import SequentialEvaluator
+from gridax._execution.tiled import TiledEvaluator
 from gridax._outputs.template import Output, Template
-from gridax._run.order import Order
-from gridax._run.run import filled
+from gridax._run.evaluator import Evaluator, Request, store_evaluated
+from gridax._run.job import Job
 from gridax._stores.base import DONE, Task
 from gridax._stores.memory import MemoryStore
 
@@ -37,7 +36,7 @@ _SETTINGS = (
 )
 
 
-class Part(NamedTuple):
+class BlockOutputs(NamedTuple):
     """What comes back: the outputs of a block, or the number of points that are stored.
 
     Attributes
@@ -61,12 +60,12 @@ class Sweep:
     Attributes
     ----------
     name : of the sweep, unlike any other.
-    program : the pickled model, space, args, kwargs.
+    program : the pickled job.
     n_vmap, jit : as in `DaskExecution`.
     outputs : what the model returns.
     handle : where blocks are written to; they come back if None.
     block : points of a block along each dimension.
-    memory, record : as in `Order`.
+    memory, record : as in `Request`.
     cores : the core of each worker, by its address, where they share one machine.
     versions : of what must be the same everywhere.
     settings : of JAX, as they are in the process that sends the sweep.
@@ -116,30 +115,30 @@ def _set(wanted: Mapping[str, Any]) -> Iterator[None]:
             jax.config.update(name, before[name])
 
 
-def pickled(model: Any, space: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bytes:
-    """Return the model, the space and the arguments as bytes.
+def pickled(job: Job) -> bytes:
+    """Return a job as bytes.
 
     Raises
     ------
     TypeError
-        If one of them cannot be sent to another process, with its name.
+        If a part of it cannot be sent to another process, with the name of that part.
     """
     import cloudpickle
 
     try:
-        return cloudpickle.dumps((model, space, args, kwargs))
+        return cloudpickle.dumps(job)
     except Exception as error:
-        named = {"the model": model, "the space": space}
-        named |= {f"argument {i}": value for i, value in enumerate(args)}
-        named |= {f"argument {name!r}": value for name, value in kwargs.items()}
-        for name, value in named.items():
+        parts = {"the model": job.model, "the space": job.points}
+        parts |= {f"argument {i}": value for i, value in enumerate(job.args)}
+        parts |= {f"argument {name!r}": value for name, value in job.kwargs.items()}
+        for name, value in parts.items():
             try:
                 cloudpickle.dumps(value)
-            except Exception as why:
+            except Exception as reason:
                 raise TypeError(
-                    f"{name} cannot be sent to the workers ({type(why).__name__}: {why}); keep "
-                    "what cannot be pickled (open files, locks, connections) out of it, and make "
-                    "it inside the model"
+                    f"{name} cannot be sent to the workers ({type(reason).__name__}: {reason}); "
+                    "create what cannot be pickled (open files, locks, connections) inside the "
+                    "model"
                 ) from error
         raise
 
@@ -166,7 +165,7 @@ def check(wanted: Mapping[str, str]) -> None:
         )
 
 
-def work(sweep: Sweep, tasks: Sequence[Task]) -> list[Part]:
+def work(sweep: Sweep, tasks: Sequence[Task]) -> list[BlockOutputs]:
     """Evaluate some blocks on a worker.
 
     Raises
@@ -177,10 +176,10 @@ def work(sweep: Sweep, tasks: Sequence[Task]) -> list[Part]:
     check(sweep.versions)
     # One block at a time, which uses all devices of the process.
     with _lock, _set(sweep.settings):
-        execution = _execution(sweep)
+        evaluator = _evaluator(sweep)
         if sweep.handle is None:
-            return [_evaluated(sweep, execution, task) for task in tasks]
-        return _stored(sweep, execution, tasks)
+            return [_evaluated(sweep, evaluator, task) for task in tasks]
+        return _stored(sweep, evaluator, tasks)
 
 
 class VersionMismatch(RuntimeError):
@@ -188,25 +187,22 @@ class VersionMismatch(RuntimeError):
 
 
 _lock = threading.Lock()
-_executions: collections.OrderedDict[str, Execution] = collections.OrderedDict()
+_evaluators: collections.OrderedDict[str, Evaluator] = collections.OrderedDict()
 
 
-def _execution(sweep: Sweep) -> Execution:
-    """Return the executor of a sweep, which a worker makes once."""
-    if sweep.name not in _executions:
+def _evaluator(sweep: Sweep) -> Evaluator:
+    """Return the evaluator of a sweep, which a worker creates once."""
+    if sweep.name not in _evaluators:
         import cloudpickle
 
         _take_core(sweep.cores)
-        model, space, args, kwargs = cloudpickle.loads(sweep.program)
-        if sweep.jit:
-            _executions[sweep.name] = ParallelExecution(
-                model, space, *args, n_vmap=sweep.n_vmap, **kwargs
-            )
-        else:
-            _executions[sweep.name] = SequentialExecution(model, space, *args, **kwargs)
-        while len(_executions) > _KEPT:
-            _executions.popitem(last=False)
-    return _executions[sweep.name]
+        job = cloudpickle.loads(sweep.program)
+        _evaluators[sweep.name] = (
+            TiledEvaluator(job, sweep.n_vmap, None) if sweep.jit else SequentialEvaluator(job)
+        )
+        while len(_evaluators) > _KEPT:
+            _evaluators.popitem(last=False)
+    return _evaluators[sweep.name]
 
 
 def _take_core(cores: Mapping[str, int]) -> None:
@@ -219,8 +215,8 @@ def _take_core(cores: Mapping[str, int]) -> None:
             os.sched_setaffinity(0, {cores[address]})
 
 
-def _order(sweep: Sweep, store: Any) -> Order:
-    def agreed(raw: Template) -> None:
+def _request(sweep: Sweep, store: Any) -> Request:
+    def check_template(raw: Template) -> None:
         shapes = [[output.shape for output in outputs] for outputs in (raw.outputs, sweep.outputs)]
         if shapes[0] != shapes[1]:
             raise ValueError(
@@ -228,25 +224,25 @@ def _order(sweep: Sweep, store: Any) -> Order:
                 f"the sweep are {shapes[1]}"
             )
 
-    return Order(store, sweep.block, sweep.memory, sweep.record, agreed)
+    return Request(store, sweep.block, sweep.memory, sweep.record, check_template)
 
 
-def _evaluated(sweep: Sweep, execution: Execution, task: Task) -> Part:
+def _evaluated(sweep: Sweep, evaluator: Evaluator, task: Task) -> BlockOutputs:
     store = MemoryStore(task.box, sweep.outputs, is_block=True)
     if task.todo is not None:
         store.status[~task.todo] = DONE
-    for _ in filled(store, execution, _order(sweep, store)):
+    for _ in store_evaluated(evaluator, _request(sweep, store)):
         pass
-    return Part(task, None, store.arrays, store.errors)
+    return BlockOutputs(task, None, store.arrays, store.errors)
 
 
-def _stored(sweep: Sweep, execution: Execution, tasks: Sequence[Task]) -> list[Part]:
+def _stored(sweep: Sweep, evaluator: Evaluator, tasks: Sequence[Task]) -> list[BlockOutputs]:
     store = sweep.handle.open([task.box for task in tasks])
     store.look()
     before = store.n_done
     try:
-        new = sum(filled(store, execution, _order(sweep, store)))
+        new = sum(store_evaluated(evaluator, _request(sweep, store)))
     except BaseException:
         store.rescue()
         raise
-    return [Part(tasks[0], before + new)]
+    return [BlockOutputs(tasks[0], before + new)]

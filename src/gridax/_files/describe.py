@@ -17,10 +17,10 @@ import xarray as xr
 
 from gridax._axes.base import call
 from gridax._grid.grid import Column
+from gridax._grid.points import Points, fixed_scalar
 from gridax._outputs.template import Template
 from gridax._pytree import Path, entry
 from gridax._version import __version__
-from gridax.space import Space, fixed_scalar
 
 FORMAT = 1
 
@@ -35,7 +35,7 @@ def stamp() -> dict[str, Any]:
     }
 
 
-def attributes(space: Space, template: Template, model: Callable[..., Any]) -> dict[str, Any]:
+def attributes(points: Points, template: Template, model: Callable[..., Any]) -> dict[str, Any]:
     """Return the attributes of a result's Dataset that are the same for every run."""
     return {
         "gridax_format": FORMAT,
@@ -43,14 +43,14 @@ def attributes(space: Space, template: Template, model: Callable[..., Any]) -> d
         "jax_version": jax.__version__,
         "xarray_version": xr.__version__,
         "model": _qualified(model),
-        "mode": space.mode,
+        "mode": points.mode,
         "key": json.dumps(
             {
-                "impl": str(jax.random.key_impl(space.key)),
-                "data": np.asarray(jax.random.key_data(space.key)).tolist(),
+                "impl": str(jax.random.key_impl(points.key)),
+                "data": np.asarray(jax.random.key_data(points.key)).tolist(),
             }
         ),
-        "space": json.dumps(_space_to_json(space)),
+        "space": json.dumps(_space_to_json(points)),
         "outputs": json.dumps(_template_to_json(template)),
     }
 
@@ -60,18 +60,18 @@ def _qualified(model: Callable[..., Any]) -> str:
     return f"{named.__module__}.{named.__qualname__}"
 
 
-def _space_to_json(space: Space) -> dict[str, Any]:
-    columns = {column.slot: column for column in space.grid.columns}
+def _space_to_json(points: Points) -> dict[str, Any]:
+    columns = {column.slot: column for column in points.grid.columns}
     leaves = []
-    for slot in space.skeleton.written:
-        entry_: dict[str, Any] = {"path": _path_to_json(space.skeleton.paths[slot])}
+    for slot in points.skeleton.written:
+        entry_: dict[str, Any] = {"path": _path_to_json(points.skeleton.paths[slot])}
         if slot in columns:
             column = columns[slot]
-            entry_["axis"] = _column_to_json(column, space.sizes)
+            entry_["axis"] = _column_to_json(column, points.sizes)
         else:
-            entry_.update(_fixed_to_json(space.skeleton.leaves[slot]))
+            entry_.update(_fixed_to_json(points.skeleton.leaves[slot]))
         leaves.append(entry_)
-    return {"dims": list(space.sizes.items()), "leaves": leaves}
+    return {"dims": list(points.sizes.items()), "leaves": leaves}
 
 
 def _column_to_json(column: Column, sizes: Mapping[str, int]) -> dict[str, Any]:

@@ -19,13 +19,13 @@ import xarray as xr
 from jax.tree_util import DictKey, SequenceKey
 
 from gridax import _checks
-from gridax._axes import StoredAxis
+from gridax._axes import StoredAxis, is_axis
 from gridax._axes.table import Table
 from gridax._files.describe import FORMAT, is_result
 from gridax._grid.grid import Column, Grid
+from gridax._grid.points import MODES, Points
 from gridax._outputs.template import Output, Part, PartKind, Template
 from gridax._pytree import Skeleton
-from gridax.space import MODES, Space, is_axis
 
 _LONGEST_JSON, _LONGEST_LIST = 2**26, 2**20
 
@@ -40,8 +40,8 @@ class Missing:
         return f"<not stored: {self.what}>"
 
 
-def read(dataset: xr.Dataset) -> tuple[Space, Template]:
-    """Return the space and the template that a result's Dataset describes.
+def read(dataset: xr.Dataset) -> tuple[Points, Template]:
+    """Return the points and the template that a result's Dataset describes.
 
     Raises
     ------
@@ -72,8 +72,8 @@ def read(dataset: xr.Dataset) -> tuple[Space, Template]:
             "xarray.open_dataset"
         )
     try:
-        space = _read_space(dataset)
-        return space, _read_template(dataset, space.grid)
+        points = _read_points(dataset)
+        return points, _read_template(dataset, points.grid)
     except Exception as error:  # whatever a damaged or foreign description leads to
         raise ValueError(
             f"its description of the space is damaged ({type(error).__name__}: {error}); "
@@ -104,7 +104,7 @@ def _outputs(dataset: xr.Dataset) -> list[str]:
         return []
 
 
-def _read_space(dataset: xr.Dataset) -> Space:
+def _read_points(dataset: xr.Dataset) -> Points:
     described = _json(dataset, "space")
     sizes = _sizes(dataset)
     leaves, columns = [], {}
@@ -130,7 +130,7 @@ def _read_space(dataset: xr.Dataset) -> Space:
     data = np.asarray(described_key["data"], dtype=np.uint32)
     key = jax.random.wrap_key_data(jnp.asarray(data), impl=described_key["impl"])
     _require(key.ndim == 0, "the key is no single key")
-    return Space.assemble(skeleton, Grid(sizes, tuple(ordered)), mode, key)
+    return Points(skeleton, Grid(sizes, tuple(ordered)), mode, key)
 
 
 def _require(holds: bool, otherwise: str) -> None:

@@ -1,4 +1,4 @@
-"""What a compiled program is evaluated on: the space's tables and the fixed leaves."""
+"""The inputs of a compiled program: the tables of the axes and the fixed leaves."""
 
 from __future__ import annotations
 
@@ -11,11 +11,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from gridax._axes import is_axis
 from gridax._axes.labels import device_values
 from gridax._grid.grid import Column
+from gridax._grid.points import Points
 from gridax._pytree import Skeleton, dotted
 from gridax._warnings import warn
-from gridax.space import Space, is_axis
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,19 +50,18 @@ class Leaf:
 
 
 class Arguments:
-    """State, args and kwargs of a model, split to axes, arrays and static values."""
+    """State, args and kwargs of a model, split into axes, arrays and static values."""
 
-    def __init__(self, space: Space, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        self.space = space
-        self.skeleton = Skeleton.of((space.state, args, kwargs), is_axis)
-        columns = space.grid.columns
+    def __init__(self, points: Points, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        self.points = points
+        self.skeleton = Skeleton.of((points.skeleton.tree, args, kwargs), is_axis)
+        columns = points.grid.columns
         slots = _axis_slots(self.skeleton, columns)
         self.chosen = [column for column in columns if column.table.kind == "choice"]
         moving = [column for column in columns if column.table.kind != "choice"]
-        places = {dim: i for i, dim in enumerate(space.dims)}
         self.leaves, self.tables, self.rows = [], [], []
         for column in moving:
-            leaf, table, rows = _leaf(column, slots[id(column.axis)], places)
+            leaf, table, rows = _leaf(column, slots[id(column.axis)], points.dim_numbers)
             self.leaves.append(leaf)
             self.tables.append(table)
             self.rows.append(rows)
@@ -135,7 +135,7 @@ class Arguments:
         for column in self.chosen:
             seen.setdefault(column.dim, []).append(column)
         for dim, columns in seen.items():
-            size = self.space.sizes[dim] if dim is not None else 1
+            size = self.points.sizes[dim] if dim is not None else 1
             along = [
                 np.broadcast_to(
                     column.rows if dim is None else column.take(np.arange(size)), (size,)
@@ -157,13 +157,12 @@ class Arguments:
 
     def choice_at(self, index: Sequence[int]) -> tuple[int, ...]:
         """Return the rows of the static choices at a point."""
-        places = {dim: i for i, dim in enumerate(self.space.dims)}
-        return tuple(column.row(index, places) for column in self.chosen)
+        return tuple(column.row(index, self.points.dim_numbers) for column in self.chosen)
 
     def groups(self) -> list[tuple[tuple[int, ...], ...] | None]:
         """Return, per dimension, the indices that share all static choices."""
         found: list[tuple[tuple[int, ...], ...] | None] = []
-        for dim, size in self.space.sizes.items():
+        for dim, size in self.points.sizes.items():
             columns = [column for column in self.chosen if column.dim == dim]
             if not columns:
                 found.append(None)
@@ -190,7 +189,7 @@ def _axis_slots(skeleton: Skeleton, columns: Sequence[Column]) -> dict[int, int]
     return {id(leaf): i for i, leaf in enumerate(skeleton.leaves) if id(leaf) in known}
 
 
-def _leaf(column: Column, slot: int, places: dict[str, int]) -> tuple[Leaf, Any, Any]:
+def _leaf(column: Column, slot: int, dim_numbers: dict[str, int]) -> tuple[Leaf, Any, Any]:
     """Return how a column becomes a leaf, its table and its row numbers."""
     table, rows = column.table, column.rows
     values = table.values
@@ -199,7 +198,7 @@ def _leaf(column: Column, slot: int, places: dict[str, int]) -> tuple[Leaf, Any,
         values, rows = values[rows], None  # no larger than the row numbers
     leaf = Leaf(
         slot=slot,
-        dim=None if column.dim is None else places[column.dim],
+        dim=None if column.dim is None else dim_numbers[column.dim],
         by_row=rows is not None,
         impl=table.impl,
         shape=table.shape,

@@ -21,7 +21,6 @@ from gridax._outputs.template import Template
 from gridax._plan import tiling
 from gridax._plan.blocks import Wish
 from gridax._plan.plan import Plan
-from gridax.space import Space
 
 # Part of a device's free memory that is planned with.
 _USABLE = 0.8
@@ -36,7 +35,7 @@ class Prepared:
 
     Parameters
     ----------
-    model, space : what is swept, over what.
+    model : what is swept.
     arguments : what the programs are evaluated on.
     n_pmap : devices to use; all if None, or one if what is computed is too little for several.
 
@@ -46,9 +45,7 @@ class Prepared:
         If choices return different outputs. Errors of the model are noted to be those of a trace.
     """
 
-    def __init__(
-        self, model: Callable[..., Any], space: Space, arguments: Arguments, n_pmap: int | None
-    ) -> None:
+    def __init__(self, model: Callable[..., Any], arguments: Arguments, n_pmap: int | None) -> None:
         traced = {choice: trace(model, arguments, choice) for choice in arguments.choices()}
         self._model, self._arguments, self._traced = model, arguments, traced
         self.template = self._template()
@@ -57,8 +54,8 @@ class Prepared:
         cpu = jax.local_devices()[0].platform == "cpu"
         n_devices = n_pmap or jax.local_device_count()
         sweep = tiling.Sweep(
-            dims=space.dims,
-            sizes=space.shape,
+            dims=arguments.points.dims,
+            sizes=arguments.points.shape,
             work=traced[self._heaviest].work,
             point_bytes=self.template.nbytes,
             n_devices=n_devices,

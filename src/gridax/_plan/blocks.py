@@ -40,11 +40,13 @@ class Wish:
     seconds : estimated time of one point.
     nbytes : bytes of the outputs of one point.
     tile : points along each dimension that had best stay together.
+    n_workers : processes that work at the same time; each should have several blocks.
     """
 
     seconds: float
     nbytes: int
     tile: tuple[int, ...]
+    n_workers: int = 1
 
 
 def shape(sizes: Sequence[int], wish: Wish, n_shards: int = 1) -> tuple[int, ...]:
@@ -54,7 +56,7 @@ def shape(sizes: Sequence[int], wish: Wish, n_shards: int = 1) -> tuple[int, ...
     ----------
     sizes : of the grid.
     wish : of the sweep.
-    n_shards : processes that share the sweep; each should have several blocks.
+    n_shards : runs that share the sweep, each with all of its workers.
 
     Examples
     --------
@@ -66,9 +68,10 @@ def shape(sizes: Sequence[int], wish: Wish, n_shards: int = 1) -> tuple[int, ...
     within_bytes = max(1, nbytes // max(1, wish.nbytes))
     want = int(_SECONDS / max(wish.seconds, 1e-12))
     want = max(want, math.prod(wish.tile))
-    if n_shards > 1:
+    n_workers = n_shards * wish.n_workers
+    if n_workers > 1:
         enough = max(int(_LEAST_SECONDS / max(wish.seconds, 1e-12)), 1)
-        want = min(want, max(enough, total // (4 * n_shards)))
+        want = min(want, max(enough, total // (4 * n_workers)))
     want = max(1, min(within_bytes, max(want, total // _MOST_BLOCKS)))
     block = [1] * len(sizes)
     limits = [min(size, tile) for size, tile in zip(sizes, wish.tile, strict=True)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -16,42 +16,62 @@ from gridax._outputs.labels import coordinates, labeled
 from gridax._outputs.template import Template
 from gridax._run import fingerprints
 from gridax._run.fingerprints import Parts
+from gridax._run.job import Job
 from gridax._stores.base import FLAGS
 from gridax._stores.memory import MemoryStore
-from gridax.space import Space
 
 
-class Assembly:
-    """Labels of all outputs of a model over a space, which any number of runs share.
+class Assembler:
+    """Assembles the outputs of a job; a second run with the same labels need not make them again.
 
     Parameters
     ----------
-    model, space : what is run, over what.
+    job : what is run.
+    """
+
+    def __init__(self, job: Job) -> None:
+        self._job = job
+        self._last: Assembly | None = None
+
+    def assembly(
+        self, raw: Template, dims: Mapping[str, Any] | None, coords: Mapping[str, Any] | None
+    ) -> Assembly:
+        """Return the labels of the outputs, as `Assembly` takes them."""
+        has_own_labels = dims is not None or coords is not None
+        if has_own_labels or self._last is None or self._last.raw is not raw:
+            assembly = Assembly(self._job, raw, dims, coords)
+            self._last = None if has_own_labels else assembly
+            return assembly
+        return self._last
+
+
+class Assembly:
+    """The labels of all outputs of a job, and the Dataset that they make of the arrays.
+
+    Parameters
+    ----------
+    job : what is run.
     raw : the template as the model returns it.
     dims, coords : names and coordinates of the outputs' own dimensions, as `run` takes them.
-    about : returns the fingerprints of what is run.
 
     Raises
     ------
     TypeError, ValueError
-        If labels do not fit.
+        If labels do not fit the outputs.
     """
 
     def __init__(
         self,
-        model: Callable[..., Any],
-        space: Space,
+        job: Job,
         raw: Template,
         dims: Mapping[str, Any] | None,
         coords: Mapping[str, Any] | None,
-        about: Callable[[], Parts],
     ) -> None:
-        self._model, self.space, self._about = model, space, about
-        self.raw = raw
-        taken = space.dataset
-        names = {*map(str, taken.variables), *map(str, taken.sizes)}
-        self.template = labeled(raw, names, space.dims, dims)
-        known = {str(name): taken.variables[name] for name in taken.coords}
+        self._job, self._points, self.raw = job, job.points, raw
+        space = self._points.dataset
+        names = {*map(str, space.variables), *map(str, space.sizes)}
+        self.template = labeled(raw, names, self._points.dims, dims)
+        known = {str(name): space.variables[name] for name in space.coords}
         self._coords = coordinates(self.template, coords, known)
 
     @functools.cached_property
@@ -60,60 +80,64 @@ class Assembly:
         return fingerprints.of_template(self.template, self._coords)
 
     def dataset(self, store: MemoryStore, run: Mapping[str, Any]) -> xr.Dataset:
-        """Return the outputs with all labels, and the state of each point if not all are done.
+        """Return the outputs with all labels, and the status of each point unless all are done.
 
         Parameters
         ----------
         store : outputs over the grid.
-        run : the stamp of the run.
+        run : when and on what the job was run, as `describe.stamp` returns it.
         """
         names = [output.name for output in self.template.outputs]
-        found = self._empty.copy(data=dict(zip(names, store.arrays, strict=True)))
+        dataset = self._empty.copy(data=dict(zip(names, store.arrays, strict=True)))
         if not store.is_complete:
-            found["status"] = (self.space.dims, store.status, FLAGS)
+            dataset["status"] = (self._points.dims, store.status, FLAGS)
         if store.errors:
-            messages = np.full(self.space.shape, "", dtype=object)
+            messages = np.full(self._points.shape, "", dtype=object)
             for index, text in store.errors.items():
                 messages[index] = text
-            found["error"] = (self.space.dims, messages)
-        return found.assign_attrs(_stamped(run))
+            dataset["error"] = (self._points.dims, messages)
+        return dataset.assign_attrs(_stamped(run))
 
     def skeleton(self, about: Parts) -> xr.Dataset:
-        """Return the Dataset of a store that holds nothing yet; its data are dask's, and zeros.
+        """Return the Dataset of an empty store; its data are dask arrays of zeros.
 
         Parameters
         ----------
         about : fingerprints of what is run.
         """
-        import dask.array as da  # takes time
+        import dask.array as da  # slow to import
 
         def zeros(shape: tuple[int, ...], dtype: Any) -> Any:
             return da.zeros(shape, dtype=dtype, chunks=-1)
 
-        grid = self.space.shape
+        grid = self._points.shape
         outputs = {o.name: zeros((*grid, *o.shape), o.dtype) for o in self.template.outputs}
-        found = self._empty.copy(data=outputs)
-        found["status"] = (self.space.dims, zeros(grid, np.uint8), FLAGS)
-        found["error"] = (self.space.dims, zeros(grid, np.dtypes.StringDType()))
+        dataset = self._empty.copy(data=outputs)
+        dataset["status"] = (self._points.dims, zeros(grid, np.uint8), FLAGS)
+        dataset["error"] = (self._points.dims, zeros(grid, np.dtypes.StringDType()))
         described = {fingerprints.ATTRIBUTE: json.dumps(about)}
-        return found.assign_attrs(_stamped(describe.stamp()), **described)
+        return dataset.assign_attrs(_stamped(describe.stamp()), **described)
 
     @functools.cached_property
     def _empty(self) -> xr.Dataset:
-        """The Dataset with arrays that take no memory; making its indexes takes the most time."""
+        """The Dataset with arrays that take no memory.
+
+        It is kept for the next run, since building its indexes takes the most time.
+        """
         variables = {}
         for output in self.template.outputs:
             attrs = dict(output.attrs)
             if output.impl is not None:
                 attrs["prng_impl"] = output.impl
-            nothing = np.broadcast_to(np.zeros((), output.dtype), self.space.shape + output.shape)
-            dims = (*self.space.dims, *(output.dims or ()))
-            variables[output.name] = xr.Variable(dims, nothing, attrs)
+            # Strides of zero: as large as the grid, and yet one element.
+            empty = np.broadcast_to(np.zeros((), output.dtype), self._points.shape + output.shape)
+            dims = (*self._points.dims, *(output.dims or ()))
+            variables[output.name] = xr.Variable(dims, empty, attrs)
         own = xr.Coordinates(self._coords, indexes={})
-        dataset = attach_all(self.space.dataset.assign_coords(own).assign(variables), {})
-        described = {**self._about(), "template": self.fingerprints}
+        dataset = attach_all(self._points.dataset.assign_coords(own).assign(variables), {})
+        described = {**fingerprints.of_job(self._job), "template": self.fingerprints}
         return dataset.assign_attrs(
-            describe.attributes(self.space, self.template, self._model),
+            describe.attributes(self._points, self.template, self._job.model),
             **{fingerprints.ATTRIBUTE: json.dumps(described)},
         )
 

@@ -14,8 +14,10 @@ import jax
 import numpy as np
 import xarray as xr
 
+from gridax._axes import is_axis
 from gridax._axes.labels import is_keys
 from gridax._grid.grid import Column
+from gridax._grid.points import Points, fixed_scalar
 from gridax._outputs.labels import own_coordinates
 from gridax._outputs.template import Template
 from gridax._pytree import dotted
@@ -23,7 +25,6 @@ from gridax._run import fingerprints
 from gridax._run.digests import digest
 from gridax._stores.base import DONE
 from gridax._stores.memory import MemoryStore
-from gridax.space import Space, fixed_scalar, is_axis
 
 
 class _Leaf(NamedTuple):
@@ -48,8 +49,8 @@ class Extension:
 
     Parameters
     ----------
-    dataset, space, template : of the older result.
-    new : the space.
+    dataset, old, template : Dataset, points and outputs of the older result.
+    new : the points that are run now.
 
     Raises
     ------
@@ -57,8 +58,8 @@ class Extension:
         If no point of the space can be in the result, with the reason.
     """
 
-    def __init__(self, dataset: xr.Dataset, space: Space, template: Template, new: Space) -> None:
-        self._dataset, self._old, self._new = dataset, space, new
+    def __init__(self, dataset: xr.Dataset, old: Points, template: Template, new: Points) -> None:
+        self._dataset, self._old, self._new = dataset, old, new
         self.template = template
         # Per dimension of the new space, the old index along some dimension, or -1.
         self._rows: dict[str, tuple[str | None, np.ndarray]] = {}
@@ -213,24 +214,24 @@ def _holding(array: np.ndarray, values: np.ndarray) -> np.ndarray:
     return array.astype(np.result_type(values.dtype, array.dtype))
 
 
-def _leaves(space: Space) -> dict[str, _Leaf]:
+def _leaves(points: Points) -> dict[str, _Leaf]:
     """Return how each leaf of a state moves, by its path."""
-    columns = {column.slot: column for column in space.grid.columns}
+    columns = {column.slot: column for column in points.grid.columns}
     found = {}
-    for slot, path in enumerate(space.skeleton.paths):
-        leaf = space.skeleton.leaves[slot]
+    for slot, path in enumerate(points.skeleton.paths):
+        leaf = points.skeleton.leaves[slot]
         if slot in columns:
             column = columns[slot]
-            keys = _keys(column, space)
+            keys = _keys(column, points)
             found[dotted(path)] = _Leaf(column.dim, keys, column.name, column.dim is None)
         elif not is_axis(leaf):
             found[dotted(path)] = _Leaf(None, [_key(leaf)], dotted(path))
     return found
 
 
-def _keys(column: Column, space: Space) -> list[Any]:
+def _keys(column: Column, points: Points) -> list[Any]:
     table = column.table
-    rows = column.all_rows(space.sizes)
+    rows = column.all_rows(points.sizes)
     labels = table.labels[rows]
     if table.kind == "number" and not table.labeled:
         return [(labels.dtype.kind, label, table.shape) for label in labels.tolist()]

@@ -13,11 +13,13 @@ import jax
 import numpy as np
 import xarray as xr
 
+from gridax._axes import is_axis
 from gridax._grid.grid import Column
+from gridax._grid.points import Points, fixed_scalar
 from gridax._outputs.template import Template
 from gridax._pytree import Skeleton, dotted
 from gridax._run.digests import digest
-from gridax.space import Space, fixed_scalar, is_axis
+from gridax._run.job import Job
 
 ATTRIBUTE = "gridax_fingerprints"
 # A hostile file could name any length.
@@ -26,7 +28,7 @@ _LONGEST = 2**24
 Parts = dict[str, Any]
 
 
-def of_space(space: Space, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Parts:
+def of_space(space: Points, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Parts:
     """Return the fingerprints of the axes and of all that is fixed, by name.
 
     Each is a pair: a digest, and a text to show.
@@ -48,6 +50,13 @@ def of_space(space: Space, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> 
     return {"dims": dims, "axes": axes, "fixed": fixed, "x64": x64}
 
 
+def of_job(job: Job) -> Parts:
+    """Return the fingerprints of the points, of everything that is fixed, and of the source."""
+    parts = of_space(job.points, job.args, job.kwargs)
+    source = of_source(job.model, job.points, job.args, job.kwargs)
+    return {**parts, "model": {"source": source, "jax": jax.__version__}}
+
+
 def of_template(template: Template, coords: Mapping[str, xr.Variable]) -> dict[str, list[str]]:
     """Return the fingerprints of the outputs, and of the coordinates of their own dimensions."""
     found = {}
@@ -61,7 +70,7 @@ def of_template(template: Template, coords: Mapping[str, xr.Variable]) -> dict[s
 
 
 def of_source(
-    model: Callable[..., Any], space: Space, args: tuple[Any, ...], kwargs: Mapping[str, Any]
+    model: Callable[..., Any], space: Points, args: tuple[Any, ...], kwargs: Mapping[str, Any]
 ) -> str:
     """Return the fingerprint of a model's source, and of all functions that it is given."""
     given = [column.axis.wrap for column in space.grid.columns]

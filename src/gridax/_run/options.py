@@ -4,83 +4,121 @@ from __future__ import annotations
 
 import dataclasses
 import operator
+import os
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
-from gridax import _checks
+from gridax import _checks, _memory
+from gridax._run.progress import Progress
 from gridax._stores.base import Keeping
 
 OnError = Literal["raise", "record"]
-Resume = bool | Literal["force"]
+Resume = Literal[True, False, "force"]
+Verify = Literal["none", "size", "full"]
+Durability = Literal["process", "power"]
 
-_CHOICES: dict[str, tuple[Any, ...]] = {
-    "on_error": ("raise", "record"),
-    "resume": (True, False, "force"),
-    "verify": ("none", "size", "full"),
-    "durability": ("process", "power"),
-    "overwrite": (True, False),
-    "retry_failed": (True, False),
-}
+
+# Marks options that have no meaning without a store.
+_STORE: dict[str, Any] = {"needs_store": True}
 
 
 @dataclasses.dataclass(frozen=True)
 class Options:
-    """How a run is kept; the meaning of each stands in `Execution.run`."""
+    """One field per keyword of `Execution.run`, where the meaning of each is documented."""
 
-    resume: Resume = True
-    overwrite: bool = False
-    shard: tuple[int, int] | None = None
-    retry_failed: bool = False
-    verify: Literal["none", "size", "full"] = "size"
-    durability: Literal["process", "power"] = "process"
-    block: Mapping[str, int] | None = None
-    version: str | None = None
-    storage_options: Mapping[str, Any] | None = None
+    store: str | os.PathLike[str] | None = None
+    progress: Progress = True
+    dims: Mapping[str, Any] | None = None
+    coords: Mapping[str, Any] | None = None
+    memory: int | None = None
+    on_error: OnError = "raise"
+    extend: Any = None
+    shard: tuple[int, int] | None = dataclasses.field(default=None, metadata=_STORE)
+    resume: Resume = dataclasses.field(default=True, metadata=_STORE)
+    overwrite: bool = dataclasses.field(default=False, metadata=_STORE)
+    retry_failed: bool = dataclasses.field(default=False, metadata=_STORE)
+    verify: Verify = dataclasses.field(default="size", metadata=_STORE)
+    durability: Durability = dataclasses.field(default="process", metadata=_STORE)
+    block: Mapping[str, int] | None = dataclasses.field(default=None, metadata=_STORE)
+    version: str | None = dataclasses.field(default=None, metadata=_STORE)
+    storage_options: Mapping[str, Any] | None = dataclasses.field(default=None, metadata=_STORE)
 
-    def resumed(self) -> Options:
-        """Return the options for a store that somebody else has made just now."""
+    @classmethod
+    def checked(cls, given: Mapping[str, Any], sizes: Mapping[str, int]) -> Options:
+        """Return the options that a user gave, normalized.
+
+        Parameters
+        ----------
+        given : value of every option.
+        sizes : number of points along each dimension.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If a value is not one that the option takes, or the option needs a store.
+        """
+        for name, value in given.items():
+            _check_choice(name, value)
+        options = cls(**given)
+        options._check_store()
+        normalized: dict[str, Any] = {}
+        if options.memory is not None:
+            normalized["memory"] = _memory.parsed(options.memory)
+        if options.shard is not None:
+            normalized["shard"] = _shard(options.shard)
+        if options.block is not None:
+            normalized["block"] = _block(options.block, sizes)
+        if options.shard is not None and options.overwrite:
+            raise ValueError(
+                "overwrite=True cannot be combined with shard=: each process would replace what "
+                "the others have computed; remove the store before they start"
+            )
+        if not isinstance(options.version, str | None):
+            raise TypeError(
+                f"version must be a string that names the version of the model, got "
+                f"{options.version!r}"
+            )
+        return dataclasses.replace(options, **normalized)
+
+    def _check_store(self) -> None:
+        if self.store is not None:
+            return
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            # resume="force" also applies to extend=.
+            if field.name == "resume" and self.extend is not None:
+                continue
+            if field.metadata.get("needs_store") and value != field.default:
+                raise TypeError(
+                    f"{field.name}={value!r} requires store=; without one, the run is kept in "
+                    "memory only"
+                )
+
+    @property
+    def record(self) -> bool:
+        """Whether an error of the model is recorded rather than raised."""
+        return self.on_error == "record"
+
+    def resuming(self) -> Options:
+        """Return the options for a store that another process has just created."""
         return dataclasses.replace(self, overwrite=False, resume=self.resume or True)
 
     def keeping(self) -> Keeping:
-        """Return what the store has to know."""
+        """Return what the store needs to know."""
         return Keeping(self.shard or (0, 1), self.verify, self.durability, self.retry_failed)
 
 
-def checked(
-    given: Mapping[str, Any], has_store: bool, extends: bool, sizes: Mapping[str, int]
-) -> Options:
-    """Return the options that a user gave to `run`.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If an option needs a store, or its value is none of those that it takes.
-    """
-    for field in dataclasses.fields(Options):
-        name, value = field.name, given[field.name]
-        choice(name, value)
-        alone = value == field.default or (extends and name == "resume")
-        if not has_store and not alone:
-            raise TypeError(f"{name}={value!r} goes with store=; without one, nothing is kept")
-    options = Options(**given)
-    if options.shard is not None:
-        if options.overwrite:
-            raise ValueError(
-                "overwrite=True with shard=: each process would replace what the others have "
-                "begun; remove the store before they start"
-            )
-        options = dataclasses.replace(options, shard=_shard(options.shard))
-    if options.block is not None:
-        options = dataclasses.replace(options, block=_block(options.block, sizes))
-    if options.version is not None and not isinstance(options.version, str):
-        raise TypeError(f"version must be a string that names the model, got {options.version!r}")
-    return options
+def _allowed(hint: Any) -> tuple[Any, ...]:
+    """Return the values that a field of this type may have; empty if there are too many to list."""
+    return (True, False) if hint is bool else get_args(hint) if get_origin(hint) is Literal else ()
 
 
-def choice(name: str, value: Any) -> None:
-    """Refuse a value that is none of those an option takes."""
-    choices = _CHOICES.get(name)
-    # True == 1, but nobody means that.
+_CHOICES = {name: _allowed(hint) for name, hint in get_type_hints(Options).items()}
+
+
+def _check_choice(name: str, value: Any) -> None:
+    choices = _CHOICES[name]
+    # By type as well, since 1 == True.
     if choices and not any(type(value) is type(c) and value == c for c in choices):
         *others, last = map(repr, choices)
         raise ValueError(f"{name} must be {', '.join(others)} or {last}, got {value!r}")
@@ -91,13 +129,12 @@ def _shard(shard: Any) -> tuple[int, int]:
         i, n = map(operator.index, shard)
     except (TypeError, ValueError):
         raise TypeError(
-            f"shard must be two whole numbers (i, n): the i-th of n processes, got {shard!r}"
+            f"shard must be two integers (i, n), for the i-th of n processes, got {shard!r}"
         ) from None
-    if n < 1:
-        raise ValueError(f"shard=(i, n) must have 0 <= i < n, so n of at least 1, got {shard}")
     if not 0 <= i < n:
         raise ValueError(
-            f"shard=(i, n) must have 0 <= i < n, as the first of {n} is shard=(0, {n}), got {shard}"
+            f"shard=(i, n) must have 0 <= i < n (the first of {max(n, 1)} is shard=(0, "
+            f"{max(n, 1)})), got {shard}"
         )
     return i, n
 
@@ -105,8 +142,8 @@ def _shard(shard: Any) -> tuple[int, int]:
 def _block(block: Any, sizes: Mapping[str, int]) -> dict[str, int]:
     if not isinstance(block, Mapping):
         raise TypeError(
-            f"block must give numbers of points by dimension, such as {{{next(iter(sizes), 'G')!r}"
-            f": 4}}, got {block!r}"
+            "block must be a mapping from dimensions to numbers of points, such as "
+            f"{{{next(iter(sizes), 'G')!r}: 4}}, got {block!r}"
         )
     for dim, size in block.items():
         if dim not in sizes:

@@ -1,4 +1,4 @@
-"""The store of a run on a disk: found or made, and compared with what is to be run."""
+"""The store of a run: opened or created, and compared with what is to be run."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import json
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from gridax._files import describe, restore, zarr
-from gridax._files.zarr import Opened
+from gridax._files import describe, restore
+from gridax._files.zarr import Opened, create, read, refuse
 from gridax._outputs.template import Template
 from gridax._plan import blocks
 from gridax._run import fingerprints
@@ -25,22 +25,22 @@ if TYPE_CHECKING:
 _MODEL = "model"
 
 
-class Kept:
-    """A place that holds the store of a run, or will.
+class StoredRun:
+    """A run whose outputs are kept at a place, where there may be a store already.
 
     Parameters
     ----------
     place : where.
     options : of the run.
-    mine : fingerprints of the space, of all that is fixed, and of the model's source.
+    mine : fingerprints of the points, of everything that is fixed, and of the model's source.
     """
 
     def __init__(self, place: Place, options: Options, mine: Parts) -> None:
         self._place, self._options, self._mine = place, options, mine
         self._replace = False
-        self._parts: Parts | None = None
+        self._theirs: Parts | None = None
         self.template: Template | None = None
-        self._found: Opened | None = None
+        self._opened: Opened | None = None
         self._store: ZarrStore | None = None
 
     @property
@@ -48,149 +48,153 @@ class Kept:
         return repr(self._place.name)
 
     def open(self) -> bool:
-        """Return whether there is a store to go on with.
+        """Open the store if there is one to resume, and return whether there is.
 
         Raises
         ------
         FileExistsError
-            If something else stands there, or the store shall not be resumed.
+            If something else is at the place, or the store must not be resumed.
         ValueError
-            If it is damaged, or holds another sweep, with what differs.
+            If it is damaged, or holds another sweep; the message says what differs.
         """
-        if self._parts is not None:
+        if self._theirs is not None:
             return True
         if not self._place.exists():
             return False
         if self._options.overwrite:
-            zarr.refuse(self._place, overwrite=True)
+            refuse(self._place, overwrite=True)
             self._replace = True
             return False
-        opened = self._opened()
+        opened = self._read()
         if self._options.resume is False:
             raise FileExistsError(
-                f"{self._name} exists, and resume=False; pass overwrite=True to begin anew"
+                f"{self._name} exists and resume=False was given; resume it, start over with "
+                "overwrite=True, or give another store="
             )
-        self._read(opened)
+        self._compare(opened)
         return True
 
-    def _opened(self) -> Opened:
-        foreign = "so it is left as it is, even with overwrite=True; give another store="
+    def _read(self) -> Opened:
+        advice = "it is left untouched, even with overwrite=True; give another store="
         try:
-            opened = zarr.read(self._place)
+            opened = read(self._place)
         except ValueError as error:
-            what = f"{self._name} is no gridax store ({error})"
-            raise FileExistsError(f"{what}, {foreign}") from error
+            raise FileExistsError(
+                f"{self._name} is not a gridax store ({error}): {advice}"
+            ) from error
         if not describe.is_result(opened.dataset):
-            raise FileExistsError(f"{self._name} is a Zarr store, but none of gridax, {foreign}")
+            raise FileExistsError(
+                f"{self._name} is a Zarr store that gridax did not write: {advice}"
+            )
         return opened
 
-    def _read(self, opened: Opened) -> None:
+    def _compare(self, opened: Opened) -> None:
         try:
             _, template = restore.read(opened.dataset)
-            parts = fingerprints.read(opened.dataset.attrs)
+            theirs = fingerprints.read(opened.dataset.attrs)
             if not opened.is_store:
-                raise ValueError("it is a saved result, and no store of run(store=…)")
+                raise ValueError("it is a saved result, not the store of a run")
         except ValueError as error:
             raise ValueError(
-                f"{self._name} cannot be gone on with: {error}. Pass overwrite=True to begin anew"
+                f"cannot resume {self._name}: {error}; start over with overwrite=True, or give "
+                "another store="
             ) from error
-        problem = fingerprints.difference(parts, self._mine)
+        problem = fingerprints.difference(theirs, self._mine)
         if problem:
-            raise self._other(problem)
-        self._found, self._parts, self.template = opened, parts, template
+            raise self._another_sweep(problem)
+        self._opened, self._theirs, self.template = opened, theirs, template
 
-    def _other(self, problem: str) -> ValueError:
+    def _another_sweep(self, problem: str) -> ValueError:
         return ValueError(
-            f"{self._name} holds another sweep: {problem}. Give another store= (with "
-            f"extend={self._name} it computes only points that are new), or pass overwrite=True "
-            "to begin anew"
+            f"cannot resume {self._name}, which holds another sweep: {problem}. Give another "
+            f"store= (add extend={self._name} to compute only the points that are new), or start "
+            "over with overwrite=True"
         )
 
-    def create(self, assembly: Assembly, wish: Callable[[], blocks.Wish], n_workers: int) -> None:
-        """Make the store; if somebody else was quicker, go on with theirs."""
-        sizes = assembly.space.sizes
+    def create(self, assembly: Assembly, wish: Callable[[], blocks.Wish]) -> None:
+        """Create the store; if another process was faster, resume the one that it created."""
+        sizes, outputs = self._mine["dims"], assembly.template.outputs
         if self._options.block is None:
-            _, n = self._options.shard or (0, 1)
+            _, n_shards = self._options.shard or (0, 1)
             suited = dataclasses.replace(wish(), nbytes=assembly.template.nbytes)
-            block = blocks.shape(tuple(sizes.values()), suited, n * n_workers)
+            block = blocks.shape([size for _, size in sizes], suited, n_shards)
         else:
-            block = tuple(self._options.block[dim] for dim in sizes)
-        blocks.check_chunks(block, assembly.template.outputs)
+            block = tuple(self._options.block[dim] for dim, _ in sizes)
+        blocks.check_chunks(block, outputs)
         dataset = assembly.skeleton({**self._mine, "template": assembly.fingerprints})
-        outputs = assembly.template.outputs
-        if not zarr.create(self._place, dataset, outputs, block, self._replace):
+        if not create(self._place, dataset, outputs, block, self._replace):
             self._replace = False
-            self._options = self._options.resumed()
+            self._options = self._options.resuming()
             self.open()
             return
-        self._read(zarr.read(self._place))
+        self._compare(read(self._place))
 
     def check_outputs(self, assembly: Assembly) -> None:
-        """Refuse other outputs than those in the store."""
-        assert self._parts is not None
-        problem = fingerprints.template_difference(self._parts, assembly.fingerprints)
+        """Reject outputs that differ from those in the store."""
+        assert self._theirs is not None
+        problem = fingerprints.template_difference(self._theirs, assembly.fingerprints)
         if problem:
-            raise self._other(problem)
+            raise self._another_sweep(problem)
 
     def check_model(self, traced: Callable[[], str | None]) -> None:
-        """Refuse a finished store of another model; it is traced only if its source differs."""
-        assert self._parts is not None
-        there, here = self._parts[_MODEL], self._mine[_MODEL]
-        if here["version"] or there.get("source") != here["source"]:
-            self.check_program(None if here["version"] else traced())
+        """Reject a finished store of another model; trace it only if its source differs."""
+        assert self._theirs is not None
+        theirs, mine = self._theirs[_MODEL], self._mine[_MODEL]
+        if mine["version"] or theirs.get("source") != mine["source"]:
+            self.check_program(None if mine["version"] else traced())
 
     def check_program(self, program: str | None) -> None:
-        """Refuse a store that was begun with another model, unless that is wanted.
+        """Reject a store that was begun with another model, unless ``resume="force"``.
 
         Parameters
         ----------
         program : fingerprint of the traced model, or None if it is never traced.
         """
-        here = self._mine[_MODEL]
-        here["program"] = program
-        if self._parts is None:  # the store is still to be made
+        mine = self._mine[_MODEL]
+        mine["program"] = program
+        if self._theirs is None:  # the store is yet to be created
             return
-        there = self._parts[_MODEL]
-        if fingerprints.same_model(there, here):
+        theirs = self._theirs[_MODEL]
+        if fingerprints.same_model(theirs, mine):
             return
         if self._options.resume != "force":
             raise ValueError(
-                f"{self._name} was begun with another model ({fingerprints.told(there, here)}). "
-                "Pass resume='force' to go on with this one, which is noted in the store, or "
-                "overwrite=True to begin anew; to say yourself which models are the same, name "
-                "them with version= from the start"
+                f"cannot resume {self._name}, which was begun with another model "
+                f"({fingerprints.told(theirs, mine)}). Pass resume='force' to continue with this "
+                "model, which the store then records, or start over with overwrite=True. To decide "
+                "yourself which models count as the same, pass version= from the first run on"
             )
-        self._note(there, here)
+        self._record_model(theirs, mine)
 
-    def _note(self, there: dict[str, Any], here: dict[str, Any]) -> None:
-        """Write into the store that it goes on with another model."""
+    def _record_model(self, theirs: dict[str, Any], mine: dict[str, Any]) -> None:
+        """Write into the store that it continues with another model."""
         from gridax._stores.format import update
 
-        assert self._found is not None
-        before = json.loads(self._found.dataset.attrs.get("gridax_resumed", "[]"))
+        assert self._opened is not None
+        before = json.loads(self._opened.dataset.attrs.get("gridax_resumed", "[]"))
         now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-        self._parts = {**(self._parts or {}), _MODEL: here}
+        self._theirs = {**(self._theirs or {}), _MODEL: mine}
         update(
             self._place,
             {
-                "gridax_resumed": json.dumps([*before, {"when": now, "model_before": there}]),
-                fingerprints.ATTRIBUTE: json.dumps(self._parts),
+                "gridax_resumed": json.dumps([*before, {"when": now, "model_before": theirs}]),
+                fingerprints.ATTRIBUTE: json.dumps(self._theirs),
             },
         )
 
     def store(self) -> ZarrStore:
         """Return the store, ready to be written to."""
         if self._store is None:
-            from gridax._stores.zarr import ZarrStore  # zarr takes time to import
+            from gridax._stores.zarr import ZarrStore  # zarr is slow to import
 
             assert self.template is not None
-            assert self._found is not None
-            names, outputs = self._found.names, self.template.outputs
+            assert self._opened is not None
+            names, outputs = self._opened.names, self.template.outputs
             self._store = ZarrStore(self._place, names, outputs, self._options.keeping())
         return self._store
 
     def lock(self) -> contextlib.AbstractContextManager[Any]:
-        """Return what keeps other writers of the same blocks away, where a place can."""
+        """Return a context that keeps other writers of the same blocks away, where possible."""
         from gridax._stores.folder import Folder
         from gridax._stores.lock import Lock
 
@@ -200,15 +204,15 @@ class Kept:
         return Lock(self._place.path, self._options.shard or (0, 1))
 
     def tidy(self, lock: Any) -> None:
-        """Remove what writers that were killed have left, if nobody else is writing."""
+        """Remove what killed writers have left behind, unless another process is writing."""
         since = None if lock is None else lock.alone_since()
         if since is not None:
             self._place.tidy(since)
 
-    def how_to_go_on(self) -> str:
-        """Say what is kept."""
+    def how_to_resume(self) -> str:
+        """Return a note that says what is saved and how to continue."""
         done, total = self.store().saved()
         return (
-            f"{done} of {total} blocks are kept in {self._name}: run(store={self._name}) goes on "
-            "from there"
+            f"{done} of {total} blocks are saved in {self._name}; call run(store={self._name}) "
+            "again to resume"
         )

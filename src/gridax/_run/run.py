@@ -1,4 +1,7 @@
-"""One run: evaluate what its store lacks, and keep what there is however it ends."""
+"""One run: evaluate what its store lacks, and keep what there is however it ends.
+
+A fresh run, a resumed one and a shard are the same loop over the blocks that are still missing.
+"""
 
 from __future__ import annotations
 
@@ -7,250 +10,246 @@ import functools
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from gridax._files import describe, zarr
+from gridax._files import describe
+from gridax._files.zarr import address, place_of
 from gridax._outputs.template import Template
-from gridax._plan.plan import Box
-from gridax._run.assembly import Assembly
+from gridax._run import fingerprints
+from gridax._run.assembly import Assembler, Assembly
+from gridax._run.evaluator import Evaluator, Request, store_evaluated
 from gridax._run.extension import Extension
+from gridax._run.fingerprints import Parts
+from gridax._run.job import Job
 from gridax._run.options import Options
-from gridax._run.order import Order
-from gridax._run.progress import Meter, Progress
-from gridax._run.resume import Kept
+from gridax._run.progress import Meter
+from gridax._run.resume import StoredRun
 from gridax._stores.base import Store
 from gridax._stores.memory import MemoryStore
-from gridax.result import Result, open_place, open_result
-from gridax.space import Space
+from gridax.result import Result, open_place, open_result, template_of_result
+from gridax.space import points_of, space_of
 
 if TYPE_CHECKING:
-    from gridax._execution.base import Execution
     from gridax._stores.place import Place
+
+Check = Callable[[Assembly], None]
 
 
 class Run:
-    """A run of an executor, with what the user asked of it; see `Execution.run`."""
+    """A run of a job, with what the user asked of it; see `Execution.run`.
+
+    Parameters
+    ----------
+    job : what is run.
+    evaluator : how its points are evaluated.
+    assembler : labels its outputs.
+    options : what the user asked for.
+    """
 
     def __init__(
-        self,
-        execution: Execution,
-        options: Options,
-        memory: int | None,
-        record: bool,
-        extend: Any,
-        dims: Mapping[str, Any] | None,
-        coords: Mapping[str, Any] | None,
-        progress: Progress,
+        self, job: Job, evaluator: Evaluator, assembler: Assembler, options: Options
     ) -> None:
-        self._execution, self._options, self._progress = execution, options, progress
-        self._memory, self._record = memory, record
-        self._space = execution.space
-        self._extend, self._dims, self._coords = extend, dims, coords
+        self._job, self._evaluator, self._options = job, evaluator, options
+        self._assembler = assembler
+        # Known once it is known what the model returns.
         self._assembly: Assembly | None = None
 
-    def in_memory(self) -> Result:
-        """Run, and return the outputs as NumPy arrays."""
-        with self._meter(self._space.N) as meter:
-            old = self._extension(self._execution._about)
-            known = None if old is None else old.template
-            self._trace(known, self._check_against(old))
-            store = MemoryStore(_whole(self._space), self._outputs(known))
-            if old is not None:
-                old.fill(store)
-                meter.begin(store.n_done)
-            order = self._order(store, None, self._check_against(old))
-            try:
-                self._fill(store, order, meter)
-            except BaseException as error:
-                if store.n_done:
-                    self._keep(error, self._result(store, old), _kept_in_memory(store))
-                raise
-        return self._result(store, old)
-
-    def kept(self, path: str | os.PathLike[str]) -> Result:
-        """Run, and return the outputs as they lie in a store."""
-        place = zarr.place_of(path, self._options.storage_options)
+    def result(self) -> Result:
+        """Run, and return the outputs, in memory or as they are in a store."""
+        if self._options.store is None:
+            return self._in_memory()
+        place = place_of(self._options.store, self._options.storage_options)
         try:
-            return self._kept(place)
+            return self._in_store(place)
         except OSError as error:
-            # That the disk is full, for one, the system says without a name.
+            # The system does not always name the file, for instance when a disk is full.
             if place.name not in "\n".join([str(error), *getattr(error, "__notes__", ())]):
                 error.add_note(f"at the store {place.name!r}")
             raise
 
-    def _kept(self, place: Place) -> Result:
-        execution = self._execution
-        about = execution._about()
+    def _in_memory(self) -> Result:
+        points = self._job.points
+        with self._meter(points.n) as meter:
+            old = self._extension(lambda: fingerprints.of_job(self._job))
+            known = None if old is None else old.template
+            check = _checks(old)
+            self._trace(known, check)
+            outputs = self._template(known).outputs
+            store = MemoryStore(tuple((0, size) for size in points.shape), outputs)
+            if old is not None:
+                old.fill(store)
+                meter.begin(store.n_done)
+            try:
+                self._fill(store, None, check, meter)
+            except BaseException as error:
+                if store.n_done:
+                    error.add_note(
+                        f"{store.n_done} of {points.n} points were computed; they are in the "
+                        "attribute `partial` of the executor"
+                    )
+                    _attach(error, self._from_memory(store, old))
+                raise
+        return self._from_memory(store, old)
+
+    def _in_store(self, place: Place) -> Result:
+        about = fingerprints.of_job(self._job)
         about["model"]["version"] = self._options.version
-        kept = Kept(place, self._options, about)
-        if kept.open() and kept.store().look():
-            kept.check_model(execution._program)
-            return self._opened(place)
-        with _sigterm(), kept.lock() as lock:
-            found = kept.open()
-            about["model"]["program"] = execution._program()
-            old = self._extension(lambda: about, place)
-            known = kept.template if found else None if old is None else old.template
-            self._trace(known, kept.check_outputs if found else self._check_against(old))
-            kept.check_program(about["model"]["program"])
-            if not found:
-                wish = functools.partial(execution._wish, self._memory)
-                kept.create(self._labels(old), wish, execution._n_workers())
-                if self._assembly is not None:
-                    kept.check_outputs(self._assembly)
-                kept.check_program(about["model"]["program"])
-
-            def check(assembly: Assembly) -> None:
-                self._check_against(old)(assembly)
-                kept.check_outputs(assembly)
-
-            store = kept.store()
+        stored = StoredRun(place, self._options, about)
+        if stored.open() and stored.store().look():
+            stored.check_model(self._evaluator.program)
+            return self._from_store(place)
+        with _exiting_on_sigterm(), stored.lock() as lock:
+            old = self._prepare(stored, about, place)
+            store = stored.store()
             store.prefill = None if old is None else old.fill
             store.look()
-            kept.tidy(lock)
+            stored.tidy(lock)
             with self._meter(store.n_points) as meter:
                 meter.begin(store.n_done)
-                order = self._order(store, store.block, check)
                 try:
-                    self._fill(store, order, meter)
+                    self._fill(store, store.block, _checks(old, stored), meter)
                 except BaseException as error:
-                    # What is told is why it ended, whether or not the rest can be saved.
+                    # The user must see why the run ended, whether or not the rest can be saved.
                     with contextlib.suppress(Exception):
                         store.rescue()
                     with contextlib.suppress(Exception):
-                        self._keep(error, self._opened(place), kept.how_to_go_on())
+                        error.add_note(stored.how_to_resume())
+                        _attach(error, self._from_store(place))
                     raise
-        return self._opened(place)
+        return self._from_store(place)
+
+    def _prepare(self, stored: StoredRun, about: Parts, place: Place) -> Extension | None:
+        """Trace the model and compare it with the store, or create one; return what it extends."""
+        exists = stored.open()
+        about["model"]["program"] = self._evaluator.program()
+        old = self._extension(lambda: about, place)
+        known = stored.template if exists else None if old is None else old.template
+        self._trace(known, stored.check_outputs if exists else _checks(old))
+        stored.check_program(about["model"]["program"])
+        if not exists:
+            wish = functools.partial(self._evaluator.wish, self._options.memory)
+            stored.create(self._labels(old), wish)
+            if self._assembly is not None:
+                stored.check_outputs(self._assembly)
+            stored.check_program(about["model"]["program"])
+        return old
 
     def _meter(self, total: int) -> Meter:
-        return Meter(self._progress, total, self._execution.title)
+        return Meter(self._options.progress, total, self._job.title)
 
-    def _order(
-        self, store: Store, block: tuple[int, ...] | None, check: Callable[[Assembly], None]
-    ) -> Order:
-        def agreed(raw: Template) -> None:
-            assembly = self._execution._assembly(raw, self._dims, self._coords)
+    def _assembled(self, raw: Template) -> Assembly:
+        return self._assembler.assembly(raw, self._options.dims, self._options.coords)
+
+    def _trace(self, known: Template | None, check: Check) -> None:
+        """Determine what the model returns, unless only evaluating it will tell."""
+        raw = self._evaluator.template(known, self._options.record)
+        if raw is not None:
+            self._assembly = self._assembled(raw)
+            check(self._assembly)
+
+    def _fill(
+        self, store: Store, block: tuple[int, ...] | None, check: Check, meter: Meter
+    ) -> None:
+        """Evaluate and store what the store lacks."""
+
+        def check_template(raw: Template) -> None:
+            assembly = self._assembled(raw)
             check(assembly)
             self._assembly = assembly
 
-        return Order(store, block, self._memory, self._record, agreed)
-
-    def _fill(self, store: Store, order: Order, meter: Meter) -> None:
-        """Evaluate what is to be done and store it."""
-        for new in filled(store, self._execution, order):
-            meter.add(new)
+        options = self._options
+        request = Request(store, block, options.memory, options.record, check_template)
+        for n_new in store_evaluated(self._evaluator, request):
+            meter.add(n_new)
 
     def _extension(
-        self, about: Callable[[], Mapping[str, Any]], place: Place | None = None
+        self, about: Callable[[], Parts], place: Place | None = None
     ) -> Extension | None:
-        """Return the result that holds some of the points already."""
-        if self._extend is None:
+        """Return the result given as ``extend=``, which has some of the points already."""
+        old = self._options.extend
+        if old is None:
             return None
-        old = self._extend
         if not isinstance(old, (Result, str, os.PathLike)):
             raise TypeError(
                 f"extend must be a Result, or the path or URL of one, got {type(old).__name__}"
             )
         if not isinstance(old, Result):
             old = open_result(old, self._options.storage_options)
-        lies_at = old.dataset.encoding.get("source")
-        if self._options.overwrite and place is not None and lies_at == zarr.address(place):
+        source = old.dataset.encoding.get("source")
+        if self._options.overwrite and place is not None and source == address(place):
             raise ValueError(
-                f"extend= and overwrite=True both name {place.name!r}, which would be gone before "
-                "it is copied; give another store="
+                f"extend= and overwrite=True both refer to {place.name!r}, which would be removed "
+                "before it is copied; give another store="
             )
-        found = Extension(old.dataset, old.space, old.template, self._space)
-        found.check(about(), self._options.resume == "force")
-        return found
+        extension = Extension(
+            old.dataset, points_of(old.space), template_of_result(old), self._job.points
+        )
+        extension.check(about(), self._options.resume == "force")
+        return extension
 
-    def _check_against(self, old: Extension | None) -> Callable[[Assembly], None]:
-        def check(assembly: Assembly) -> None:
-            if old is not None:
-                old.check_outputs(assembly.fingerprints)
-
-        return check
-
-    def _trace(self, known: Template | None, check: Callable[[Assembly], None]) -> None:
-        """Find out what the model returns, unless that shows only when it is evaluated."""
-        raw = self._execution._template(known, self._record)
-        if raw is not None:
-            self._assembly = self._execution._assembly(raw, self._dims, self._coords)
-            check(self._assembly)
-
-    def _outputs(self, known: Template | None) -> Any:
+    def _template(self, known: Template | None) -> Template:
         template = self._assembly.template if self._assembly is not None else known
-        assert template is not None
-        return template.outputs
+        assert template is not None  # an evaluator traces the model unless the template is known
+        return template
 
     def _labels(self, old: Extension | None) -> Assembly:
-        """Return the labels of the outputs, if need be as they were in the result before."""
+        """Return the labels of the outputs, which may be known from the extended result only."""
         if self._assembly is not None:
             return self._assembly
         assert old is not None
-        execution = self._execution
-        return Assembly(
-            execution.model, self._space, old.template, None, old.coords, execution._about
-        )
+        return Assembly(self._job, old.template, None, old.coords)
 
-    def _result(self, store: MemoryStore, old: Extension | None) -> Result:
-        # Made when it is asked for: a small sweep takes less time than its labels.
+    def _from_memory(self, store: MemoryStore, old: Extension | None) -> Result:
         if not store.is_complete:
             store.widen()
             store.erase()
         labels = self._labels(old)
-        made = functools.partial(labels.dataset, store, describe.stamp())
-        return Result(made, self._space, labels.template, store.arrays)
+        # Made when it is first used: labeling takes longer than a small sweep.
+        dataset = functools.partial(labels.dataset, store, describe.stamp())
+        return Result(dataset, space_of(self._job.points), labels.template, store.arrays)
 
-    def _opened(self, place: Any) -> Result:
-        found = open_place(place)
-        template = found.template if self._assembly is None else self._assembly.template
-        return Result(found.dataset, self._space, template, progress=found.progress)
+    def _from_store(self, place: Place) -> Result:
+        opened = open_place(place)
+        template = self._assembly and self._assembly.template
+        return Result(
+            opened.dataset,
+            space_of(self._job.points),
+            template or template_of_result(opened),
+            progress=opened.progress,
+        )
 
-    def _keep(self, error: BaseException, partial: Result, note: str) -> None:
-        """Give what was computed to whoever catches the error."""
-        self._execution.partial = partial
-        error.result = partial  # type: ignore[attr-defined]
-        error.add_note(note)
+
+def _checks(old: Extension | None, stored: StoredRun | None = None) -> Check:
+    """Return a check of the outputs against those of an extended result and of a store."""
+
+    def check(assembly: Assembly) -> None:
+        if old is not None:
+            old.check_outputs(assembly.fingerprints)
+        if stored is not None:
+            stored.check_outputs(assembly)
+
+    return check
+
+
+def _attach(error: BaseException, partial: Result) -> None:
+    """Give what was computed to whoever catches the error."""
+    error.result = partial  # type: ignore[attr-defined]
 
 
 @contextlib.contextmanager
-def _sigterm() -> Iterator[None]:
-    """Let SIGTERM, with which batch systems end a job, end a run as Ctrl-C does: all is saved."""
-    main = threading.current_thread() is threading.main_thread()
-    if not main or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
+def _exiting_on_sigterm() -> Iterator[None]:
+    """Exit on SIGTERM, with which batch systems end a job, so that a run saves what it has."""
+    is_main = threading.current_thread() is threading.main_thread()
+    if not is_main or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
         yield
         return
 
-    def end(number: int, frame: Any) -> None:
+    def exit_(number: int, frame: Any) -> None:
         raise SystemExit(128 + number)
 
-    signal.signal(signal.SIGTERM, end)
+    signal.signal(signal.SIGTERM, exit_)
     try:
         yield
     finally:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
-
-
-def filled(store: Store, execution: Execution, order: Order) -> Iterator[int]:
-    """Evaluate what a store lacks and store it; yield the numbers of points that are new."""
-    for region, values in execution._evaluate(order):
-        if isinstance(values, int):
-            yield values
-        elif isinstance(values, (Exception, str)):
-            yield store.fail(region, values)
-        else:
-            yield store.write(region, values)
-    yield store.close()
-
-
-def _kept_in_memory(store: MemoryStore) -> str:
-    total = store.status.size
-    return (
-        f"{store.n_done} of {total} points were computed and are kept: see the attribute `partial` "
-        "of the executor"
-    )
-
-
-def _whole(space: Space) -> Box:
-    return tuple((0, size) for size in space.shape)

@@ -1,0 +1,212 @@
+"""Evaluates a job block by block on the workers of a Dask cluster."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import math
+import signal
+import uuid
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+
+from gridax import _devices
+from gridax._execution.flight import Flight, Killed, batches, threads
+from gridax._execution.sequential import SequentialEvaluator
+from gridax._execution.tiled import TiledEvaluator
+from gridax._execution.worker import BlockOutputs, Sweep, pickled, settings, versions
+from gridax._outputs.template import Template
+from gridax._plan.blocks import Wish
+from gridax._plan.blocks import shape as block_shape
+from gridax._plan.plan import Box, Region, boxes, n_points, shape_of
+from gridax._run.evaluator import (
+    Computed,
+    Evaluated,
+    Evaluator,
+    Failed,
+    Request,
+    StoredElsewhere,
+)
+from gridax._run.job import Job
+from gridax._run.notes import noting_labels
+from gridax._stores.base import Task
+from gridax._stores.memory import MemoryStore
+
+if TYPE_CHECKING:
+    from distributed import Client
+
+    from gridax._stores.zarr import ZarrStore
+
+# Seconds that processes of this machine may take to start.
+_START = 120
+# Seconds that a task should take at least, since the scheduler needs milliseconds for each.
+_TASK_SECONDS = 0.25
+
+
+class ClusterEvaluator(Evaluator):
+    """Sends the blocks of a job to the workers of a cluster.
+
+    Parameters
+    ----------
+    job : what is evaluated.
+    client, n_vmap, jit : as in `DaskExecution`.
+    """
+
+    def __init__(self, job: Job, client: Client | None, n_vmap: int | None, jit: bool) -> None:
+        self._job, self._client, self._n_vmap, self._jit = job, client, n_vmap, jit
+        self._pickled = b""
+        # Knows what the model returns; evaluates nothing in this process but the first point, if
+        # that is the only way to find out.
+        self._local: Evaluator = (
+            TiledEvaluator(job, n_vmap, None) if jit else SequentialEvaluator(job)
+        )
+
+    def template(self, known: Template | None, record: bool) -> Template | None:
+        """Return what the model returns."""
+        # A model that cannot be pickled is rejected before a store or a cluster is created.
+        self._pickled = pickled(self._job)
+        return self._local.template(known, record)
+
+    def wish(self, memory: int | None) -> Wish:
+        """Return which blocks suit the workers."""
+        return dataclasses.replace(self._local.wish(memory), n_workers=self._n_workers())
+
+    def program(self) -> str | None:
+        """Return a fingerprint of the traced model, or None if it is never traced."""
+        return self._local.program()
+
+    def _n_workers(self) -> int:
+        if self._client is None:
+            return _devices.n_cores()
+        return max(1, sum(threads(self._client).values()))
+
+    def evaluate(self, request: Request) -> Iterator[Evaluated]:
+        """Send the blocks to the workers, and yield what comes back."""
+        store, shape = request.store, self._job.points.shape
+        handle: Any = None
+        if isinstance(store, MemoryStore):
+            outputs = store.outputs
+            nbytes = sum(output.nbytes for output in outputs)
+            wish = dataclasses.replace(self.wish(request.memory), nbytes=nbytes)
+            block = block_shape(shape, wish)
+            tasks = _missing(store, boxes(shape, block))
+        else:
+            shared: ZarrStore = cast("ZarrStore", store)  # whose module takes time to import
+            # Of blocks that are not finished by that, workers will count all points.
+            before = sum(map(n_points, shared.left()))
+            shared.copy_known()
+            yield StoredElsewhere(before - sum(map(n_points, shared.left())))
+            outputs, handle, block = shared.outputs, shared.handle(), shared.block
+            tasks = map(Task, shared.left())
+        with self._connected() as client:
+            names = threads(client) if self._client is None else {}
+            sweep = Sweep(
+                name=uuid.uuid4().hex[:8],
+                program=self._pickled,
+                n_vmap=self._n_vmap,
+                jit=self._jit,
+                outputs=outputs,
+                handle=handle,
+                block=block,
+                memory=request.memory,
+                record=request.record,
+                cores=dict(zip(names, _devices.cores(), strict=False)),
+                versions=versions(),
+                settings=settings(),
+            )
+            flight = Flight(client, sweep, self._key_title())
+            n = self._per_task(block, request.memory)
+            for part in flight.results(batches(tasks, n)):
+                if isinstance(part, Killed):
+                    yield from self._killed(part, request)
+                else:
+                    yield from _landed(part)
+
+    def _per_task(self, block: tuple[int, ...], memory: int | None) -> int:
+        """Return the number of blocks per task: several small ones, if tasks are enough for all."""
+        seconds = max(self.wish(memory).seconds * math.prod(block), 1e-6)
+        n_blocks = math.prod(
+            math.ceil(n / b) for n, b in zip(self._job.points.shape, block, strict=True)
+        )
+        enough = max(1, n_blocks // (4 * self._n_workers()))
+        return max(1, min(math.ceil(_TASK_SECONDS / seconds), enough))
+
+    def _key_title(self) -> str:
+        plain = "".join(c if c.isalnum() or c == "_" else "_" for c in self._job.title)
+        return plain.strip("_") or "model"
+
+    def _killed(self, part: Killed, request: Request) -> Iterator[Evaluated]:
+        """Record that a block kills its worker every time, or raise an error with its labels."""
+        box = part.task.box
+        if not request.record:
+            ends = [np.array([a, b - 1]) for a, b in box]
+            with noting_labels(self._job.points, lambda: ends):
+                raise RuntimeError(part.text)
+        request.store.begin(box)
+        yield Failed(_all_of(part.task), part.text)
+
+    @contextlib.contextmanager
+    def _connected(self) -> Iterator[Client]:
+        if self._client is not None:
+            yield self._client
+            return
+        from distributed import Client, SubprocessCluster
+
+        # Fresh processes: a fork of a process that uses JAX can deadlock, and a spawned process
+        # would run the user's script again.
+        n = _devices.n_cores()
+        quiet: Any = {"dashboard_address": None}
+        with contextlib.ExitStack() as stack:
+            with ignoring_sigint():
+                local = SubprocessCluster(n_workers=n, threads_per_worker=1, **quiet)
+                stack.enter_context(local)
+            client = stack.enter_context(Client(local))
+            client.wait_for_workers(n, timeout=_START)
+            yield client
+
+
+@contextlib.contextmanager
+def ignoring_sigint() -> Iterator[None]:
+    """Start processes that ignore Ctrl-C, which a terminal sends to all of its processes.
+
+    This process handles it and stops them. They inherit the signals that the thread which starts
+    them blocks, which it inherits from the current thread.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _landed(outputs: BlockOutputs) -> Iterator[Evaluated]:
+    if outputs.stored is not None:
+        yield StoredElsewhere(outputs.stored)
+        return
+    box, todo = outputs.task
+    shape = shape_of(box)
+    good = np.ones(shape, bool) if todo is None else todo.copy()
+    for index, text in outputs.errors.items():
+        good[index] = False
+        yield Failed(Region(box, shape, index), text)
+    if good.all():
+        yield Computed(_all_of(outputs.task), outputs.arrays)
+    elif good.any():
+        yield Computed(
+            Region(box, shape, np.nonzero(good)), [array[good] for array in outputs.arrays]
+        )
+
+
+def _all_of(task: Task) -> Region:
+    shape = shape_of(task.box)
+    return Region(task.box, shape, (slice(None),) * len(shape))
+
+
+def _missing(store: MemoryStore, blocks: Iterator[Box]) -> Iterator[Task]:
+    """Yield the blocks in which points are still to be evaluated."""
+    for box in blocks:
+        todo = store.pending(box)
+        if todo.any():
+            yield Task(box, None if todo.all() else todo)

@@ -1,0 +1,157 @@
+"""Evaluates a job tile by tile: compiled, vectorized, on several devices at the same time."""
+
+from __future__ import annotations
+
+import collections
+import functools
+import itertools
+import math
+from collections.abc import Iterable, Iterator
+
+import jax
+import numpy as np
+
+from gridax._execution.pipeline import Batch, Pipeline
+from gridax._kernel.arguments import Arguments
+from gridax._kernel.prepared import Choice, Prepared
+from gridax._outputs.template import Template
+from gridax._plan.blocks import Wish, pieces
+from gridax._plan.plan import Plan, Region, Tile, n_points
+from gridax._plan.tuning import Tuner
+from gridax._run.evaluator import Evaluated, Evaluator, Request
+from gridax._run.job import Job
+from gridax._stores.base import Task
+
+
+class TiledEvaluator(Evaluator):
+    """Traces, plans and compiles the model of a job, and evaluates it in tiles of points.
+
+    Parameters
+    ----------
+    job : what is evaluated.
+    n_vmap, n_pmap : as in `ParallelExecution`.
+    """
+
+    def __init__(self, job: Job, n_vmap: int | None, n_pmap: int | None) -> None:
+        self._job, self._points, self._n_vmap, self._n_pmap = job, job.points, n_vmap, n_pmap
+        self._arguments = Arguments(job.points, job.args, dict(job.kwargs))
+        self._arguments.warn_of_keys()
+        self._by_x64: dict[bool, Prepared] = {}
+        self._only: Batch | None = None
+
+    def plan(self, memory: int | None) -> Plan:
+        """Return how the sweep will be divided into blocks and tiles."""
+        return self._prepared().plan(self._n_vmap, memory)
+
+    def template(self, known: Template | None, record: bool) -> Template:
+        """Return what the model returns, from its trace."""
+        return self._prepared().template
+
+    def wish(self, memory: int | None) -> Wish:
+        """Return which blocks suit the tiles of the plan."""
+        return self._prepared().wish(self._n_vmap, memory)
+
+    def program(self) -> str:
+        """Return a fingerprint of the traced model."""
+        return self._prepared().digest()
+
+    def _prepared(self) -> Prepared:
+        """Trace the model once per static choice; kept for the next run."""
+        x64 = bool(jax.config.read("jax_enable_x64"))  # the programs differ
+        if x64 not in self._by_x64:
+            self._by_x64[x64] = Prepared(self._job.model, self._arguments, self._n_pmap)
+        return self._by_x64[x64]
+
+    def evaluate(self, request: Request) -> Iterator[Evaluated]:
+        """Evaluate tile by tile; outputs are fetched while the next tiles are computed."""
+        prepared = self._prepared()
+        plan = prepared.plan(self._n_vmap, request.memory, request.block)
+        pipeline = Pipeline(self._points, prepared, request.record)
+        tasks = request.store.tasks()
+        if tasks is None and plan.n_blocks == 1:
+            for batch in self._all_batches(plan):
+                yield from pipeline.submit(batch)
+        else:
+            tasks = map(Task, plan.blocks()) if tasks is None else tasks
+            yield from self._tuned(prepared, plan, pipeline, request, tasks)
+        yield from pipeline.drain()
+
+    def _all_batches(self, plan: Plan) -> Iterable[Batch]:
+        """Return the batches of a plan of one block; a single one is kept for the next run."""
+        if self._only is None or self._only.plan is not plan:
+            batches = self._batches(plan, plan.tiles(next(plan.blocks())))
+            first, second = next(batches), next(batches, None)
+            if second is not None:
+                return itertools.chain([first, second], batches)
+            self._only = first
+        return [self._only]
+
+    def _tuned(
+        self,
+        prepared: Prepared,
+        plan: Plan,
+        pipeline: Pipeline,
+        request: Request,
+        tasks: Iterator[Task],
+    ) -> Iterator[Evaluated]:
+        """Evaluate block by block, with the plan that proves to be the fastest."""
+        memory, fixed = request.memory, self._n_vmap is not None
+        most = prepared.most_points(plan, memory)
+        tuner = Tuner(plan, lambda o: [] if fixed else prepared.sweep.neighbors(o, most))
+        left = plan.n_points
+        for task in tasks:
+            if task.todo is not None:
+                left -= int(task.todo.sum())
+                pipeline.todo[task.box] = task.todo
+                for batch in self._missing(prepared, tuner.best, task, memory):
+                    yield from pipeline.submit(batch)
+                pipeline.after_this(functools.partial(pipeline.todo.pop, task.box, None))
+                continue
+            before, plan = plan, tuner.next(left)
+            if plan is not before:
+                tuner.compiled(prepared.compile(plan))
+                if not prepared.fits(plan, memory):
+                    plan = tuner.best
+            lap = tuner.begin(plan, n_points(task.box))
+            left -= lap.n_points
+            for batch in self._batches(plan, plan.tiles(task.box)):
+                yield from pipeline.submit(batch)
+            pipeline.after_this(functools.partial(tuner.end, lap))
+        if not fixed and prepared.fits(tuner.best, memory):
+            prepared.settle(tuner.best, memory, request.block)
+
+    def _missing(
+        self, prepared: Prepared, plan: Plan, task: Task, memory: int | None
+    ) -> Iterator[Batch]:
+        """Yield the batches of the points of a block that are still to be evaluated."""
+        assert task.todo is not None
+        for take in pieces(task.todo):
+            if take is None:
+                tiles = (t for t in plan.tiles(task.box) if _any(task.todo, plan.region(t)))
+                yield from self._batches(plan, tiles)
+                continue
+            # Rounded, so that few programs are compiled.
+            lengths = zip(map(len, take), plan.block, strict=True)
+            shape = [min(n, 1 << (length - 1).bit_length()) for length, n in lengths]
+            small = plan
+            if 2 * math.prod(shape) <= math.prod(plan.block):
+                small = prepared.plan(self._n_vmap, memory, tuple(shape))
+            yield from self._batches(small, small.tiles(task.box, take))
+
+    def _batches(self, plan: Plan, tiles: Iterable[Tile]) -> Iterator[Batch]:
+        """Yield tiles in batches, one per device, that share their static choices."""
+        waiting: dict[Choice, list[Tile]] = collections.defaultdict(list)
+        for tile in tiles:
+            choice: Choice = ()
+            if self._arguments.chosen:
+                choice = self._arguments.choice_at([int(i[0]) for i in plan.indices(tile)])
+            waiting[choice].append(tile)
+            if len(waiting[choice]) == plan.n_devices:
+                yield Batch(choice, plan, waiting.pop(choice))
+        for choice, some in waiting.items():
+            yield Batch(choice, plan, some)
+
+
+def _any(todo: np.ndarray, region: Region) -> bool:
+    """Whether a tile holds a point that is to be evaluated."""
+    return bool(todo.reshape(region.shape)[region.where].any())

@@ -1,0 +1,112 @@
+"""The contract between a run and the code that evaluates its points."""
+
+from __future__ import annotations
+
+import abc
+import dataclasses
+from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from gridax._outputs.template import Template
+from gridax._plan.blocks import Wish
+from gridax._plan.plan import Region
+from gridax._stores.base import Store
+
+
+class Computed(NamedTuple):
+    """The outputs of some points.
+
+    Attributes
+    ----------
+    region : where the points are.
+    arrays : one per output, as `Store.write` takes them.
+    """
+
+    region: Region
+    arrays: Sequence[np.ndarray]
+
+
+class Failed(NamedTuple):
+    """Points at which the model raised an error.
+
+    Attributes
+    ----------
+    region : where the points are.
+    error : what it raised, or its text if it was raised in another process.
+    """
+
+    region: Region
+    error: Exception | str
+
+
+class StoredElsewhere(NamedTuple):
+    """Points whose outputs another process has stored.
+
+    Attributes
+    ----------
+    n_points : how many.
+    """
+
+    n_points: int
+
+
+Evaluated = Computed | Failed | StoredElsewhere
+
+
+@dataclasses.dataclass(frozen=True)
+class Request:
+    """What to evaluate, and within which bounds.
+
+    Attributes
+    ----------
+    store : knows which points are still to be evaluated.
+    block : points of a block along each dimension; None if the evaluator may choose.
+    memory : maximum number of bytes that a device may use; None if the evaluator may choose.
+    record : whether an error of the model is yielded as `Failed`, or raised.
+    check_template : called with what the model returns before any of it is stored.
+    """
+
+    store: Store
+    block: tuple[int, ...] | None
+    memory: int | None
+    record: bool
+    check_template: Callable[[Template], None]
+
+
+class Evaluator(abc.ABC):
+    """Evaluates a job; an executor is a job and an evaluator. Abstract: all methods."""
+
+    @abc.abstractmethod
+    def template(self, known: Template | None, record: bool) -> Template | None:
+        """Return what the model returns, or None if only evaluating it will tell.
+
+        `known` is what it returned in an earlier run, if any; `record` is as in `Request`.
+        """
+
+    @abc.abstractmethod
+    def evaluate(self, request: Request) -> Iterator[Evaluated]:
+        """Evaluate what the store of a request lacks, and yield it as it is computed."""
+
+    @abc.abstractmethod
+    def wish(self, memory: int | None) -> Wish:
+        """Return which blocks suit the evaluator best."""
+
+    @abc.abstractmethod
+    def program(self) -> str | None:
+        """Return a fingerprint of the traced model, or None if the model is never traced."""
+
+
+def store_evaluated(evaluator: Evaluator, request: Request) -> Iterator[int]:
+    """Evaluate what a store lacks and store it; yield the number of points that are new."""
+    store = request.store
+    for evaluated in evaluator.evaluate(request):
+        match evaluated:
+            case Computed(region, arrays):
+                yield store.write(region, arrays)
+            case Failed(region, error):
+                yield store.fail(region, error)
+            case StoredElsewhere(n_points):
+                yield n_points
+    yield store.close()
