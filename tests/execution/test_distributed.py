@@ -438,7 +438,9 @@ def test_a_store_goes_on_where_it_was_and_computes_nothing_twice(client, tmp_pat
     executor = gx.DaskExecution(model, PLAIN, client=client, jit=False)
     with pytest.raises(ValueError, match="too large at 2") as caught:
         executor.run(progress=False, store=path, block={"x": 1})
-    assert re.search(r"\d of 8 blocks are kept in '.*run.zarr': run\(", caught.value.__notes__[-1])
+    assert re.search(
+        r"\d of 8 blocks are saved in '.*run.zarr'; call run\(", caught.value.__notes__[-1]
+    )
     rest(client)
     calls = model.taken()
     (tmp_path / "mended").touch()
@@ -653,7 +655,7 @@ def test_a_module_that_workers_lack_is_named_and_can_be_sent(client, tmp_path, m
         (
             {"client": "tcp://scheduler:8786"},
             TypeError,
-            "client must be a distributed.Client, got 'tcp://scheduler:8786'; make one with "
+            "client must be a distributed.Client, got 'tcp://scheduler:8786'; create one with "
             "distributed.Client(cluster)",
         ),
         ({"jit": "yes"}, TypeError, "jit must be True or False, got 'yes'"),
@@ -662,7 +664,7 @@ def test_a_module_that_workers_lack_is_named_and_can_be_sent(client, tmp_path, m
         (
             {"n_vmap": 4, "jit": False},
             ValueError,
-            "n_vmap goes with jit=True; other models take one point at a time",
+            "n_vmap=4 requires jit=True; with jit=False, the model is evaluated one point at a time",
         ),
     ],
     ids=plain,

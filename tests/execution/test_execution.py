@@ -57,12 +57,15 @@ class Module(eqx.Module):
 @pytest.mark.parametrize(
     ("model", "name"),
     [
-        (twice, "tests.test_execution.twice"),
-        (jax.jit(twice), "tests.test_execution.twice"),
-        (functools.partial(lambda factor, s: factor * s["x"], 2), "tests.test_execution.<lambda>"),
-        (Scaler(2), "tests.test_execution.Scaler"),
-        (Scaler(2).method, "tests.test_execution.Scaler.method"),
-        (Module(jnp.float32(2)), "tests.test_execution.Module"),
+        (twice, "tests.execution.test_execution.twice"),
+        (jax.jit(twice), "tests.execution.test_execution.twice"),
+        (
+            functools.partial(lambda factor, s: factor * s["x"], 2),
+            "tests.execution.test_execution.<lambda>",
+        ),
+        (Scaler(2), "tests.execution.test_execution.Scaler"),
+        (Scaler(2).method, "tests.execution.test_execution.Scaler.method"),
+        (Module(jnp.float32(2)), "tests.execution.test_execution.Module"),
     ],
     ids=["function", "jitted", "partial", "object", "method", "equinox module"],
 )
@@ -96,7 +99,7 @@ def test_arguments_of_the_model_are_passed_on_and_none_is_swallowed(execution):
 
 def test_an_option_of_run_that_was_given_to_the_executor_is_told(execution):
     name = execution.__name__
-    text = f"{name} got store=, which belongs to run(): all keywords of an executor that are not"
+    text = f"{name} got store=, which is an option of run(): keywords of an executor that are not"
     with pytest.raises(TypeError, match=re.escape(text)):
         execution(twice, line(), store="sweep.zarr")
 
@@ -520,11 +523,15 @@ def test_running_again_gives_the_same_and_forgets_what_was_kept(execution):
         (
             twice,
             {"x": gx.GridAxis(0, 1, 3)},
-            "space must be a gridax.Space, got dict; make one with gridax.Space(state, "
+            "space must be a gridax.Space, got dict; create one with gridax.Space(state, "
             "mode='product')",
         ),
-        (twice, gx.GridAxis(0, 1, 3), "space must be a gridax.Space, got GridAxis; make one with"),
-        (twice, gx.Space, "space must be a gridax.Space, got ABCMeta; make one with"),
+        (
+            twice,
+            gx.GridAxis(0, 1, 3),
+            "space must be a gridax.Space, got GridAxis; create one with",
+        ),
+        (twice, gx.Space, "space must be a gridax.Space, got ABCMeta; create one with"),
     ],
     ids=["exchanged", "number", "dict", "axis", "class"],
 )
@@ -536,9 +543,7 @@ def test_what_is_no_model_or_space_is_refused_at_once(execution, model, space, t
 @pytest.mark.parametrize("where", ["args", "kwargs"])
 def test_an_axis_among_the_arguments_is_refused(execution, where):
     axis = {"p": gx.GridAxis(0, 1, 3)}
-    text = (
-        "GridAxis(0.0, 1.0, 3) was passed as an argument of the model; axes belong into the state"
-    )
+    text = "GridAxis(0.0, 1.0, 3) was passed as an argument of the model; axes belong in the state"
     with pytest.raises(TypeError, match=re.escape(text)):
         execution(twice, line(), axis) if where == "args" else execution(twice, line(), p=axis)
 

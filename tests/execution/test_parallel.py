@@ -89,8 +89,8 @@ def test_more_devices_than_points():
         (
             {"n_pmap": 1000},
             ValueError,
-            f"n_pmap=1000, but JAX sees {jax.local_device_count()} device(s) here. On a CPU, call "
-            "gridax.use_cpu_devices() before JAX starts",
+            f"n_pmap=1000, but JAX has {jax.local_device_count()} device(s) here; use fewer, or on "
+            "a CPU call gridax.use_cpu_devices() before JAX starts",
         ),
     ],
     ids=plain,
@@ -434,7 +434,7 @@ def test_an_error_while_running_names_the_points_and_what_was_done_is_kept():
         executor.run(progress=False)
     assert "while the model was evaluated at x=13.0, y=1" in caught.value.__notes__
     assert caught.value.__notes__[-1] == (
-        "13 of 20 points were computed and are kept: see the attribute `partial` of the executor"
+        "13 of 20 points were computed; they are in the attribute `partial` of the executor"
     )
     assert caught.value.result is executor.partial
     partial = executor.partial.dataset.isel(y=0)

@@ -11,6 +11,9 @@ import pytest
 import xarray as xr
 
 import gridax as gx
+from gridax._execution.sequential import SequentialEvaluator
+from gridax._run.job import Job
+from gridax.space import points_of
 
 SPACE = gx.Space({"a": gx.DataAxis([0.1, 0.2, 0.3]), "b": gx.DataAxis([1, 2])}, mode="product")
 
@@ -79,7 +82,7 @@ def test_statespace_is_another_name_of_the_space():
 
 
 def test_a_missing_space_is_asked_for():
-    text = "give the space to run over: SequentialExecution(model, space)"
+    text = "SequentialExecution needs a space; pass it after the model: SequentialExecution(model, space)"
     with pytest.raises(TypeError, match=re.escape(text)):
         gx.SequentialExecution(lambda s: 1.0)
 
@@ -102,7 +105,7 @@ def test_an_error_keeps_its_type_names_the_point_and_what_was_done_is_kept():
     assert caught.value is cause
     assert cause.__notes__ == [
         "while the model was evaluated at a=0.3, b=1",
-        "4 of 6 points were computed and are kept: see the attribute `partial` of the executor",
+        "4 of 6 points were computed; they are in the attribute `partial` of the executor",
     ]
     partial = cause.result.dataset
     assert cause.result is executor.partial
@@ -229,12 +232,12 @@ def test_a_slow_first_point_is_followed_by_one_other_to_find_out_what_a_point_ta
         time.sleep(0.12 if len(calls) == 1 else 0.0)
         return 1.0
 
-    executor = gx.SequentialExecution(model, SPACE)
-    executor._template(None, record=False)
-    slow = executor._seconds
-    wishes = [executor._wish(None), executor._wish(None)]
+    evaluator = SequentialEvaluator(Job(model, points_of(SPACE)))
+    evaluator.template(None, record=False)
+    slow = evaluator._seconds
+    wishes = [evaluator.wish(None), evaluator.wish(None)]
     assert calls == [(0.1, 1), (0.1, 2)]
     assert wishes[0] == wishes[1]
     assert wishes[0].seconds < slow
-    executor.run(store=tmp_path / "run.zarr", progress=False)
+    gx.SequentialExecution(model, SPACE).run(store=tmp_path / "run.zarr", progress=False)
     assert sorted(calls[2:]) == list(itertools.product([0.1, 0.2, 0.3], [1, 2]))

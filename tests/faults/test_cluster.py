@@ -190,7 +190,7 @@ def test_a_block_that_always_kills_its_worker_is_reported_with_its_labels(client
     assert where == (
         "while the model was evaluated at x=0.260869565217391…0.304347826086957, j=1…3"
     )
-    n = int(re.match(r"(\d+) of 12 blocks are kept", kept).group(1))
+    n = int(re.match(r"(\d+) of 12 blocks are saved", kept).group(1))
     assert 0 < n < 12
     rest(client)
 
@@ -246,7 +246,7 @@ def test_a_client_that_is_closed_ends_the_run(cluster, client, tmp_path, path, w
     executor = gx.DaskExecution(model, SPACE, client=other, jit=False)
     with pytest.raises(RuntimeError, match=re.escape(LOST)) as caught:
         executor.run(progress=tell, store=path, block=BLOCK)
-    assert re.search(r"\d+ of 12 blocks are kept", caught.value.__notes__[-1])
+    assert re.search(r"\d+ of 12 blocks are saved", caught.value.__notes__[-1])
     if who == "another thread":
         thread.join()
     rest(client)
@@ -372,7 +372,7 @@ def test_a_scheduler_that_is_killed_ends_the_run(tmp_path, path):
                 RuntimeError, match="the connection to the scheduler of the cluster is lost"
             ) as caught:
                 executor.run(progress=tell, store=path, block=BLOCK)
-        n = int(re.search(r"(\d+) of 12 blocks are kept", caught.value.__notes__[-1]).group(1))
+        n = int(re.search(r"(\d+) of 12 blocks are saved", caught.value.__notes__[-1]).group(1))
         assert 2 <= n < 12
     result = gx.SequentialExecution(model, SPACE).run(progress=False, store=path)
     assert result.dataset.load().drop_attrs().identical(wanted().drop_attrs())
@@ -440,7 +440,7 @@ def test_ctrl_c_in_a_terminal_ends_the_run_and_all_its_processes_and_keeps_the_s
                 break
         out, err = process.communicate(timeout=25)
         assert process.returncode == 0, err
-        n = int(re.search(r"(\d+) of 12 blocks are kept in 'run.zarr'", out).group(1))
+        n = int(re.search(r"(\d+) of 12 blocks are saved in 'run.zarr'", out).group(1))
         assert 2 <= n < 12
         until(lambda: not alive_in(process.pid))
     finally:

@@ -84,7 +84,7 @@ def test_ctrl_c_keeps_what_was_computed_bit_for_bit(executor, tmp_path):
     out, err = process.communicate(timeout=120)
     assert process.returncode == 0, err
 
-    done = int(re.search(r"(\d+) of 200 points were computed and are kept", out).group(1))
+    done = int(re.search(r"(\d+) of 200 points were computed", out).group(1))
     part, whole = (gx.open_result(path).dataset for path in paths)
     status = part["status"].values
     assert 12 <= done < 200
@@ -190,7 +190,7 @@ def test_ctrl_c_leaves_a_store_that_has_every_point_that_was_computed(tmp_path):
     out, err = interrupted("sweeps.SEQUENTIAL", "[(5.0, 1.0)]", store)
     assert err.rstrip().splitlines()[-2:] == [
         "KeyboardInterrupt",
-        f"1 of 4 blocks are kept in {str(store)!r}: run(store={str(store)!r}) goes on from there",
+        f"1 of 4 blocks are saved in {str(store)!r}; call run(store={str(store)!r}) again to resume",
     ]
     before = [tuple(map(float, line.split())) for line in out.splitlines() if " " in line]
     assert len(before) == 21  # and a part of the second block
@@ -212,7 +212,7 @@ def test_ctrl_c_while_devices_compute_leaves_a_store_that_goes_on_with_what_is_m
     store = tmp_path / "run.zarr"
     _, err = interrupted("sweeps.parallel()", "range(17, 64)", store)
     kept = re.search(
-        r"(\d) of 4 blocks are kept in '.*': run\(store='.*'\) goes on from there", err
+        r"(\d) of 4 blocks are saved in '.*'; call run\(store='.*'\) again to resume", err
     )
     status = states(store)
     assert 16 < (status == 1).sum() < 64

@@ -319,7 +319,7 @@ def test_a_result_may_be_saved_over_the_store_it_lies_in(copy, result):
     opened.to_zarr(copy, overwrite=True)
     assert gx.open_result(copy).dataset.identical(result.dataset)
     assert sorted(p.name for p in copy.parent.iterdir()) == ["run.zarr"]
-    text = f"{str(copy)!r} cannot be gone on with: it is a saved result, and no store of run"
+    text = f"cannot resume {str(copy)!r}: it is a saved result, not the store of a run"
     with pytest.raises(ValueError, match=re.escape(text)):
         gx.ParallelExecution(model, SPACE).run(store=copy, progress=False)
 
@@ -403,7 +403,7 @@ def test_attributes_of_outputs_stay_where_whole_numbers_become_floats(tmp_path):
 
 def test_provenance_lies_in_a_store(result):
     attrs = result.dataset.attrs
-    assert attrs["model"] == "tests.test_stored.model"
+    assert attrs["model"] == "tests.files.test_zarr.model"
     assert attrs["gridax_version"] == gx.__version__
     assert attrs["jax_version"] == jax.__version__
     assert re.match(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d", attrs["created"])

@@ -497,7 +497,7 @@ def test_points_that_are_copied_count_as_done(tmp_path, kept):
 def test_an_extension_into_the_store_it_comes_from_is_refused(tmp_path):
     path = tmp_path / "run.zarr"
     run(gx.SequentialExecution, base(), store=path)
-    text = f"{str(path)!r} holds another sweep: its space has the dimensions (x: 3, j: 2)"
+    text = f"{str(path)!r}, which holds another sweep: its space has the dimensions (x: 3, j: 2)"
     with pytest.raises(ValueError, match=re.escape(text)):
         run(gx.SequentialExecution, base(j=gx.DataAxis([1, 2, 3])), store=path, extend=path)
     assert gx.open_result(path).progress == (6, 0, 6)

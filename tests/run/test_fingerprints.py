@@ -425,7 +425,7 @@ def test_reading_changes_nothing():
 SCRIPT = """
 import json
 import jax.numpy as jnp
-import tests.test_fingerprints as here
+import tests.run.test_fingerprints as here
 from gridax._run import fingerprints
 print(json.dumps(here.parts_of(here.state(), 1.0, jnp.zeros(3), speed="fast")))
 print(fingerprints.of_source(here.model, points_of(here.gx.Space(here.state(), "product")), (), {}))

@@ -240,7 +240,7 @@ def test_a_model_that_fails_everywhere_says_so(kept):
         executor.run(progress=False, on_error="record", **kept)
     assert caught.value.__notes__ == [
         "while the model was evaluated at x=3.0, level=30.0",
-        "the model failed at every point, so nobody knows what it returns",
+        "the model failed at every point, so it is not known what it returns",
     ]
     assert len(simulator.asked) == 12
     assert executor.partial is None

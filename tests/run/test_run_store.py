@@ -212,7 +212,9 @@ def test_no_point_is_evaluated_twice_by_a_python_loop_that_is_interrupted(memory
     partial = caught.value.result
     assert partial is executor.partial
     assert str(partial.progress) == f"{points} of 20 points done"
-    note = f"{points // 8} of 3 blocks are kept in {str(path)!r}: run(store={str(path)!r}) goes on"
+    note = (
+        f"{points // 8} of 3 blocks are saved in {str(path)!r}; call run(store={str(path)!r}) again"
+    )
     assert caught.value.__notes__[-1].startswith(note)
 
     told = []
@@ -298,7 +300,7 @@ def test_however_a_model_ends_a_run_what_was_done_is_kept(memory, path, error):
     with pytest.raises(error) as caught:
         executor.run(store=path, progress=False, block={"x": 1})
     notes = caught.value.__notes__
-    assert notes[-1].startswith(f"2 of 5 blocks are kept in {str(path)!r}")
+    assert notes[-1].startswith(f"2 of 5 blocks are saved in {str(path)!r}")
     if error is not KeyboardInterrupt:
         assert notes[0].startswith("while the model was evaluated at x=0.5, trial=3")
     assert caught.value.result.progress == (11, 0, 20)
@@ -804,10 +806,10 @@ def test_another_sweep_is_refused_with_what_differs(execution, base_store, space
     with pytest.raises(ValueError, match=re.escape(text)) as caught:
         executor.run(store=base_store, progress=False, resume="force")
     name = repr(str(base_store))
-    assert str(caught.value).startswith(f"{name} holds another sweep: ")
+    assert str(caught.value).startswith(f"cannot resume {name}, which holds another sweep: ")
     assert str(caught.value).endswith(
-        f"Give another store= (with extend={name} it computes only points that are new), or pass "
-        "overwrite=True to begin anew"
+        f"Give another store= (add extend={name} to compute only the points that are new), or "
+        "start over with overwrite=True"
     )
     assert content_of(base_store) == before
 
@@ -907,9 +909,10 @@ def test_another_model_is_refused_with_what_to_do(execution, path, one, other, f
     traced = execution is gx.ParallelExecution
     what = "the traced program differs" if traced else "the source differs"
     text = (
-        f"{str(path)!r} was begun with another model ({what}). Pass resume='force' to go on with "
-        "this one, which is noted in the store, or overwrite=True to begin anew; to say yourself "
-        "which models are the same, name them with version= from the start"
+        f"cannot resume {str(path)!r}, which was begun with another model ({what}). Pass "
+        "resume='force' to continue with this model, which the store then records, or start over "
+        "with overwrite=True. To decide yourself which models count as the same, pass version= "
+        "from the first run on"
     )
     with pytest.raises(ValueError, match=re.escape(text)):
         execution(other, LINE).run(store=path, progress=False)
@@ -1006,8 +1009,8 @@ def test_a_store_of_a_newer_format_is_refused(execution, path):
     edit_attributes(path, gridax_format=99)
     before = content_of(path)
     text = (
-        f"{str(path)!r} cannot be gone on with: it has the format 99, but this version of gridax "
-        "reads format 1; install a newer gridax. Pass overwrite=True to begin anew"
+        f"cannot resume {str(path)!r}: it has the format 99, but this version of gridax reads "
+        "format 1; install a newer gridax; start over with overwrite=True, or give another store="
     )
     with pytest.raises(ValueError, match=re.escape(text)):
         execution(outputs, SPACE).run(store=path, progress=False)
@@ -1024,9 +1027,9 @@ def test_a_store_of_a_newer_format_is_refused(execution, path):
 def test_a_store_whose_fingerprints_are_damaged_is_refused(path, fingerprints):
     gx.SequentialExecution(outputs, SPACE).run(store=path, progress=False)
     edit_attributes(path, gridax_fingerprints=fingerprints)
-    with pytest.raises(ValueError, match="cannot be gone on with: it") as caught:
+    with pytest.raises(ValueError, match="cannot resume .*: it") as caught:
         gx.SequentialExecution(outputs, SPACE).run(store=path, progress=False)
-    assert str(caught.value).endswith("Pass overwrite=True to begin anew")
+    assert str(caught.value).endswith("start over with overwrite=True, or give another store=")
 
 
 def partly_failed(state):
@@ -1048,8 +1051,8 @@ def test_a_saved_result_is_no_store_to_go_on_with(path, kind):
     result.to_zarr(path)
     before = content_of(path)
     text = (
-        f"{str(path)!r} cannot be gone on with: it is a saved result, and no store of "
-        "run(store=…). Pass overwrite=True to begin anew"
+        f"cannot resume {str(path)!r}: it is a saved result, not the store of a run; start over "
+        "with overwrite=True, or give another store="
     )
     model = partly_failed if kind == "with errors" else outputs
     with pytest.raises(ValueError, match=re.escape(text)):
@@ -1146,7 +1149,10 @@ def test_without_resume_a_store_that_is_there_is_refused(path, finished):
                 store=path, progress=stop_after(1), block={"x": 1}
             )
     before = content_of(path)
-    text = f"{str(path)!r} exists, and resume=False; pass overwrite=True to begin anew"
+    text = (
+        f"{str(path)!r} exists and resume=False was given; resume it, start over with "
+        "overwrite=True, or give another store="
+    )
     with pytest.raises(FileExistsError, match=re.escape(text)):
         gx.SequentialExecution(outputs, SPACE).run(store=path, progress=False, resume=False)
     assert content_of(path) == before
@@ -1260,7 +1266,7 @@ OPTIONS: dict[str, Any] = {
 def test_options_of_a_store_without_one_are_refused(execution, option):
     calls = Calls()
     value = OPTIONS[option]
-    text = f"{option}={value!r} goes with store=; without one, nothing is kept"
+    text = f"{option}={value!r} requires store=; without one, the run is kept in memory only"
     with pytest.raises(TypeError, match=re.escape(text)):
         execution(calls.model, SPACE).run(progress=False, **{option: value})
     assert calls.count == 0

@@ -282,7 +282,7 @@ def test_a_run_that_failed_is_gone_on_with(anywhere):
     with pytest.raises(ArithmeticError, match="no fixed point") as caught:
         run(model, anywhere)
     url = repr(anywhere[0])
-    note = f"1 of 3 blocks are kept in {url}: run(store={url}) goes on from there"
+    note = f"1 of 3 blocks are saved in {url}; call run(store={url}) again to resume"
     assert note in caught.value.__notes__
     kept = caught.value.result
     assert kept.progress.done == model.n_calls == 4 + 2  # half of the block that was begun
@@ -335,7 +335,9 @@ def test_who_makes_a_store_second_goes_on_with_the_first(anywhere):
 def test_another_sweep_is_refused_and_stays(in_memory):
     run(Model(), in_memory)
     axes = {"x": gx.GridAxis(0, 2, 6), "k": gx.KeyAxis(2, name="trial"), "dt": 0.1}
-    text = f"{in_memory[0]!r} holds another sweep: the axis 'x' is 0.0, 0.2, 0.4, 0.6, 0.8, 1.0"
+    text = (
+        f"{in_memory[0]!r}, which holds another sweep: the axis 'x' is 0.0, 0.2, 0.4, 0.6, 0.8, 1.0"
+    )
     with pytest.raises(ValueError, match=re.escape(text)):
         gx.SequentialExecution(Model(), gx.Space(axes, "product")).run(
             store=in_memory[0], progress=False

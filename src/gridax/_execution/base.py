@@ -160,7 +160,7 @@ class Execution:
         options = Options.checked(given, self.space.sizes)
         self.partial = None
         try:
-            return Run(self._job, self._evaluator, self._assembler, options).result()
+            return Run(self.space, self._job, self._evaluator, self._assembler, options).result()
         except BaseException as error:
             self.partial = getattr(error, "result", None)
             raise

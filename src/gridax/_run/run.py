@@ -28,7 +28,7 @@ from gridax._run.resume import StoredRun
 from gridax._stores.base import Store
 from gridax._stores.memory import MemoryStore
 from gridax.result import Result, open_place, open_result, template_of_result
-from gridax.space import points_of, space_of
+from gridax.space import Space, points_of
 
 if TYPE_CHECKING:
     from gridax._stores.place import Place
@@ -41,6 +41,7 @@ class Run:
 
     Parameters
     ----------
+    space : the points, as the user holds them and finds them in the result.
     job : what is run.
     evaluator : how its points are evaluated.
     assembler : labels its outputs.
@@ -48,10 +49,15 @@ class Run:
     """
 
     def __init__(
-        self, job: Job, evaluator: Evaluator, assembler: Assembler, options: Options
+        self,
+        space: Space,
+        job: Job,
+        evaluator: Evaluator,
+        assembler: Assembler,
+        options: Options,
     ) -> None:
-        self._job, self._evaluator, self._options = job, evaluator, options
-        self._assembler = assembler
+        self._space, self._job, self._evaluator = space, job, evaluator
+        self._assembler, self._options = assembler, options
         # Known once it is known what the model returns.
         self._assembly: Assembly | None = None
 
@@ -207,14 +213,14 @@ class Run:
         labels = self._labels(old)
         # Made when it is first used: labeling takes longer than a small sweep.
         dataset = functools.partial(labels.dataset, store, describe.stamp())
-        return Result(dataset, space_of(self._job.points), labels.template, store.arrays)
+        return Result(dataset, self._space, labels.template, store.arrays)
 
     def _from_store(self, place: Place) -> Result:
         opened = open_place(place)
         template = self._assembly and self._assembly.template
         return Result(
             opened.dataset,
-            space_of(self._job.points),
+            self._space,
             template or template_of_result(opened),
             progress=opened.progress,
         )
