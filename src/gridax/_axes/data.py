@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
+import numpy as np
 import xarray as xr
 
 from gridax import _checks
@@ -19,6 +20,7 @@ from gridax._axes.table import (
     check_values,
     dataarray_table,
     key_table,
+    read_only,
 )
 
 
@@ -77,6 +79,8 @@ class DataAxis(LabeledAxis):
         elif is_keys(array):
             if array.ndim == 0:
                 raise ValueError(f"{owner(self)}: one key is no axis; use KeyAxis or split it")
+        elif isinstance(array, jax.Array):  # which nobody can change
+            check_values(np.asarray(array), owner(self))
         else:
             put("values", check_values(as_array(array, owner(self)), owner(self)))
         if self.labels is not None:
@@ -87,8 +91,13 @@ class DataAxis(LabeledAxis):
         if is_keys(self.values):
             return key_table(self.values, self.labels)
         if isinstance(self.values, xr.DataArray):
-            return dataarray_table(self.values, self.labels, owner)
-        return array_table(self.values, self.labels, owner)
+            table = dataarray_table(self.values, self.labels, owner)
+        else:
+            table = array_table(np.asarray(self.values), self.labels, owner)
+        is_own_label = table.kind == "number" and not table.labeled
+        if is_own_label or (table.kind == "array" and isinstance(self.values, jax.Array)):
+            return table
+        return dataclasses.replace(table, host=read_only(np.asarray(self.values)))
 
 
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)

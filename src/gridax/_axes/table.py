@@ -33,6 +33,8 @@ class Table:
     extra : coordinates that came with a DataArray, the axis' dimension first.
     impl : name of the keys' implementation, for keys.
     labeled : whether a number's label was given by the user and differs from it.
+    host : the values as the user gave them, before they were cast to JAX's dtype; None if they are
+        their own labels, or are JAX arrays.
     """
 
     labels: np.ndarray
@@ -44,6 +46,7 @@ class Table:
     extra: Mapping[str, xr.Variable] = dataclasses.field(default_factory=dict)
     impl: str | None = None
     labeled: bool = False
+    host: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -68,6 +71,14 @@ class Table:
         if self.shape is not None:
             value = np.broadcast_to(value, self.shape)
         return jnp.asarray(value)
+
+    def host_value(self, row: int) -> Any:
+        """Return one value as an untraced model receives it: as it was given, or as its label."""
+        if self.host is not None:
+            return self.host[row]
+        if self.kind != "number":
+            return self.value(row)
+        return self.labels[row] if self.shape is None else np.full(self.shape, self.labels[row])
 
     def stacked(self) -> jax.Array:
         """Return all values as one JAX array of shape ``(n, *value_shape)``."""
@@ -164,6 +175,13 @@ def as_array(values: Any, owner: str) -> np.ndarray:
             f"{owner}: values must all have the same shape; these are ragged. Use ChoiceAxis for "
             "values whose shapes differ"
         ) from None
+
+
+def read_only(array: np.ndarray) -> np.ndarray:
+    """Return a view of an array through which a model cannot change what the next point gets."""
+    view = array.view()
+    view.flags.writeable = False
+    return view
 
 
 def check_values(array: np.ndarray, owner: str) -> np.ndarray:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import itertools
 import operator
 import time
@@ -12,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from gridax._execution.base import Execution, checked_job
-from gridax._grid.points import Points
+from gridax._grid.host import HostStates
 from gridax._outputs.template import Template, arrays_of, template_of
 from gridax._plan.blocks import Wish
 from gridax._plan.plan import Region, shape_of
@@ -81,7 +80,8 @@ class SequentialEvaluator(Evaluator):
     """Calls the model of a job once per point."""
 
     def __init__(self, job: Job) -> None:
-        self._job, self._points = job, _with_read_only_arrays(job.points)
+        self._job, self._points = job, job.points
+        self._states = HostStates(job.points)
         # Results (or errors) of points that were evaluated before their turn.
         self._probed: dict[tuple[int, ...], Any] = {}
         self._seconds = _SECONDS
@@ -158,7 +158,7 @@ class SequentialEvaluator(Evaluator):
 
     def _result(self, index: tuple[int, ...]) -> Any:
         with noting_labels(self._points, tuple, index):
-            return self._job.call(self._points.at(index))
+            return self._job.call(self._states.at(index))
 
 
 def _arrays(result: Any, template: Template) -> list[np.ndarray]:
@@ -172,14 +172,3 @@ def _positions(shape: tuple[int, ...], todo: np.ndarray | None) -> Iterator[tupl
     if todo is None:
         return itertools.product(*map(range, shape))
     return (tuple(map(int, local)) for local in np.argwhere(todo))
-
-
-def _with_read_only_arrays(points: Points) -> Points:
-    """Return the points with fixed NumPy arrays that a model cannot change for the next point."""
-    leaves = list(points.skeleton.leaves)
-    for i, leaf in enumerate(leaves):
-        if isinstance(leaf, np.ndarray):
-            leaves[i] = leaf.view()
-            leaves[i].flags.writeable = False
-    skeleton = dataclasses.replace(points.skeleton, leaves=tuple(leaves))
-    return dataclasses.replace(points, skeleton=skeleton)
