@@ -50,7 +50,7 @@ def test_asking_for_what_there_is_does_nothing():
 
 def test_asking_too_late_says_what_to_do():
     text = (
-        "JAX has started with 4 CPU device(s), which cannot be changed any more; call "
+        "JAX has already started with 4 CPU device(s); call "
         "gridax.use_cpu_devices() right after the imports, or set the environment variable "
         "JAX_NUM_CPU_DEVICES=7"
     )
@@ -83,8 +83,8 @@ for each in caught:
 
 def test_a_long_sweep_on_one_of_many_cores_says_so_once():
     assert python(SWEEP).stdout == (
-        "UserWarning <string> this sweep runs on one of 8 cores, as far as JAX sees one CPU device. "
-        "To use all, call gridax.use_cpu_devices() right after the imports, or set the environment "
+        "UserWarning <string> this sweep uses one of 8 cores, because JAX has one CPU device; "
+        "to use all cores, call gridax.use_cpu_devices() right after the imports, or set the environment "
         "variable JAX_NUM_CPU_DEVICES=8\n"
     )
 

@@ -1,4 +1,4 @@
-"""Cores of a CPU, of which JAX uses one unless it is told otherwise before it starts."""
+"""CPU cores and JAX devices; by default, JAX uses a CPU as a single device."""
 
 from __future__ import annotations
 
@@ -9,27 +9,27 @@ import jax
 
 from gridax._warnings import warn
 
-# Seconds after which a sweep is long.
+# Seconds after which a sweep counts as long.
 _LONG = 20.0
 
 
 def use_cpu_devices(n: int | None = None) -> None:
-    """Let JAX see several CPU devices, one per core, so that a sweep uses all cores.
+    """Make JAX use several CPU devices, one per core, so that a sweep uses all cores.
 
-    Call it before anything that computes with JAX. Where JAX runs on a GPU it changes nothing for
-    the sweep. The environment variable ``JAX_NUM_CPU_DEVICES`` does the same.
+    Call it before anything that computes with JAX. It does not affect sweeps on a GPU. The
+    environment variable ``JAX_NUM_CPU_DEVICES`` has the same effect.
 
     Parameters
     ----------
     n : int, optional
-        Number of devices; the cores that this process may use if None.
+        Number of devices. The default is the number of cores that this process may use.
 
     Raises
     ------
     ValueError
         If `n` is not positive.
     RuntimeError
-        If JAX has started with another number of devices, as it cannot be changed then.
+        If JAX has already started with another number of devices.
 
     Examples
     --------
@@ -47,9 +47,9 @@ def use_cpu_devices(n: int | None = None) -> None:
         if jax.local_device_count("cpu") == n:
             return
         raise RuntimeError(
-            f"JAX has started with {jax.local_device_count('cpu')} CPU device(s), which cannot be "
-            "changed any more; call gridax.use_cpu_devices() right after the imports, or set the "
-            f"environment variable JAX_NUM_CPU_DEVICES={n}"
+            f"JAX has already started with {jax.local_device_count('cpu')} CPU device(s); call "
+            "gridax.use_cpu_devices() right after the imports, or set the environment variable "
+            f"JAX_NUM_CPU_DEVICES={n}"
         ) from error
 
 
@@ -57,7 +57,7 @@ def cores() -> tuple[int, ...]:
     """Return the numbers of the cores that this process may use."""
     try:
         return tuple(sorted(os.sched_getaffinity(0)))
-    except AttributeError:  # not on every system
+    except AttributeError:  # macOS and Windows do not have it
         return tuple(range(os.cpu_count() or 1))
 
 
@@ -66,21 +66,21 @@ def n_cores() -> int:
     return len(cores())
 
 
-class Watch:
-    """Says once that cores are idle, when a sweep on one CPU device takes long."""
+class IdleCoresWatch:
+    """Warns once if a long sweep on one CPU device leaves cores idle."""
 
     def __init__(self) -> None:
         alone = jax.local_device_count() == 1 and jax.local_devices()[0].platform == "cpu"
         self._idle = n_cores() if alone else 1
         self._start = time.monotonic()
 
-    def look(self) -> None:
-        """Warn if it is time."""
+    def check(self) -> None:
+        """Warn if the sweep is long by now."""
         if self._idle == 1 or time.monotonic() - self._start < _LONG:
             return
         n, self._idle = self._idle, 1
         warn(
-            f"this sweep runs on one of {n} cores, as far as JAX sees one CPU device. To use all, "
+            f"this sweep uses one of {n} cores, because JAX has one CPU device; to use all cores, "
             "call gridax.use_cpu_devices() right after the imports, or set the environment "
             f"variable JAX_NUM_CPU_DEVICES={n}"
         )

@@ -1,4 +1,4 @@
-"""Names and writes that a result file needs to appear whole, and to stay."""
+"""What it takes for a file to appear whole and to survive a power failure."""
 
 from __future__ import annotations
 
@@ -17,5 +17,5 @@ def sync(path: Path) -> None:
 
 
 def sibling(path: Path, kind: str) -> Path:
-    """Return a hidden name beside `path` that nobody uses."""
+    """Return an unused hidden name next to `path`."""
     return path.with_name(f".{path.name}.{uuid.uuid4().hex[:12]}.{kind}")

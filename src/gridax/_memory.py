@@ -1,4 +1,4 @@
-"""How much memory there is, and sizes as people write them."""
+"""Available memory, and sizes in bytes as people write them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _BY_LETTERS = {name.lower(): size for name, size in _UNITS.items()}
 
 
 def human(nbytes: float) -> str:
-    """Return a size in the unit that reads best.
+    """Return a number of bytes as text, in the unit that reads best.
 
     Examples
     --------
@@ -31,7 +31,7 @@ def human(nbytes: float) -> str:
 
 
 def parsed(size: Any) -> int:
-    """Return the bytes that a person means by a number or by text such as ``"4 GB"``.
+    """Return the number of bytes in a number or in text such as ``"4 GB"``.
 
     Raises
     ------
@@ -66,7 +66,7 @@ def parsed(size: Any) -> int:
 
 @functools.cache
 def physical() -> int | None:
-    """Return the bytes of memory that this process may have, where the system says so."""
+    """Return the bytes of memory that this process may use, or None if they are unknown."""
     try:
         there = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (AttributeError, ValueError, OSError):
@@ -75,7 +75,7 @@ def physical() -> int | None:
 
 
 def free(device: Any) -> int | None:
-    """Return the bytes that are free on a JAX device, or None where nobody says."""
+    """Return the bytes that are free on a JAX device, or None if they are unknown."""
     stats = device.memory_stats()
     if stats and "bytes_limit" in stats:
         return int(stats["bytes_limit"]) - int(stats.get("bytes_in_use", 0))
@@ -89,7 +89,7 @@ def free(device: Any) -> int | None:
 
 
 def _available() -> int | None:
-    """Return what Linux would give to a new process without swapping."""
+    """Return the bytes that Linux could give to a new process without swapping."""
     try:
         found = re.search(r"^MemAvailable:\s+(\d+) kB", Path("/proc/meminfo").read_text(), re.M)
     except OSError:
@@ -98,8 +98,8 @@ def _available() -> int | None:
 
 
 def _of_container(what: str) -> int | None:
-    """Return a figure of the control group in which containers and batch jobs run on Linux."""
+    """Return a value of the Linux control group, which limits containers and batch jobs."""
     try:
         return int(Path(f"/sys/fs/cgroup/memory.{what}").read_text())
-    except (OSError, ValueError):  # no control group of version 2, or "max": no limit
+    except (OSError, ValueError):  # no cgroup v2, or the text "max" for no limit
         return None

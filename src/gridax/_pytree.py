@@ -1,4 +1,4 @@
-"""Key paths and dotted names of a pytree; leaves in the order of writing; values put back."""
+"""Pytrees: dotted names, leaves in the order in which they were written, and filling in values."""
 
 from __future__ import annotations
 
@@ -50,10 +50,10 @@ def entry(key: Any) -> tuple[str, Any]:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Skeleton:
-    """A flattened pytree whose chosen leaves can be replaced again and again.
+    """A flattened pytree whose leaves can be replaced repeatedly.
 
-    `leaves` and `paths` stand in JAX's order, which sorts dictionaries; `written` lists their
-    positions in the order in which a person wrote them.
+    `leaves` and `paths` are in JAX's order, which sorts dictionaries; `written` lists their
+    positions in the order in which the user wrote them.
     """
 
     tree: Any
@@ -64,7 +64,7 @@ class Skeleton:
 
     @classmethod
     def of(cls, tree: Any, is_leaf: Callable[[Any], bool] | None = None) -> Skeleton:
-        """Flatten `tree`; what `is_leaf` accepts is a leaf even if JAX would open it."""
+        """Flatten `tree`; what `is_leaf` accepts is a leaf even if JAX would flatten it further."""
         flat, treedef = jax.tree_util.tree_flatten_with_path(tree, is_leaf)
         position = {path: i for i, (path, _) in enumerate(flat)}
         return cls(
@@ -90,7 +90,7 @@ def _written_paths(node: Any, is_leaf: Callable[[Any], bool] | None) -> Iterator
         return
     children, _ = jax.tree_util.tree_flatten_with_path(node, is_leaf=lambda x: x is not node)
     if len(children) == 1 and children[0][0] == ():
-        yield ()  # a leaf: JAX returns it as its own only child
+        yield ()  # JAX returns a leaf as its own only child
         return
     if isinstance(node, Mapping):
         place = {key: i for i, key in enumerate(node)}
@@ -103,8 +103,8 @@ def _written_paths(node: Any, is_leaf: Callable[[Any], bool] | None) -> Iterator
 def attribute_holding(leaf: Any, wanted: Callable[[Any], bool]) -> str | None:
     """Return the attribute of an opaque object that holds something `wanted`, or None.
 
-    JAX does not look into objects that are not registered as pytrees, so an axis in one would
-    be overlooked without a word. Lists and dictionaries that an attribute holds are searched too.
+    JAX does not look into objects that are not registered as pytrees, so an axis in one would be
+    silently ignored. Lists and dictionaries in attributes are searched as well.
     """
     fields = getattr(leaf, "__dict__", {})
     if isinstance(leaf, type) or not isinstance(fields, Mapping):

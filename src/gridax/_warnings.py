@@ -1,4 +1,4 @@
-"""Warnings that point to the user's own line."""
+"""Warnings that point to the user's own code."""
 
 from __future__ import annotations
 

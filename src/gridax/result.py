@@ -29,7 +29,7 @@ from gridax.space import Space, points_of, space_of
 
 
 class Result(Sequence[Any]):
-    """The outputs of a run: one entry per point, and one labeled Dataset.
+    """The outputs of a run, as a sequence with one entry per point and as one labeled Dataset.
 
     Results come from an executor's `run` or from `open_result`.
 
@@ -59,7 +59,7 @@ class Result(Sequence[Any]):
         arrays: Sequence[np.ndarray] | None = None,
         progress: Progress | None = None,
     ) -> None:
-        self._made = dataset
+        self._dataset_or_make = dataset
         self.space = space
         self._template = template
         self._given = arrays
@@ -69,7 +69,7 @@ class Result(Sequence[Any]):
     @cached_property
     def dataset(self) -> xr.Dataset:
         """Outputs over the dimensions of the space, then their own."""
-        return self._made() if callable(self._made) else self._made
+        return self._dataset_or_make() if callable(self._dataset_or_make) else self._dataset_or_make
 
     @classmethod
     def open(cls, path: str | os.PathLike[str]) -> Result:
@@ -78,7 +78,7 @@ class Result(Sequence[Any]):
 
     @cached_property
     def progress(self) -> Progress:
-        """How many points are done, failed and pending, when the result was made or opened.
+        """Number of points that were done, failed and pending when the result was made or opened.
 
         Examples
         --------
@@ -96,7 +96,7 @@ class Result(Sequence[Any]):
 
     @property
     def status(self) -> xr.DataArray:
-        """State of every point: 0 pending, 1 done, 2 failed; over the dimensions of the space."""
+        """Status of every point (0 pending, 1 done, 2 failed) over the dimensions of the space."""
         if "status" in self.dataset:
             return self.dataset["status"]
         done = np.broadcast_to(np.uint8(DONE), self.space.shape)
@@ -104,7 +104,7 @@ class Result(Sequence[Any]):
 
     @property
     def failed(self) -> pd.DataFrame:
-        """The points at which the model failed: their parameters, and the message as ``error``.
+        """The points at which the model failed: their labels and the message as ``error``.
 
         The index is the position of the point: ``result.space[result.failed.index]`` is the Space
         of these points.
@@ -122,11 +122,11 @@ class Result(Sequence[Any]):
 
     @property
     def missing(self) -> pd.DataFrame:
-        """The points that nothing is known of yet, as `failed` without a message."""
+        """The points that were not evaluated yet, like `failed` but without a message."""
         return self._points(PENDING)
 
     def _points(self, state: int) -> pd.DataFrame:
-        """Return position and parameters of the points in some state."""
+        """Return position and labels of the points with a status."""
         if "status" not in self.dataset:
             positions = np.empty(0, np.int64)
         else:
@@ -151,7 +151,7 @@ class Result(Sequence[Any]):
 
     @cached_property
     def _arrays(self) -> Sequence[Any]:
-        """The outputs over the grid; those of a file are read piece by piece."""
+        """The outputs over the grid; those in a file are read chunk by chunk."""
         if self._given is not None:
             return self._given
         variables = [self.dataset.variables[output.name] for output in self._template.outputs]
@@ -171,8 +171,8 @@ class Result(Sequence[Any]):
         """
         if isinstance(index, str):
             raise TypeError(
-                f"results are picked by position, as result[0]; got {index!r}. Outputs are in "
-                f"result.dataset[{index!r}]"
+                f"a result is indexed by position, such as result[0], got {index!r}; for an output, "
+                f"use result.dataset[{index!r}]"
             )
         i = select.single(index, len(self))
         if i is not None:
@@ -219,40 +219,40 @@ class Result(Sequence[Any]):
         sel: Mapping[str, Any] | None = None,
         **kwargs: Any,
     ) -> Any:
-        """Draw an output over its dimensions, by xarray and matplotlib.
+        """Plot an output over its dimensions with xarray and matplotlib.
 
-        One dimension gives a line, two a map of colors, or lines where one of them has a few
-        texts as labels; each further one a row or a column of panels. Points that share a
-        dimension, as in a zip, are scattered over two of their axes. Labels that are spaced
-        evenly on a logarithmic scale get one.
+        One dimension gives a line plot. Two give a color map, or lines if the labels of one of them
+        are a few strings. Each further dimension gives rows or columns of panels. Points that share
+        a dimension, as in a zip, give a scatter plot over two of their axes. Labels that are evenly
+        spaced on a logarithmic scale are plotted on one.
 
         Parameters
         ----------
         output : str, optional
-            Which one; by default the first.
+            The output to plot. The default is the first one.
         x, y : str, optional
-            Dimension or axis of each direction; `y` asks for a map of colors, or for points.
+            Dimension or axis for each direction; `y` gives a color map or a scatter plot.
         hue : str, optional
-            Dimension with a line for each label; many numbers get a color bar for a legend.
+            Dimension with one line per label; many numbers get a color bar instead of a legend.
         row, col : str, optional
-            Dimension with a panel for each label, at most 36 in all.
+            Dimension with one panel per label, at most 36 panels in total.
         mean : str or sequence of str, optional
-            Dimensions to average over first, without NaN.
+            Dimensions over which to average first, skipping NaN.
         sel : mapping, optional
-            Labels to select first; the nearest one of numbers, as the title then says.
+            Labels to select first; for numbers, the nearest one, which the title shows.
         **kwargs
             Passed on to xarray: ``ax``, ``cmap``, ``figsize``, ``robust``, …
 
         Returns
         -------
         list of Line2D, QuadMesh, PathCollection, or xarray.plot.FacetGrid
-            As xarray's own methods.
+            The return value of xarray's own plotting method.
 
         Raises
         ------
         ValueError
-            If there is no such output, it holds no numbers, or more or fewer dimensions are left
-            than a picture takes.
+            If there is no such output, it is not numeric, or it has too many or too few dimensions
+            to be plotted.
         ModuleNotFoundError
             If matplotlib is not installed.
 
@@ -275,17 +275,17 @@ class Result(Sequence[Any]):
         return result_plot.draw(values, members, inner, roles, kwargs)
 
     def explore(self, output: str | None = None, x: str | None = None, y: str | None = None) -> Any:
-        """Return a page to look around in: outputs, directions, sliders, and points to click.
+        """Return an interactive page with plots of the outputs, sliders, and points to click.
 
-        It shows itself in a notebook; `Explorer.show` serves it, `Explorer.save` makes one HTML
-        file. Only what is looked at is read, so the result may be larger than memory.
+        A notebook displays it; `Explorer.show` serves it in a browser; `Explorer.save` writes it to
+        a single HTML file. Only what is displayed is read, so the result may be larger than memory.
 
         Parameters
         ----------
         output : str, optional
-            What is seen first; by default one that is a number at each point.
+            The output that is displayed first. The default is one that is a number at each point.
         x, y : str, optional
-            Axes or dimensions of its two directions; ``y=""`` draws a line.
+            Axes or dimensions for the two directions; ``y=""`` gives a line plot.
 
         Returns
         -------
@@ -314,7 +314,7 @@ class Result(Sequence[Any]):
         return Explorer(self.dataset, members, title, output, x, y)
 
     def to_dataframe(self) -> pd.DataFrame:
-        """Return one row per point: parameters, then outputs; arrays are object cells.
+        """Return one row per point: the axes, then the outputs; arrays are object cells.
 
         Examples
         --------
@@ -332,7 +332,7 @@ class Result(Sequence[Any]):
         for output, array in zip(self._template.outputs, self._arrays, strict=True):
             values = np.asarray(array).reshape((len(self), *output.shape))
             columns[output.name] = values if values.ndim == 1 else frame.cells(values)
-        for name in (STATUS, ERROR):  # of points without a value
+        for name in (STATUS, ERROR):  # present if some points have no value
             if name in self.dataset:
                 columns[name] = self.dataset[name].values.reshape(-1)
         return pd.DataFrame(columns)
@@ -340,67 +340,68 @@ class Result(Sequence[Any]):
     def to_netcdf(self, path: str | os.PathLike[str], complevel: int = 0) -> None:
         """Save to a netCDF file, which `open_result` reads back.
 
-        A result that stood there before is replaced once the new one is complete and was read
-        back. Nothing else is ever replaced.
-        A result that lies in a store is written block by block, so it may be larger than memory.
+        An existing result is replaced once the new one is complete and was read back to compare.
+        Anything that is not a gridax result is never replaced. A result in a store is written block
+        by block, so it may be larger than memory.
 
         Parameters
         ----------
         path : path-like
             The file; its folder must exist.
         complevel : int, optional
-            How much the outputs are compressed (zlib), from 0, not at all, to 9.
+            Level of zlib compression, from 0 (no compression) to 9.
 
         Raises
         ------
         FileNotFoundError, IsADirectoryError
             If the folder does not exist, or `path` is a folder.
         FileExistsError
-            If something else than a result stands there.
+            If there is a file that is not a gridax result.
         ValueError
-            If an attribute would change the data when read back, or cannot be stored, or
-            `complevel` is none.
+            If an attribute cannot be stored or would change the data when the file is read, or
+            `complevel` is not valid.
         OSError
-            If the file cannot be written, as on a full disk.
+            If the file cannot be written, for instance because the disk is full.
         """
         netcdf.write_netcdf(self.dataset, Path(path), complevel)
 
     def to_zarr(self, path: str | os.PathLike[str], overwrite: bool = False) -> None:
         """Save to a Zarr store, a folder, which `open_result` reads back.
 
-        A result that lies in a store is written block by block, so it may be larger than memory.
+        A result in a store is written block by block, so it may be larger than memory.
 
         Parameters
         ----------
         path : path-like
-            The folder to be made; its parent must exist.
+            The folder to create; its parent must exist.
         overwrite : bool, optional
-            Whether to replace a result that stands there. Nothing else is ever replaced.
+            Whether to replace an existing result. Anything that is not a gridax result is never
+            replaced.
 
         Raises
         ------
         FileExistsError
-            If something stands there that may not be replaced.
+            If there is something that must not be replaced.
         FileNotFoundError, ValueError, OSError
             As `to_netcdf`.
         """
         if zarr.is_url(path):
             raise ValueError(
-                f"to_zarr writes to folders, got {path!r}; run(store={path!r}) writes to URLs, and "
-                "so does result.dataset.to_zarr, without what open_result needs"
+                f"to_zarr writes to a folder, got the URL {path!r}; use run(store={path!r}) to "
+                "write to a URL"
             )
         zarr.write(self.dataset, Path(path), overwrite)
 
     def unstack(self) -> xr.Dataset:
-        """Return scattered points on the grid that they were picked from.
+        """Return scattered points on the grid from which they were selected.
 
-        Outputs of points that were not picked are NaN (integers and bools become floats then).
-        Numbers of an axis stand in ascending order, other labels as they first appear.
+        Outputs of points that were not selected are NaN (integers and bools become floats).
+        Numeric labels are in ascending order, others in the order in which they first appear.
 
         Raises
         ------
         ValueError
-            If the points are not scattered over a product.
+            If the points are not scattered points of a product.
 
         Examples
         --------
@@ -428,34 +429,33 @@ class Result(Sequence[Any]):
 def open_result(
     path: str | os.PathLike[str], storage_options: Mapping[str, Any] | None = None
 ) -> Result:
-    """Open a result that was saved as netCDF or Zarr, or the store of a run, ended or not.
+    """Open a result that was saved as netCDF or Zarr, or the store of a run, finished or not.
 
-    Data are read when they are used; those of a Zarr store are dask arrays with a chunk per block.
-
-    Indexes, dtypes and attributes that files cannot hold are put back, and the Space is built
-    again: labels, values, keys and fixed numbers, in dicts and lists whatever containers the state
-    had. Fixed arrays and objects are not stored; a placeholder stands for each. Nothing of the file
-    is executed.
+    Data are read when they are used; those of a Zarr store are dask arrays with one chunk per
+    block. Indexes, dtypes and attributes that files cannot store are restored, and so is the Space:
+    labels, values, keys and fixed numbers, in dicts and lists in place of the containers of the
+    state. Fixed arrays and objects are not stored and are replaced by placeholders. Nothing in the
+    file is executed, so it is safe to open a file from an untrusted source.
 
     Parameters
     ----------
     path : path-like or URL
-        File or folder, or the URL of a store.
+        A file or folder, or the URL of a store.
     storage_options : mapping, optional
-        What fsspec needs to open a URL.
+        Options that fsspec needs to open a URL.
 
     Returns
     -------
     Result
-        Of a store that is not finished, the Dataset has a variable ``status``, and what is not
-        computed is NaN; integers and bools become floats for that.
+        The result. For an unfinished store, the Dataset has a variable ``status``, and outputs that
+        were not computed are NaN (integers and bools become floats).
 
     Raises
     ------
     FileNotFoundError
-        If there is no such file.
+        If the file does not exist.
     ValueError
-        If it is no result, or damaged.
+        If it is not a gridax result, or is damaged.
 
     Examples
     --------
@@ -465,7 +465,7 @@ def open_result(
     FileNotFoundError: there is no file 'nowhere.nc'
     """
     if not os.fspath(path):
-        raise ValueError("open_result got an empty path; give the name of a file or a store")
+        raise ValueError("open_result got an empty path; pass the name of a file or a store")
     local = zarr.local_path(path)
     if local is None and zarr.is_url(path):
         return open_place(zarr.place_of(path, storage_options))
@@ -473,7 +473,7 @@ def open_result(
     if path.is_dir():
         return open_place(zarr.place_of(path))
     dataset = netcdf.read(path)
-    dataset.encoding["source"] = os.path.abspath(path)  # as xarray notes it
+    dataset.encoding["source"] = os.path.abspath(path)  # as xarray records it
     return _described(dataset, str(path), None)
 
 
@@ -490,11 +490,11 @@ def open_place(place: Place) -> Result:
         dataset, progress = zarr.view(zarr.read(place), place)
     except OSError:
         raise
-    except Exception as error:  # whatever a damaged or foreign store makes the readers raise
+    except Exception as error:  # a damaged or foreign store may raise anything
         raise ValueError(
             f"{place.name!r} cannot be read as a Zarr store ({type(error).__name__}: {error})"
         ) from error
-    dataset.encoding["source"] = zarr.address(place)  # as xarray notes it
+    dataset.encoding["source"] = zarr.address(place)  # as xarray records it
     return _described(dataset, place.name, progress)
 
 

@@ -678,8 +678,8 @@ def test_a_client_that_is_closed_is_refused(client, path):
     other = distributed.Client(client.scheduler.address, set_as_default=False)
     other.close()
     text = (
-        "the connection to the scheduler of the cluster is lost (the client is closed); connect a "
-        "new client, and run again"
+        "the connection to the scheduler of the cluster was lost (the client is closed); connect a "
+        "new client and run again"
     )
     executor = gx.DaskExecution(outputs, SPACE, client=other)
     for options in ({}, {"store": path}):

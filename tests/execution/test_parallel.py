@@ -514,5 +514,5 @@ def test_static_fields_of_other_types_make_other_programs():
 def test_keys_whose_draws_depend_on_the_tile_are_warned_of():
     state = {"key": gx.KeyAxis(4)}
     space = gx.Space(state, key=jax.random.key(0, impl="rbg"))
-    with pytest.warns(UserWarning, match="draws from keys of the kind 'rbg' depend on how many"):
+    with pytest.warns(UserWarning, match="draws from 'rbg' keys depend on how many"):
         gx.ParallelExecution(lambda s: jax.random.normal(s["key"]), space)

@@ -176,8 +176,8 @@ def no_second_chance(client):
 
 
 KILLED = (
-    "KilledWorker: 1 workers died while they evaluated the block of this point, for want of memory "
-    "or by a crash of the model"
+    "KilledWorker: 1 workers died while they evaluated the block of this point, because they "
+    "ran out of memory or the model crashed"
 )
 
 
@@ -222,8 +222,8 @@ def test_a_cluster_may_grow_and_shrink_in_the_middle(cluster, client, tmp_path, 
 
 
 LOST = (
-    "the connection to the scheduler of the cluster is lost (the client is closed); connect a new "
-    "client, and run again"
+    "the connection to the scheduler of the cluster was lost (the client is closed); connect a new "
+    "client and run again"
 )
 
 

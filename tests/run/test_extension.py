@@ -511,8 +511,8 @@ def test_a_store_that_is_extended_is_not_overwritten(tmp_path, monkeypatch, how)
     monkeypatch.chdir(tmp_path)
     extend = {"path": path, "relative": "run.zarr", "result": gx.open_result("run.zarr")}[how]
     text = (
-        f"extend= and overwrite=True both name {str(path)!r}, which would be gone before it is "
-        "copied; give another store="
+        f"extend= and overwrite=True both refer to {str(path)!r}, which would be removed before it "
+        "is copied; give another store="
     )
     with pytest.raises(ValueError, match=re.escape(text)):
         run(
@@ -538,15 +538,15 @@ def test_a_store_that_is_extended_is_not_overwritten(tmp_path, monkeypatch, how)
 REFUSED = {
     "fixed value": (
         {"dt": 0.2, "j": gx.DataAxis([1, 2, 3])},
-        "extend= holds another sweep: the fixed value 'dt' is 0.1 there and 0.2 here",
+        "cannot extend a result of another sweep: the fixed value 'dt' is 0.1 there and 0.2 here",
     ),
     "fixed value of points that are all old": (
         {"dt": 0.2},
-        "extend= holds another sweep: the fixed value 'dt' is 0.1 there and 0.2 here",
+        "cannot extend a result of another sweep: the fixed value 'dt' is 0.1 there and 0.2 here",
     ),
     "fixed array": (
         {"W": 2 * np.eye(2)},
-        "extend= holds another sweep: the fixed value 'W' is float64[2, 2] with digest",
+        "cannot extend a result of another sweep: the fixed value 'W' is float64[2, 2] with digest",
     ),
     "no common point": (
         {"x": 0.2},
@@ -558,16 +558,16 @@ REFUSED = {
     ),
     "a leaf that is new": (
         {"tau": gx.DataAxis([1.0, 2.0])},
-        "extend=: 'tau' is only in the state that is run now, so no point of one is one of the other",
+        "extend=: 'tau' is only in the state that is run now, so they have no point in common",
     ),
     "a leaf that is gone": (
         {"dt": None},
-        "extend=: 'dt' is only in the result, so no point of one is one of the other",
+        "extend=: 'dt' is only in the result, so they have no point in common",
     ),
     "leaves that moved alone": (
         {"x": gx.DataAxis([0.1, 0.3], group="g"), "j": gx.DataAxis([1, 2], group="g")},
-        "extend=: what moves along 'g' now moved along ['j', 'x'] in the result, so its points are "
-        "no product of those",
+        "extend=: the axes along 'g' were along the different dimensions ['j', 'x'] in the result; "
+        "keep axes in the same groups",
     ),
 }
 
@@ -591,8 +591,8 @@ def test_what_cannot_be_combined_is_refused_before_anything_runs(execution, tmp_
 def test_leaves_that_moved_together_are_refused_alone(execution):
     together = base(x=gx.DataAxis([0.1, 0.3], group="g"), j=gx.DataAxis([1, 2], group="g"))
     result = run(execution, together)
-    text = "extend=: ['x'] move along 'x' now, but ['x', 'j'] moved along 'g' in the result"
-    with pytest.raises(ValueError, match=r"extend=: \['x'\] move along 'x' now, but ") as caught:
+    text = "extend=: ['x'] vary along 'x', but ['x', 'j'] varied along 'g' in the result"
+    with pytest.raises(ValueError, match=r"extend=: \['x'\] vary along 'x', but ") as caught:
         run(execution, base(), extend=result)
     assert sorted(str(caught.value)) == sorted(text)
 
@@ -605,8 +605,8 @@ def test_another_model_is_refused_unless_that_is_wanted(execution, tmp_path, sub
     options = {"store": tmp_path / "new.zarr"} if kept else {}
     asked.clear()
     text = (
-        "extend= holds another sweep: its model is another one (the source differs); pass "
-        "resume='force' to combine them nevertheless"
+        "cannot extend a result of another sweep: it was computed with another model (the source differs); pass "
+        "resume='force' to combine them anyway"
     )
     with pytest.raises(ValueError, match=re.escape(text)):
         run(execution, new, extend=result, **options)
@@ -641,7 +641,9 @@ def test_other_arguments_are_refused(execution, before, now, text):
 
     result = run(execution, base(), *before, model=scaled)
     for new in (base(), base(j=gx.DataAxis([1, 3]))):
-        with pytest.raises(ValueError, match=re.escape(f"extend= holds another sweep: {text}")):
+        with pytest.raises(
+            ValueError, match=re.escape(f"cannot extend a result of another sweep: {text}")
+        ):
             run(execution, new, *now, model=scaled, extend=result)
 
 
@@ -666,7 +668,7 @@ def test_other_outputs_are_refused(execution, tmp_path, kept):
             resume="force",
             **options,
         )
-    assert str(caught.value).startswith("extend= holds another sweep: ")
+    assert str(caught.value).startswith("cannot extend a result of another sweep: ")
 
 
 def test_a_selected_axis_under_another_name_is_compared_by_its_value(execution):
@@ -692,7 +694,7 @@ def test_what_is_no_result_is_refused(execution, tmp_path):
 def test_a_result_whose_dataset_was_changed_is_refused(execution):
     result = run(execution, base())
     del result.dataset.attrs["gridax_fingerprints"]
-    with pytest.raises(ValueError, match="extend= needs a result of gridax"):
+    with pytest.raises(ValueError, match="extend= must be a gridax result"):
         run(execution, base(), extend=result)
 
 
@@ -748,7 +750,9 @@ def test_any_grid_extends_any_other_or_says_why_not(old, new, execution):
         for name, values in zip("abc", common, strict=True)
     )
     if hopeless:
-        with pytest.raises(ValueError, match=r"extend=(: no point of the result| holds another)"):
+        with pytest.raises(
+            ValueError, match=r"(extend=: no point of the result|cannot extend a result of another)"
+        ):
             run(execution, space, extend=result)
         assert asked == []
         return

@@ -16,7 +16,7 @@ from gridax import _devices
 from gridax._execution.flight import Flight, Killed, batches, threads
 from gridax._execution.sequential import SequentialEvaluator
 from gridax._execution.tiled import TiledEvaluator
-from gridax._execution.worker import BlockOutputs, Sweep, pickled, settings, versions
+from gridax._execution.worker import BlockOutputs, RemoteJob, pickled, settings, versions
 from gridax._outputs.template import Template
 from gridax._plan.blocks import Wish
 from gridax._plan.blocks import shape as block_shape
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
     from gridax._stores.zarr import ZarrStore
 
-# Seconds that processes of this machine may take to start.
+# Seconds that the processes of a local cluster may take to start.
 _START = 120
 # Seconds that a task should take at least, since the scheduler needs milliseconds for each.
 _TASK_SECONDS = 0.25
@@ -83,7 +83,7 @@ class ClusterEvaluator(Evaluator):
         return max(1, sum(threads(self._client).values()))
 
     def evaluate(self, request: Request) -> Iterator[Evaluated]:
-        """Send the blocks to the workers, and yield what comes back."""
+        """Send the blocks to the workers, and yield what they return."""
         store, shape = request.store, self._job.points.shape
         handle: Any = None
         if isinstance(store, MemoryStore):
@@ -93,8 +93,8 @@ class ClusterEvaluator(Evaluator):
             block = block_shape(shape, wish)
             tasks = _missing(store, boxes(shape, block))
         else:
-            shared: ZarrStore = cast("ZarrStore", store)  # whose module takes time to import
-            # Of blocks that are not finished by that, workers will count all points.
+            shared: ZarrStore = cast("ZarrStore", store)  # its module is slow to import
+            # Workers count all points of the blocks that copying does not finish.
             before = sum(map(n_points, shared.left()))
             shared.copy_known()
             yield StoredElsewhere(before - sum(map(n_points, shared.left())))
@@ -102,9 +102,9 @@ class ClusterEvaluator(Evaluator):
             tasks = map(Task, shared.left())
         with self._connected() as client:
             names = threads(client) if self._client is None else {}
-            sweep = Sweep(
+            job = RemoteJob(
                 name=uuid.uuid4().hex[:8],
-                program=self._pickled,
+                pickled=self._pickled,
                 n_vmap=self._n_vmap,
                 jit=self._jit,
                 outputs=outputs,
@@ -116,7 +116,7 @@ class ClusterEvaluator(Evaluator):
                 versions=versions(),
                 settings=settings(),
             )
-            flight = Flight(client, sweep, self._key_title())
+            flight = Flight(client, job, self._key_title())
             n = self._per_task(block, request.memory)
             for part in flight.results(batches(tasks, n)):
                 if isinstance(part, Killed):
@@ -205,7 +205,7 @@ def _all_of(task: Task) -> Region:
 
 
 def _missing(store: MemoryStore, blocks: Iterator[Box]) -> Iterator[Task]:
-    """Yield the blocks in which points are still to be evaluated."""
+    """Yield the blocks that have points yet to be evaluated."""
     for box in blocks:
         todo = store.pending(box)
         if todo.any():

@@ -1,4 +1,4 @@
-"""Tasks on a cluster: a bounded number under way, and clear ends to what can go wrong."""
+"""Tasks on a cluster: a bounded number in flight, and a clear error for whatever goes wrong."""
 
 from __future__ import annotations
 
@@ -9,24 +9,24 @@ from collections.abc import Iterator
 from concurrent.futures import CancelledError
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from gridax._execution.worker import BlockOutputs, Sweep, VersionMismatch, check, same, work
+from gridax._execution.worker import BlockOutputs, RemoteJob, VersionMismatch, check, identity, work
 from gridax._stores.base import Task
 
 if TYPE_CHECKING:
     from distributed import Client, Future
 
-# Tasks that a thread of a worker has at hand, so that it never waits for the next one.
+# Tasks per thread of a worker, so that none waits for its next task.
 _AT_HAND = 2
-# Seconds without a single worker until nobody believes that one will come.
+# Seconds without a single worker after which the run gives up.
 _PATIENCE = 60.0
-# Seconds between looks at who is there.
+# Seconds between two queries of the workers.
 _LOOK = 1.0
 
 Tasks = tuple[Task, ...]
 
 
 class Killed(NamedTuple):
-    """A block whose workers die each time, and how to say that."""
+    """A block whose workers died every time, and the text of the error."""
 
     task: Task
     text: str
@@ -38,29 +38,29 @@ class Flight:
     Parameters
     ----------
     client : of the cluster.
-    sweep : what is to be evaluated.
+    job : what is evaluated.
     title : of the tasks, on the dashboard.
     """
 
-    def __init__(self, client: Client, sweep: Sweep, title: str) -> None:
-        self._client, self._sweep = client, sweep
-        self._key = f"{title}-{sweep.name}"
+    def __init__(self, client: Client, job: RemoteJob, title: str) -> None:
+        self._client, self._job = client, job
+        self._key = f"{title}-{job.name}"
         self._suspects: collections.deque[Task] = collections.deque()
-        self._alone = False  # whether a suspect is under way
-        self._under_way: dict[Future, Tasks] = {}
+        self._alone = False  # whether a suspect is in flight
+        self._in_flight: dict[Future, Tasks] = {}
         self._sent: Future | None = None
         self._n, self._n_threads = 0, 0
         self._looked = self._alone_since = float("-inf")
 
     def results(self, batches: Iterator[Tasks]) -> Iterator[BlockOutputs | Killed]:
-        """Yield what comes back of all blocks, in any order.
+        """Yield what the workers return for all blocks, in any order.
 
         Raises
         ------
         Exception
             What the model raised on a worker.
         RuntimeError
-            If the cluster, its workers, or what they need is gone.
+            If the cluster or its workers are lost, or lack a package.
         """
         from distributed import wait
         from distributed.client import ClosedClientError
@@ -72,48 +72,50 @@ class Flight:
                 # Tasks are cancelled by whoever closes the client.
                 quiet = contextlib.suppress(TimeoutError, CancelledError)
                 with quiet, self._client.as_current():
-                    wait([*self._under_way], timeout=_LOOK, return_when="FIRST_COMPLETED")
+                    wait([*self._in_flight], timeout=_LOOK, return_when="FIRST_COMPLETED")
                 self._check_alive()
-                # Of what came back at the same time, outputs first: no error shall cost them.
-                done = [future for future in self._under_way if future.done()]
+                # Outputs first, so that an error that arrives at the same time does not cost them.
+                done = [future for future in self._in_flight if future.done()]
                 for future in sorted(done, key=lambda future: future.status != "finished"):
                     yield from self._landed(future)
         except ClosedClientError as error:
-            raise _gone("the client is closed") from error
+            raise _connection_lost("the client is closed") from error
         finally:
             sent = [] if self._sent is None else [self._sent]
-            with contextlib.suppress(Exception):  # what is told is why it ended
-                self._client.cancel([*self._under_way, *sent], force=True)
-            self._under_way.clear()
+            with contextlib.suppress(Exception):  # the user must see why the run ended
+                self._client.cancel([*self._in_flight, *sent], force=True)
+            self._in_flight.clear()
 
     def _check_workers(self) -> None:
-        """Refuse workers that lack the package, which would die of the first task."""
+        """Reject workers that cannot import gridax, which would die of their first task."""
         check_connected(self._client)
         with _connection():
-            told = self._client.run(check, self._sweep.versions, on_error="return")
+            told = self._client.run(check, self._job.versions, on_error="return")
         for address, error in told.items():
             if isinstance(error, VersionMismatch):
                 raise error
-            if isinstance(error, Exception) and not isinstance(error, OSError):  # it is gone
+            # An OSError means that the worker has left.
+            if isinstance(error, Exception) and not isinstance(error, OSError):
                 raise RuntimeError(
                     f"the worker {address} cannot import gridax ({error}); install the same "
                     "versions in all processes"
                 )
 
     def _send(self) -> None:
-        """Send the sweep, which may be large: it goes but once to each worker."""
+        """Send the job, which may be large, once to each worker."""
         import dask
 
         with dask.config.set({"distributed.admin.large-graph-warning-threshold": "1 PB"}):
-            self._sent = self._client.submit(same, self._sweep, key=f"sweep-{self._sweep.name}")
+            self._sent = self._client.submit(identity, self._job, key=f"job-{self._job.name}")
 
     def _fill(self, batches: Iterator[Tasks]) -> bool:
-        """Send as many blocks as the workers can have at hand; return whether any are under way."""
+        """Send blocks until every worker has its tasks; return whether any are in flight."""
         most = max(1, self._threads()) * _AT_HAND
-        while not self._alone and len(self._under_way) < most:
+        while not self._alone and len(self._in_flight) < most:
             if self._suspects:
-                # A worker that dies takes all its tasks along, so the guilty one shows only alone.
-                if not self._under_way:
+                # A worker that dies loses all its tasks, so each must be sent alone to find out
+                # which of them killed it.
+                if not self._in_flight:
                     self._alone = True
                     self._submit((self._suspects.popleft(),))
                 break
@@ -121,13 +123,13 @@ class Flight:
             if tasks is None:
                 break
             self._submit(tasks)
-        return bool(self._under_way)
+        return bool(self._in_flight)
 
     def _submit(self, tasks: Tasks) -> None:
         self._n += 1
         key = (self._key, self._n)
         future = self._client.submit(work, self._sent, tasks, key=key, pure=False)
-        self._under_way[future] = tasks
+        self._in_flight[future] = tasks
 
     def _threads(self) -> int:
         now = time.monotonic()
@@ -137,7 +139,7 @@ class Flight:
         return self._n_threads
 
     def _check_alive(self) -> None:
-        """Refuse to wait for a cluster that is gone, or for workers that do not come."""
+        """Stop waiting for a cluster that is lost, or for workers that do not come."""
         check_connected(self._client)
         now = time.monotonic()
         if self._threads() or self._alone_since == float("-inf"):
@@ -145,33 +147,33 @@ class Flight:
         elif now - self._alone_since > _PATIENCE:
             raise RuntimeError(
                 f"the cluster has had no worker for {_PATIENCE:.0f} seconds; start some "
-                "(cluster.scale(4)), see why they end, or look at the dashboard "
+                "(cluster.scale(4)), or find out why they end on the dashboard "
                 f"({self._client.dashboard_link}), and run again"
             )
 
     def _landed(self, future: Future) -> Iterator[BlockOutputs | Killed]:
         from distributed import KilledWorker
 
-        tasks = self._under_way.pop(future)
+        tasks = self._in_flight.pop(future)
         alone, self._alone = self._alone, False
         if future.status == "finished":
             yield from future.result()
             return
         if future.status in ("cancelled", "lost"):
-            raise _gone("its tasks were cancelled")
+            raise _connection_lost("its tasks were cancelled")
         error = future.exception()
         if not isinstance(error, KilledWorker):
             raise _explained(error)
         if not alone:
             self._suspects.extend(tasks)
             return
-        yield Killed(tasks[0], _told(error))
+        yield Killed(tasks[0], _killed_text(error))
 
 
-def _told(error: Any) -> str:
+def _killed_text(error: Any) -> str:
     return (
         f"KilledWorker: {error.allowed_failures + 1} workers died while they evaluated the block "
-        "of this point, for want of memory or by a crash of the model"
+        "of this point, because they ran out of memory or the model crashed"
     )
 
 
@@ -181,7 +183,7 @@ def threads(client: Client) -> dict[str, int]:
     Raises
     ------
     RuntimeError
-        If the client is closed, or the scheduler gone.
+        If the client is closed, or the scheduler is lost.
     """
     check_connected(client)
     with _connection():
@@ -190,40 +192,40 @@ def threads(client: Client) -> dict[str, int]:
 
 @contextlib.contextmanager
 def _connection() -> Iterator[None]:
-    """Say what it means where a scheduler does not answer."""
+    """Explain what it means if a scheduler does not answer."""
     try:
         yield
     except (OSError, TimeoutError) as error:
-        raise _gone(f"{type(error).__name__}: {error}") from error
+        raise _connection_lost(f"{type(error).__name__}: {error}") from error
 
 
 def check_connected(client: Client) -> None:
-    """Refuse a client that is closed, or whose scheduler is gone."""
+    """Reject a client that is closed, or whose scheduler is lost."""
     if client.status in ("closing", "closed"):
-        raise _gone("the client is closed")
+        raise _connection_lost("the client is closed")
     if client.status not in ("running", "newly-created"):
-        raise _gone(f"the client is {client.status}")
+        raise _connection_lost(f"the client is {client.status}")
 
 
-def _gone(why: str) -> RuntimeError:
+def _connection_lost(reason: str) -> RuntimeError:
     return RuntimeError(
-        f"the connection to the scheduler of the cluster is lost ({why}); connect a new client, "
+        f"the connection to the scheduler of the cluster was lost ({reason}); connect a new client "
         "and run again"
     )
 
 
 def _explained(error: BaseException) -> BaseException:
-    """Return an error of a worker, with what to do where the model is not to blame."""
+    """Return an error of a worker, with advice if it is not the model's."""
     if isinstance(error, ModuleNotFoundError):
         error.add_note(
-            f"a worker cannot import {error.name!r}: install it there, or send a module of yours "
-            "with client.upload_file"
+            f"a worker cannot import {error.name!r}; install it there, or send your own "
+            "modules with client.upload_file"
         )
     return error
 
 
 def batches(tasks: Iterator[Task], n: int) -> Iterator[Tasks]:
-    """Yield blocks, so many to a task."""
+    """Yield blocks in groups of `n`, one group per task."""
     waiting: list[Task] = []
     for task in tasks:
         waiting.append(task)

@@ -1,4 +1,4 @@
-"""Batches under way: devices compute while earlier outputs are copied to the host."""
+"""Batches in flight: devices compute while earlier outputs are copied to the host."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ class Batch:
 
     @functools.cached_property
     def index(self) -> np.ndarray:
-        """What the kernel is called with; every device has work, if only a tile once more."""
+        """The argument of the kernel; a device without a tile of its own repeats the last one."""
         idle = self.plan.n_devices - len(self.tiles)
         return packed(self.plan, self.tiles + self.tiles[-1:] * idle)
 
     @functools.cached_property
     def regions(self) -> list[Region]:
-        """Places of the tiles in the grid."""
+        """Where the tiles are in the grid."""
         return [self.plan.region(tile) for tile in self.tiles]
 
     def extent(self) -> list[np.ndarray]:
@@ -47,7 +47,7 @@ class Batch:
         runs = [np.concatenate(along) for along in zip(*indices, strict=True)]
         return [np.array([run.min(), run.max()]) for run in runs]
 
-    def cut(self, narrower: Plan) -> Iterator[Batch]:
+    def split(self, narrower: Plan) -> Iterator[Batch]:
         """Yield the same points in batches of a narrower plan."""
         pieces = itertools.chain.from_iterable(map(narrower.split, self.tiles))
         while tiles := list(itertools.islice(pieces, narrower.n_devices)):
@@ -62,10 +62,11 @@ class _Started:
 
 
 class Pipeline:
-    """Evaluates batches in order, some at the same time; yields each when it is done.
+    """Evaluates batches in order, several of them in flight, and yields each when it is done.
 
-    A batch that does not fit into the memory of a device is cut, until it does; so is one in which
-    the model raises an error, until the point is found.
+    A batch that does not fit into the memory of a device is split until it does. A batch in which
+    the model raises an error is split until the failing point is found, so that one bad point does
+    not cost the others.
 
     Parameters
     ----------
@@ -78,14 +79,14 @@ class Pipeline:
         self._waiting: collections.deque[_Started] = collections.deque()
         self._narrowed = prepared.narrowed
         self._too_large: int | None = None
-        self._watch = _devices.Watch()
-        # Blocks of which not all points are asked for, and which ones are.
+        self._watch = _devices.IdleCoresWatch()
+        # Blocks of which only some points are requested, and which ones.
         self.todo: dict[Box, np.ndarray] = {}
 
     def submit(self, batch: Batch) -> Iterator[Evaluated]:
-        """Start a batch; yield what was done of those before."""
+        """Start a batch, and yield what is done of the earlier ones."""
         if batch.plan in self._narrowed:
-            yield from self._submit_cut(batch)
+            yield from self._submit_split(batch)
             return
         try:
             with noting_labels(self._points, batch.extent):
@@ -98,14 +99,14 @@ class Pipeline:
             yield from self._fetch(self._waiting.popleft())
 
     def after_this(self, then: Callable[[], object]) -> None:
-        """Have a function called when all that was submitted so far is done."""
+        """Call a function once everything that was submitted so far is done."""
         if self._waiting:
             self._waiting[-1].then = then
         else:
             then()
 
     def drain(self) -> Iterator[Evaluated]:
-        """Yield all that is under way."""
+        """Yield everything that is in flight."""
         while self._waiting:
             yield from self._fetch(self._waiting.popleft())
 
@@ -113,62 +114,66 @@ class Pipeline:
         batch = started.batch
         try:
             with noting_labels(self._points, batch.extent):
-                jax.block_until_ready(started.outputs)  # can be interrupted, unlike the copy
+                jax.block_until_ready(started.outputs)  # Ctrl-C interrupts this, but not the copy
                 arrays = [np.asarray(output) for output in started.outputs]
         except Exception as error:
             started.outputs.clear()
             yield from self._failed(batch, error)
             return
-        self._watch.look()
+        self._watch.check()
         if started.then is not None:
             started.then()
         if self._too_large is not None:
-            self._tell(batch.plan)
+            self._warn_of_memory(batch.plan)
         for i, (tile, region) in enumerate(zip(batch.tiles, batch.regions, strict=True)):
-            there: Any = (i, *(slice(len(run)) for run in tile.runs))  # without what was repeated
+            # Without the points that were repeated to fill the tile.
+            there: Any = (i, *(slice(len(run)) for run in tile.runs))
             yield Computed(region, [array[there] for array in arrays])
 
     def _failed(self, batch: Batch, error: Exception) -> Iterator[Evaluated]:
-        """Evaluate a batch in smaller pieces, or yield or raise the error of its only point."""
-        yield from self.drain()  # what was under way before is not lost
+        """Evaluate a batch in smaller pieces; yield or raise the error if it is a single point."""
+        yield from self.drain()  # earlier batches are not lost
         if out_of_memory(error):
             self._narrow(batch.plan, error)
-            yield from self._submit_cut(batch)
+            yield from self._submit_split(batch)
         elif len(batch.tiles) == 1 == math.prod(map(len, batch.tiles[0].runs)):
             region = batch.regions[0]
             recorded = self._record and _of_model(error)
             if not recorded and self._is_asked_for(region):
-                raise error from error.__cause__  # and not from those of the larger batches
+                raise error from error.__cause__  # rather than the errors of the larger batches
             yield Failed(region, error)
         else:
-            for piece in batch.cut(self._finer(batch.plan)):
+            for piece in batch.split(self._finer(batch.plan)):
                 yield from self.submit(piece)
-                yield from self.drain()  # one after the other, so that the culprit is known
+                yield from self.drain()  # one at a time, so that it is known which piece failed
 
     def _is_asked_for(self, region: Region) -> bool:
         todo = self.todo.get(region.box)
         return todo is None or bool(todo.reshape(region.shape)[region.where].any())
 
     def _finer(self, plan: Plan) -> Plan:
-        """Return a plan of much smaller tiles on one device: few programs, and few calls."""
+        """Return a plan of much smaller tiles on one device.
+
+        Halving the tiles several times at once needs few programs and few calls to find a point.
+        """
         finer = dataclasses.replace(plan, n_devices=1)
         for _ in range(5):
             finer = self._prepared.sweep.narrower(finer) or finer
         return finer
 
-    def _submit_cut(self, batch: Batch) -> Iterator[Evaluated]:
-        for piece in batch.cut(self._narrowed[batch.plan]):
+    def _submit_split(self, batch: Batch) -> Iterator[Evaluated]:
+        for piece in batch.split(self._narrowed[batch.plan]):
             yield from self.submit(piece)
 
     def _narrow(self, plan: Plan, error: BaseException) -> None:
-        """Find a narrower plan for one that does not fit."""
+        """Choose a narrower plan for one that does not fit into memory."""
         if plan in self._narrowed:
             return
         narrower = self._prepared.sweep.narrower(plan)
         if narrower is None:
             needed = self._prepared.nbytes(plan)
             free = _memory.free(jax.local_devices()[0])
-            there = "" if free is None else f", of which {_memory.human(free)} are free"
+            there = "" if free is None else f", of which {_memory.human(free)} is free"
             error.add_note(
                 f"a single point needs {_memory.human(needed)} of the device's memory{there}: "
                 "return less, keep less in the model, or use fewer devices (n_pmap)"
@@ -177,18 +182,17 @@ class Pipeline:
         self._narrowed[plan] = narrower
         self._too_large = self._too_large or math.prod(plan.tile)
 
-    def _tell(self, plan: Plan) -> None:
-        """Warn once of what fits, when it did."""
+    def _warn_of_memory(self, plan: Plan) -> None:
+        """Warn once, when a smaller tile did fit, of what fits."""
         fits = math.prod(plan.tile)
         text = (
-            f"tiles of {self._too_large} points do not fit into the memory of the device; "
-            f"{fits} do, so the sweep goes on with {fits}. Pass n_vmap={plan.n_vmap} to begin "
-            "with them"
+            f"a tile of {self._too_large} points does not fit into the memory of the device; the "
+            f"sweep continues with tiles of {fits}. Pass n_vmap={plan.n_vmap} to start with them"
         )
         self._too_large = None
         warn(text)
 
 
 def _of_model(error: Exception) -> bool:
-    """Whether an error comes from the model, and not from a device that is lost or the like."""
+    """Whether an error comes from the model rather than from the device or the runtime."""
     return not isinstance(error, jax.errors.JaxRuntimeError) or "allback" in str(error)

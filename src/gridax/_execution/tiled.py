@@ -57,7 +57,7 @@ class TiledEvaluator(Evaluator):
 
     def _prepared(self) -> Prepared:
         """Trace the model once per static choice; kept for the next run."""
-        x64 = bool(jax.config.read("jax_enable_x64"))  # the programs differ
+        x64 = bool(jax.config.read("jax_enable_x64"))  # which changes the programs
         if x64 not in self._by_x64:
             self._by_x64[x64] = Prepared(self._job.model, self._arguments, self._n_pmap)
         return self._by_x64[x64]
@@ -77,7 +77,7 @@ class TiledEvaluator(Evaluator):
         yield from pipeline.drain()
 
     def _all_batches(self, plan: Plan) -> Iterable[Batch]:
-        """Return the batches of a plan of one block; a single one is kept for the next run."""
+        """Return the batches of a plan of one block; a single batch is kept for the next run."""
         if self._only is None or self._only.plan is not plan:
             batches = self._batches(plan, plan.tiles(next(plan.blocks())))
             first, second = next(batches), next(batches, None)
@@ -94,7 +94,7 @@ class TiledEvaluator(Evaluator):
         request: Request,
         tasks: Iterator[Task],
     ) -> Iterator[Evaluated]:
-        """Evaluate block by block, with the plan that proves to be the fastest."""
+        """Evaluate block by block, with the plan that turns out to be the fastest."""
         memory, fixed = request.memory, self._n_vmap is not None
         most = prepared.most_points(plan, memory)
         tuner = Tuner(plan, lambda o: [] if fixed else prepared.sweep.neighbors(o, most))
@@ -130,7 +130,7 @@ class TiledEvaluator(Evaluator):
                 tiles = (t for t in plan.tiles(task.box) if _any(task.todo, plan.region(t)))
                 yield from self._batches(plan, tiles)
                 continue
-            # Rounded, so that few programs are compiled.
+            # Rounded up to powers of two, so that few programs are compiled.
             lengths = zip(map(len, take), plan.block, strict=True)
             shape = [min(n, 1 << (length - 1).bit_length()) for length, n in lengths]
             small = plan

@@ -23,7 +23,7 @@ from gridax._run.job import Job
 from gridax._stores.base import DONE, Task
 from gridax._stores.memory import MemoryStore
 
-# Sweeps whose compiled programs a worker keeps.
+# Number of jobs whose compiled programs a worker keeps.
 _KEPT = 4
 # Settings of JAX that change what a model computes.
 _SETTINGS = (
@@ -37,12 +37,12 @@ _SETTINGS = (
 
 
 class BlockOutputs(NamedTuple):
-    """What comes back: the outputs of a block, or the number of points that are stored.
+    """What a worker returns: the outputs of a block, or how many points it has stored.
 
     Attributes
     ----------
     task : the block.
-    stored : number of points that the worker has stored; None if they come back.
+    stored : number of points that the worker has stored; None if it returns their outputs.
     arrays : outputs of the block.
     errors : what the model raised, by position in the block.
     """
@@ -54,25 +54,25 @@ class BlockOutputs(NamedTuple):
 
 
 @dataclasses.dataclass(frozen=True)
-class Sweep:
-    """All that a worker needs to evaluate blocks; sent once to each.
+class RemoteJob:
+    """Everything that a worker needs to evaluate blocks; sent once to each worker.
 
     Attributes
     ----------
-    name : of the sweep, unlike any other.
-    program : the pickled job.
+    name : unique name of the job.
+    pickled : the pickled `Job`.
     n_vmap, jit : as in `DaskExecution`.
     outputs : what the model returns.
-    handle : where blocks are written to; they come back if None.
+    handle : where blocks are written; if None, they are returned.
     block : points of a block along each dimension.
     memory, record : as in `Request`.
-    cores : the core of each worker, by its address, where they share one machine.
-    versions : of what must be the same everywhere.
-    settings : of JAX, as they are in the process that sends the sweep.
+    cores : the core of each worker, by its address, if all of them share one machine.
+    versions : versions that must be the same in all processes.
+    settings : settings of JAX in the process that sends the job.
     """
 
     name: str
-    program: bytes
+    pickled: bytes
     n_vmap: int | None
     jit: bool
     outputs: tuple[Output, ...]
@@ -86,7 +86,7 @@ class Sweep:
 
 
 def versions() -> dict[str, str]:
-    """Return the versions that must be the same in all processes of a sweep."""
+    """Return the versions that must be the same in all processes of a run."""
     python = ".".join(platform.python_version_tuple()[:2])
     return {
         "gridax": _version.__version__,
@@ -97,13 +97,13 @@ def versions() -> dict[str, str]:
 
 
 def settings() -> dict[str, Any]:
-    """Return the settings of JAX that must be the same in all processes of a sweep."""
+    """Return the settings of JAX that must be the same in all processes of a run."""
     return {name: getattr(jax.config, name) for name in _SETTINGS}
 
 
 @contextlib.contextmanager
 def _set(wanted: Mapping[str, Any]) -> Iterator[None]:
-    """Let JAX compute as it would in the process that sent a sweep."""
+    """Let JAX compute as it would in the process that sent the job."""
     before = settings()
     differing = [name for name, value in wanted.items() if before[name] != value]
     try:
@@ -143,70 +143,70 @@ def pickled(job: Job) -> bytes:
         raise
 
 
-def same(sweep: Sweep) -> Sweep:
-    """Return what was given: the task through which a sweep reaches each worker once."""
-    return sweep
+def identity(job: RemoteJob) -> RemoteJob:
+    """Return the job: the task through which it reaches each worker once."""
+    return job
 
 
-def check(wanted: Mapping[str, str]) -> None:
-    """Refuse to work with other versions than those of the process that sends a sweep.
+def check(required: Mapping[str, str]) -> None:
+    """Reject versions that differ from those of the process that sends the job.
 
     Raises
     ------
     VersionMismatch
-        If they differ, with both.
+        If they differ; the message has both.
     """
     mine = versions()
-    if mine != wanted:
-        pairs = [(name, mine[name], theirs) for name, theirs in wanted.items()]
-        differing = ", ".join(f"{name} {a} and not {b}" for name, a, b in pairs if a != b)
+    if mine != required:
+        pairs = [(name, mine[name], theirs) for name, theirs in required.items()]
+        differing = ", ".join(f"{name} {a} instead of {b}" for name, a, b in pairs if a != b)
         raise VersionMismatch(
             f"a worker has {differing}; install the same versions in all processes"
         )
 
 
-def work(sweep: Sweep, tasks: Sequence[Task]) -> list[BlockOutputs]:
+def work(job: RemoteJob, tasks: Sequence[Task]) -> list[BlockOutputs]:
     """Evaluate some blocks on a worker.
 
     Raises
     ------
     VersionMismatch
-        If the worker has other versions than the process that sent the sweep.
+        If the worker's versions differ from those of the process that sent the job.
     """
-    check(sweep.versions)
-    # One block at a time, which uses all devices of the process.
-    with _lock, _set(sweep.settings):
-        evaluator = _evaluator(sweep)
-        if sweep.handle is None:
-            return [_evaluated(sweep, evaluator, task) for task in tasks]
-        return _stored(sweep, evaluator, tasks)
+    check(job.versions)
+    # One block at a time, since each uses all devices of the process.
+    with _lock, _set(job.settings):
+        evaluator = _evaluator(job)
+        if job.handle is None:
+            return [_evaluated(job, evaluator, task) for task in tasks]
+        return _stored(job, evaluator, tasks)
 
 
 class VersionMismatch(RuntimeError):
-    """Raised where processes of one sweep have different versions of a package."""
+    """Raised if the processes of a run have different versions of a package."""
 
 
 _lock = threading.Lock()
 _evaluators: collections.OrderedDict[str, Evaluator] = collections.OrderedDict()
 
 
-def _evaluator(sweep: Sweep) -> Evaluator:
-    """Return the evaluator of a sweep, which a worker creates once."""
-    if sweep.name not in _evaluators:
+def _evaluator(job: RemoteJob) -> Evaluator:
+    """Return the evaluator of a job, which a worker creates once."""
+    if job.name not in _evaluators:
         import cloudpickle
 
-        _take_core(sweep.cores)
-        job = cloudpickle.loads(sweep.program)
-        _evaluators[sweep.name] = (
-            TiledEvaluator(job, sweep.n_vmap, None) if sweep.jit else SequentialEvaluator(job)
+        _take_core(job.cores)
+        local = cloudpickle.loads(job.pickled)
+        _evaluators[job.name] = (
+            TiledEvaluator(local, job.n_vmap, None) if job.jit else SequentialEvaluator(local)
         )
         while len(_evaluators) > _KEPT:
             _evaluators.popitem(last=False)
-    return _evaluators[sweep.name]
+    return _evaluators[job.name]
 
 
 def _take_core(cores: Mapping[str, int]) -> None:
-    """Keep the threads that XLA will start to one core: each worker of this machine has its own."""
+    """Pin the threads that XLA will start to one core, since each worker has one of its own."""
     if cores and hasattr(os, "sched_setaffinity"):
         from distributed import get_worker
 
@@ -215,33 +215,33 @@ def _take_core(cores: Mapping[str, int]) -> None:
             os.sched_setaffinity(0, {cores[address]})
 
 
-def _request(sweep: Sweep, store: Any) -> Request:
+def _request(job: RemoteJob, store: Any) -> Request:
     def check_template(raw: Template) -> None:
-        shapes = [[output.shape for output in outputs] for outputs in (raw.outputs, sweep.outputs)]
+        shapes = [[output.shape for output in outputs] for outputs in (raw.outputs, job.outputs)]
         if shapes[0] != shapes[1]:
             raise ValueError(
-                f"the model returned outputs of the shapes {shapes[0]} on a worker, but those of "
-                f"the sweep are {shapes[1]}"
+                f"the model returned outputs with the shapes {shapes[0]} on a worker, but with the "
+                f"shapes {shapes[1]} in the process that started the run"
             )
 
-    return Request(store, sweep.block, sweep.memory, sweep.record, check_template)
+    return Request(store, job.block, job.memory, job.record, check_template)
 
 
-def _evaluated(sweep: Sweep, evaluator: Evaluator, task: Task) -> BlockOutputs:
-    store = MemoryStore(task.box, sweep.outputs, is_block=True)
+def _evaluated(job: RemoteJob, evaluator: Evaluator, task: Task) -> BlockOutputs:
+    store = MemoryStore(task.box, job.outputs, is_block=True)
     if task.todo is not None:
         store.status[~task.todo] = DONE
-    for _ in store_evaluated(evaluator, _request(sweep, store)):
+    for _ in store_evaluated(evaluator, _request(job, store)):
         pass
     return BlockOutputs(task, None, store.arrays, store.errors)
 
 
-def _stored(sweep: Sweep, evaluator: Evaluator, tasks: Sequence[Task]) -> list[BlockOutputs]:
-    store = sweep.handle.open([task.box for task in tasks])
+def _stored(job: RemoteJob, evaluator: Evaluator, tasks: Sequence[Task]) -> list[BlockOutputs]:
+    store = job.handle.open([task.box for task in tasks])
     store.look()
     before = store.n_done
     try:
-        new = sum(store_evaluated(evaluator, _request(sweep, store)))
+        new = sum(store_evaluated(evaluator, _request(job, store)))
     except BaseException:
         store.rescue()
         raise

@@ -26,8 +26,8 @@ class Leaf:
     Attributes
     ----------
     slot : position among the leaves.
-    dim : number of the dimension along which it moves, or None for a fixed row.
-    by_row : whether an array of row numbers stands between index and table.
+    dim : number of the dimension along which it varies, or None for a fixed row.
+    by_row : whether an array of row numbers maps the index to a row of the table.
     impl : implementation of PRNG keys, if the table holds key data.
     shape : shape to which the value is broadcast.
     wrap : applied last.
@@ -67,7 +67,7 @@ class Arguments:
             self.rows.append(rows)
         self.choice_slots = [slots[id(column.axis)] for column in self.chosen]
         axes = set(slots.values())
-        # Arrays are arguments of the compiled program; everything else is part of it, as written.
+        # Arrays are arguments of the compiled program; all other leaves are constants of it.
         self.arrays = [
             (slot, self._fitting(slot, leaf))
             for slot, leaf in enumerate(self.skeleton.leaves)
@@ -75,13 +75,13 @@ class Arguments:
         ]
 
     def warn_of_keys(self) -> None:
-        """Warn of PRNG keys whose draws depend on how many are drawn in one call."""
+        """Warn about PRNG keys whose draws depend on how many points are evaluated in one call."""
         for impl in sorted({leaf.impl for leaf in self.leaves if leaf.impl is not None}):
             if "rbg" in impl:
                 warn(
-                    f"draws from keys of the kind {impl!r} depend on how many points JAX evaluates "
-                    "in one call, so they differ from those of SequentialExecution and with "
-                    "n_vmap; threefry keys, which are the default, do not"
+                    f"draws from {impl!r} keys depend on how many points JAX evaluates in one "
+                    "call, so they vary with n_vmap and differ from SequentialExecution; use "
+                    "threefry keys, the default of jax.random.key, to avoid that"
                 )
 
     def _fitting(self, slot: int, leaf: Any) -> Any:
@@ -151,7 +151,7 @@ class Arguments:
         return found
 
     def named(self, choice: tuple[int, ...]) -> str:
-        """Return the labels of static choices, as messages show them."""
+        """Return the labels of static choices as text for messages."""
         pairs = zip(self.chosen, choice, strict=True)
         return ", ".join(f"{c.name}={c.table.labels[row].item()!r}" for c, row in pairs)
 
@@ -175,7 +175,7 @@ class Arguments:
 
 
 def _is_numeric(leaf: Any) -> bool:
-    """Whether a fixed leaf is an array that JAX can hold; arrays of names stay as they are."""
+    """Whether a fixed leaf is an array that JAX can hold; arrays of strings stay as they are."""
     return isinstance(leaf, jax.Array) or (
         isinstance(leaf, np.ndarray)
         and not isinstance(leaf, np.ma.MaskedArray)

@@ -22,34 +22,35 @@ from gridax._plan import tiling
 from gridax._plan.blocks import Wish
 from gridax._plan.plan import Plan
 
-# Part of a device's free memory that is planned with.
+# Fraction of a device's free memory that a plan may use.
 _USABLE = 0.8
-# Bytes that no device has.
+# More bytes than any device has.
 _TOO_MUCH = 2**62
 
 Choice = tuple[int, ...]
 
 
 class Prepared:
-    """The programs of all static choices, and what was planned and compiled of them.
+    """The programs of all static choices, with their plans and compiled kernels.
 
     Parameters
     ----------
     model : what is swept.
     arguments : what the programs are evaluated on.
-    n_pmap : devices to use; all if None, or one if what is computed is too little for several.
+    n_pmap : devices to use; if None, all of them, or one if there is too little to compute.
 
     Raises
     ------
     ValueError
-        If choices return different outputs. Errors of the model are noted to be those of a trace.
+        If choices return different outputs. Errors of the model get a note that says that it was
+        being traced.
     """
 
     def __init__(self, model: Callable[..., Any], arguments: Arguments, n_pmap: int | None) -> None:
         traced = {choice: trace(model, arguments, choice) for choice in arguments.choices()}
         self._model, self._arguments, self._traced = model, arguments, traced
         self.template = self._template()
-        # The choice with the most work decides, as all tiles have one shape.
+        # All tiles have one shape, so the choice with the most work determines it.
         self._heaviest = max(traced, key=lambda choice: sum(traced[choice].work.time.values()))
         cpu = jax.local_devices()[0].platform == "cpu"
         n_devices = n_pmap or jax.local_device_count()
@@ -71,7 +72,7 @@ class Prepared:
         self._kernels: dict[tuple[Choice, Plan], Kernel] = {}
         self._nbytes: dict[Plan, int] = {}
         self._data: dict[tuple[Any, ...], Any] = {}
-        # The plans that did not fit into memory, and what was tried in their place.
+        # Plans that did not fit into memory, and the narrower plans that replaced them.
         self.narrowed: dict[Plan, Plan] = {}
 
     def _template(self) -> Template:
@@ -82,12 +83,12 @@ class Prepared:
             if difference:
                 raise ValueError(
                     f"with {self._arguments.named(choice)}, {difference}; every choice must return "
-                    "the same outputs. Run the choices one by one, with sel"
+                    "the same outputs; run the choices one by one, with space.sel"
                 )
         return first.template
 
     def digest(self) -> str:
-        """Return what tells the model from another one, in another process too."""
+        """Return a fingerprint of the model that is the same in every process."""
         programs = [f"{self._arguments.named(c)}: {lasting(t)}" for c, t in self._traced.items()]
         return hashlib.sha256("\n".join(programs).encode()).hexdigest()[:16]
 
@@ -98,9 +99,10 @@ class Prepared:
 
         Parameters
         ----------
-        n_vmap : most points that are vectorized; if given, only `memory` makes tiles smaller.
-        memory : most bytes that a device may need, or None for what is free.
-        block : points along each dimension that are evaluated together, where that is settled.
+        n_vmap : maximum number of points that are vectorized; if given, only `memory` makes tiles
+            smaller.
+        memory : maximum number of bytes that a device may use; None for what is free.
+        block : points of a block along each dimension, if that is already decided.
         """
         key = (n_vmap, memory, block)
         if key not in self._plans:
@@ -108,14 +110,14 @@ class Prepared:
         return self._plans[key]
 
     def settle(self, plan: Plan, memory: int | None, block: tuple[int, ...] | None = None) -> None:
-        """Let the next sweep begin with a plan that was found to be fast."""
+        """Let the next run start with a plan that was measured to be fast."""
         settled = dataclasses.replace(plan, tile_bytes=self.nbytes(plan))
         self._plans[None, memory, block] = settled
 
     def wish(self, n_vmap: int | None, memory: int | None) -> Wish:
-        """Return which blocks would suit the sweep."""
+        """Return which blocks suit the tiles of the plan."""
         plan = self.plan(n_vmap, memory)
-        # A run along several dimensions at once has no shape, but all of a level has.
+        # A run along several dimensions is not a box, unless it covers the whole level.
         tile = [1] * len(plan.sizes)
         for level in plan.levels:
             whole = level.length >= level.size(plan.sizes)
@@ -127,13 +129,13 @@ class Prepared:
         return Wish(seconds, self.template.nbytes, tuple(tile))
 
     def fits(self, plan: Plan, memory: int | None) -> bool:
-        """Return whether a plan fits into memory, as far as its compiled program says."""
+        """Return whether a plan fits into memory, according to its compiled program."""
         bound = self._bound(memory)
         return plan not in self.narrowed and (bound is None or self.nbytes(plan) <= bound)
 
     def most_points(self, plan: Plan, memory: int | None) -> int:
-        """Return how many points a tile may have, by how much those of a plan need."""
-        # Beyond some times as many, nothing is known about caches and temporary arrays.
+        """Return how many points a tile may have, given the memory that those of a plan use."""
+        # Farther than this from a known plan, caches and temporary arrays may behave differently.
         bound = self._bound(memory)
         times = 4 if bound is None else min(4, max(1, bound // max(1, self.nbytes(plan))))
         return times * math.prod(plan.tile)
@@ -156,13 +158,13 @@ class Prepared:
             plan = self.sweep.plan(n_vmap, memory, most, block)
 
     def nbytes(self, plan: Plan) -> int:
-        """Return the bytes that a device needs at a time, from the compiled program."""
+        """Return the bytes that a device uses at a time, according to the compiled program."""
         self.compile(plan)
         waiting = tiling.IN_FLIGHT * math.prod(plan.tile) * plan.point_bytes
         return self._nbytes[plan] + waiting
 
     def compile(self, plan: Plan) -> float:
-        """Compile the program of a plan, unless that was done; return the seconds."""
+        """Compile the program of a plan if necessary; return the seconds that took."""
         if plan in self._nbytes:
             return 0.0
         start = time.perf_counter()
@@ -177,23 +179,23 @@ class Prepared:
         return seconds
 
     def kernel(self, choice: Choice, plan: Plan) -> Kernel:
-        """Return the program of a choice with its data on the devices; kept for the next run."""
+        """Return the program of a choice with its data on the devices, kept for the next run."""
         if (choice, plan) not in self._kernels:
             on = tuple(jax.local_devices()[: plan.n_devices])
             traced = self._traced[choice]
-            tables, rows, fixed = self._there(on, "space", self._arguments.data())
-            constants = self._there(on, choice, traced.constants)
+            tables, rows, fixed = self._on_devices(on, "space", self._arguments.data())
+            constants = self._on_devices(on, choice, traced.constants)
             found = Kernel(traced.program, plan, on, (tables, rows, [*constants, *fixed]))
             self._kernels[choice, plan] = found
         return self._kernels[choice, plan]
 
-    def _there(self, on: tuple[Any, ...], whose: Any, arrays: Any) -> Any:
-        """Return arrays on some devices, where they are put once."""
-        if (len(on), whose) not in self._data:
-            self._data[len(on), whose] = on_devices(on, arrays)
-        return self._data[len(on), whose]
+    def _on_devices(self, on: tuple[Any, ...], owner: Any, arrays: Any) -> Any:
+        """Return arrays on some devices, to which they are copied once."""
+        if (len(on), owner) not in self._data:
+            self._data[len(on), owner] = on_devices(on, arrays)
+        return self._data[len(on), owner]
 
 
 def out_of_memory(error: BaseException) -> bool:
-    """Whether a device had too little memory."""
+    """Whether an error says that a device ran out of memory."""
     return isinstance(error, jax.errors.JaxRuntimeError) and "RESOURCE_EXHAUSTED" in str(error)

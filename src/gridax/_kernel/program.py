@@ -1,8 +1,8 @@
 """The compiled function that evaluates tiles: one nested vmap per level, one tile per device.
 
-A product grid has names for what varies with what. With one `jax.vmap` per level, JAX itself sees
-that a stage of the model depends on some levels only, and computes it once per position in them; a
-flat vmap over stacked points repeats it for every point.
+With one `jax.vmap` per level of a product grid, JAX itself sees that a stage of the model depends
+on some of the levels only, and computes it once per position along those. A flat vmap over stacked
+points repeats it for every point.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ class Lookup:
 
     Attributes
     ----------
-    dim : number of the dimension along which it moves, or None for a fixed row.
-    by_row : whether an array of row numbers stands between index and table.
+    dim : number of the dimension along which it varies, or None for a fixed row.
+    by_row : whether an array of row numbers maps the index to a row of the table.
     """
 
     dim: int | None
@@ -41,11 +41,11 @@ class Program:
 
     Attributes
     ----------
-    fingerprint : tells what `traced` computes, but for the values of its arguments.
+    fingerprint : identifies what `traced` computes from its arguments.
     lookups : one per axis, in the order of the last inputs of `traced`.
     outputs : dimensions that each output varies along.
     traced : the model at one point, as a jaxpr; its first inputs are fixed arrays.
-    constants : those of `traced`; each that is None is an argument, before the fixed arrays.
+    constants : constants of `traced`; None for those that are arguments, before the fixed arrays.
     """
 
     fingerprint: str
@@ -59,7 +59,7 @@ class Program:
         left = iter(arrays)
         constants = [next(left) if constant is None else constant for constant in self.constants]
         outputs = jaxpr_as_fun(ClosedJaxpr(self.traced, constants))(*left, *values)
-        return [jnp.asarray(out) for out in outputs]  # a literal comes as a number
+        return [jnp.asarray(out) for out in outputs]  # a literal output is a Python number
 
     def tile(
         self,
@@ -71,7 +71,7 @@ class Program:
     ) -> list[Any]:
         """Evaluate all points of a tile, given the indices along each dimension.
 
-        The dimensions of a level have equally many indices, which go in step. Outputs have the
+        The dimensions of a level have equally many indices, which are zipped. Outputs have the
         shape ``(*tile, *output_shape)``, with one size per level: its length, or 1 where the
         output does not vary along it.
         """
@@ -119,10 +119,10 @@ class Program:
                 return nest(n + 1, inner)
 
             mine = [values[k] for k in along]
-            if levels[n].width == 1 or not mine:  # nothing varies: no need for a batching rule
+            if levels[n].width == 1 or not mine:  # works even without a batching rule
                 return [out[None] for out in one([value[0] for value in mine])]
             outs = jax.vmap(one)(mine)
-            # What does not vary need not be moved.
+            # What does not vary along the level is not copied for each position.
             return [
                 out[:1] if varies.isdisjoint(levels[n].dims) else out
                 for out, varies in zip(outs, self.outputs, strict=True)
@@ -132,14 +132,14 @@ class Program:
 
 
 def _joined(out: Any, axis: int, constant: bool) -> Any:
-    """Return the outputs of pieces, stacked along the first axis, as those of one run."""
+    """Return the outputs of pieces, stacked along the first axis, as if they were one run."""
     if constant:
         return out[0]
     out = jnp.moveaxis(out, 0, axis)
     return out.reshape(*out.shape[:axis], -1, *out.shape[axis + 2 :])
 
 
-# Bounded, so that models that were thrown away do not stay in memory for good.
+# Bounded, so that models that are no longer used do not stay in memory forever.
 @functools.lru_cache(maxsize=64)
 def compiled(
     program: Program, levels: tuple[Level, ...], lengths: tuple[int, ...], on: tuple[Any, ...]
@@ -158,8 +158,8 @@ def compiled(
 
     if len(on) == 1:
         return jax.jit(batch)
-    # Every device runs its own tile: no communication, and loops of their own length. What varies
-    # between devices need not be tracked, as nothing is exchanged.
+    # Every device runs its own tile, without communication, so loops may take a different number
+    # of steps on each. Nothing is exchanged, so JAX need not track what varies between devices.
     here, everywhere = PartitionSpec("device"), PartitionSpec()
     sharded = jax.shard_map(
         batch,
@@ -181,7 +181,7 @@ class Kernel:
 
     Parameters
     ----------
-    program, plan : what is computed, and how it is cut.
+    program, plan : what is computed, and how it is divided into tiles.
     on : the devices.
     arguments : tables, row numbers and fixed arrays, as `on_devices` puts them there.
     """
@@ -190,24 +190,24 @@ class Kernel:
         self, program: Program, plan: Plan, on: Sequence[Any], arguments: tuple[Any, ...]
     ) -> None:
         self._plan, self._n_devices, self._arguments = plan, len(on), arguments
-        # Groups tell which tiles there are, not what is computed.
+        # Groups determine which tiles there are, not what a tile computes.
         levels = tuple(dataclasses.replace(level, groups=None) for level in plan.levels)
         self._run: Any = compiled(program, levels, plan.lengths, tuple(on))
         self._far = on[0].platform != "cpu"
-        # Where there are other processes, JAX does not spread NumPy arrays over devices by itself.
+        # With several processes, JAX does not distribute NumPy arrays over devices by itself.
         alone = len(on) == 1 or jax.process_count() == 1
         self._spread = None if alone else NamedSharding(_mesh(tuple(on)), PartitionSpec("device"))
 
     def compile(self) -> int:
-        """Compile, unless that was done; return the bytes that a device needs for a tile."""
+        """Compile the program; return the bytes that a device needs for a tile."""
         index = np.zeros((self._n_devices, sum(self._plan.lengths)), np.int32)
         found = self._run.lower(self._placed(index), *self._arguments).compile().memory_analysis()
         return 0 if found is None else found.temp_size_in_bytes + found.output_size_in_bytes
 
     def __call__(self, index: np.ndarray) -> list[jax.Array]:
-        """Start a batch of tiles; return its outputs, not waited for.
+        """Start a batch of tiles, and return its outputs without waiting for them.
 
-        `index` is what `packed` returns of them.
+        `index` is what `packed` returns for the tiles.
         """
         outputs = self._run(self._placed(index), *self._arguments)
         if self._far:
@@ -223,7 +223,7 @@ def packed(plan: Plan, tiles: Sequence[Tile]) -> np.ndarray:
     """Return the indices of some tiles along all dimensions, one row of int32 per tile."""
     index = np.empty((len(tiles), sum(plan.lengths)), dtype=np.int32)
     for row, tile in zip(index, tiles, strict=True):
-        # The empty list stands for a grid without dimensions, which has one point.
+        # The empty list is for a grid without dimensions, which has one point.
         np.concatenate([[], *plan.indices(tile)], out=row, casting="unsafe")
     return index
 

@@ -1,8 +1,9 @@
-"""Points of a result that a new space holds, too: found by their labels, leaf by leaf.
+"""Points that an older result has in common with a new space, found by their labels.
 
-Each leaf of a state moves along a dimension or is fixed, and so it has a row of labels or a single
-one. Where the leaves along a dimension have the labels of an index of the old result, that index is
-an old one. So the old points within the new space are a product, and so is any block of them.
+Each leaf of a state either varies along a dimension, with one label per index, or is fixed and has
+a single label. An index of a new dimension is an old one if the labels of all leaves along it are
+those of one index of the old result. The common points are therefore a product of indices, and so
+is any block of them.
 """
 
 from __future__ import annotations
@@ -32,16 +33,16 @@ class _Leaf(NamedTuple):
 
     Attributes
     ----------
-    dim : along which it moves; None if it is fixed.
-    keys : what tells its values apart, one entry per index.
-    known_as : its name among the fingerprints.
-    selected : whether it is an axis of which one value was selected.
+    dim : the dimension along which it varies; None if it is fixed.
+    keys : a hashable for its value at each index.
+    name : its name among the fingerprints.
+    is_selected : whether it is an axis of which one value was selected.
     """
 
     dim: str | None
     keys: list[Any]
-    known_as: str
-    selected: bool = False
+    name: str
+    is_selected: bool = False
 
 
 class Extension:
@@ -55,7 +56,7 @@ class Extension:
     Raises
     ------
     ValueError
-        If no point of the space can be in the result, with the reason.
+        If the space cannot have a point in common with the result; the message says why.
     """
 
     def __init__(self, dataset: xr.Dataset, old: Points, template: Template, new: Points) -> None:
@@ -64,7 +65,7 @@ class Extension:
         # Per dimension of the new space, the old index along some dimension, or -1.
         self._rows: dict[str, tuple[str | None, np.ndarray]] = {}
         self._fixed: dict[str, int] = {}
-        self._compared: set[str] = set()  # fixed values that have equal labels
+        self._compared: set[str] = set()  # fixed values whose labels are equal
         self._match()
 
     @property
@@ -73,16 +74,16 @@ class Extension:
         return own_coordinates(self._dataset, self.template)
 
     def check(self, about: Mapping[str, Any], any_model: bool) -> None:
-        """Refuse a result of another model, or of other fixed values or arguments.
+        """Reject a result of another model, or of other fixed values or arguments.
 
         Parameters
         ----------
         about : fingerprints of what is run now.
-        any_model : whether another model is fine.
+        any_model : whether to accept another model.
         """
         parts = self._parts()
         there, here = parts["fixed"], about["fixed"]
-        # What is fixed now and was an axis before has been matched by its label.
+        # What is fixed now and was an axis before was matched by its label.
         names = [name for name in {**there, **here} if name in there and name in here]
         names += [name for name in {**there, **here} if name.startswith("argument ")]
         both = [{k: side[k] for k in names if k in side} for side in (there, here)]
@@ -93,29 +94,26 @@ class Extension:
         there, here = parts["model"], about["model"]
         if not (problem or any_model or fingerprints.same_model(there, here)):
             problem = (
-                f"its model is another one ({fingerprints.told(there, here)}); pass "
-                "resume='force' to combine them nevertheless"
+                f"it was computed with another model ({fingerprints.told(there, here)}); pass "
+                "resume='force' to combine them anyway"
             )
         if problem:
-            raise ValueError(f"extend= holds another sweep: {problem}")
+            raise ValueError(f"cannot extend a result of another sweep: {problem}")
 
     def check_outputs(self, outputs: Mapping[str, list[str]]) -> None:
-        """Refuse other outputs, given their fingerprints."""
+        """Reject outputs with other fingerprints."""
         problem = fingerprints.template_difference(self._parts(), outputs)
         if problem:
-            raise ValueError(f"extend= holds another sweep: {problem}")
+            raise ValueError(f"cannot extend a result of another sweep: {problem}")
 
     def _parts(self) -> fingerprints.Parts:
         try:
             return fingerprints.read(self._dataset.attrs)
         except ValueError as error:
-            raise ValueError(f"extend= needs a result of gridax: {error}") from error
+            raise ValueError(f"extend= must be a gridax result: {error}") from error
 
     def fill(self, buffer: MemoryStore) -> None:
-        """Copy the outputs of the old points in a box that is new.
-
-        Points at which the model failed are not copied.
-        """
+        """Copy the outputs of the old points within a block, unless the model failed there."""
         places: list[np.ndarray] = []
         picked: dict[str, Any] = dict(self._fixed)
         for dim, (start, stop) in zip(self._new.dims, buffer.box, strict=True):
@@ -139,7 +137,7 @@ class Extension:
         buffer.status[mesh] = np.where(done, DONE, buffer.status[mesh])
 
     def _taken(self, name: str, picked: Mapping[str, Any]) -> np.ndarray:
-        """Return a variable at some old indices, along the dimensions of the new space."""
+        """Return a variable at some old indices, over the dimensions of the new space."""
         variable = self._dataset.variables[name].isel(picked)
         homes = [self._rows[dim][0] for dim in self._new.dims]
         order = [home for home in homes if home is not None]
@@ -153,7 +151,8 @@ class Extension:
             if name not in old or name not in new:
                 where = "the state that is run now" if name in new else "the result"
                 raise ValueError(
-                    f"extend=: {name!r} is only in {where}, so no point of one is one of the other"
+                    f"extend=: {name!r} is only in {where}, so they have no point in common; "
+                    "extend a result whose state has the same leaves"
                 )
         homes: dict[str, set[str | None]] = {dim: set() for dim in self._new.dims}
         for name, leaf in new.items():
@@ -162,22 +161,22 @@ class Extension:
         for dim, from_ in homes.items():
             if len(from_) > 1:
                 raise ValueError(
-                    f"extend=: what moves along {dim!r} now moved along {sorted(map(str, from_))} "
-                    "in the result, so its points are no product of those"
+                    f"extend=: the axes along {dim!r} were along the different dimensions "
+                    f"{sorted(map(str, from_))} in the result; keep axes in the same groups"
                 )
             (home,) = from_
             members = [name for name, leaf in new.items() if leaf.dim == dim]
             along_home = [name for name, leaf in old.items() if leaf.dim == home]
             if home is not None and set(members) != set(along_home):
                 raise ValueError(
-                    f"extend=: {members} move along {dim!r} now, but {along_home} moved along "
-                    f"{home!r} in the result"
+                    f"extend=: {members} vary along {dim!r}, but {along_home} varied along {home!r} "
+                    "in the result; keep axes in the same groups"
                 )
             self._rows[dim] = home, _matched(members, new, old)
         self._match_fixed(new, old)
 
     def _match_fixed(self, new: dict[str, _Leaf], old: dict[str, _Leaf]) -> None:
-        """Find the old index of what moved then and is fixed now."""
+        """Find the old index of leaves that varied in the result and are fixed now."""
         fixed: dict[str | None, list[str]] = {}
         for name, leaf in new.items():
             if leaf.dim is None:
@@ -185,27 +184,29 @@ class Extension:
         for home, names in fixed.items():
             if home is None:
                 # Values that are fixed in both are compared by fingerprints, which say more.
-                names = [name for name in names if new[name].selected or old[name].selected]
-                self._compared |= {side[name].known_as for name in names for side in (new, old)}
+                names = [name for name in names if new[name].is_selected or old[name].is_selected]
+                self._compared |= {side[name].name for name in names for side in (new, old)}
             if not names:
                 continue
             (row,) = _matched(names, new, old)
             if row < 0:
                 listed = ", ".join(f"{name}={new[name].keys[0][1]!r}" for name in names)
-                raise ValueError(f"extend=: no point of the result has {listed}")
+                raise ValueError(
+                    f"extend=: no point of the result has {listed}; extend a result that has"
+                )
             if home is not None:
                 self._fixed[home] = int(row)
 
 
 def _matched(names: list[str], new: dict[str, _Leaf], old: dict[str, _Leaf]) -> np.ndarray:
-    """Return the old index of each new one, by the values of some leaves; -1 if there is none."""
+    """Return the old index for each new one, by the keys of some leaves; -1 if there is none."""
     known = {key: i for i, key in enumerate(zip(*(old[n].keys for n in names), strict=True))}
     wanted = zip(*(new[n].keys for n in names), strict=True)
     return np.array([known.get(key, -1) for key in wanted], dtype=np.int64)
 
 
 def _holding(array: np.ndarray, values: np.ndarray) -> np.ndarray:
-    """Return an array of a dtype that holds some values too; integers may have become floats."""
+    """Return an array whose dtype can also hold some values; integers may have become floats."""
     if np.can_cast(values.dtype, array.dtype, "safe"):
         return array
     with np.errstate(invalid="ignore"):
@@ -215,7 +216,7 @@ def _holding(array: np.ndarray, values: np.ndarray) -> np.ndarray:
 
 
 def _leaves(points: Points) -> dict[str, _Leaf]:
-    """Return how each leaf of a state moves, by its path."""
+    """Return the leaves of a state by their paths."""
     columns = {column.slot: column for column in points.grid.columns}
     found = {}
     for slot, path in enumerate(points.skeleton.paths):
@@ -252,6 +253,6 @@ def _key(leaf: Any) -> Any:
 def _array_key(value: Any) -> Any:
     if hasattr(value, "dtype"):
         value = np.asarray(value)
-        # As JAX would have it: what a user wrote as float64 is float32 in the table of an axis.
+        # In JAX's dtype: a fixed float64 array is float32 in the table of an axis.
         value = value.astype(jax.dtypes.canonicalize_dtype(value.dtype))
     return ("array", digest(value), None)
