@@ -1,1 +1,1 @@
-"""What gridax promises about speed and size, measured: ``make bench`` prints one table."""
+"""Benchmarks of speed and memory against named competitors; ``make bench`` prints one table."""

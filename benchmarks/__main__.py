@@ -1,4 +1,4 @@
-"""Print the table: ``python -m benchmarks [--quick] [section ...]``."""
+"""Print the benchmark table: ``python -m benchmarks [--quick] [section ...]``."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import os
 
 import jax
 
-# Before JAX starts: as many devices as cores, for gridax and its opponents alike.
+# Has to be set before JAX starts; gridax and its competitors get the same devices.
 jax.config.update("jax_num_cpu_devices", os.cpu_count())
 
 from . import (  # noqa: E402
@@ -41,21 +41,21 @@ LINE = "{:<52} {:<24} {:<20} {}"
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="tiny sizes: does everything run?")
-    parser.add_argument("section", nargs="*", help=f"of: {', '.join(SECTIONS)} (default: all)")
+    parser.add_argument("--quick", action="store_true", help="run everything with tiny sizes")
+    parser.add_argument("section", nargs="*", help=f"one of: {', '.join(SECTIONS)} (default: all)")
     options = parser.parse_args()
     if unknown := set(options.section) - set(SECTIONS):
-        parser.error(f"no such section: {', '.join(sorted(unknown))}")
+        parser.error(f"unknown section: {', '.join(sorted(unknown))}")
 
     print(f"jax {jax.__version__}, {jax.device_count()} × {jax.devices()[0].device_kind}")
-    print("Medians; what is compared takes turns, after its results were found equal.")
+    print("Medians. Competitors take turns, after a check that their results are equal.")
     if opponent.MISSING:
         print(opponent.MISSING)
-    print(LINE.format("", "gridax", "goal", "opponent"))
+    print(LINE.format("", "gridax", "goal", "competitor"))
     for name in options.section or SECTIONS:
         print(f"-- {name}")
         for row in SECTIONS[name](options.quick):
-            if options.quick:  # nobody has goals for tiny sizes
+            if options.quick:  # the goals are for full sizes
                 row = dataclasses.replace(row, goal="", met=None)
             print(line(row), flush=True)
 

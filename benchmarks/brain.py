@@ -1,4 +1,4 @@
-"""Run time: a whole-brain network, couplings × noise trials, against tvboptim's own executor."""
+"""Run time of a whole-brain network, couplings × noise trials, against tvboptim's own executor."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if not opponent.MISSING:
 
 
 def rows(quick: bool) -> Iterator[Row]:
-    if opponent.MISSING:  # the model is tvboptim's too
+    if opponent.MISSING:  # tvboptim also provides the model
         return
     n, steps, repeats = (4, 20, 2) if quick else (16, 1000, 5)
     model, config = brain(steps)
@@ -48,7 +48,7 @@ def rows(quick: bool) -> Iterator[Row]:
 
     expected = activity(runs["gridax"]())
     for run in runs.values():
-        # A thousand steps in float32, some of them near a bifurcation, amplify the last digit.
+        # A thousand float32 steps, some near a bifurcation, amplify differences in the last digit.
         np.testing.assert_allclose(activity(run()), expected, rtol=1e-3, atol=1e-4)
 
     seconds = medians(repeats, **runs)

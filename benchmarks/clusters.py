@@ -1,4 +1,4 @@
-"""A cluster of processes on this machine: what a second worker brings, and what a task costs."""
+"""A cluster of processes on this machine: the speedup of two workers, and the cost of a task."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from collections.abc import Iterator
 
 from .measure import Row, duration
 
-# Prints the seconds of a sweep of heavy points in Python and in JAX, and the seconds per task of
-# one that has next to nothing to compute. The cluster has as many workers as it is given cores.
+# Prints the seconds of a sweep of expensive points in Python and in JAX, and the seconds per task
+# of one with almost nothing to compute. The cluster has one worker for each core it is given.
 SCRIPT = """
 import os, sys, tempfile, time
 n, quick = int(sys.argv[1]), sys.argv[2] == "quick"

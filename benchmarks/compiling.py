@@ -1,4 +1,4 @@
-"""Compilations: a model is compiled once, not once a run."""
+"""Compilations: a model is compiled once, not once per run."""
 
 from __future__ import annotations
 
@@ -38,4 +38,4 @@ def rows(quick: bool) -> Iterator[Row]:
     np.testing.assert_array_equal(one.dataset["wave"], two.dataset["wave"])
     yield Row("compilations of a first run", str(len(first)))
     yield Row("... of a second run", str(len(second)), "0", not second)
-    yield Row("... of another executor, space alike", str(len(elsewhere)), "0", not elsewhere)
+    yield Row("... of another executor, similar space", str(len(elsewhere)), "0", not elsewhere)

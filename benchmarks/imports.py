@@ -1,4 +1,4 @@
-"""What `import gridax` adds to the packages it stands on."""
+"""Time that `import gridax` takes once its dependencies are imported."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Clocks, counters, and the row that a benchmark yields."""
+"""Timers, counters, and the table rows that benchmarks yield."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ import jax
 
 @dataclass(frozen=True)
 class Row:
-    """One line of the table: a measure of gridax, its goal, and its opponent in the same run."""
+    """One line of the table: a figure of gridax, its goal, and a competitor of the same run."""
 
     what: str
     gridax: str
     goal: str = ""
     met: bool | None = None
     opponent: str = ""
-    ratio: float | None = None  # of the opponent's measure to gridax': above 1, gridax is ahead
+    ratio: float | None = None  # competitor's time / gridax's time: above 1, gridax is faster
 
 
 def timed(
@@ -31,7 +31,7 @@ def timed(
     below: float | None = None,
     opponent: tuple[str, float] | None = None,
 ) -> Row:
-    """Describe a duration that should stay below a limit or, without one, below the opponent's."""
+    """Return the row of a duration, with a goal if `below` is given and a ratio for an opponent."""
     if opponent is None:
         rest = {}
     else:
@@ -43,8 +43,8 @@ def timed(
 
 
 def medians(repeats: int, **calls: Callable[[], object]) -> dict[str, float]:
-    """Median seconds of each call; the calls take turns, so that a busy moment hits all alike."""
-    for call in calls.values():  # compiles, fills caches
+    """Return the median seconds of each call; they take turns, so that load affects all equally."""
+    for call in calls.values():  # compile and fill caches first
         call()
     times: dict[str, list[float]] = {name: [] for name in calls}
     for _ in range(repeats):
@@ -56,7 +56,7 @@ def medians(repeats: int, **calls: Callable[[], object]) -> dict[str, float]:
 
 
 def peak_bytes(call: Callable[[], object]) -> int:
-    """Return the largest amount of memory that Python and NumPy hold during a call."""
+    """Return the peak memory of Python and NumPy during a call."""
     tracemalloc.start()
     try:
         call()

@@ -1,4 +1,4 @@
-"""tvboptim, whose spaces and executors gridax is compared with, where it is installed."""
+"""The competitor, tvboptim, if it is installed: its spaces and executors."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What only a process of its own can show: a cold start, and the peak of its memory."""
+"""Measurements that need a new process: a cold start, and peak memory."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ state = {"a": DataAxis(np.linspace(0, 1, 5)), "b": DataAxis(np.linspace(0, 1, 5)
 run = ParallelExecution(lambda s: s["a"] * s["b"], Space(state, mode="product"), n_vmap=25)
 assert len(np.asarray(run.run().results).reshape(-1)) == 25
 """
-# Prints the bytes of the outputs, the most memory that the process had, and what it began with.
+# Prints the bytes of the outputs, the peak memory of the process, and its memory before the sweep.
 PEAK = """
 import resource, sys
 import jax, jax.numpy as jnp
@@ -65,7 +65,7 @@ def rows(quick: bool) -> Iterator[Row]:
     outputs, peak, before = map(int, _run(PEAK, str(n), str(steps)).split())
     what = f"peak memory of a process with {bytesize(outputs)} of outputs"
     beside = f"{bytesize(before)} before the sweep"
-    if quick:  # JAX alone takes more than that
+    if quick:  # JAX alone needs more than such small outputs
         yield Row(what, bytesize(peak), opponent=beside)
     else:
         times_ = f"{bytesize(peak)}, {peak / outputs:.2f} ×"

@@ -1,4 +1,4 @@
-"""Results: a million points of four scalar outputs, read on the host."""
+"""Results: reading a million points of four scalar outputs on the host."""
 
 from __future__ import annotations
 

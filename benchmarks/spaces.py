@@ -1,4 +1,4 @@
-"""Spaces: nothing may depend on how many points there are."""
+"""Spaces: no cost may depend on the number of points."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def _huge(repeats: int) -> Iterator[Row]:
     for what, seconds in medians(repeats, **calls).items():
         yield timed(f"10^12 points: {what}", seconds, below=10e-3)
 
-    # Labels, values and pandas' view of them, for 4000 entries; the product would take terabytes.
+    # Only labels, values and pandas indexes of 4000 entries; the product would take terabytes.
     peak = peak_bytes(huge)
     yield Row("10^12 points: memory of creation", bytesize(peak), "< 1 MiB", peak < 2**20)
 
@@ -60,10 +60,10 @@ def _points(repeats: int, n: int) -> Iterator[Row]:
     rng = np.random.default_rng(0)
     calls = {}
     for name, space in ("few", few), ("many", many):
-        at = rng.integers(len(space), size=10).tolist() * n  # ten points, so that caches are alike
+        at = rng.integers(len(space), size=10).tolist() * n  # ten each: equal caching
         calls[name] = lambda space=space, at=at: jax.block_until_ready([space[i] for i in at])
     seconds = medians(repeats, **calls)
-    # A quarter more is within the noise of a busy machine.
+    # A difference of 25 % is within the noise of a busy machine.
     slower = seconds["many"] / seconds["few"]
     yield Row(
         "space[i] among 10^12 points",

@@ -1,4 +1,4 @@
-"""Stores: streaming against computing and writing alone, small blocks, resuming, and shards."""
+"""Stores: streaming against computing or writing alone, small blocks, resuming, shards."""
 
 from __future__ import annotations
 
@@ -22,7 +22,8 @@ import gridax as gx
 
 from .measure import Row, bytesize, duration
 
-# Time series of a noise-driven network. Prints seconds and the most memory beyond an empty JAX.
+# Time series of a noise-driven network. Prints the seconds, and the peak memory beyond that of a
+# process that has only started JAX.
 STREAM = """
 import resource, sys, time
 import jax, jax.numpy as jnp
@@ -47,7 +48,7 @@ gx.ParallelExecution(model, space).run(store=store, progress=False)
 seconds = time.perf_counter() - start
 print(seconds, (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024)
 """
-# One of several processes on one store.
+# One of several processes that share a store.
 SHARD = """
 import sys
 import gridax as gx
@@ -92,7 +93,7 @@ def streaming(folder: Path, quick: bool) -> Iterator[Row]:
         alone = f"alone: compute {duration(took['compute'])}, write {duration(took['write'])}"
         peaks.append(peak)
         yield Row(
-            f"stream {bytesize(nbytes)} of time series: time ÷ the larger alone",
+            f"stream {bytesize(nbytes)} of time series: time ÷ max(compute, write)",
             f"{duration(took['stream'])}, {ratio:.2f} ×",
             "≤ 1.15 ×",
             ratio <= 1.15,
@@ -109,7 +110,7 @@ def streaming(folder: Path, quick: bool) -> Iterator[Row]:
 
 
 def plain_writing(store: Path, other: Path) -> float:
-    """Return the seconds that Zarr alone takes to write chunks like those of a store."""
+    """Return the seconds that plain Zarr takes to write chunks like those of a store."""
     remove(other)
     array: Any = zarr.open_group(store, mode="r")["x"]
     block = array.chunks
@@ -148,7 +149,7 @@ def small_blocks(folder: Path, quick: bool) -> Iterator[Row]:
         duration(each),
         "≤ 3 ms",
         each <= 3e-3,
-        f"xarray, one region a block: {duration(by_xarray)}",
+        f"xarray, one region per block: {duration(by_xarray)}",
         by_xarray / each,
     )
     opened = timed(lambda: sweep.run(store=path, progress=False))
@@ -163,7 +164,7 @@ def small_blocks(folder: Path, quick: bool) -> Iterator[Row]:
         duration(resumed),
         "< 3 s",
         resumed < 3,
-        f"finished, opened: {duration(opened)}",
+        f"opening the finished store: {duration(opened)}",
     )
     remove(path)
 
@@ -211,7 +212,7 @@ def timed(call: Callable[[], object]) -> float:
 
 
 def run(script: str, *arguments: object) -> str:
-    # JAX has one device, as where nobody asks for more.
+    # JAX has a single device, which is its default.
     command = [sys.executable, "-W", "ignore", "-c", script, *map(str, arguments)]
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout
 

@@ -1,7 +1,7 @@
-"""Run time with defaults, against tvboptim and hand-written flat code, each at its best batch.
+"""Run time with defaults, against tvboptim and hand-written flat code at their best batch sizes.
 
-First on one device each, as hand-written code does; then on all, where tvboptim has them too. Each
-is also compared with gridax' own tiles, picked by hand.
+Each sweep runs on one device first, as hand-written code does, and then on all devices, which
+tvboptim can use too. It is also compared with gridax's own best tile size chosen by hand.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def suite(quick: bool) -> list[Workload]:
             workloads.formula(1000),
             workloads.connectomes(20, 50, 200),
         ]
-    if not opponent.MISSING:  # which ships the brain's model, and needs diffrax
+    if not opponent.MISSING:  # tvboptim provides the brain model and requires diffrax
         n, steps = (3, 10) if quick else (16, 1000)
         found = [whole_brain(n, steps), *found, workloads.stiff(4 if quick else 32)]
     return found
@@ -60,12 +60,12 @@ def whole_brain(n: int, steps: int) -> Workload:
         "G": np.linspace(0.0, 0.5, n, dtype=np.float32),
         "key": jax.random.split(jax.random.key(0), n),
     }
-    # A thousand steps in float32, some of them near a bifurcation, amplify the last digit.
+    # A thousand float32 steps, some near a bifurcation, amplify differences in the last digit.
     return Workload(f"whole brain, {n} × {n}", model, axes, (2.0, 2.0), 1e-3, 1e-4)
 
 
 def compare(workload: Workload, quick: bool) -> Iterator[Row]:
-    """Yield a row per opponent at its best, after checking that all results agree."""
+    """Yield a row per competitor at its best, after checking that all results agree."""
     batches: tuple[int, ...] = (2,) if quick else (8, 32, 128, 512)
     mine = {"gridax": gridax_call(workload, n_pmap=1)}
     if jax.local_device_count() > 1:
@@ -73,7 +73,7 @@ def compare(workload: Workload, quick: bool) -> Iterator[Row]:
     n = workload.n_points
     tiles = {
         f"n_vmap={width}": gridax_call(workload, n_pmap=1, n_vmap=width)
-        # One point at a time is slow for cheap models, and known to be.
+        # One point at a time is too slow for large grids of cheap models.
         for width in sorted({*batches, 2048, n} | ({1} if n <= 2048 else set()))
         if width <= n
     }
@@ -83,7 +83,7 @@ def compare(workload: Workload, quick: bool) -> Iterator[Row]:
     calls = mine | tiles | flat | theirs | theirs_too
     expected = mine["gridax"]()
     for call in calls.values():
-        # tvboptim repeats points where its devices have too few.
+        # tvboptim repeats points if there are too few for its devices.
         found = np.asarray(call()).reshape(-1)[: expected.size].reshape(expected.shape)
         np.testing.assert_allclose(found, expected, workload.rtol, workload.atol)
     seconds = medians(2 if quick else 7, **calls)
@@ -98,12 +98,12 @@ def compare(workload: Workload, quick: bool) -> Iterator[Row]:
         every = theirs | theirs_too
         yield row(name, both, seconds, every, peer_goal, opponent.NAME, failed)
         yield row("…", both, seconds, flat, flat_goal, "flat by hand (one device)", "")
-        wanted = 1.6 if one > 0.05 else None  # what takes milliseconds is not worth two devices
+        wanted = 1.6 if one > 0.05 else None  # milliseconds do not pay for two devices
         yield row("…", both, seconds, {"gridax": mine["gridax"]}, wanted, "one device", "")
 
 
 def gridax_call(workload: Workload, **options: Any) -> Callable[[], np.ndarray]:
-    """Return a run, labeled Dataset included."""
+    """Return a function that runs the sweep and creates the labeled Dataset."""
     executor = gx.ParallelExecution(workload.model, workload.space(), **options)
 
     def call() -> np.ndarray:
@@ -114,7 +114,7 @@ def gridax_call(workload: Workload, **options: Any) -> Callable[[], np.ndarray]:
 
 
 def small(workload: Workload, quick: bool) -> Iterator[Row]:
-    """Yield how long a sweep takes without its labels, as tvboptim's are, and with them."""
+    """Yield the run time of a sweep without labels, as in tvboptim, and with them."""
     executor = gx.ParallelExecution(workload.model, workload.space())
     calls = {
         "run": lambda: executor.run(progress=False),
@@ -122,7 +122,7 @@ def small(workload: Workload, quick: bool) -> Iterator[Row]:
     }
     theirs, failed = peer_calls(workload, (8, 32), n_pmap=1)
     seconds = medians(3 if quick else 300, **calls, **theirs)
-    for what, name in ("run", workload.name), ("labeled", "… labeled Dataset included"):
+    for what, name in ("run", workload.name), ("labeled", "… including the labeled Dataset"):
         yield row(name, seconds[what], seconds, theirs, 1.0, opponent.NAME, failed)
 
 
@@ -147,7 +147,7 @@ def row(
 
 
 def flat_calls(workload: Workload, batches: tuple[int, ...]) -> dict[str, Callable[[], Any]]:
-    """Return hand-written code over stacked points: lax.map in batches, and one vmap of all."""
+    """Return hand-written code over stacked points: lax.map in batches, and a single vmap."""
     points = workload.flat()
     n = len(next(iter(points.values())))
     calls: dict[str, Callable[[], Any]] = {}
@@ -166,7 +166,7 @@ def _host(function: Callable[[Any], Any], points: Any) -> np.ndarray:
 def peer_calls(
     workload: Workload, batches: tuple[int, ...], n_pmap: int
 ) -> tuple[dict[str, Callable[[], Any]], str]:
-    """Return tvboptim's executor at several batches and its default, or why it cannot run."""
+    """Return tvboptim's executor at several batch sizes, or the reason why it cannot run."""
     if opponent.MISSING:
         return {}, opponent.MISSING
     calls = {}

@@ -1,4 +1,4 @@
-"""The sweeps whose run time is compared: a model, its axes, and the same points stacked flat."""
+"""The sweeps whose run time is compared: a model, its axes, and the same points as flat stacks."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ import gridax as gx
 
 @dataclass(frozen=True)
 class Workload:
-    """A sweep: `axes` by name, each with its values; `model` takes a dict of one value each.
+    """A sweep: `axes` maps names to values, and `model` takes a dict with one value for each name.
 
-    Names are in alphabetical order, in which tvboptim has its dimensions. `wanted` are the goals
-    against tvboptim at its best and against hand-written flat code at its best, as ratios of run
-    times.
+    Names must be in alphabetical order, which is how tvboptim orders its dimensions. `wanted` holds
+    the goals as ratios of run times: against tvboptim and against hand-written flat code, each at
+    its best.
     """
 
     name: str
@@ -37,12 +37,12 @@ class Workload:
         return math.prod(map(len, self.axes.values()))
 
     def space(self, package: Any = gx) -> Any:
-        """Return the space of gridax, or of a package with the same names."""
+        """Return the space in gridax, or in another package with the same class names."""
         state = {name: package.DataAxis(values) for name, values in self.axes.items()}
         return package.Space({**state, **self.fixed}, mode="product")
 
     def flat(self) -> dict[str, Any]:
-        """Return the values of all points, stacked: what a flat vmap maps over."""
+        """Return the stacked values of all points, which a flat vmap maps over."""
         sizes = [len(values) for values in self.axes.values()]
         index = np.unravel_index(np.arange(np.prod(sizes)), sizes)
         return {
@@ -52,7 +52,7 @@ class Workload:
 
 
 def noisy_network(n: int, steps: int, nodes: int = 64) -> Workload:
-    """Couplings × noise amplitudes × trials: the noise is that of the trial alone."""
+    """Couplings × noise amplitudes × trials: the noise depends only on the trial."""
     weights = _weights(nodes)
 
     def model(state: dict[str, Any]) -> Any:
@@ -74,7 +74,7 @@ def noisy_network(n: int, steps: int, nodes: int = 64) -> Workload:
 
 
 def coupled_network(n: int, steps: int, nodes: int = 64) -> Workload:
-    """Two parameters that enter every step: nothing to share."""
+    """Two parameters that enter every step, so that no work can be shared."""
     weights = _weights(nodes)
 
     def model(state: dict[str, Any]) -> Any:
@@ -91,7 +91,7 @@ def coupled_network(n: int, steps: int, nodes: int = 64) -> Workload:
 
 
 def formula(n: int) -> Workload:
-    """A closed formula: all overhead."""
+    """A closed formula, which measures the overhead."""
 
     def model(state: dict[str, Any]) -> Any:
         return jnp.sin(state["a"]) * jnp.exp(-state["b"]) + state["a"] * state["b"]
@@ -104,7 +104,7 @@ def formula(n: int) -> Workload:
 
 
 def stiff(n: int) -> Workload:
-    """Van der Pol's oscillator, adaptive steps: their number differs across the grid."""
+    """Van der Pol oscillator with adaptive steps, whose number differs across the grid."""
     import diffrax
 
     def field_(t: Any, y: Any, mu: Any) -> Any:
@@ -132,7 +132,7 @@ def stiff(n: int) -> Workload:
 
 
 def trivial(n: int) -> Workload:
-    """A product of two numbers."""
+    """Multiply two numbers."""
     axes = {
         "a": np.linspace(0.0, 1.0, n, dtype=np.float32),
         "b": np.linspace(0.0, 1.0, n, dtype=np.float32),
@@ -141,7 +141,7 @@ def trivial(n: int) -> Workload:
 
 
 def connectomes(n_subjects: int, n_couplings: int, steps: int, regions: int = 84) -> Workload:
-    """An array-valued axis: a connectome per subject, normalized in the model."""
+    """An array-valued axis: one connectome per subject, normalized in the model."""
     keys = jax.random.split(jax.random.key(1), n_subjects)
     weights = np.asarray(jax.vmap(lambda key: jax.random.gamma(key, 0.3, (regions, regions)))(keys))
 

@@ -1,4 +1,4 @@
-"""Check a built site: every link within it leads somewhere, and no page needs the network.
+"""Check a built site: internal links have a target, and no page loads anything from the network.
 
 python docs/check_links.py docs/_build/html
 """
@@ -10,12 +10,12 @@ from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-# What a browser fetches by itself.
+# Attributes with addresses that a browser loads by itself.
 FETCHED = {("img", "src"), ("script", "src"), ("link", "href"), ("iframe", "src")}
 
 
 class Page(HTMLParser):
-    """The links of a page, and the names that links may lead to."""
+    """The links of a page, and the anchors that links can refer to."""
 
     def __init__(self, path: Path) -> None:
         super().__init__()
@@ -32,26 +32,26 @@ class Page(HTMLParser):
 
 
 def broken(site: Path) -> list[str]:
-    """Return what is wrong with the links of a site, a line each."""
-    # What lies in _static are templates of the theme.
-    found_pages = (path for path in site.rglob("*.html") if "_static" not in path.parts)
-    pages = {path.resolve(): Page(path) for path in found_pages}
-    found = []
+    """Return a line for each broken link of a site."""
+    # _static contains templates of the theme, which are not pages.
+    files = (path for path in site.rglob("*.html") if "_static" not in path.parts)
+    pages = {path.resolve(): Page(path) for path in files}
+    problems = []
     for path, page in sorted(pages.items()):
         for tag, attribute, link in page.links:
             where = f"{path.relative_to(site.resolve())}: {link[:120]}"
             parts = urlsplit(link)
             if parts.scheme or parts.netloc:
                 if (tag, attribute) in FETCHED and parts.scheme != "data":
-                    found.append(f"{where} is fetched from the network")
+                    problems.append(f"{where} is loaded from the network")
                 continue
             target = (path.parent / unquote(parts.path)).resolve() if parts.path else path
             known = pages[target].anchors if target in pages else {unquote(parts.fragment)}
             if not target.exists():
-                found.append(f"{where} leads nowhere")
+                problems.append(f"{where} does not exist")
             elif parts.fragment and unquote(parts.fragment) not in known:
-                found.append(f"{where} has no such place")
-    return found
+                problems.append(f"{where} has no such anchor")
+    return problems
 
 
 if __name__ == "__main__":

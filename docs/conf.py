@@ -1,4 +1,4 @@
-"""How the documentation is built: `make docs`, offline, warnings being errors."""
+"""Sphinx configuration; `make docs` builds the site offline, with warnings as errors."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import os
 
 import gridax
 
-# Notebooks and pages are executed in processes of their own, which take this with them.
+# Notebooks and pages are executed in separate processes, which inherit this variable.
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 
 project = "gridax"
@@ -25,7 +25,7 @@ extensions = [
 exclude_patterns = ["_build", "**.ipynb_checkpoints"]
 templates_path = ["_templates"]
 nitpicky = True
-# What annotations and numpydoc's types name, and is documented elsewhere or in no place at all.
+# Names in annotations and numpydoc types that are documented elsewhere, or not at all.
 nitpick_ignore_regex = [("py:.*", r"(?!gridax\.).*"), ("py:.*", r"gridax\.(_|axes|space|result).*")]
 
 myst_enable_extensions = ["colon_fence", "deflist", "attrs_block"]
@@ -40,7 +40,7 @@ nb_output_stderr = "remove"  # progress bars
 nb_merge_streams = True
 
 autosummary_generate = True
-autodoc_typehints = "none"  # numpydoc's parameters say it in words
+autodoc_typehints = "none"  # numpydoc's parameter descriptions have the types
 numpydoc_show_class_members = False
 add_module_names = False
 
@@ -50,7 +50,7 @@ html_static_path = ["_static"]
 html_css_files = ["gridax.css"]
 html_show_sourcelink = False
 html_copy_source = False
-# All pages with their captions at the left, instead of the first few at the top.
+# List all pages with their captions on the left, instead of the first few at the top.
 html_sidebars = {"**": ["globaltoc.html"], "index": []}
 html_theme_options = {
     "logo": {"text": "gridax"},

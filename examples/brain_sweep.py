@@ -1,9 +1,10 @@
 """Sweep a whole-brain network over its global coupling, with 16 noise trials at every value.
 
-84 regions, each a reduced Wong-Wang model driven by noise, excite each other along a measured
-connectome (tvboptim ships both). Weakly coupled, all regions stay quiet; strongly coupled, they
-keep each other active. In between, as the hubs switch on, activity fluctuates most, and the
-simulated functional connectivity (FC) resembles the measured one best.
+The network has 84 regions on a measured connectome. Each region is a reduced Wong-Wang model driven
+by noise, and excites the others (tvboptim provides the model and the connectome). With weak
+coupling, all regions stay quiet; with strong coupling, they keep each other active. In between,
+where the hubs switch on, activity fluctuates most, and the simulated functional connectivity (FC)
+is most similar to the measured one.
 
     python examples/brain_sweep.py [output folder]
 """
@@ -26,10 +27,11 @@ from tvboptim.experimental.network_dynamics.solvers import Heun
 
 import gridax as gx
 
-# To JAX a CPU is one device. One device a core, set before JAX starts, lets the sweep use all.
+# JAX treats a CPU as one device. With one device per core, the sweep uses all of them. This has to
+# be set before JAX starts.
 gx.use_cpu_devices()
 
-# Streamline counts span six decades: take their root, and make the mean strength of a region 1.
+# Streamline counts span six decades, so take their square root, and scale the mean strength to 1.
 weights, _, regions = load_structural_connectivity("dk_average")
 weights = np.sqrt(weights) / np.sqrt(weights).sum(axis=1).mean()
 pairs = np.triu_indices(len(regions), k=1)
@@ -42,11 +44,11 @@ network = Network(
     noise=AdditiveNoise(sigma=0.005, apply_to="S"),
 )
 simulate, config = prepare(network, Heun(), t0=0.0, t1=25_000.0, dt=2.0)  # ms
-time = np.linspace(5.0, 25.0, 200, endpoint=False)  # s; until then the network settles
+time = np.linspace(5.0, 25.0, 200, endpoint=False)  # s; the first 5 s are transient
 
 
 def model(config):
-    S = simulate(config).ys[2_500::5, 0]  # (time, region), settled, every 10 ms
+    S = simulate(config).ys[2_500::5, 0]  # (time, region), every 10 ms after the transient
     fit = jnp.corrcoef(jnp.corrcoef(S.T)[pairs], measured)[0, 1]
     return xr.Dataset(
         {

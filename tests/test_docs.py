@@ -1,4 +1,4 @@
-"""The site builds, its links lead somewhere, and the code of every page runs."""
+"""The site builds without broken links, and the code of every page runs."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ def test_the_code_of_a_page_runs(page, tmp_path):
     run(code_of_page(page), tmp_path)
 
 
-def test_the_readme_leaves_the_file_that_it_speaks_of(tmp_path):
+def test_the_readme_writes_the_file_it_mentions(tmp_path):
     run(code_of_page(ROOT / "README.md"), tmp_path)
     assert len(gx.open_result(tmp_path / "sweep.nc")) == 4000
 
 
-def test_the_site_builds_without_a_warning_and_every_link_leads_somewhere(tmp_path):
+def test_the_site_builds_without_warnings_and_broken_links(tmp_path):
     # Notebooks and cells are executed by `make docs`, and in a quick form by other tests.
     options = ["-W", "--keep-going", "-q", "-b", "html", "-D", "nb_execution_mode=off"]
     options += ["-D", "suppress_warnings=myst-nb.lexer"]  # the kernel names the language
     site = tmp_path / "site"
-    # Sphinx turns its own warnings into errors; those of Python are its extensions' own business.
+    # Sphinx turns its own warnings into errors; Python warnings come from its extensions.
     python(
         [
             "-W",
@@ -61,9 +61,9 @@ def test_a_broken_link_is_found(tmp_path):
     )
     (tmp_path / "b.html").write_text('<p id="there">x</p>')
     assert broken(tmp_path) == [
-        "a.html: b.html#not has no such place",
-        "a.html: c.html leads nowhere",
-        "a.html: https://example.org/x.js is fetched from the network",
+        "a.html: b.html#not has no such anchor",
+        "a.html: c.html does not exist",
+        "a.html: https://example.org/x.js is loaded from the network",
     ]
 
 
