@@ -90,7 +90,7 @@ def test_several_positions_give_a_list(result, index, points):
         (
             "G",
             TypeError,
-            "results are picked by position, as result[0]; got 'G'. Outputs are in "
+            "a result is indexed by position, such as result[0], got 'G'; for an output, use "
             "result.dataset['G']",
         ),
         (True, TypeError, "points are picked by an int, a slice, or a list of ints or bools, got"),
@@ -258,7 +258,7 @@ def test_a_file_can_be_closed(result, tmp_path):
 
 
 def test_the_repr_shows_points_and_dataset(result):
-    nbytes = human(6 * result.template.nbytes)
+    nbytes = human(6 * template_of_result(result).nbytes)
     assert repr(result).startswith(f"<gridax.Result: 6 points, {nbytes}>\n<xarray.Dataset>")
     for text in ("gridax.Result", "6 points", nbytes, "xarray.Dataset"):
         assert text in result._repr_html_()

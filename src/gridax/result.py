@@ -171,8 +171,8 @@ class Result(Sequence[Any]):
         """
         if isinstance(index, str):
             raise TypeError(
-                f"a result is indexed by position, such as result[0], got {index!r}; for an output, "
-                f"use result.dataset[{index!r}]"
+                f"a result is indexed by position, such as result[0], got {index!r}; for an "
+                f"output, use result.dataset[{index!r}]"
             )
         i = select.single(index, len(self))
         if i is not None:

@@ -591,7 +591,10 @@ def test_what_cannot_be_combined_is_refused_before_anything_runs(execution, tmp_
 def test_leaves_that_moved_together_are_refused_alone(execution):
     together = base(x=gx.DataAxis([0.1, 0.3], group="g"), j=gx.DataAxis([1, 2], group="g"))
     result = run(execution, together)
-    text = "extend=: ['x'] vary along 'x', but ['x', 'j'] varied along 'g' in the result"
+    text = (
+        "extend=: ['x'] vary along 'x', but ['x', 'j'] varied along 'g' in the result; keep axes in "
+        "the same groups"
+    )
     with pytest.raises(ValueError, match=r"extend=: \['x'\] vary along 'x', but ") as caught:
         run(execution, base(), extend=result)
     assert sorted(str(caught.value)) == sorted(text)

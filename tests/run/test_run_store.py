@@ -1027,7 +1027,7 @@ def test_a_store_of_a_newer_format_is_refused(execution, path):
 def test_a_store_whose_fingerprints_are_damaged_is_refused(path, fingerprints):
     gx.SequentialExecution(outputs, SPACE).run(store=path, progress=False)
     edit_attributes(path, gridax_fingerprints=fingerprints)
-    with pytest.raises(ValueError, match="cannot resume .*: it") as caught:
+    with pytest.raises(ValueError, match=r"cannot resume .*: it") as caught:
         gx.SequentialExecution(outputs, SPACE).run(store=path, progress=False)
     assert str(caught.value).endswith("start over with overwrite=True, or give another store=")
 

@@ -169,8 +169,8 @@ class Extension:
             along_home = [name for name, leaf in old.items() if leaf.dim == home]
             if home is not None and set(members) != set(along_home):
                 raise ValueError(
-                    f"extend=: {members} vary along {dim!r}, but {along_home} varied along {home!r} "
-                    "in the result; keep axes in the same groups"
+                    f"extend=: {members} vary along {dim!r}, but {along_home} varied along "
+                    f"{home!r} in the result; keep axes in the same groups"
                 )
             self._rows[dim] = home, _matched(members, new, old)
         self._match_fixed(new, old)
