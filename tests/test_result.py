@@ -14,6 +14,7 @@ import xarray as xr
 
 import gridax as gx
 from gridax._memory import human
+from gridax.result import template_of_result
 from tests.ids import plain
 from tests.models import LABELED, reading
 
