@@ -11,7 +11,7 @@ import pytest
 import xarray as xr
 
 import gridax as gx
-from gridax._execution.sequential import SequentialEvaluator
+from gridax._execution.pointwise import PointwiseEvaluator
 from gridax._run.job import Job
 from gridax.space import points_of
 
@@ -232,7 +232,7 @@ def test_a_slow_first_point_is_followed_by_one_other_to_find_out_what_a_point_ta
         time.sleep(0.12 if len(calls) == 1 else 0.0)
         return 1.0
 
-    evaluator = SequentialEvaluator(Job(model, points_of(SPACE)))
+    evaluator = PointwiseEvaluator(Job(model, points_of(SPACE)))
     evaluator.template(None, record=False)
     slow = evaluator._seconds
     wishes = [evaluator.wish(None), evaluator.wish(None)]
