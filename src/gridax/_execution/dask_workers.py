@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import os
 import signal
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from gridax import _devices
 from gridax._execution import orphans
@@ -50,21 +51,22 @@ class DaskWorkers(Workers):
 
 @contextlib.contextmanager
 def _local_cluster() -> Iterator[Client]:
+    import dask
     from distributed import Client, SubprocessCluster
 
     # Fresh processes: a fork of a process that uses JAX can deadlock, and a spawned process would
     # run the user's script again. They end with this process, even if it is killed.
     n = _devices.n_cores()
-    preload: Any = {"preload": [orphans.__name__]}
-    worker: Any = {"preload_nanny": [orphans.__name__]}
+    watch = f"from {orphans.__name__} import exit_with_parent; exit_with_parent({os.getpid()})"
+    quiet = dask.config.set({"logging": {"distributed.preloading": "warning"}})
     with contextlib.ExitStack() as stack:
-        with ignoring_sigint():
+        with ignoring_sigint(), quiet:
             local = SubprocessCluster(
                 n_workers=n,
                 threads_per_worker=1,
                 dashboard_address=None,  # type: ignore[arg-type]
-                scheduler_kwargs=preload,
-                worker_kwargs=worker,
+                scheduler_kwargs={"preload": [watch]},
+                worker_kwargs={"preload_nanny": [watch]},  # a worker ends with its nanny
             )
             stack.enter_context(local)
         client = stack.enter_context(Client(local))

@@ -1,32 +1,26 @@
-"""Processes that end when the process that started them does, even if that was killed.
-
-Dask loads this module into the scheduler and the nannies of a local cluster as a preload; a worker
-ends with its nanny.
-"""
+"""Processes that end when the process that started them does, even if that was killed."""
 
 from __future__ import annotations
 
 import os
 import threading
 import time
-from typing import Any
 
 # Seconds between two looks at the parent process.
 _INTERVAL = 0.5
 
 
-def exit_with_parent() -> None:
-    """Exit as soon as the parent process is gone; its children get another parent then."""
-    parent = os.getppid()
+def exit_with_parent(pid: int) -> None:
+    """Exit as soon as this process has another parent, as it does once its own has ended.
+
+    Parameters
+    ----------
+    pid : process id of the parent, which may have ended before this is called.
+    """
 
     def watch() -> None:
-        while os.getppid() == parent:
+        while os.getppid() == pid:
             time.sleep(_INTERVAL)
         os._exit(1)
 
     threading.Thread(target=watch, name="gridax parent watch", daemon=True).start()
-
-
-def dask_setup(service: Any) -> None:
-    """Watch the parent of a Dask service; the name is what Dask's preloading calls."""
-    exit_with_parent()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections
 import contextlib
+import os
 import signal
 from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, wait
@@ -88,7 +89,7 @@ class _Pool:
         from loky.process_executor import ProcessPoolExecutor
 
         self._executor: Any = ProcessPoolExecutor(
-            self._n, initializer=_prepare, initargs=(self._job,)
+            self._n, initializer=_prepare, initargs=(self._job, os.getpid())
         )
 
     def submit(self, tasks: Tasks) -> None:
@@ -127,11 +128,11 @@ class _Pool:
 _jobs: list[RemoteJob] = []
 
 
-def _prepare(job: RemoteJob) -> None:
+def _prepare(job: RemoteJob, parent: int) -> None:
     # A terminal sends Ctrl-C to all of its processes; the one that started the run handles it.
     with contextlib.suppress(ValueError):  # not in the main thread
         signal.signal(signal.SIGINT, signal.SIG_IGN)
-    exit_with_parent()
+    exit_with_parent(parent)
     _jobs.append(job)
 
 

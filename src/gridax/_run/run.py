@@ -27,6 +27,7 @@ from gridax._run.progress import Meter
 from gridax._run.resume import StoredRun
 from gridax._stores.base import Store
 from gridax._stores.memory import MemoryStore
+from gridax._warnings import warn
 from gridax.result import Result, open_place, open_result, template_of_result
 from gridax.space import Space, points_of
 
@@ -120,8 +121,11 @@ class Run:
                     with contextlib.suppress(Exception):
                         store.rescue()
                     with contextlib.suppress(Exception):
-                        error.add_note(stored.how_to_resume())
+                        note = stored.how_to_resume()
+                        error.add_note(note)
                         _attach(error, self._from_store(place))
+                        if isinstance(error, SystemExit):  # which Python does not show
+                            warn(note)
                     raise
         return self._from_store(place)
 
