@@ -197,8 +197,12 @@ def test_a_predicate_on_one_dimension_keeps_it() -> None:
     ("predicate", "error", "message"),
     [
         (lambda ds: ds.a > 100, ValueError, "the filter keeps no point"),
-        (lambda ds: ds.a, TypeError, "the predicate must return a DataArray of bools"),
-        (lambda ds: (ds.a > 1).values, TypeError, "lambda ds: ds.a < ds.b, got ndarray of bool"),
+        (lambda ds: ds.a, TypeError, "the predicate must return a DataArray of booleans"),
+        (
+            lambda ds: (ds.a > 1).values,
+            TypeError,
+            "lambda ds: ds.a < ds.b; it returned ndarray of bool",
+        ),
         ("a > 1", TypeError, "filter takes a function of the Dataset, got 'a > 1'"),
     ],
 )

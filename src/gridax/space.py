@@ -15,9 +15,10 @@ import pandas as pd
 import xarray as xr
 
 from gridax import _checks
+from gridax._arrays import is_keys
 from gridax._axes import Axis, default_key
-from gridax._axes.labels import is_keys, shortest
-from gridax._grid import frame, select, stack
+from gridax._decimals import as_decimals
+from gridax._grid import frame, lookup, select, stack
 from gridax._grid.grid import Grid, build
 from gridax._grid.index import attach_all
 from gridax._pytree import Skeleton, attribute_holding, dotted, is_private
@@ -256,9 +257,8 @@ class Space(Sequence[Any]):
         >>> space.sel(a=0.32, method="nearest")[0]["a"].item()
         0.30000001192092896
         """
-        labels = {**(indexers or {}), **by_label}
-        chosen = select.by_label(self._dataset, self._grid, labels, method, tolerance)
-        return self._with(self._grid.isel(chosen))
+        queries = {**(indexers or {}), **by_label}
+        return self.isel(lookup.by_label(self._dataset, queries, method, tolerance))
 
     def filter(self, predicate: Callable[[xr.Dataset], xr.DataArray]) -> Space:
         """Keep the points for which a predicate holds.
@@ -488,6 +488,6 @@ def fixed_scalar(leaf: Any) -> np.ndarray | None:
     ):
         array = np.asarray(leaf)
         if jnp.issubdtype(array.dtype, jnp.floating):
-            return shortest(array.reshape(1))[0]
+            return as_decimals(array.reshape(1))[0]
         return array if array.dtype.kind in "iubU" else None
     return None

@@ -152,7 +152,9 @@ def test_members_of_a_group_are_cut_to_the_shortest_too() -> None:
     assert space.sizes == {"g": 2, "x": 4}
     assert space.sel(a=0.25).sizes == {"x": 4}
     assert len(space.to_dataframe()) == 8
-    with pytest.raises(KeyError, match=re.escape("no point along 'g' has a=0.5; a has 0.0, 0.25")):
+    with pytest.raises(
+        KeyError, match=re.escape("no points match a=0.5; nearest labels of 'a': 0.25, 0.0")
+    ):
         space.sel(a=0.5)
 
 

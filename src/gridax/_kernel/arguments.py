@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gridax._axes.labels import device_values
+from gridax._arrays import device_values
 from gridax._grid.grid import Column
 from gridax._pytree import Skeleton, dotted
 from gridax._warnings import warn

@@ -10,7 +10,7 @@ import numpy as np
 import xarray as xr
 
 from gridax import _checks
-from gridax._axes import labels
+from gridax._decimals import as_decimals
 from gridax._outputs.template import Output, Template
 
 
@@ -192,7 +192,7 @@ def _canonical(name: str, variable: xr.Variable, claimant: str) -> xr.Variable:
             "make it numbers, strings or dates"
         )
     if values.dtype.kind == "f" and values.ndim == 1:
-        values = labels.shortest(values)
+        values = as_decimals(values)
     return xr.Variable(variable.dims, values, variable.attrs)
 
 

@@ -18,7 +18,7 @@ import numpy as np
 import xarray as xr
 
 from gridax import _checks
-from gridax._axes.labels import is_keys
+from gridax._arrays import is_keys
 from gridax._pytree import Path, dotted
 
 

@@ -14,7 +14,7 @@ import jax
 import numpy as np
 import xarray as xr
 
-from gridax._axes.labels import is_keys
+from gridax._arrays import is_keys
 from gridax._grid.grid import Column
 from gridax._outputs.labels import own_coordinates
 from gridax._outputs.template import Template

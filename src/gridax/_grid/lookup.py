@@ -1,0 +1,472 @@
+"""From the labels that a user asks for to positions along a dimension.
+
+`sel` selects from a Dataset, `by_label` returns the positions for that, and `find` does so for the
+coordinates along one dimension. `Space.sel`, `Result.sel` and `PointIndex.sel` all use them.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import math
+from collections.abc import Hashable, Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from gridax._arrays import is_floating, native
+from gridax._decimals import as_decimals, float32_decimals, noise
+
+_SHOWN = 3  # how many labels an error message lists
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Labels:
+    """The labels of one coordinate along a dimension, sorted once for any number of lookups."""
+
+    name: Hashable
+    values: np.ndarray
+
+    @classmethod
+    def of(cls, name: Hashable, values: np.ndarray) -> Labels:
+        """Return labels in a dtype that can be looked up."""
+        if values.dtype.kind == "O" and all(isinstance(value, str) for value in values):
+            values = values.astype(str)
+        return cls(name, native(values))
+
+    def among(self, positions: np.ndarray | None) -> Labels:
+        """Return the labels at some positions, or all of them."""
+        return self if positions is None else Labels(self.name, self.values[positions])
+
+    @property
+    def is_numeric(self) -> bool:
+        """Whether labels have a nearest one."""
+        return self.values.dtype.kind in "fiu"
+
+    @functools.cached_property
+    def order(self) -> np.ndarray:
+        """Positions that sort the labels."""
+        if (self.values[1:] > self.values[:-1]).all():
+            return np.arange(len(self.values))
+        return np.argsort(self.values, kind="stable")
+
+    @functools.cached_property
+    def starts(self) -> np.ndarray:
+        """Where each different label starts among the sorted ones."""
+        values = self.values[self.order]
+        return np.flatnonzero(np.r_[True, values[1:] != values[:-1]][: len(values)])
+
+    @functools.cached_property
+    def distinct(self) -> np.ndarray:
+        """The different labels, sorted."""
+        return self.values[self.order][self.starts]
+
+    @functools.cached_property
+    def codes(self) -> np.ndarray:
+        """Number of each label among the different ones."""
+        codes = np.empty(len(self.values), dtype=np.int64)
+        counts = np.diff(np.r_[self.starts, len(self.values)])
+        codes[self.order] = np.repeat(np.arange(len(self.starts)), counts)
+        return codes
+
+    @functools.cached_property
+    def extent(self) -> float:
+        """Difference of the largest and the smallest finite label, or 1 if there is none."""
+        finite = self.values[np.isfinite(self.values)].astype(float)
+        return float(np.ptp(finite) if finite.size else 0.0) or 1.0
+
+    def check(self, query: Any) -> np.ndarray:
+        """Return what was asked for as an array, rejecting what can never be a label."""
+        array = native(np.asarray(query))
+        if array.dtype == bool and self.values.dtype != bool:
+            raise TypeError(f"labels of {self.name!r} are not booleans; use isel() for a mask")
+        if self.is_numeric and not (array.dtype.kind in "iu" or is_floating(array.dtype)):
+            if array.size == 0:
+                return array.astype(float)
+            raise TypeError(
+                f"labels of {self.name!r} are numbers, got {_text(query)}; pass a number, or a "
+                "list or slice of numbers"
+            )
+        return array
+
+    def code(self, wanted: np.ndarray) -> np.ndarray:
+        """Return the number of each wanted label among the different ones, or -1.
+
+        A float that is not a label stands for the one that is nearest within rounding noise, and
+        a float32 number and the decimal that it was made from stand for each other.
+        """
+        if not self.is_numeric:
+            return self._exact(wanted)
+        if self.values.dtype.kind in "iu" and wanted.dtype.kind in "iu":
+            return self._exact(wanted)
+        exact = wanted.astype(np.float64)
+        codes = _nearest_within(exact, self.distinct, 0.0)
+        for floats, labels in self._readings(wanted, exact):
+            if (codes >= 0).all():
+                break
+            if floats is not None and labels is not None:
+                codes = np.where(codes < 0, _nearest_within(floats, labels, noise(labels)), codes)
+        return codes
+
+    def _readings(
+        self, wanted: np.ndarray, exact: np.ndarray
+    ) -> Iterator[tuple[np.ndarray | None, np.ndarray | None]]:
+        """Yield wanted numbers and labels that are equal up to noise if they mean the same."""
+        if wanted.dtype != np.float64 and is_floating(wanted.dtype):
+            yield as_decimals(wanted), self.distinct
+        yield exact, self.distinct
+        yield float32_decimals(exact), self.distinct
+        yield exact, float32_decimals(self.distinct.astype(np.float64))
+
+    def _exact(self, wanted: np.ndarray) -> np.ndarray:
+        try:
+            if self.distinct.dtype.kind in "Mm":
+                wanted = wanted.astype(self.distinct.dtype)
+            at = np.searchsorted(self.distinct, wanted).clip(max=max(len(self.distinct) - 1, 0))
+            same = self.distinct[at] == wanted if len(self.distinct) else False
+        except (TypeError, ValueError):  # of another kind
+            same = False
+        return np.where(same, at, -1) if np.shape(same) else np.full(wanted.shape, -1)
+
+    def describe(self, query: Any) -> str:
+        """Return the labels that an error message lists: those nearest to a number, if possible."""
+        which, shown = "labels", self.values[:_SHOWN]
+        if self.is_numeric and not isinstance(query, slice) and np.ndim(query) == 0:
+            gaps = np.abs(self.distinct.astype(float) - float(query))
+            which, shown = "nearest labels", self.distinct[np.argsort(gaps, kind="stable")[:_SHOWN]]
+        more = ", …" if len(self.distinct) > len(shown) else ""
+        return f"{which} of {self.name!r}: {', '.join(map(repr, shown.tolist()))}{more}"
+
+    def inside(self, part: slice) -> np.ndarray:
+        """Return the positions of the labels from one end of a slice to the other, both included.
+
+        Descending labels accept both directions. Strings that all differ are taken in their own
+        order, as pandas does.
+        """
+        start, stop = (self._end(end) for end in (part.start, part.stop))
+        if self.values.dtype.kind == "U" and len(self.distinct) == len(self.values):
+            first, last = (
+                None if end is None else int(self.code(np.array([end]))[0]) for end in (start, stop)
+            )
+            if -1 not in (first, last):
+                low = 0 if first is None else self.order[first]
+                high = len(self.values) if last is None else self.order[last] + 1
+                return np.arange(low, high)[:: part.step]
+        if start is not None and stop is not None and start > stop and self._descends:
+            start, stop = stop, start
+        mask = np.ones(len(self.values), dtype=bool)
+        if start is not None:
+            mask &= self.values >= start
+        if stop is not None:
+            mask &= self.values <= stop
+        return np.flatnonzero(mask)[:: part.step]
+
+    @property
+    def _descends(self) -> bool:
+        return bool((self.values[1:] <= self.values[:-1]).all())
+
+    def _end(self, end: Any) -> Any:
+        """Return the end of a slice as the label that it stands for, if there is one."""
+        if end is None:
+            return None
+        array = self.check(end)
+        if array.ndim:
+            raise TypeError(
+                f"the ends of a slice of labels of {self.name!r} must be single labels, got "
+                f"{_text(end)}"
+            )
+        (code,) = self.code(array.reshape(1))
+        if code >= 0:
+            return self.distinct[code]
+        if array.dtype.kind == "f":
+            return as_decimals(array.reshape(1))[0]
+        return array.astype(self.values.dtype)[()] if self.values.dtype.kind in "Mm" else array[()]
+
+
+def by_label(
+    dataset: xr.Dataset,
+    queries: Mapping[Any, Any],
+    method: str | None = None,
+    tolerance: float | None = None,
+) -> dict[str, Any]:
+    """Return positions by dimension for labels by coordinate, as `xarray.Dataset.isel` takes them.
+
+    Parameters
+    ----------
+    dataset : xarray.Dataset
+        Its one-dimensional coordinates can be selected by, whether or not they have an index.
+    queries : mapping of str to label, list, array, DataArray or slice
+        Labels by coordinate. Several coordinates along one dimension select the points that have
+        all of them.
+    method : {None, "nearest"}, optional
+        How to select numbers. Slices and other labels always match exactly.
+    tolerance : float, optional
+        Largest distance at which a nearest label is accepted.
+
+    Returns
+    -------
+    dict
+        An int, an array, or a DataArray per dimension.
+
+    Raises
+    ------
+    KeyError
+        If a label does not exist, or nothing is selected; the nearest labels are listed.
+    TypeError, ValueError
+        If a coordinate does not exist, or a query cannot be a label.
+
+    Examples
+    --------
+    >>> dataset = xr.Dataset(coords={"x": [0.1, 0.2, 0.3], "s": ["a", "b"]})
+    >>> by_label(dataset, {"x": 0.1 + 0.2, "s": ["b", "a"]})
+    {'x': 2, 's': array([1, 0])}
+    >>> by_label(dataset, {"x": 0.24}, method="nearest")
+    {'x': 1}
+    """
+    check_method(method, tolerance)
+    members: dict[Hashable, dict[Hashable, Labels]] = {}
+    for name in queries:
+        if name not in dataset.coords or dataset[name].ndim != 1:
+            known = ", ".join(repr(str(n)) for n, c in dataset.coords.items() if c.ndim == 1)
+            raise ValueError(f"no axis {name!r} to select by; the axes are {known or 'none'}")
+        (dim,) = dataset[name].dims
+        members.setdefault(dim, {})[name] = _labels_of(dataset, name)
+    positions = {}
+    for dim, labels in members.items():
+        asked = {name: queries[name] for name in labels}
+        found = find(labels, dim, asked, method, tolerance)
+        if np.size(found) == 0:
+            raise KeyError(_message(labels, asked))
+        positions[str(dim)] = found
+    return positions
+
+
+def sel(
+    dataset: xr.Dataset,
+    queries: Mapping[Any, Any],
+    method: str | None = None,
+    tolerance: float | None = None,
+    drop: bool = False,
+) -> xr.Dataset:
+    """Select from a Dataset by label, with the rules of `by_label`.
+
+    Dates are left to xarray, and so are dimensions without labels, which are selected by position.
+
+    Examples
+    --------
+    >>> dataset = xr.Dataset({"y": ("x", [1, 2, 3])}, {"x": [0.1, 0.2, 0.3]})
+    >>> sel(dataset, {"x": 0.1 + 0.2})["y"].item()
+    3
+    """
+    others = {
+        name: query
+        for name, query in queries.items()
+        if (name in dataset.coords and dataset[name].dtype.kind in "mM")
+        or (name in dataset.dims and name not in dataset.coords)
+    }
+    labels = {name: query for name, query in queries.items() if name not in others}
+    selected = dataset.isel(by_label(dataset, labels, method, tolerance), drop=drop)
+    for name, query in others.items():
+        inexact = method is not None and name in dataset.coords and not isinstance(query, slice)
+        how: dict[str, Any] = {"method": method, "tolerance": tolerance} if inexact else {}
+        selected = selected.sel({name: query}, drop=drop, **how)
+    return selected
+
+
+def _labels_of(dataset: xr.Dataset, name: Hashable) -> Labels:
+    """Return the labels of a coordinate, which its index may have sorted before."""
+    prepared = getattr(dataset.xindexes.get(name), "labels", {})
+    return prepared[name] if name in prepared else Labels.of(name, dataset[name].values)
+
+
+def check_method(method: str | None, tolerance: float | None) -> None:
+    """Reject a method other than exact and nearest selection."""
+    if method not in (None, "nearest"):
+        raise ValueError(f"method must be None or 'nearest', got {method!r}")
+    if tolerance is not None and method is None:
+        raise ValueError(
+            "tolerance= requires method='nearest'; without it, labels must match exactly"
+        )
+
+
+def find(
+    labels: Mapping[Any, Labels],
+    dim: Hashable,
+    queries: Mapping[Any, Any],
+    method: str | None = None,
+    tolerance: float | None = None,
+) -> Any:
+    """Return the positions along a dimension that have the wanted labels.
+
+    Parameters
+    ----------
+    labels : mapping of str to Labels
+        The coordinates along the dimension.
+    dim : hashable
+        Name of the dimension.
+    queries : mapping of str to label, list, array, DataArray or slice
+        Labels by coordinate; lists for several coordinates are read in pairs.
+    method, tolerance
+        As in `by_label`.
+
+    Returns
+    -------
+    int, numpy.ndarray or xarray.DataArray
+        An int for a single label that one point has. A DataArray with dimensions of its own keeps
+        its dimensions and coordinates.
+    """
+    single = {name: query for name, query in queries.items() if not isinstance(query, slice)}
+    slices = {name: query for name, query in queries.items() if isinstance(query, slice)}
+    inside: np.ndarray | None = None
+    for name, part in slices.items():
+        positions = labels[name].inside(part)
+        inside = positions if inside is None else inside[np.isin(inside, positions)]
+    if not single:
+        return inside
+    for name, query in single.items():
+        labels[name].check(getattr(query, "values", query))
+    arrays, shape, like = _aligned(single, dim)
+    wanted = {name: labels[name].check(array) for name, array in arrays.items()}
+    searched = {name: labels[name].among(inside) for name in wanted}
+    try:
+        if method == "nearest" and any(member.is_numeric for member in searched.values()):
+            found = _find_nearest(searched, wanted, tolerance)
+        else:
+            found = _find_exact(searched, wanted)
+    except _NoMatch as error:
+        missing = {name: array[error.args[0]] for name, array in wanted.items()}
+        raise KeyError(_message(labels, {**missing, **slices}, tolerance)) from None
+    found = found if inside is None else inside[found]
+    if len(found) != math.prod(shape):  # several points have a label
+        return found
+    found = found.reshape(shape)
+    if like is not None and like.dims != (dim,):
+        return like.copy(data=found)
+    return found if found.ndim else int(found)
+
+
+class _NoMatch(Exception):
+    """No point matches the query whose number is the argument."""
+
+
+def _find_exact(labels: Mapping[Any, Labels], wanted: Mapping[Any, np.ndarray]) -> np.ndarray:
+    """Return the positions of all points that have the wanted labels, query by query."""
+    codes, queried = _joint_codes(labels, wanted)
+    order = (
+        next(iter(labels.values())).order if len(labels) == 1 else np.argsort(codes, kind="stable")
+    )
+    codes = codes[order]
+    start, stop = (np.searchsorted(codes, queried, side=side) for side in ("left", "right"))
+    counts = stop - start
+    if (counts == 0).any():
+        raise _NoMatch(int(np.flatnonzero(counts == 0)[0]))
+    if (counts == 1).all():
+        return order[start]
+    return np.concatenate([order[a:b] for a, b in zip(start, stop, strict=True)])
+
+
+def _joint_codes(
+    labels: Mapping[Any, Labels], wanted: Mapping[Any, np.ndarray]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return a number for the labels of each point and of each query; -1 for unknown ones."""
+    (name, member), *others = labels.items()
+    codes, queried = member.codes, member.code(wanted[name])
+    for name, member in others:
+        n = len(member.distinct)
+        asked = member.code(wanted[name])
+        queried = np.where((queried < 0) | (asked < 0), -1, queried * n + asked)
+        combined, codes = np.unique(codes * n + member.codes, return_inverse=True)
+        at = np.searchsorted(combined, queried).clip(max=max(len(combined) - 1, 0))
+        queried = np.where(combined[at] == queried, at, -1) if combined.size else queried
+    return codes, queried
+
+
+def _find_nearest(
+    labels: Mapping[Any, Labels], wanted: Mapping[Any, np.ndarray], tolerance: float | None
+) -> np.ndarray:
+    """Return the position of the point that is nearest to each query.
+
+    Labels that are not numbers must match exactly. Distances are scaled by the extent of each
+    coordinate, whereas the tolerance holds for each of them as it is.
+    """
+    near = [name for name, member in labels.items() if member.is_numeric]
+    exact = {name: member for name, member in labels.items() if name not in near}
+    codes, queried = _joint_codes(exact, wanted) if exact else (None, None)
+    found = np.empty(len(wanted[near[0]]), dtype=np.int64)
+    for i in range(len(found)):
+        where = None if queried is None else np.flatnonzero(codes == queried[i])
+        distance: Any = 0.0
+        far: Any = False
+        for name in near:
+            values = labels[name].values if where is None else labels[name].values[where]
+            with np.errstate(invalid="ignore"):  # inf - inf
+                gap = np.abs(values.astype(float) - float(wanted[name][i]))
+            distance = distance + (gap / labels[name].extent) ** 2
+            far = far | (np.isnan(gap) if tolerance is None else ~(gap <= tolerance))
+        best = int(np.argmin(distance)) if distance.size else 0
+        if not distance.size or far[best]:
+            raise _NoMatch(i)
+        if len(near) == 1:  # of a tie the larger label, as pandas does
+            ties = np.flatnonzero(distance == distance[best])
+            best = int(ties[np.argmax(values[ties])]) if np.isfinite(distance[best]) else best
+        found[i] = best if where is None else where[best]
+    return found
+
+
+def _nearest_within(wanted: np.ndarray, distinct: np.ndarray, most: float) -> np.ndarray:
+    """Return which of the sorted numbers is nearest to each wanted one, or -1 if it is too far."""
+    if distinct.size == 0:
+        return np.full(wanted.shape, -1)
+    above = np.searchsorted(distinct, wanted).clip(max=distinct.size - 1)
+    below = (above - 1).clip(min=0)
+    with np.errstate(invalid="ignore", over="ignore"):
+        gaps = [np.abs(distinct[at].astype(float) - wanted) for at in (below, above)]
+    closer = np.where(gaps[0] < gaps[1], below, above)
+    near = (np.fmin(*gaps) <= most) | (distinct[closer] == wanted)
+    return np.where(near, closer, -1)
+
+
+def _aligned(
+    queries: Mapping[Any, Any], dim: Hashable
+) -> tuple[dict[Any, Any], tuple[int, ...], xr.DataArray | None]:
+    """Bring the queries for several coordinates to one shape; scalars go with every element.
+
+    Return the flat queries, their shape, and, if there is a DataArray among the queries, one with
+    the dimensions and coordinates of the result.
+    """
+    given = {name: xr.DataArray(q) for name, q in queries.items() if hasattr(q, "dims") and q.ndim}
+    labeled = dict(zip(given, xr.broadcast(*given.values()), strict=True))
+    arrays = {
+        name: np.asarray(getattr(query, "values", query))
+        for name, query in {**queries, **labeled}.items()
+    }
+    shapes = {a.shape for a in arrays.values() if a.ndim}
+    if len(shapes) > 1:
+        lengths = ", ".join(f"{name}: {arrays[name].shape}" for name in arrays)
+        raise ValueError(
+            f"lists of labels for several coordinates along {dim!r} are read in pairs, but their "
+            f"shapes differ ({lengths}); pass lists of the same length"
+        )
+    shape = next(iter(shapes), ())
+    flat = {name: np.broadcast_to(a, shape).reshape(-1) for name, a in arrays.items()}
+    return flat, shape, next(iter(labeled.values()), None)
+
+
+def _message(
+    labels: Mapping[Any, Labels], asked: Mapping[Any, Any], tolerance: float | None = None
+) -> str:
+    """Return the message for labels that no point has."""
+    wanted = ", ".join(f"{name}={_text(query)}" for name, query in asked.items())
+    within = "" if tolerance is None else f" within {tolerance}"
+    known = "; ".join(labels[name].describe(query) for name, query in asked.items())
+    return f"no points match {wanted}{within}; {known}"
+
+
+def _text(query: Any) -> str:
+    """Return a query as a user would type it."""
+    if isinstance(query, slice):
+        ends = [query.start, query.stop] + ([] if query.step is None else [query.step])
+        return f"slice({', '.join(map(_text, ends))})"
+    query = getattr(query, "values", query)
+    return repr(query.tolist() if hasattr(query, "tolist") else query)
