@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from gridax._decimals import as_decimals, float32_decimals, linear, logarithmic, noise
+from gridax._decimals import as_decimals, float32_decimals, linear, logarithmic, tolerance
 
 
 @pytest.mark.parametrize(
@@ -138,7 +138,7 @@ def test_data_lose_the_noise_of_computations_and_nothing_else(
     "bounds",
     [(5, 10, 0.1), (20, 30, 0.1), (1, 2, 0.001), (10, 5, -0.1), (-3, 3, 0.05), (1000, 1001, 0.01)],
 )
-def test_the_step_that_arange_rounds_is_noise(bounds: tuple[float, float, float]) -> None:
+def test_the_step_that_arange_rounds_is_tolerance(bounds: tuple[float, float, float]) -> None:
     start, _, step = (Fraction(str(bound)) for bound in bounds)
     values = np.arange(*bounds)
     assert as_decimals(values).tolist() == [float(start + i * step) for i in range(len(values))]
@@ -170,20 +170,20 @@ def test_a_label_of_a_narrow_float_identifies_that_float() -> None:
 
 
 @pytest.mark.parametrize("scale", [1e-300, 1.0, 3.0, 1e300])
-def test_noise_is_a_few_units_in_the_last_place_of_the_largest_number(scale: float) -> None:
+def test_the_tolerance_is_a_few_units_in_the_last_place_of_the_largest_number(scale: float) -> None:
     unit = np.spacing(scale)
-    assert unit < noise(scale * np.array([0.1, 0.7, 1.0])) < 100 * unit
-    assert noise(np.array([scale * 1e-9, scale, np.inf])) == noise(np.array([scale]))
+    assert unit < tolerance(scale * np.array([0.1, 0.7, 1.0])) < 100 * unit
+    assert tolerance(np.array([scale * 1e-9, scale, np.inf])) == tolerance(np.array([scale]))
 
 
-def test_noise_of_nothing_is_none() -> None:
-    assert noise(np.array([np.inf, np.nan])) == 0.0
-    assert noise(np.zeros(0)) == 0.0
+def test_the_tolerance_of_nothing_is_zero() -> None:
+    assert tolerance(np.array([np.inf, np.nan])) == 0.0
+    assert tolerance(np.zeros(0)) == 0.0
 
 
-def test_noise_stays_far_below_the_step_of_a_grid() -> None:
+def test_the_tolerance_stays_far_below_the_step_of_a_grid() -> None:
     labels = 1e6 + 1e-6 * np.arange(1000)
-    assert noise(labels) < 1e-7
+    assert tolerance(labels) < 1e-7
 
 
 @pytest.mark.parametrize(

@@ -24,9 +24,9 @@ _POWERS = np.array([float(f"1e{k}") for k in range(23)])
 _LARGEST_EXACT = 2**53
 # How many digits computed labels have, and how many a float64 can tell apart at most.
 _DIGITS, _MOST_DIGITS = 15, 17
-# Rounding errors of a computation, in units in the last place of the largest number. Rounding a
-# grid to 15 digits moves its numbers by up to 45 of them.
-_NOISE = 48
+# Rounding errors of a computation, in units in the last place of the largest number; and how far a
+# label may be from the number that it stands for, as rounding to 15 digits moves it by up to 45.
+_NOISE, _TOLERANCE = 8, 48
 # A number with so few digits was typed; the noise of a computation has more.
 _TYPED_DIGITS = 14
 # Random numbers lie this close to decimals with fewer digits with a probability of 1 in 1000.
@@ -114,16 +114,20 @@ def as_decimals(values: np.ndarray) -> np.ndarray:
     return _shortest(values) + 0.0
 
 
-def noise(values: np.ndarray) -> float:
-    """Return how far rounding errors may have moved float64 numbers that belong together.
+def tolerance(labels: np.ndarray) -> float:
+    """Return how far numbers may be from the float64 labels that they stand for.
 
-    This is a few units in the last place of the largest one. Evenly spaced numbers may have moved
-    further: `numpy.arange` adds up a step that was rounded at the scale of the first number.
+    This is a few units in the last place of the largest label. Numbers on an evenly spaced axis
+    may be further away, as `numpy.arange` adds up a step that was rounded at the first one.
     """
+    return _noise(labels, _TOLERANCE)
+
+
+def _noise(values: np.ndarray, units: int) -> float:
     values = values[np.isfinite(values)].astype(np.float64)
     if values.size == 0:
         return 0.0
-    most = _NOISE * math.ulp(np.abs(values).max())
+    most = units * math.ulp(np.abs(values).max())
     if not _is_even(values):
         return most
     accumulated = values.size * math.ulp(np.abs(values[:2]).max())
@@ -147,7 +151,7 @@ def _without_noise(values: np.ndarray) -> np.ndarray:
         return values
     if _is_even(finite):  # such as arange, some of whose numbers may have few digits by chance
         typed[:] = False
-    noisy, most = finite[~typed], noise(finite)
+    noisy, most = finite[~typed], _noise(finite, _NOISE)
     exponent = _exponent(np.abs(finite).max().item())
     if abs(exponent) > 290:  # powers of ten would overflow
         return values

@@ -10,7 +10,9 @@ import jax.numpy as jnp
 import numpy as np
 import numpyro
 import numpyro.distributions as dist
+import pandas as pd
 import pytest
+import xarray as xr
 from numpyro.infer import Predictive
 from scipy import stats
 
@@ -205,3 +207,97 @@ def test_samples_that_do_not_belong_together_are_refused(
 ) -> None:
     with pytest.raises(error, match=re.escape(message)):
         gx.from_samples(samples)
+
+
+def posterior() -> xr.Dataset:
+    """Return draws as ArviZ keeps them."""
+    rng = np.random.default_rng(0)
+    return xr.Dataset(
+        {
+            "G": (("chain", "draw"), rng.normal(size=(2, 5)), {"units": "1"}),
+            "theta": (("chain", "draw", "school"), rng.normal(size=(2, 5, 3))),
+        },
+        coords={"chain": [0, 1], "draw": range(5), "school": ["a", "b", "c"]},
+    )
+
+
+@pytest.mark.parametrize(
+    "samples",
+    [
+        posterior(),
+        posterior().transpose("school", "draw", "chain"),
+        posterior().stack(sample=("chain", "draw")),
+        posterior().stack(sample=("chain", "draw")).reset_index("sample"),
+    ],
+    ids=["posterior", "transposed", "stacked", "stacked without an index"],
+)
+def test_a_posterior_becomes_one_point_per_draw_of_every_chain(samples: xr.Dataset) -> None:
+    axes = gx.from_samples(samples)
+    assert list(axes) == ["chain", "draw", "G", "theta"]
+    space = gx.Space(axes, mode="product")
+    assert space.sizes == {"sample": 10}
+    wanted = posterior().sel(chain=1, draw=3)
+    selected = space.sel(chain=1, draw=3)
+    assert selected.dataset["G"].item() == wanted["G"].item()
+    np.testing.assert_array_equal(selected[0]["theta"], wanted["theta"].values.astype("f4"))
+    assert space.sel(chain=0).sizes == {"sample": 5}
+    assert space.dataset["G"].attrs == {"units": "1"}
+    assert space.dataset["theta_value"].dims == ("sample", "school")
+    assert space.dataset["school"].values.tolist() == ["a", "b", "c"]
+
+
+def test_a_table_has_one_draw_per_row() -> None:
+    table = pd.DataFrame({"G": [0.2, 0.1], "n": [1, 2]})
+    axes = gx.from_samples(table, group="fits")
+    assert gx.Space(axes, mode="product").sel(G=0.1)[0]["n"] == 2
+    draws = posterior()[["G"]].to_dataframe()
+    space = gx.Space(gx.from_samples(draws), mode="product")
+    assert space.sel(chain=1, draw=3).dataset["G"].item() == posterior()["G"].values[1, 3]
+
+
+def test_a_million_draws_in_float64_keep_their_labels() -> None:
+    draws = np.random.default_rng(0).normal(size=10**6)
+    space = gx.Space(gx.from_samples({"x": draws}), mode="product")
+    np.testing.assert_array_equal(space.dataset["x"], draws)
+    assert space.sel(x=draws[123])[0]["x"] == np.float32(draws[123])
+    np.testing.assert_array_equal(space.sel(x=draws[:1000]).dataset["x"], draws[:1000])
+
+
+@pytest.mark.parametrize(
+    ("samples", "error", "message"),
+    [
+        ([{"a": [1.0]}, {"a": [2.0]}], TypeError, "from_samples: pass samples by name"),
+        (
+            {"a": [np.ones(5), np.ones(5)]},
+            TypeError,
+            "from_samples: 'a' is a list of arrays; join chains with np.concatenate(), or samples "
+            "with np.stack(), to one array",
+        ),
+        ({"a": [1.0, np.inf]}, ValueError, "axis 'a': a draw is infinite, which cannot be a label"),
+        ({"a": [1.0, np.nan]}, ValueError, "axis 'a': NaN cannot be a label"),
+        (
+            xr.Dataset({"a": (("x", "y"), np.eye(2))}),
+            ValueError,
+            "from_samples: a Dataset needs the dimensions 'chain' and 'draw', or 'sample', got "
+            "['x', 'y']",
+        ),
+        (
+            posterior().assign(k=("school", [1, 2, 3])),
+            ValueError,
+            "from_samples: 'k' has the dimensions ['school'], but draws have ['chain', 'draw']",
+        ),
+    ],
+    ids=plain,
+)
+def test_what_is_no_set_of_samples_is_rejected(
+    samples: Any, error: type[Exception], message: str
+) -> None:
+    with pytest.raises(error, match=re.escape(message)):
+        gx.from_samples(samples)
+
+
+def test_designs_keep_labels_that_are_equal_in_float32_apart() -> None:
+    axes = gx.latin_hypercube({"x": (1.0, 1.01)}, n=10**5)
+    labels = gx.Space(axes, mode="product").dataset["x"].values
+    assert np.unique(labels).size == 10**5
+    assert np.unique(labels.astype(np.float32)).size < 10**5

@@ -171,7 +171,7 @@ def test_ctrl_c_in_the_model_keeps_what_was_done():
         (
             xr.DataArray(np.ones(2), {"time": [0.0, 0.1]}, ["time"]),
             xr.DataArray(np.ones(2), {"time": [0.0, 0.2]}, ["time"]),
-            "the coordinate 'time' of output 'value' is not what it was",
+            "the coordinate 'time' of output 'value' differs from before",
         ),
     ],
     ids=["names", "structure", "shape", "dims", "coordinate"],

@@ -282,7 +282,9 @@ def test_an_integer_label_beyond_the_floats_is_found_exactly() -> None:
 def test_many_labels_are_found_at_once() -> None:
     rng = np.random.default_rng(0)
     a, b = rng.permutation(100_000) / 7, rng.permutation(100_000) / 3
-    dataset = xr.Dataset(coords={"a": ("p", a), "b": ("p", b)})
+    dataset = xr.Dataset(coords={"a": ("p", a), "b": ("p", b)}).set_xindex(
+        ["a", "b"], gx.PointIndex
+    )
     wanted = rng.permutation(100_000)[:50_000]
     np.testing.assert_array_equal(by_label(dataset, {"a": a[wanted]})["p"], wanted)
     both = by_label(dataset, {"a": a[wanted], "b": b[wanted] * (1 + 1e-16)})

@@ -16,7 +16,7 @@ import numpy as np
 import xarray as xr
 
 from gridax._arrays import is_floating, native
-from gridax._decimals import as_decimals, float32_decimals, noise
+from gridax._decimals import as_decimals, float32_decimals, tolerance
 
 _SHOWN = 3  # how many labels an error message lists
 
@@ -106,7 +106,8 @@ class Labels:
             if (codes >= 0).all():
                 break
             if floats is not None and labels is not None:
-                codes = np.where(codes < 0, _nearest_within(floats, labels, noise(labels)), codes)
+                near = _nearest_within(floats, labels, tolerance(labels))
+                codes = np.where(codes < 0, near, codes)
         return codes
 
     def _readings(
@@ -195,7 +196,7 @@ def by_label(
     Parameters
     ----------
     dataset : xarray.Dataset
-        Its one-dimensional coordinates can be selected by, whether or not they have an index.
+        Coordinates with an index can be selected by.
     queries : mapping of str to label, list, array, DataArray or slice
         Labels by coordinate. Several coordinates along one dimension select the points that have
         all of them.
@@ -227,8 +228,8 @@ def by_label(
     check_method(method, tolerance)
     members: dict[Hashable, dict[Hashable, Labels]] = {}
     for name in queries:
-        if name not in dataset.coords or dataset[name].ndim != 1:
-            known = ", ".join(repr(str(n)) for n, c in dataset.coords.items() if c.ndim == 1)
+        if name not in dataset.xindexes:
+            known = ", ".join(repr(str(indexed)) for indexed in dataset.xindexes)
             raise ValueError(f"no axis {name!r} to select by; the axes are {known or 'none'}")
         (dim,) = dataset[name].dims
         members.setdefault(dim, {})[name] = _labels_of(dataset, name)
