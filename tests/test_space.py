@@ -205,7 +205,7 @@ SHARED = gx.GridAxis(0, 1, 3)
             "the fixed value at 'dt' and an axis or group called 'dt' would share one coordinate",
         ),
         (
-            {"x": gx.DataAxis([1.0, 1.0 + 1e-9])},
+            {"x": gx.GridAxis(1.0, 1.0 + 1e-9, 2)},
             "product",
             "axis 'x': the grid is too fine for float32",
         ),

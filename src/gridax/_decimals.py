@@ -8,9 +8,7 @@ computed in decimal arithmetic, so that they hold 0.3 and 0.0 rather than 0.3000
 from __future__ import annotations
 
 import decimal
-import itertools
 import math
-import operator
 from fractions import Fraction
 
 import jax.numpy as jnp
@@ -77,14 +75,8 @@ def logarithmic(low: float, high: float, n: int, digits: int | None = None) -> n
     """
     if n == 1:
         return _rounded(np.array([low]), digits)
-    first, last = decimal.Decimal(repr(low)), decimal.Decimal(repr(high))
-    with decimal.localcontext(prec=40):
-        ratio = ((last / first).ln() / (n - 1)).exp()
-        ratios = itertools.repeat(ratio, n - 1)
-        numbers = list(itertools.accumulate(ratios, operator.mul, initial=first))
     for significant in (digits,) if digits else (_DIGITS, _MOST_DIGITS):
-        rounded = map(decimal.Context(prec=significant).plus, numbers)
-        labels = np.fromiter(map(float, rounded), np.float64, n)
+        labels = _geometric(low, high, n, significant)
         if not digits:
             labels[0], labels[-1] = low, high
         if (labels[1:] > labels[:-1]).all():
@@ -258,6 +250,54 @@ def _arithmetic(first: Fraction, step: Fraction, n: int, places: int) -> np.ndar
     down = whole_first + i * whole_step + carried
     up = (2 * rest > divisor) | ((2 * rest == divisor) & (down % 2 == 1))
     return down + up
+
+
+def _geometric(low: float, high: float, n: int, digits: int) -> np.ndarray:
+    """Return ``low * (high / low)**(i / (n - 1))`` for i < n, rounded to significant digits.
+
+    Number ``row * width + column`` is the product of two numbers from short tables. These are
+    computed with 40 digits and kept as pairs of floats, whose products have 30 correct digits.
+    """
+    first, last = decimal.Decimal(repr(low)), decimal.Decimal(repr(high))
+    width = math.isqrt(n - 1) + 1
+    with decimal.localcontext(prec=40):
+        ratio = ((last / first).ln() / (n - 1)).exp()
+        rows = [first * ratio ** (row * width) for row in range(-(-n // width))]
+        columns = [ratio**column for column in range(width)]
+        if digits > _DIGITS or not 1e-250 < low < high < 1e250:  # out of the range of the pairs
+            numbers = [row * column for row in rows for column in columns][:n]
+            return np.array(list(map(float, map(decimal.Context(prec=digits).plus, numbers))))
+        pairs = _product(_pairs(rows)[:, :, None], _pairs(columns)[:, None, :])
+        pairs = pairs.reshape(2, -1)[:, :n]
+        exponents = np.floor(np.log10(pairs[0])).astype(int)
+        labels = np.empty(n)
+        for exponent in np.unique(exponents).tolist():
+            (where,) = np.nonzero(exponents == exponent)
+            places = digits - 1 - exponent
+            scale = _pairs([decimal.Decimal(10) ** places])
+            large, small = _product(pairs[:, where], scale)
+            labels[where] = _decimal(
+                np.rint(large) + np.rint(large - np.rint(large) + small), places
+            )
+    return labels
+
+
+def _pairs(numbers: list[decimal.Decimal]) -> np.ndarray:
+    """Return decimals as sums of two floats, of shape ``(2, n)``."""
+    large = [float(number) for number in numbers]
+    small = [float(x - decimal.Decimal(y)) for x, y in zip(numbers, large, strict=True)]
+    return np.array([large, small])
+
+
+def _product(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Multiply pairs of floats (T. J. Dekker, Numer. Math. 18, 224 (1971))."""
+    product = a[0] * b[0]
+    halves = [(x[0] * 134217729.0) - (x[0] * 134217729.0 - x[0]) for x in (a, b)]
+    (a_high, b_high), (a_low, b_low) = halves, (a[0] - halves[0], b[0] - halves[1])
+    error = a_low * b_low - (((product - a_high * b_high) - a_low * b_high) - a_high * b_low)
+    error = error + (a[0] * b[1] + a[1] * b[0])
+    total = product + error
+    return np.array([total, error - (total - product)])
 
 
 def _fraction(number: float) -> Fraction:

@@ -276,7 +276,9 @@ def test_an_integer_label_beyond_the_floats_is_found_exactly() -> None:
     labels = np.array([2**62, 2**62 + 1, 3])
     dataset = xr.Dataset(coords={"x": ("x", labels)})
     assert by_label(dataset, {"x": 2**62 + 1}) == {"x": 1}
-    assert by_label(dataset, {"x": np.uint64(2**62)}) == {"x": 0}
+    assert by_label(dataset, {"x": np.uint64(2**62 + 1)}) == {"x": 1}
+    with pytest.raises(KeyError, match="no points match x=-3"):
+        by_label(xr.Dataset(coords={"x": np.array([2**63], np.uint64)}), {"x": -3})
 
 
 def test_many_labels_are_found_at_once() -> None:

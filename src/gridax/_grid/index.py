@@ -15,7 +15,8 @@ import pandas as pd
 import xarray as xr
 from xarray.indexes import Index, PandasIndex
 
-from gridax._grid.lookup import Labels, check_method, find
+from gridax._grid.labels import Labels
+from gridax._grid.lookup import check_method, find
 
 # xarray expects a custom index to return this; it is public, although its module is not.
 from xarray.core.indexing import IndexSelResult  # isort: skip
