@@ -86,7 +86,7 @@ def test_several_positions_give_a_list(result, index, points):
         (
             1.0,
             TypeError,
-            "points are picked by an int, a slice, or a list of ints or bools, got 1.0",
+            "points are picked by an integer, a slice, or a list of integers or booleans, got 1.0",
         ),
         (
             "G",
@@ -94,7 +94,11 @@ def test_several_positions_give_a_list(result, index, points):
             "a result is indexed by position, such as result[0], got 'G'; for an output, use "
             "result.dataset['G']",
         ),
-        (True, TypeError, "points are picked by an int, a slice, or a list of ints or bools, got"),
+        (
+            True,
+            TypeError,
+            "points are picked by an integer, a slice, or a list of integers or booleans, got",
+        ),
     ],
     ids=plain,
 )

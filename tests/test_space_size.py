@@ -82,10 +82,10 @@ def test_points_beyond_64_bits_are_reached() -> None:
     assert repr(space).startswith(f"<gridax.Space: {10**20} points, product>")
     with pytest.raises(IndexError, match=f"point {10**20} is out of range"):
         space[10**20]
-    message = f"{10**20} points cannot be picked one by one; select whole stretches of dimensions"
+    message = f"{10**20} points are too many to be picked one by one; select along dimensions"
     with pytest.raises(ValueError, match=re.escape(message)):
         space[:]
-    with pytest.raises(ValueError, match="points cannot be picked one by one"):
+    with pytest.raises(ValueError, match="points are too many to be picked one by one"):
         space.filter(lambda ds: ds.a < 0.5)
 
 

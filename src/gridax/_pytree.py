@@ -1,4 +1,4 @@
-"""Pytrees: dotted names, leaves in the order in which they were written, and filling in values."""
+"""Key paths and dotted names of the leaves of a pytree, in the order in which it was written."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def is_private(path: Path) -> bool:
 
 
 def entry(key: Any) -> tuple[str, Any]:
-    """Return what kind of step a key is (``dict``, ``index`` or ``attr``) and its value."""
+    """Return the kind of a step on a path (``dict``, ``index`` or ``attr``) and its key."""
     match key:
         case DictKey():
             return "dict", key.key
@@ -50,9 +50,9 @@ def entry(key: Any) -> tuple[str, Any]:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Skeleton:
-    """A flattened pytree whose leaves can be replaced repeatedly.
+    """A flattened pytree with leaves that can be replaced any number of times.
 
-    `leaves` and `paths` are in JAX's order, which sorts dictionaries; `written` lists their
+    `leaves` and `paths` are in the order of JAX, which sorts dictionaries; `written` lists their
     positions in the order in which the user wrote them.
     """
 
@@ -64,7 +64,7 @@ class Skeleton:
 
     @classmethod
     def of(cls, tree: Any, is_leaf: Callable[[Any], bool] | None = None) -> Skeleton:
-        """Flatten `tree`; what `is_leaf` accepts is a leaf even if JAX would flatten it further."""
+        """Flatten `tree`; what `is_leaf` accepts is a leaf even if JAX would flatten it."""
         flat, treedef = jax.tree_util.tree_flatten_with_path(tree, is_leaf)
         position = {path: i for i, (path, _) in enumerate(flat)}
         return cls(
@@ -90,31 +90,31 @@ def _written_paths(node: Any, is_leaf: Callable[[Any], bool] | None) -> Iterator
         return
     children, _ = jax.tree_util.tree_flatten_with_path(node, is_leaf=lambda x: x is not node)
     if len(children) == 1 and children[0][0] == ():
-        yield ()  # JAX returns a leaf as its own only child
+        yield ()  # a leaf, which JAX returns as its own only child
         return
     if isinstance(node, Mapping):
-        place = {key: i for i, key in enumerate(node)}
-        children.sort(key=lambda child: place.get(entry(child[0][0])[1], len(place)))
+        position = {key: i for i, key in enumerate(node)}
+        children.sort(key=lambda child: position.get(entry(child[0][0])[1], len(position)))
     for path, child in children:
         for rest in _written_paths(child, is_leaf):
             yield path + rest
 
 
-def attribute_holding(leaf: Any, wanted: Callable[[Any], bool]) -> str | None:
-    """Return the attribute of an opaque object that holds something `wanted`, or None.
+def attribute_holding(leaf: Any, matches: Callable[[Any], bool]) -> str | None:
+    """Return the attribute of an opaque object that holds an object that matches, or None.
 
-    JAX does not look into objects that are not registered as pytrees, so an axis in one would be
-    silently ignored. Lists and dictionaries in attributes are searched as well.
+    JAX does not look into objects that are not registered as pytrees, so that an axis in one of
+    them would be overlooked silently. Lists and dictionaries in attributes are searched too.
     """
     fields = getattr(leaf, "__dict__", {})
     if isinstance(leaf, type) or not isinstance(fields, Mapping):
         return None
-    return next((key for key, value in fields.items() if _holds(value, wanted)), None)
+    return next((key for key, value in fields.items() if _holds(value, matches)), None)
 
 
-def _holds(value: Any, wanted: Callable[[Any], bool]) -> bool:
+def _holds(value: Any, matches: Callable[[Any], bool]) -> bool:
     if isinstance(value, Mapping):
         value = list(value.values())
     if isinstance(value, (list, tuple)):
-        return any(_holds(part, wanted) for part in value)
-    return wanted(value)
+        return any(_holds(part, matches) for part in value)
+    return matches(value)

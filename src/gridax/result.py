@@ -15,7 +15,7 @@ import xarray as xr
 
 from gridax._files import chunks, netcdf, restore, zarr
 from gridax._files.zarr import Progress
-from gridax._grid import frame, select
+from gridax._grid import frame, lookup, select
 from gridax._grid.points import point_labels
 from gridax._grid.unstack import unstack
 from gridax._outputs.labels import own_coordinates
@@ -195,12 +195,13 @@ class Result(Sequence[Any]):
         drop: bool = False,
         **by_label: Any,
     ) -> xr.Dataset:
-        """Select from the Dataset by label, as `xarray.Dataset.sel`.
+        """Select from the Dataset by label, as `xarray.Dataset.sel`, with the rules of `Space.sel`.
 
-        Computed floats are read as labels are: 0.1 + 0.2, or a float32 of 0.3, selects 0.3.
+        A float selects the label that it equals up to rounding errors: 0.1 + 0.2, or a float32 of
+        0.3, selects 0.3. Slices can be combined with ``method="nearest"``.
         """
-        queries = select.canonical_queries(self.dataset, {**(indexers or {}), **by_label})
-        return self.dataset.sel(queries, method=method, tolerance=tolerance, drop=drop)
+        queries = {**(indexers or {}), **by_label}
+        return lookup.sel(self.dataset, queries, method, tolerance, drop)
 
     def isel(self, *args: Any, **kwargs: Any) -> xr.Dataset:
         """Select from the Dataset by position, as `xarray.Dataset.isel`."""

@@ -12,7 +12,7 @@ import pandas as pd
 import xarray as xr
 
 from gridax._axes import Axis
-from gridax._grid import frame, select, stack
+from gridax._grid import frame, lookup, select, stack
 from gridax._grid.grid import Grid
 from gridax._grid.points import Points
 from gridax._show import reprs
@@ -197,9 +197,8 @@ class Space(Sequence[Any]):
         >>> space.sel(a=0.32, method="nearest")[0]["a"].item()
         0.30000001192092896
         """
-        labels = {**(indexers or {}), **by_label}
-        chosen = select.by_label(self._points.dataset, self._points.grid, labels, method, tolerance)
-        return self._with(self._points.grid.isel(chosen))
+        queries = {**(indexers or {}), **by_label}
+        return self.isel(lookup.by_label(self._points.dataset, queries, method, tolerance))
 
     def filter(self, predicate: Callable[[xr.Dataset], xr.DataArray]) -> Space:
         """Keep the points for which a predicate holds.

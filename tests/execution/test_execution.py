@@ -431,13 +431,21 @@ def test_nan_at_some_points_stays_there(execution):
     ("model", "error", "text"),
     [
         (lambda s: None, TypeError, "the model returned None; it must return arrays or numbers"),
-        (lambda s: {}, TypeError, "the model returned {}, which holds no array"),
-        (lambda s: "done", TypeError, "output 'value' is the string 'done'; a model must return"),
-        (lambda s: {"o": object()}, TypeError, "output 'o' is of the type object; a model must"),
+        (lambda s: {}, TypeError, "the model returned {}, which contains no array"),
+        (
+            lambda s: "done",
+            TypeError,
+            "output 'value' is the string 'done', but a model must return",
+        ),
+        (
+            lambda s: {"o": object()},
+            TypeError,
+            "output 'o' is of the type object, but a model must",
+        ),
         (
             lambda s: {"a": {"b": s["x"]}, "a.b": s["x"]},
             ValueError,
-            "the model returns two outputs called 'a.b'; rename one of them",
+            "the model returns two outputs named 'a.b'; rename one of them",
         ),
         (lambda s: {"a/b": s["x"]}, ValueError, "output 'a/b' cannot be stored under that name"),
         (lambda s: s["y"], KeyError, "'y'"),
@@ -553,7 +561,11 @@ def test_an_axis_among_the_arguments_is_refused(execution, where):
 @pytest.mark.parametrize(
     ("labels", "error", "text"),
     [
-        ({"dims": ("time",)}, TypeError, "dims= must name the dimensions by output, such as"),
+        (
+            {"dims": ("time",)},
+            TypeError,
+            "dims= must be a mapping from outputs to dimensions, such as",
+        ),
         ({"dims": {"value": ("x",)}}, ValueError, "output 'value' has a dimension 'x', which is"),
         ({"dims": {"value": ("t", "u")}}, ValueError, "dims= gives output 'value' 2 names"),
         (

@@ -402,15 +402,15 @@ class Unphysical(Exception):
 
 def test_an_error_while_tracing_keeps_its_type_and_names_the_choice():
     def model(state):
-        if state["method"] == "euler":
+        if state["solver"] == "euler":
             raise Unphysical
         return state["x"]
 
-    space = product(method=gx.ChoiceAxis(["heun", "euler"]), x=gx.GridAxis(0, 1, 3))
+    space = product(solver=gx.ChoiceAxis(["heun", "euler"]), x=gx.GridAxis(0, 1, 3))
     with pytest.raises(Unphysical) as caught:
         gx.ParallelExecution(model, space).run(progress=False)
     assert caught.value.__notes__[-1] == (
-        "while the model was traced for ParallelExecution with method='euler'"
+        "while the model was traced for ParallelExecution with solver='euler'"
     )
 
 

@@ -131,7 +131,7 @@ def test_an_error_at_the_first_point_names_it_and_keeps_nothing():
 def test_labels_of_every_kind_are_named_in_the_note():
     space = gx.Space(
         {
-            "method": gx.ChoiceAxis(["heun"]),
+            "solver": gx.ChoiceAxis(["heun"]),
             "trial": gx.KeyAxis(1),
             "W": gx.DataAxis([[1.0, 2.0]], labels=["thin"]),
             "x": gx.GridAxis(0.3, 1, 2),
@@ -143,7 +143,7 @@ def test_labels_of_every_kind_are_named_in_the_note():
             progress=False
         )
     assert caught.value.__notes__ == [
-        "while the model was evaluated at method='heun', trial=0, W='thin', x=0.3"
+        "while the model was evaluated at solver='heun', trial=0, W='thin', x=0.3"
     ]
 
 
@@ -174,7 +174,7 @@ def test_ctrl_c_in_the_model_keeps_what_was_done():
         (
             xr.DataArray(np.ones(2), {"time": [0.0, 0.1]}, ["time"]),
             xr.DataArray(np.ones(2), {"time": [0.0, 0.2]}, ["time"]),
-            "the coordinate 'time' of output 'value' is not what it was",
+            "the coordinate 'time' of output 'value' differs from before",
         ),
     ],
     ids=["names", "structure", "shape", "dims", "coordinate"],

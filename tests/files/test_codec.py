@@ -175,7 +175,7 @@ def test_attributes_of_any_name_come_back(through, name):
     [
         (
             {"_FillValue": 0},
-            "the attribute '_FillValue' would change the data when a file is read back; rename it",
+            "the attribute '_FillValue' would change the data when a file is read back; rename the attribute",
         ),
         ({"scale_factor": 2.0}, "the attribute 'scale_factor' would change the data when a file"),
         ({"add_offset": 2.0}, "the attribute 'add_offset' would change the data when a file"),
@@ -185,7 +185,7 @@ def test_attributes_of_any_name_come_back(through, name):
         (
             {"units": "seconds since 1970-01-01"},
             "the units 'seconds since 1970-01-01' would turn numbers into dates when a file is read "
-            "back; name the reference in another attribute",
+            "back; put the reference date into another attribute",
         ),
         (
             {"about": 1j},

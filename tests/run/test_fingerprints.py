@@ -33,7 +33,7 @@ def state(**changes):
         "u": gx.UniformAxis(0, 1, 3),
         "k": gx.KeyAxis(3, name="trial"),
         "m": gx.DataAxis(np.arange(8.0).reshape(2, 2, 2)),
-        "method": gx.ChoiceAxis(["euler", "heun"]),
+        "solver": gx.ChoiceAxis(["euler", "heun"]),
         "level": gx.DataAxis([0.5, 2.0], labels=["low", "high"]),
         "a": gx.DataAxis([1, 2], group="pair"),
         "b": gx.DataAxis([3.0, 4.0], group="pair"),
@@ -70,11 +70,11 @@ def test_fingerprints_name_all_that_a_space_holds():
         ["u", 3],
         ["trial", 3],
         ["m", 2],
-        ["method", 2],
+        ["solver", 2],
         ["level", 2],
         ["pair", 2],
     ]
-    assert list(parts["axes"]) == ["x", "u", "trial", "m", "method", "level", "a", "b"]
+    assert list(parts["axes"]) == ["x", "u", "trial", "m", "solver", "level", "a", "b"]
     fixed = ["dt", "n", "flag", "name", "weights", "key", "single", "inner.tau", "inner.f"]
     given = ["argument args[0]", "argument args[1]", "argument speed"]
     assert sorted(parts["fixed"]) == sorted([*fixed, *given])
@@ -95,8 +95,8 @@ def test_fingerprints_survive_json():
         ),
         (
             {"x": gx.GridAxis(0, 1, 12)},
-            "its space has the dimensions (x: 11, u: 3, trial: 3, m: 2, method: 2, level: 2, "
-            "pair: 2), but this one has (x: 12, u: 3, trial: 3, m: 2, method: 2, level: 2, pair: 2)",
+            "its space has the dimensions (x: 11, u: 3, trial: 3, m: 2, solver: 2, level: 2, "
+            "pair: 2), but this one has (x: 12, u: 3, trial: 3, m: 2, solver: 2, level: 2, pair: 2)",
         ),
         (
             {"a": gx.DataAxis([1, 5], group="pair")},
@@ -158,9 +158,9 @@ def test_a_message_shows_both_sides(changes, text):
             "'low', 'high' (2 along 'level', values with digest B) here",
         ),
         (
-            {"method": gx.ChoiceAxis(["euler", "rk4"])},
-            "the axis 'method' is 'euler', 'heun' (2 along 'method', values with digest A) there "
-            "and 'euler', 'rk4' (2 along 'method', values with digest B) here",
+            {"solver": gx.ChoiceAxis(["euler", "rk4"])},
+            "the axis 'solver' is 'euler', 'heun' (2 along 'solver', values with digest A) there "
+            "and 'euler', 'rk4' (2 along 'solver', values with digest B) here",
         ),
         (
             {"x": gx.DataAxis([0, 0.1, 0.2, 0.3, 0.4, 0.55, 0.6, 0.7, 0.8, 0.9, 1.0])},

@@ -101,7 +101,7 @@ SPACE = gx.Space(
         "age": gx.DataAxis([31, 44, 58], group="subject", attrs={"units": "years"}),
         "trial": gx.KeyAxis(16),
         "W": gx.DataAxis(np.ones((3, 4, 4)), group="subject"),
-        "method": gx.ChoiceAxis(["euler", "heun"]),
+        "solver": gx.ChoiceAxis(["euler", "heun"]),
         "dt": 0.1,
         "f": np.sin,
         "lengths": np.ones((84, 84)),
@@ -133,26 +133,26 @@ class Own(gx.Axis):
 def test_the_text_of_a_space_lists_axes_by_dimension_and_fixed_values() -> None:
     assert repr(SPACE).splitlines() == [
         "<gridax.Space: 768 points, product>",
-        "Dimensions:  (G: 8, subject: 3, trial: 16, method: 2)",
+        "Dimensions:  (G: 8, subject: 3, trial: 16, solver: 2)",
         "Axes:",
         "    G                  0.1 … 0.8 mV    GridAxis(0.1, 0.8, 8)",
         "    age     (subject)  31 44 58 years  DataAxis([31, 44, 58])",
         "    W       (subject)  0 1 2           DataAxis(<float64[3,4,4]>)",
         "    trial              0 … 15          KeyAxis(16)",
-        "    method             'euler' 'heun'  ChoiceAxis(('euler', 'heun'))",
+        "    solver             'euler' 'heun'  ChoiceAxis(('euler', 'heun'))",
         "Fixed:  dt = 0.1",
     ]
 
 
 def test_the_text_of_a_selection_says_what_was_selected() -> None:
-    lines = repr(SPACE.isel(G=[2, 1], subject=1, method=0)).splitlines()
+    lines = repr(SPACE.isel(G=[2, 1], subject=1, solver=0)).splitlines()
     assert lines[1] == "Dimensions:  (G: 2, trial: 16)"
     assert lines[3:8] == [
         "    G           0.3 0.2 mV  GridAxis(0.1, 0.8, 8)",
         "    trial       0 … 15      KeyAxis(16)",
         "    age     ()  44 years    DataAxis([31, 44, 58])",
         "    W       ()  1           DataAxis(<float64[3,4,4]>)",
-        "    method  ()  'euler'     ChoiceAxis(('euler', 'heun'))",
+        "    solver  ()  'euler'     ChoiceAxis(('euler', 'heun'))",
     ]
     assert "    age     (point)  31 44 years" in repr(SPACE[[0, 40]])
 
@@ -332,7 +332,7 @@ def test_a_plan_of_more_points_than_64_bits_count_is_shown() -> None:
 def test_the_html_of_a_space_is_a_headline_tables_and_coordinates() -> None:
     shown = page(SPACE)
     assert shown.text.startswith("gridax.Space 768 points product axes hold 644 B Dimensions:")
-    assert "(G: 8, subject: 3, trial: 16, method: 2)" in shown.text
+    assert "(G: 8, subject: 3, trial: 16, solver: 2)" in shown.text
     assert shown.is_open == [True, False, False]
     found, fixed = shown.tables[:2]
     assert found == [
@@ -341,7 +341,7 @@ def test_the_html_of_a_space_is_a_headline_tables_and_coordinates() -> None:
         ["age", "subject: 3", "31 44 58 years", "", "DataAxis([31, 44, 58])"],
         ["W", "0 1 2", "", "DataAxis(<float64[3,4,4]>)"],
         ["trial", "trial: 16", "0 … 15", "", "KeyAxis(16)"],
-        ["method", "method: 2", "'euler' 'heun'", "", "ChoiceAxis(('euler', 'heun'))"],
+        ["solver", "solver: 2", "'euler' 'heun'", "", "ChoiceAxis(('euler', 'heun'))"],
     ]
     assert shown.values_of("rowspan") == ["2"]
     assert fixed == [

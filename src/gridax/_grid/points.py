@@ -17,8 +17,9 @@ import numpy as np
 import xarray as xr
 
 from gridax import _checks
+from gridax._arrays import is_keys
 from gridax._axes import Axis, default_key, is_axis
-from gridax._axes.labels import is_keys, shortest
+from gridax._decimals import as_decimals
 from gridax._grid.grid import Grid, build
 from gridax._grid.index import attach_all
 from gridax._grid.select import is_integer
@@ -160,7 +161,7 @@ def fixed_scalar(leaf: Any) -> np.ndarray | None:
     ):
         array = np.asarray(leaf)
         if jnp.issubdtype(array.dtype, jnp.floating):
-            return shortest(array.reshape(1))[0]
+            return as_decimals(array.reshape(1))[0]
         return array if array.dtype.kind in "iubU" else None
     return None
 

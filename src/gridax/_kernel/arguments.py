@@ -11,8 +11,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from gridax._arrays import device_values
 from gridax._axes import is_axis
-from gridax._axes.labels import device_values
 from gridax._grid.grid import Column
 from gridax._grid.points import Points
 from gridax._pytree import Skeleton, dotted

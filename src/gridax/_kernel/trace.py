@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gridax._axes.labels import is_keys
+from gridax._arrays import is_keys
 from gridax._kernel.arguments import Arguments
 from gridax._kernel.layout import vectors_first
 from gridax._kernel.program import Lookup, Program

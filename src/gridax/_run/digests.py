@@ -18,7 +18,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from gridax._axes.labels import is_keys
+from gridax._arrays import is_keys
 
 # Enough to tell two values apart, and short enough to show.
 _LENGTH = 16

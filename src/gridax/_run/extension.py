@@ -15,8 +15,8 @@ import jax
 import numpy as np
 import xarray as xr
 
+from gridax._arrays import is_keys
 from gridax._axes import is_axis
-from gridax._axes.labels import is_keys
 from gridax._grid.grid import Column
 from gridax._grid.points import Points, fixed_scalar
 from gridax._outputs.labels import own_coordinates

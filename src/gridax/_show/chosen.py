@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from gridax._grid.select import canonical_queries
+from gridax._grid.lookup import sel
 
 
 def chosen(
@@ -43,12 +43,12 @@ def _nearest(dataset: xr.Dataset, labels: Mapping[str, Any]) -> xr.Dataset:
     numbers = [name for name, query in labels.items() if _is_numeric(dataset, name, query)]
     near = {name: _closest(name, dataset[name].values, labels[name]) for name in numbers}
     try:
-        return dataset.sel(canonical_queries(dataset, {**labels, **near}))
+        return sel(dataset, {**labels, **near})
     except KeyError:
         # Points that share a dimension need not have all these labels together.
         rest = {name: query for name, query in labels.items() if name not in near}
-        exact = dataset.sel(canonical_queries(dataset, rest)) if rest else dataset
-        return exact.sel({name: labels[name] for name in near}, method="nearest")
+        exact = sel(dataset, rest)
+        return sel(exact, {name: labels[name] for name in near}, method="nearest")
 
 
 def _is_numeric(dataset: xr.Dataset, name: str, query: Any) -> bool:

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from gridax._arrays import is_keys
 from gridax._axes.base import brief, short
-from gridax._axes.labels import is_keys
 from gridax._grid.grid import Column, Grid
 from gridax._memory import human
 from gridax._outputs.template import Output, Template
