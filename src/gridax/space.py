@@ -22,6 +22,7 @@ from gridax._grid.grid import Grid, build
 from gridax._grid.index import attach_all
 from gridax._pytree import Skeleton, attribute_holding, dotted, is_private
 from gridax._show import reprs
+from gridax._show.facts import SpaceFacts, space_facts
 from gridax._text import number_of
 
 MODES = ("product", "zip")
@@ -386,10 +387,13 @@ class Space(Sequence[Any]):
         return fill(batched | dict.fromkeys(others)), fill(chosen | dict.fromkeys(batched))
 
     def __repr__(self) -> str:
-        return reprs.space_text(self._grid, self.mode, self.fixed)
+        return reprs.space_text(self._facts())
 
     def _repr_html_(self) -> str:
-        return reprs.space_html(self._grid, self.mode, self.fixed, lambda: self._dataset)
+        return reprs.space_html(self._facts(), lambda: self._dataset)
+
+    def _facts(self) -> SpaceFacts:
+        return space_facts(self._grid, self.mode, self.fixed)
 
 
 def _rebuilt(state: Any, grid: Grid, mode: str, key: jax.Array) -> Space:

@@ -21,7 +21,7 @@ import pytest
 import xarray as xr
 
 import gridax as gx
-from gridax._show.style import named
+from gridax._show.plot_style import axis_label
 from gridax.explore import _cube
 from gridax.explore._cube import View
 
@@ -494,7 +494,7 @@ def test_names_and_labels_are_no_html(browser, folder):
     page.press("c" + NAME, "ArrowLeft")
     for output in result.dataset.data_vars:
         page.choose("output", output)
-        label = named(output, result.dataset[output].attrs)
+        label = axis_label(output, result.dataset[output].attrs)
         page.until("return JSON.parse(model('frame').data.said[0]).label === given[0]", label)
     for name in page.options("x"):
         page.choose("x", name)

@@ -16,7 +16,7 @@ from matplotlib.lines import Line2D
 from xarray.plot import FacetGrid
 
 import gridax as gx
-from gridax._show.style import is_geometric, spread, texts
+from gridax._show.plot_style import is_geometric, label_texts, spread_indices
 
 BLUE, ORANGE = to_rgba("C0"), to_rgba("C1")
 
@@ -699,19 +699,19 @@ def test_labels_are_geometric_if_their_ratio_is_the_same_over_a_decade():
 
 
 def test_texts_have_as_few_digits_as_tell_them_apart():
-    assert texts(np.array([0.1, 1 / 3])) == ["0.1", "0.3333"]
-    assert texts(np.array([1.00001, 1.00002])) == ["1.00001", "1.00002"]
-    assert texts(np.array([1.0, 1.0 + 1e-15])) == ["1", "1.0000000000000011"]
-    assert texts(np.array([np.nan, np.inf])) == ["nan", "inf"]
-    assert texts(np.array([True, False])) == ["True", "False"]
-    assert texts(np.array([2**40])) == ["1099511627776"]
-    assert texts(np.array(["2026-01-02"], "datetime64[ns]")) == ["2026-01-02"]
+    assert label_texts(np.array([0.1, 1 / 3])) == ["0.1", "0.3333"]
+    assert label_texts(np.array([1.00001, 1.00002])) == ["1.00001", "1.00002"]
+    assert label_texts(np.array([1.0, 1.0 + 1e-15])) == ["1", "1.0000000000000011"]
+    assert label_texts(np.array([np.nan, np.inf])) == ["nan", "inf"]
+    assert label_texts(np.array([True, False])) == ["True", "False"]
+    assert label_texts(np.array([2**40])) == ["1099511627776"]
+    assert label_texts(np.array(["2026-01-02"], "datetime64[ns]")) == ["2026-01-02"]
 
 
 def test_a_part_of_the_indices_is_spread_evenly_with_both_ends():
-    assert spread(5, 10).tolist() == [0, 1, 2, 3, 4]
-    assert spread(101, 5).tolist() == [0, 25, 50, 75, 100]
-    assert spread(1, 5).tolist() == [0]
+    assert spread_indices(5, 10).tolist() == [0, 1, 2, 3, 4]
+    assert spread_indices(101, 5).tolist() == [0, 25, 50, 75, 100]
+    assert spread_indices(1, 5).tolist() == [0]
 
 
 def test_several_numbers_select_the_nearest_labels_and_none_is_taken_from_afar():

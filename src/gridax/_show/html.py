@@ -9,7 +9,7 @@ from __future__ import annotations
 import html
 from collections.abc import Iterable, Sequence
 
-from gridax._text import count, number_of, shorten, shorten_middle
+from gridax._text import number_of, shorten, shorten_middle
 
 # The cells of a row of a table; see `table`.
 Row = Sequence[object]
@@ -185,18 +185,6 @@ def points(n: int) -> str:
     return number_of(n, "point", GAP)
 
 
-def progress(done: int, failed: int, total: int) -> Markup:
-    """Return a bar of the points that are done and that failed, and their numbers."""
-    pieces = (
-        Markup(f"<span class='gridax-{kind}' style='width:{100 * n / max(total, 1):.4g}%'></span>")
-        for kind, n in (("done", done), ("failed", failed))
-    )
-    text = f"{count(done, GAP)} of {points(total)} done"
-    for n, what in ((failed, "failed"), (total - done - failed, "pending")):
-        text += f", {count(n, GAP)} {what}" if n else ""
-    return element("div", element("div", *pieces, css="gridax-bar"), text)
-
-
 def columns(*parts: object) -> Markup:
     """Return parts side by side where there is room."""
     return element("div", *parts, css="gridax-columns")
@@ -208,7 +196,7 @@ Rectangle = tuple[int, int, int, int]  # first row and column, numbers of rows a
 _WIDEST, _TALLEST, _NARROWEST, _MOST_LINES = 240, 150, 24, 40  # in pixels, but for the last
 
 
-def picture(
+def grid_drawing(
     down: Cut, right: Cut, tile: Iterable[Rectangle], legend: Iterable[tuple[str, str]]
 ) -> Markup:
     """Return a drawing of a grid of two dimensions, cut to blocks; a tile lies in the first one.

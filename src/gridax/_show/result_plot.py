@@ -15,15 +15,15 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from gridax._show.style import (
-    entitle,
+from gridax._show.plot_style import (
+    axis_label,
     is_geometric,
     is_number,
-    named,
+    label_texts,
     pyplot,
     scale,
-    texts,
-    units_of,
+    set_title,
+    unit_suffix,
 )
 
 ROLES = ("x", "y", "hue", "row", "col")
@@ -112,7 +112,7 @@ def draw(
             scale(ax, role, along)
     if many and not options["add_legend"]:
         _color_lines(plt, panels if facets else artist, panels, picture, labels["hue"])
-    entitle(panels, _selected(picture))
+    set_title(panels, _selected(picture))
     return artist
 
 
@@ -148,7 +148,7 @@ def _color_lines(
             line.set_color(colors.to_rgba(label))
     hue = picture.roles["hue"]
     attrs = picture.values[hue].attrs if hue in picture.values.coords else {}
-    panels.flat[0].figure.colorbar(colors, ax=panels.ravel().tolist(), label=named(hue, attrs))
+    panels.flat[0].figure.colorbar(colors, ax=panels.ravel().tolist(), label=axis_label(hue, attrs))
 
 
 def _selected(picture: Picture) -> str:
@@ -156,8 +156,8 @@ def _selected(picture: Picture) -> str:
     shown = []
     for name, c in picture.values.coords.items():
         if c.ndim == 0 or (c.ndim == 1 and c.size > 1 and (c == c[0]).all()):
-            label = texts(c.values.reshape(-1)[:1], 6)[0]
-            shown.append(f"{name} = {label}{units_of(c.attrs.get('units'))}")
+            label = label_texts(c.values.reshape(-1)[:1], 6)[0]
+            shown.append(f"{name} = {label}{unit_suffix(c.attrs.get('units'))}")
     return ", ".join(shown)
 
 
@@ -309,6 +309,6 @@ def _presented(picture: Picture) -> xr.DataArray:
             values = values.assign_coords({hue: (values[hue].dims, short, values[hue].attrs)})
     values = values.copy(deep=False)
     for variable in (values, *values.coords.values()):
-        if not units_of(variable.attrs.get("units")):
+        if not unit_suffix(variable.attrs.get("units")):
             variable.attrs = {k: v for k, v in variable.attrs.items() if k != "units"}
     return values

@@ -11,7 +11,15 @@ import numpy as np
 import pandas as pd
 
 from gridax._grid.grid import Column, Grid
-from gridax._show.style import entitle, is_geometric, is_number, named, pyplot, scale, spread
+from gridax._show.plot_style import (
+    axis_label,
+    is_geometric,
+    is_number,
+    pyplot,
+    scale,
+    set_title,
+    spread_indices,
+)
 
 MOST_AXES = 8
 MOST_LINES = 60
@@ -44,7 +52,7 @@ def draw(grid: Grid, title: str, names: Sequence[str] | None, max_points: int, a
         _strip(ax, columns[0], grid)
     else:
         _pair(ax, columns[0], columns[1], grid, max_points)
-    entitle(np.array([ax]), title)
+    set_title(np.array([ax]), title)
     return ax
 
 
@@ -76,7 +84,7 @@ def _all_pairs(
             panels[0, 0].scatter([], [], color=color, label=text)
         fig.legend(loc="upper right", bbox_to_anchor=(0.99, 0.93))  # where no panel is
     fig.align_labels()
-    entitle(panels, title)
+    set_title(panels, title)
     return panels
 
 
@@ -115,14 +123,15 @@ def _pair(ax: Any, x: Column, y: Column, grid: Grid, max_points: int) -> None:
     """Draw each pair of labels once: those that occur together, or every combination."""
     at_x, at_y = _positions(x, grid), _positions(y, grid)
     if x.dim == y.dim:
-        keep = spread(len(at_x), max_points)
+        keep = spread_indices(len(at_x), max_points)
         at_x, at_y = at_x[keep], at_y[keep]
     else:
         # As square as it can be: a short axis leaves its share to the long one.
         n_x = min(len(at_x), max(int(max_points**0.5), max_points // len(at_y)))
         n_y = min(len(at_y), max(1, max_points // n_x))
-        mesh = np.meshgrid(at_x[spread(len(at_x), n_x)], at_y[spread(len(at_y), n_y)])
-        at_x, at_y = mesh[0].ravel(), mesh[1].ravel()
+        at_x = at_x[spread_indices(len(at_x), n_x)]
+        at_y = at_y[spread_indices(len(at_y), n_y)]
+        at_x, at_y = (at.ravel() for at in np.meshgrid(at_x, at_y))
     size = float(np.clip(1500 / len(at_x), 2, 25))
     ax.scatter(at_x, at_y, s=size, color=_color(x, y), linewidths=0)
     _scale(ax, "x", x, grid)
@@ -157,5 +166,5 @@ def _labels(column: Column, grid: Grid) -> np.ndarray:
 
 
 def _scale(ax: Any, which: str, column: Column, grid: Grid) -> None:
-    ax.set(**{f"{which}label": named(column.name, column.attrs)})
+    ax.set(**{f"{which}label": axis_label(column.name, column.attrs)})
     scale(ax, which, _labels(column, grid))

@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from gridax._show.style import is_geometric, is_number, named, texts, units_of
+from gridax._show.plot_style import axis_label, is_geometric, is_number, label_texts, unit_suffix
 
 # What a browser draws without delay: cells of a map, and points.
 MOST_CELLS, MOST_POINTS = 1_000_000, 100_000
@@ -74,9 +74,9 @@ class Cube:
             attrs = self.dataset[name].attrs if known else {}
             found[name] = {
                 "numbers": labels.astype(float).tolist() if _is_linear(labels) else None,
-                "texts": texts(labels),
-                "label": named(name, attrs),
-                "units": units_of(attrs.get("units")),
+                "texts": label_texts(labels),
+                "label": axis_label(name, attrs),
+                "units": unit_suffix(attrs.get("units")),
             }
         return found
 
@@ -96,8 +96,8 @@ class Cube:
                     "dims": list(map(str, variable.dims)),
                     "shape": list(variable.shape),
                     "own": self.own(name),
-                    "label": named(name, variable.attrs),
-                    "units": units_of(variable.attrs.get("units")),
+                    "label": axis_label(name, variable.attrs),
+                    "units": unit_suffix(variable.attrs.get("units")),
                 }
             )
         return {
@@ -110,7 +110,7 @@ class Cube:
             ],
             "grid": [dim for dim in self.grid_dims if dim in self.members],
             "fixed": [
-                [str(name), texts(c.values.reshape(1))[0], units_of(c.attrs.get("units"))]
+                [str(name), label_texts(c.values.reshape(1))[0], unit_suffix(c.attrs.get("units"))]
                 for name, c in self.dataset.coords.items()
                 if c.ndim == 0
             ],
@@ -186,7 +186,7 @@ class Cube:
             "x": self._along(view.x, steps[-1], always=kind == "map"),
             "y": self._along(view.y, steps[0], always=kind == "map") if view.y else None,
             "z": as_floats(variable.transpose(*kept).values),
-            "label": named(view.output, self.dataset[view.output].attrs),
+            "label": axis_label(view.output, self.dataset[view.output].attrs),
             "note": self._note(view, mean, dict(zip(kept, steps, strict=True))),
         }
 
@@ -248,7 +248,7 @@ class Cube:
                 found["parameters"].append([name, member["texts"][at.get(dim, 0)], member["units"]])
         for name in self.outputs:
             if not self.own(name):
-                units = units_of(self.dataset[name].attrs.get("units"))
+                units = unit_suffix(self.dataset[name].attrs.get("units"))
                 number = self._at(name, at).item()
                 known = number if np.isfinite(number) else str(number)  # JSON has no infinity
                 found["values"].append([name, known, units])

@@ -42,18 +42,18 @@ def is_geometric(values: np.ndarray) -> bool:
     return bool(values[-1] >= 10 * values[0] and np.allclose(steps, steps[0], rtol=1e-3))
 
 
-def named(name: str, attrs: Mapping[str, Any]) -> str:
+def axis_label(name: str, attrs: Mapping[str, Any]) -> str:
     """Return how an axis or an output is called in a picture: its long name and its units."""
     units = attrs.get("units")
-    return f"{attrs.get('long_name', name)}{units_of(units)}"
+    return f"{attrs.get('long_name', name)}{unit_suffix(units)}"
 
 
-def units_of(units: Any) -> str:
+def unit_suffix(units: Any) -> str:
     """Return units in brackets; a pure number has none."""
     return "" if units in (None, "", "1", 1) else f" [{units}]"
 
 
-def texts(labels: np.ndarray, digits: int = 4) -> list[str]:
+def label_texts(labels: np.ndarray, digits: int = 4) -> list[str]:
     """Return labels with as few digits as tell them apart, at least so many."""
     if labels.dtype.kind in "mM":
         return pd.Index(labels).astype(str).tolist()
@@ -66,8 +66,8 @@ def texts(labels: np.ndarray, digits: int = 4) -> list[str]:
     return short
 
 
-def spread(n: int, most: int) -> np.ndarray:
-    """Return at most so many of n indices, evenly spread, with both ends."""
+def spread_indices(n: int, most: int) -> np.ndarray:
+    """Return at most so many of n indices, evenly spread_indices, with both ends."""
     return np.unique(np.linspace(0, n - 1, min(n, most)).round().astype(int))
 
 
@@ -84,7 +84,7 @@ def scale(ax: Any, which: str, labels: np.ndarray) -> None:
             axis.set_minor_formatter(ticker.NullFormatter())
     elif not is_number(labels):
         texts = pd.unique(labels).astype(str)
-        shown = spread(len(texts), MOST_TICKS)
+        shown = spread_indices(len(texts), MOST_TICKS)
         short = [shorten_middle(text, 16) for text in texts[shown]]
         crowded = which == "x" and sum(map(len, short)) > 30
         turned: dict[str, Any] = {"rotation": 45, "ha": "right", "rotation_mode": "anchor"}
@@ -93,7 +93,7 @@ def scale(ax: Any, which: str, labels: np.ndarray) -> None:
         axis.set_major_locator(ticker.MaxNLocator("auto", integer=True))
 
 
-def entitle(panels: np.ndarray, title: str) -> None:
+def set_title(panels: np.ndarray, title: str) -> None:
     """Give one panel, or the figure of several, a title that is not cut off."""
     ax = panels.flat[0]
     figure = ax.figure
