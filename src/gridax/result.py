@@ -226,40 +226,40 @@ class Result(Sequence[Any]):
         sel: Mapping[str, Any] | None = None,
         **kwargs: Any,
     ) -> Any:
-        """Draw an output over its dimensions, by xarray and matplotlib.
+        """Plot an output over its dimensions, with xarray and matplotlib.
 
-        One dimension gives a line, two a map of colors, or lines where one of them has a few
-        texts as labels; each further one a row or a column of panels. Points that share a
-        dimension, as in a zip, are scattered over two of their axes. Labels that are spaced
-        evenly on a logarithmic scale get one.
+        One dimension is plotted as a line; two are plotted as a color map, or as lines if one of
+        them has a few texts as labels; each further dimension becomes a row or a column of panels.
+        Points that share a dimension, as in a zip, are scattered over two of their axes. Labels
+        that are evenly spaced on a logarithmic scale are plotted on one.
 
         Parameters
         ----------
         output : str, optional
-            Which one; by default the first.
+            Name of the output; by default the first one.
         x, y : str, optional
-            Dimension or axis of each direction; `y` asks for a map of colors, or for points.
+            Dimension or axis of each direction; `y` requests a color map, or points.
         hue : str, optional
-            Dimension with a line for each label; many numbers get a color bar for a legend.
+            Dimension with a line for each label; many numbers get a color bar instead of a legend.
         row, col : str, optional
-            Dimension with a panel for each label, at most 36 in all.
+            Dimension with a panel for each label; at most 36 panels are plotted.
         mean : str or sequence of str, optional
-            Dimensions to average over first, without NaN.
+            Dimensions to average over first, skipping NaN.
         sel : mapping, optional
-            Labels to select first; the nearest one of numbers, as the title then says.
+            Labels to select first, or the nearest ones to numbers; the title shows them.
         **kwargs
             Passed on to xarray: ``ax``, ``cmap``, ``figsize``, ``robust``, …
 
         Returns
         -------
         list of Line2D, QuadMesh, PathCollection, or xarray.plot.FacetGrid
-            As xarray's own methods.
+            What xarray's method returns.
 
         Raises
         ------
         ValueError
-            If there is no such output, it holds no numbers, or more or fewer dimensions are left
-            than a picture takes.
+            If there is no such output, if it has no numbers, or if it has too few or too many
+            dimensions left for a plot.
         ModuleNotFoundError
             If matplotlib is not installed.
 
@@ -282,17 +282,17 @@ class Result(Sequence[Any]):
         return result_plot.draw(values, members, inner, roles, kwargs)
 
     def explore(self, output: str | None = None, x: str | None = None, y: str | None = None) -> Any:
-        """Return a page to look around in: outputs, directions, sliders, and points to click.
+        """Return an interactive page with choosers of output and directions, sliders and plots.
 
-        It shows itself in a notebook; `Explorer.show` serves it, `Explorer.save` makes one HTML
-        file. Only what is looked at is read, so the result may be larger than memory.
+        A notebook displays it, `Explorer.show` serves it, and `Explorer.save` writes it to one HTML
+        file. Only the data in view are read, so the result may be larger than memory.
 
         Parameters
         ----------
         output : str, optional
-            What is seen first; by default one that is a number at each point.
+            The output to show first; by default one with a single number at each point.
         x, y : str, optional
-            Axes or dimensions of its two directions; ``y=""`` draws a line.
+            Axes or dimensions of the two directions; ``y=""`` plots a line.
 
         Returns
         -------

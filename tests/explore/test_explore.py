@@ -418,5 +418,5 @@ def test_without_an_optional_package_the_error_says_what_to_install(package):
     done = subprocess.run(
         [sys.executable, "-c", MISSING, package], capture_output=True, text=True, timeout=120
     )
-    text = f"the explorer needs {package}, which is not installed: pip install 'gridax[explore]'\n"
+    text = f"{package} is not installed: pip install 'gridax[explore]'\n"
     assert done.stdout == text, done.stderr

@@ -686,7 +686,7 @@ def test_without_matplotlib_the_error_says_what_to_install():
     done = subprocess.run(
         [sys.executable, "-c", MISSING], capture_output=True, text=True, timeout=120
     )
-    text = "plots need matplotlib, which is not installed: pip install 'gridax[plot]'"
+    text = "matplotlib is not installed: pip install 'gridax[plot]'"
     assert done.stdout.splitlines() == [text, text], done.stderr
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,7 +17,7 @@ import xarray as xr
 from gridax._axes.base import brief, short
 from gridax._axes.labels import is_keys
 from gridax._grid.grid import Column, Grid
-from gridax._outputs.template import Template
+from gridax._outputs.template import Output, Template
 from gridax._plan.progress import Progress
 from gridax._show.plot_style import label_texts
 from gridax._text import one_line, shorten
@@ -28,15 +28,11 @@ _FEW = 5
 
 @dataclasses.dataclass(frozen=True)
 class Coordinate:
-    """Labels along a dimension, or a single label where ``dim`` is None.
+    """Labels along a dimension, or a single label where `dim` is None.
 
-    Attributes
-    ----------
-    name, dim, size : as in the Dataset.
-    labels : texts of all labels if they are few, or else of the two ends of their range.
-    units, long_name : attributes, empty if there are none.
-    axis, call : class of the axis and shape of its values, and the call that made it; empty for
-        a coordinate that is no axis.
+    `labels` has the texts of all labels if they are few, or else of the ends of their range. `axis`
+    (its class and the shape of its values) and `call` (what made it) are empty for a coordinate
+    that is no axis.
     """
 
     name: str
@@ -64,20 +60,11 @@ class FixedValue:
     name: str
     text: str
     is_scalar: bool
-    units: str = ""
 
 
 @dataclasses.dataclass(frozen=True)
 class SpaceFacts:
-    """What there is to tell about a space.
-
-    Attributes
-    ----------
-    n_points, mode, sizes : as of the space.
-    axes : the axes along one dimension follow each other; those without one come last.
-    fixed : the leaves of the state that are no axes.
-    nbytes : bytes of all labels and values.
-    """
+    """A space: the axes along one dimension follow each other, and single labels come last."""
 
     n_points: int
     mode: str
@@ -89,49 +76,22 @@ class SpaceFacts:
 
 @dataclasses.dataclass(frozen=True)
 class OutputFacts:
-    """What there is to tell about an output; `sizes` are those of its own dimensions."""
+    """An output: the sizes of its own dimensions, and its bytes at one point and at all points."""
 
     name: str
     sizes: Mapping[str, int]
     dtype: str
     nbytes: int
-    n_points: int
+    total: int
     units: str
     long_name: str
-
-    @property
-    def total(self) -> int:
-        """Bytes at all points."""
-        return self.nbytes * self.n_points
-
-
-@dataclasses.dataclass(frozen=True)
-class Provenance:
-    """What a run noted about itself; a field is empty where a file does not say.
-
-    `resumed` has the time of each resumption with a model that had changed.
-    """
-
-    model: str
-    when: str
-    device: str
-    precision: str
-    versions: Mapping[str, str]
-    resumed: tuple[str, ...]
 
 
 @dataclasses.dataclass(frozen=True)
 class ResultFacts:
-    """What there is to tell about a result.
+    """A result: `coordinates` are the labels that are no axes, `source` is its path or URL.
 
-    Attributes
-    ----------
-    space : facts of its space; `fixed` includes scalar coordinates of outputs.
-    progress : points that are done, that failed, and in total.
-    source : path or URL, empty for a result in memory.
-    outputs : one per output of the model.
-    coordinates : labels along one dimension that are no axes.
-    provenance : what the run noted.
+    `provenance` has texts by name: model, when, device, precision, versions, resumed.
     """
 
     space: SpaceFacts
@@ -139,11 +99,11 @@ class ResultFacts:
     source: str
     outputs: tuple[OutputFacts, ...]
     coordinates: tuple[Coordinate, ...]
-    provenance: Provenance
+    provenance: Mapping[str, str]
 
     @property
     def nbytes(self) -> int:
-        """Bytes of all outputs."""
+        """Bytes of all outputs at all points."""
         return sum(output.total for output in self.outputs)
 
 
@@ -153,12 +113,12 @@ def space_facts(grid: Grid, mode: str, fixed: Sequence[tuple[str, Any]]) -> Spac
     columns = sorted(grid.columns, key=lambda c: len(place) if c.dim is None else place[c.dim])
     tables = [column.table for column in columns]
     return SpaceFacts(
-        n_points=grid.n_points,
-        mode=mode,
-        sizes=grid.sizes,
-        axes=tuple(_axis(column, grid.sizes) for column in columns),
-        fixed=tuple(FixedValue(name, _value(leaf), _is_scalar(leaf)) for name, leaf in fixed),
-        nbytes=sum(t.labels.nbytes + getattr(t.values, "nbytes", 0) for t in tables),
+        grid.n_points,
+        mode,
+        grid.sizes,
+        tuple(_axis(column, grid.sizes) for column in columns),
+        tuple(FixedValue(name, _value(leaf), _is_scalar(leaf)) for name, leaf in fixed),
+        sum(t.labels.nbytes + getattr(t.values, "nbytes", 0) for t in tables),
     )
 
 
@@ -167,23 +127,25 @@ def result_facts(
 ) -> ResultFacts:
     """Return the facts of a result."""
     known = {axis.name for axis in space.axes} | {value.name for value in space.fixed}
-    others = {str(n): c for n, c in dataset.coords.items() if n not in known}
+    others = {str(n): c.variable for n, c in dataset.coords.items() if n not in known}
     scalars = tuple(
-        FixedValue(name, _value(c.values[()]), True, _attribute(c.attrs, "units"))
+        FixedValue(name, f"{_value(c.values[()])} {_attribute(c.attrs, 'units')}".rstrip(), True)
         for name, c in others.items()
         if c.ndim == 0
     )
     return ResultFacts(
-        space=dataclasses.replace(space, fixed=space.fixed + scalars),
-        progress=progress,
-        source=one_line(str(dataset.encoding.get("source", ""))),
-        outputs=tuple(_outputs(space, template, dataset)),
-        coordinates=tuple(
+        dataclasses.replace(space, fixed=space.fixed + scalars),
+        progress,
+        one_line(str(dataset.encoding.get("source", ""))),
+        tuple(
+            _output(output, space, dataset.variables[output.name]) for output in template.outputs
+        ),
+        tuple(
             _coordinate(name, str(c.dims[0]), c.values, c.attrs)
             for name, c in others.items()
             if c.ndim == 1
         ),
-        provenance=_provenance(dataset.attrs),
+        _provenance(dataset.attrs),
     )
 
 
@@ -224,32 +186,32 @@ def _label_text(label: Any) -> str:
     return f"{label:.4g}" if isinstance(label, float) and len(text) > 8 else text
 
 
-def _outputs(space: SpaceFacts, template: Template, dataset: xr.Dataset) -> Iterator[OutputFacts]:
-    for output in template.outputs:
-        variable = dataset.variables[output.name]
-        own = map(str, variable.dims[len(space.sizes) :])
-        yield OutputFacts(
-            name=output.name,
-            sizes=dict(zip(own, output.shape, strict=True)),
-            dtype=str(output.dtype),
-            nbytes=output.nbytes,
-            n_points=space.n_points,
-            units=_attribute(variable.attrs, "units"),
-            long_name=_attribute(variable.attrs, "long_name"),
-        )
-
-
-def _provenance(attrs: Mapping[str, Any]) -> Provenance:
-    resumptions = json.loads(attrs.get("gridax_resumed", "[]"))
-    created = str(attrs.get("created", ""))
-    return Provenance(
-        model=str(attrs.get("model", "")),
-        when=created.replace("T", " ", 1).replace("+00:00", " UTC"),
-        device=str(attrs.get("device", "")),
-        precision="float64" if attrs.get("x64") else "float32",
-        versions={n: str(attrs.get(f"{n}_version", "")) for n in ("gridax", "jax", "xarray")},
-        resumed=tuple(str(r.get("when", "")) if isinstance(r, dict) else "" for r in resumptions),
+def _output(output: Output, space: SpaceFacts, variable: xr.Variable) -> OutputFacts:
+    own = map(str, variable.dims[len(space.sizes) :])
+    return OutputFacts(
+        output.name,
+        dict(zip(own, output.shape, strict=True)),
+        str(output.dtype),
+        output.nbytes,
+        output.nbytes * space.n_points,
+        _attribute(variable.attrs, "units"),
+        _attribute(variable.attrs, "long_name"),
     )
+
+
+def _provenance(attrs: Mapping[str, Any]) -> dict[str, str]:
+    """Return what the run recorded about itself; a text is empty where a file does not say."""
+    versions = (f"{n} {attrs.get(f'{n}_version', '')}" for n in ("gridax", "jax", "xarray"))
+    resumptions = json.loads(attrs.get("gridax_resumed", "[]"))
+    times = (str(r.get("when", "")) for r in resumptions if isinstance(r, dict))
+    return {
+        "model": str(attrs.get("model", "")),
+        "when": str(attrs.get("created", "")).replace("T", " ", 1).replace("+00:00", " UTC"),
+        "device": str(attrs.get("device", "")),
+        "precision": "float64" if attrs.get("x64") else "float32",
+        "versions": ", ".join(versions),
+        "resumed": ", ".join(times),
+    }
 
 
 def _attribute(attrs: Mapping[str, Any], name: str) -> str:

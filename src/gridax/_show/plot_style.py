@@ -1,4 +1,4 @@
-"""What all plots share: matplotlib itself, and how axes are labeled and scaled."""
+"""What all plots share: how axes are labeled and scaled."""
 
 from __future__ import annotations
 
@@ -12,20 +12,6 @@ import pandas as pd
 from gridax._text import shorten_middle
 
 MOST_TICKS = 8
-
-
-def pyplot() -> Any:
-    """Return `matplotlib.pyplot`, or raise an error that says how to install it."""
-    try:
-        import matplotlib.pyplot as plt
-    except ModuleNotFoundError as error:
-        if error.name is None or error.name.partition(".")[0] != "matplotlib":
-            raise
-        raise ModuleNotFoundError(
-            "plots need matplotlib, which is not installed: pip install 'gridax[plot]'",
-            name="matplotlib",
-        ) from None
-    return plt
 
 
 def is_number(values: np.ndarray) -> bool:

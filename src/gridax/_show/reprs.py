@@ -106,10 +106,10 @@ def result_html(result: ResultFacts, dataset: xr.Dataset) -> str:
 
 def _provenance(result: ResultFacts) -> Iterator[Markup]:
     run = result.provenance
-    if run.model:
-        yield fact("Model:", element("code", run.model))
-    if run.when:
-        yield fact("Run:", f"{run.when}, {run.device or 'unknown device'}")
+    if run["model"]:
+        yield fact("Model:", element("code", run["model"]))
+    if run["when"]:
+        yield fact("Run:", f"{run['when']}, {run['device'] or 'unknown device'}")
     if result.source:
         yield fact("File:", element("code", result.source))
 
@@ -167,9 +167,7 @@ def _fixed(fixed: Sequence[FixedValue]) -> Markup:
     if not fixed:
         return Markup()
     rows = [
-        None
-        if value is None
-        else [value.name, html.code(f"{value.text} {value.units}".rstrip(), 60)]
+        None if value is None else [value.name, html.code(value.text, 60)]
         for value in elide(fixed, _MOST_ROWS)
     ]
     return section(f"Fixed values ({len(fixed)})", html.table(["name", "value"], rows))

@@ -15,12 +15,12 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from gridax._checks import optional
 from gridax._show.plot_style import (
     axis_label,
     is_geometric,
     is_number,
     label_texts,
-    pyplot,
     scale_axis,
     set_title,
     unit_suffix,
@@ -87,7 +87,7 @@ def draw(
         If nothing is left to plot, if there are too many dimensions or panels, or if a role names
         no dimension of the output.
     """
-    plt = pyplot()
+    plt = optional("matplotlib.pyplot", "plot")
     plot = Plot(_as_numbers(values), {r: n for r, n in roles.items() if n is not None}, members)
     _check(plot)
     plot = _assign_roles(_squeeze(plot), inner)

@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from gridax._checks import optional
 from gridax._grid.grid import Column, Grid
 from gridax._show.plot_style import (
     axis_label,
     is_geometric,
     is_number,
-    pyplot,
     scale_axis,
     set_title,
     spread_indices,
@@ -36,7 +36,7 @@ def draw(grid: Grid, title: str, names: Sequence[str] | None, max_points: int, a
         If a name is no axis that varies, if there are too many axes for a figure, or if `ax` is
         given although there are several panels.
     """
-    plt = pyplot()
+    plt = optional("matplotlib.pyplot", "plot")
     columns = _selected(grid, names)
     n = len(columns)
     if n > 2 and ax is not None:

@@ -23,8 +23,6 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 WIDTH = 80
 # Exit code after Ctrl-C, by the convention of shells.
 INTERRUPTED = 130
-# The extra of gridax that installs a package.
-EXTRAS = {"matplotlib": "plot", "bokeh": "explore", "panel": "explore", "tvboptim": "demo"}
 
 
 def console(stderr: bool = False) -> Console:
@@ -92,10 +90,6 @@ def reported(command: Command) -> Command:
 
 
 def _line(error: BaseException) -> str:
-    if isinstance(error, ImportError):
-        package = (error.name or "").partition(".")[0]
-        if package in EXTRAS:
-            return f"{package} is not installed: pip install 'gridax[{EXTRAS[package]}]'"
     if isinstance(error, OSError) and error.strerror and error.filename:
         return f"{os.fspath(error.filename)!r}: {error.strerror}"
     return one_line(str(error)) or type(error).__name__

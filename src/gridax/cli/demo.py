@@ -5,16 +5,22 @@ from __future__ import annotations
 import importlib.util
 import os
 import shlex
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 import gridax as gx
-from gridax.cli._console import EXTRAS, INTERRUPTED, console, examples, reported
+from gridax._checks import optional
+from gridax.cli._console import INTERRUPTED, examples, reported
+from gridax.cli.network import connectome, model, space
 
-if TYPE_CHECKING:  # xarray takes a while to import
+if TYPE_CHECKING:
     import xarray as xr
+
+# The extras of gridax for what is suggested, and the packages that they install.
+EXTRAS = {"matplotlib": "plot", "bokeh": "explore", "panel": "explore", "tvboptim": "demo"}
 
 
 @click.command(
@@ -57,27 +63,16 @@ def demo(ctx: click.Context, folder: Path) -> None:
 
 def _sweep(store: Path) -> gx.Result:
     """Run the sweep, or resume it, with a progress bar in a terminal."""
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
-
-    from gridax.cli.network import model, space
-
-    existed, out = store.exists(), console(stderr=True)
-    columns = BarColumn(), MofNCompleteColumn(), TextColumn("points")
-    with Progress(*columns, console=out, disable=not out.is_terminal, transient=True) as bar:
-        task = bar.add_task("", total=None)
-
-        def show(done: int, total: int) -> None:
-            bar.update(task, completed=done, total=total)
-
-        try:
-            return gx.ParallelExecution(model, space()).run(store=store, progress=show)
-        except (FileExistsError, ValueError) as error:
-            if not existed:
-                raise
-            raise ValueError(
-                f"'{store}' does not hold this sweep, or it holds the sweep of another connectome; "
-                "choose another folder: gridax demo FOLDER"
-            ) from error
+    existed = store.exists()
+    try:
+        return gx.ParallelExecution(model, space()).run(store=store, progress=sys.stderr.isatty())
+    except (FileExistsError, ValueError) as error:
+        if not existed:
+            raise
+        raise ValueError(
+            f"'{store}' does not hold this sweep, or it holds the sweep of another connectome; "
+            "choose another folder: gridax demo FOLDER"
+        ) from error
 
 
 def _suggestions(store: Path) -> str:
@@ -97,13 +92,8 @@ def _suggestions(store: Path) -> str:
 
 def draw(dataset: xr.Dataset, figure: Path) -> None:
     """Plot activity, its fluctuations and the fit over the coupling, and the regions' activity."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    import matplotlib.pyplot as plt
-
-    from gridax.cli.network import connectome
-
+    optional("matplotlib", "plot").use("Agg")
+    plt = optional("matplotlib.pyplot", "plot")
     best = dataset["fit"].mean("trial").idxmax("G").item()
     deviation = dataset["course"].std("time").assign_attrs(long_name="SD over time of mean S")
     fig, axes = plt.subplots(2, 2, figsize=(10, 7), layout="constrained")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import importlib
 import re
 from collections.abc import Iterable
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 import gridax as gx
+from gridax._checks import optional
 from gridax._show.plot_style import label_texts
 from gridax._text import listing
 from gridax.cli._console import examples, note, opened, outputs, reported
@@ -74,11 +74,8 @@ def plot(
         selection = _labels(result.dataset[output], sel)
         for name in (*mean, *filter(None, roles.values())):
             _check_name(result.dataset[output], name)
-        import matplotlib
-
-        matplotlib.use("Agg")
-        import matplotlib.pyplot as plt
-
+        optional("matplotlib", "plot").use("Agg")
+        plt = optional("matplotlib.pyplot", "plot")
         try:
             result.plot(output, **roles, mean=mean or None, sel=selection or None)
         except ValueError as error:
@@ -138,7 +135,7 @@ def explore(
                 explorer.save(page, names or None)
                 click.echo(f"{page} written")
             else:
-                importlib.import_module("panel")  # fails before the message below, if missing
+                optional("panel", "explore")  # fails before the message below, if missing
                 click.echo("Press Ctrl-C to stop.", err=True)
                 explorer.show(port, open_browser=not no_browser)
         except ValueError as error:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import click
 
 from gridax._memory import human
-from gridax._show.facts import Coordinate, OutputFacts, Provenance, ResultFacts
+from gridax._show.facts import Coordinate, OutputFacts, ResultFacts
 from gridax._show.progress import progress_text
 from gridax._text import printable
 from gridax.cli._console import console, examples, opened, reported
@@ -106,7 +106,7 @@ def _fixed(facts: ResultFacts) -> Iterator[Row]:
             yield axis.name, axis.span(80)
     for value in facts.space.fixed:
         if value.is_scalar:
-            yield value.name, f"{value.text} {value.units}".rstrip()
+            yield value.name, value.text
 
 
 def _output(output: OutputFacts) -> Row:
@@ -114,10 +114,10 @@ def _output(output: OutputFacts) -> Row:
     return output.name, own, output.dtype, human(output.total), output.units, output.long_name
 
 
-def _provenance(run: Provenance) -> Iterator[Row]:
-    yield "model", run.model
-    yield "when", run.when
-    yield "on", f"{run.device}, {run.precision}"
-    yield "with", ", ".join(f"{name} {version}" for name, version in run.versions.items())
-    for when in run.resumed:
-        yield "resumed", f"with another model, {when}"
+def _provenance(run: Mapping[str, str]) -> Iterator[Row]:
+    yield "model", run["model"]
+    yield "when", run["when"]
+    yield "on", f"{run['device']}, {run['precision']}"
+    yield "with", run["versions"]
+    if run["resumed"]:
+        yield "resumed", f"with another model, {run['resumed']}"

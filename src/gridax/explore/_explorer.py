@@ -12,6 +12,7 @@ from typing import Any
 import xarray as xr
 
 from gridax import _memory
+from gridax._checks import optional
 from gridax._files.netcdf import check_target, whole
 from gridax._text import listing
 from gridax.explore._cube import Cube, View, as_floats
@@ -40,7 +41,7 @@ class Explorer:
         x: str | None = None,
         y: str | None = None,
     ) -> None:
-        _need("bokeh")
+        optional("bokeh", "explore")
         cube = self._cube = Cube(dataset, members)
         if output is not None and output not in cube.outputs:
             raise ValueError(_no_output(output, cube))
@@ -73,11 +74,11 @@ class Explorer:
 
     def __panel__(self) -> Any:
         """Return the explorer as a component of a Panel application."""
-        panel = _need("panel")
+        panel = optional("panel", "explore")
         return panel.pane.Bokeh(self._live(), sizing_mode="stretch_width")
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> Any:
-        panel = _need("panel")
+        panel = optional("panel", "explore")
         # Inline, so that no network is needed; every time, as a page may have been reloaded.
         panel.extension(inline=True)
         return self.__panel__()._repr_mimebundle_(include, exclude)
@@ -92,7 +93,7 @@ class Explorer:
         open_browser : bool, optional
             Whether to open a browser; the address is printed in any case.
         """
-        panel = _need("panel")
+        panel = optional("panel", "explore")
         # Only for this machine, as the page has no access control.
         panel.serve(
             self.__panel__,
@@ -184,18 +185,3 @@ def _page(layout: Any, title: str) -> str:
         f"<title>{html.escape(title)}</title>\n{code}\n</head>\n"
         f"<body>\n{div}\n{script}\n</body>\n</html>\n"
     )
-
-
-def _need(package: str) -> Any:
-    """Import an optional package, or raise an error that says how to install it."""
-    import importlib
-
-    try:
-        return importlib.import_module(package)
-    except ModuleNotFoundError as error:
-        if error.name != package:
-            raise
-        raise ModuleNotFoundError(
-            f"the explorer needs {package}, which is not installed: pip install 'gridax[explore]'",
-            name=package,
-        ) from None
