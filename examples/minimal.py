@@ -1,4 +1,4 @@
-"""Where does a FitzHugh-Nagumo neuron oscillate? Two axes, one model, one picture."""
+"""Where does a FitzHugh-Nagumo neuron oscillate? Two axes, one model, one plot."""
 
 import jax
 import jax.numpy as jnp

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fractions
 import re
+import sys
 
 import jax.numpy as jnp
 import numpy as np
@@ -188,3 +189,16 @@ def test_other_units_pass(units: object) -> None:
 def test_attributes_that_are_no_mapping_of_strings_are_refused(attrs: object, message: str) -> None:
     with pytest.raises(TypeError, match=re.escape(message)):
         _checks.attributes(attrs, OWNER)
+
+
+def test_a_missing_optional_package_is_named_with_its_extra(monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    with pytest.raises(ModuleNotFoundError, match=r"^matplotlib is not .*'gridax\[plot\]'$"):
+        _checks.optional("matplotlib", "plot")
+
+
+def test_a_broken_optional_package_keeps_its_own_error(monkeypatch, tmp_path):
+    (tmp_path / "brokenpackage.py").write_text("import nowhere_to_be_found")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(ModuleNotFoundError, match="No module named 'nowhere_to_be_found'"):
+        _checks.optional("brokenpackage", "plot")
