@@ -24,7 +24,7 @@ help:
 	@echo "make clean   remove .venv, caches and everything built"
 
 demo: $(VENV)/.demo
-	@$(BIN)/python examples/brain_sweep.py $(OUT)
+	@$(BIN)/gridax demo $(OUT)
 
 test: $(VENV)/.test
 	@$(BIN)/python -m pytest -n $(WORKERS) $(PYTEST_ARGS)

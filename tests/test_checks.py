@@ -5,6 +5,7 @@ from __future__ import annotations
 import fractions
 import inspect
 import re
+import sys
 
 import jax.numpy as jnp
 import numpy as np
@@ -223,3 +224,16 @@ def test_axes_groups_and_outputs_cannot_have_such_a_name(given: str) -> None:
     with pytest.raises(ValueError, match=re.escape(f"output 'value': {given!r} cannot name")):
         run.run(progress=False, dims={"value": (given,)})
     assert gx.Space({"x": gx.GridAxis(0, 1, 2), given: "LSODA"}).dataset[given] == "LSODA"
+
+
+def test_a_missing_optional_package_is_named_with_its_extra(monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    with pytest.raises(ModuleNotFoundError, match=r"^matplotlib is not .*'gridax\[plot\]'$"):
+        _checks.optional("matplotlib", "plot")
+
+
+def test_a_broken_optional_package_keeps_its_own_error(monkeypatch, tmp_path):
+    (tmp_path / "brokenpackage.py").write_text("import nowhere_to_be_found")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(ModuleNotFoundError, match="No module named 'nowhere_to_be_found'"):
+        _checks.optional("brokenpackage", "plot")

@@ -353,7 +353,7 @@ def test_points_without_a_value_are_listed_with_their_labels(partial, save, tmp_
         getattr(partial, save)(tmp_path / "result")
         partial = gx.open_result(tmp_path / "result")
     assert partial.progress == (6, 3, 12)
-    assert str(partial.progress) == "6 of 12 points done, 3 failed"
+    assert str(partial.progress) == "6 of 12 points done, 3 failed, 3 pending"
     assert partial.status.values.tolist() == [[1, 2, 1]] * 3 + [[0, 0, 0]]
     assert partial.failed.to_dict("list") == {
         "a": [1, 2, 3],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import importlib
 import inspect
 import numbers
 import operator
@@ -140,3 +141,16 @@ def attributes(attrs: Any, owner: str) -> dict[str, Any]:
                 "back; put the reference date into another attribute"
             )
     return dict(attrs)
+
+
+def optional(module: str, extra: str) -> Any:
+    """Import an optional module, or raise an error that names the extra which installs it."""
+    package = module.partition(".")[0]
+    try:
+        return importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] != package:  # a broken installation of the package
+            raise
+        raise ModuleNotFoundError(
+            f"{package} is not installed: pip install 'gridax[{extra}]'", name=package
+        ) from None

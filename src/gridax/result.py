@@ -14,14 +14,15 @@ import pandas as pd
 import xarray as xr
 
 from gridax._files import chunks, netcdf, restore, zarr
-from gridax._files.zarr import Progress
 from gridax._grid import frame, lookup, select
 from gridax._grid.points import point_labels
 from gridax._grid.unstack import unstack
 from gridax._outputs.labels import own_coordinates
 from gridax._outputs.template import Template
 from gridax._outputs.template import restore as restore_output
-from gridax._show import chosen, reprs
+from gridax._plan.progress import Progress
+from gridax._show import plot_data, reprs
+from gridax._show.facts import ResultFacts, result_facts, space_facts
 from gridax._stores.base import DONE, ERROR, FAILED, FLAGS, PENDING, STATUS
 from gridax._stores.place import Place
 from gridax._text import number_of
@@ -269,7 +270,7 @@ class Result(Sequence[Any]):
         from gridax._show import result_plot  # matplotlib is optional
 
         over = [mean] if isinstance(mean, str) else list(mean or ())
-        values = chosen.chosen(self.dataset, output, sel or {}, over)
+        values = plot_data.select(self.dataset, output, sel or {}, over)
         members = points_of(self.space).grid.names_along()
         inner = [str(dim) for dim in values.dims if dim not in self.space.dims]
         roles = {"x": x, "y": y, "hue": hue, "row": row, "col": col}
@@ -416,15 +417,21 @@ class Result(Sequence[Any]):
         return unstack(self.dataset, points_of(self.space).grid)
 
     def __repr__(self) -> str:
-        return reprs.result_text(
-            points_of(self.space).grid, self._template, self.dataset, self.progress
-        )
+        return reprs.result_text(facts_of(self), self.dataset)
 
     def _repr_html_(self) -> str:
-        points = points_of(self.space)
-        return reprs.result_html(
-            points.grid, points.mode, points.fixed, self._template, self.dataset, self.progress
-        )
+        return reprs.result_html(facts_of(self), self.dataset)
+
+
+def facts_of(result: Result) -> ResultFacts:
+    """Return what the text and HTML of a result and `gridax info` display."""
+    points = points_of(result.space)
+    return result_facts(
+        space_facts(points.grid, points.mode, points.fixed),
+        result._template,
+        result.dataset,
+        result.progress,
+    )
 
 
 def open_result(

@@ -16,6 +16,7 @@ from gridax._grid import frame, lookup, select, stack
 from gridax._grid.grid import Grid
 from gridax._grid.points import Points
 from gridax._show import reprs
+from gridax._show.facts import SpaceFacts, space_facts
 from gridax._text import number_of
 
 
@@ -326,12 +327,13 @@ class Space(Sequence[Any]):
         return fill(batched | dict.fromkeys(others)), fill(chosen | dict.fromkeys(batched))
 
     def __repr__(self) -> str:
-        return reprs.space_text(self._points.grid, self.mode, self._points.fixed)
+        return reprs.space_text(self._facts())
 
     def _repr_html_(self) -> str:
-        return reprs.space_html(
-            self._points.grid, self.mode, self._points.fixed, lambda: self._points.dataset
-        )
+        return reprs.space_html(self._facts(), lambda: self._points.dataset)
+
+    def _facts(self) -> SpaceFacts:
+        return space_facts(self._points.grid, self.mode, self._points.fixed)
 
 
 def points_of(space: Space) -> Points:

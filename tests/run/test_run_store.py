@@ -211,7 +211,7 @@ def test_no_point_is_evaluated_twice_by_a_python_loop_that_is_interrupted(memory
     assert calls.taken() == points
     partial = caught.value.result
     assert partial is executor.partial
-    assert str(partial.progress) == f"{points} of 20 points done"
+    assert str(partial.progress) == f"{points} of 20 points done, {20 - points} pending"
     note = (
         f"{points // 8} of 3 blocks are saved in {str(path)!r}; call run(store={str(path)!r}) again"
     )
@@ -505,7 +505,7 @@ def test_a_result_that_is_not_finished_says_what_is_missing(path):
     result = gx.open_result(path)
     assert result.progress == (9, 1, 15)
     assert result.progress.pending == 5
-    assert str(result.progress) == "9 of 15 points done, 1 failed"
+    assert str(result.progress) == "9 of 15 points done, 1 failed, 5 pending"
     assert result.status.values.tolist() == [
         [1, 1, 1],
         [1, 1, 1],

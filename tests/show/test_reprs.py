@@ -20,8 +20,9 @@ import gridax as gx
 from gridax._axes.base import brief, call
 from gridax._checks import unusable
 from gridax._plan.plan import Level, Plan
-from gridax._show.html import picture, progress, table
-from gridax._text import count, elided, joined, one_line, shorten, shorten_middle
+from gridax._plan.progress import Progress
+from gridax._show.html import grid_drawing, table
+from gridax._text import count, elide, join_within, one_line, shorten, shorten_middle
 
 # What a page must show and not obey.
 EVIL = "<script>alert('a')</script>\"'><img src=x onerror=alert(1)>&amp;"
@@ -386,7 +387,7 @@ def test_the_html_of_a_result_tells_outputs_and_provenance() -> None:
 
 
 def test_an_unfinished_result_shows_a_bar() -> None:
-    bar = Page(progress(12_000, 3, 20_000))
+    bar = page(Progress(12_000, 3, 20_000))
     assert bar.text == "12 000 of 20 000 points done, 3 failed, 7997 pending"
     assert bar.values_of("style") == ["width:60%", "width:0.015%"]
     space = product(x=gx.DataAxis([1, 0]))
@@ -508,7 +509,7 @@ def test_nothing_that_a_user_names_becomes_markup(evil: list[Any]) -> None:
 def test_a_cell_of_a_table_is_escaped() -> None:
     shown = Page(table([EVIL], [[EVIL], None, [EVIL]]))
     assert shown.tables == [[[EVIL], [EVIL], ["…"], [EVIL]]]
-    drawn = Page(picture((EVIL, 2, 1), (EVIL, 2, 1), [], [("block", EVIL)]))
+    drawn = Page(grid_drawing((EVIL, 2, 1), (EVIL, 2, 1), [], [("block", EVIL)]))
     assert not {"script", "img"} & set(drawn.tags)
 
 
@@ -596,11 +597,11 @@ def test_shortened_text_fits_and_keeps_its_ends(text: str, width: int) -> None:
 
 @given(st.lists(st.text(max_size=9), max_size=20), st.integers(1, 60))
 def test_joined_text_fits(parts: list[str], width: int) -> None:
-    text = joined(parts, ", ", width)
+    text = join_within(parts, ", ", width)
     assert len(text) <= width
     if len(", ".join(parts)) <= width:
         assert text == ", ".join(parts)
-    assert elided(parts, 100) == parts
+    assert elide(parts, 100) == parts
 
 
 @given(st.text())

@@ -17,29 +17,9 @@ from gridax._files import codec, describe
 from gridax._files.chunks import Chunks, Guarded, lazy
 from gridax._outputs.template import Output
 from gridax._plan import blocks
-from gridax._show import html
+from gridax._plan.progress import Progress
 from gridax._stores.base import DONE, ERROR, STATUS
 from gridax._stores.place import Place
-
-
-class Progress(NamedTuple):
-    """How far a run has come, in points."""
-
-    done: int
-    failed: int
-    total: int
-
-    @property
-    def pending(self) -> int:
-        """Points that nothing is known of yet."""
-        return self.total - self.done - self.failed
-
-    def __str__(self) -> str:
-        failed = f", {self.failed} failed" if self.failed else ""
-        return f"{self.done} of {self.total} points done{failed}"
-
-    def _repr_html_(self) -> str:
-        return html.frame(html.progress(*self))
 
 
 def is_url(path: Any) -> bool:
