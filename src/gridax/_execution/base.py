@@ -211,8 +211,8 @@ class Execution(abc.ABC):
     def _about(self) -> dict[str, Any]:
         """Return the fingerprints of the space, of all that is fixed, and of the source."""
         parts = fingerprints.of_space(self.space, self.args, self.kwargs)
-        source = fingerprints.of_source(self.model, self.space, self.args, self.kwargs)
-        return {**parts, "model": {"source": source, "jax": jax.__version__}}
+        model = fingerprints.of_model(self.model, self.space, self.args, self.kwargs)
+        return {**parts, "model": model}
 
     def _assembly(
         self, raw: Template, dims: Mapping[str, Any] | None, coords: Mapping[str, Any] | None

@@ -21,6 +21,7 @@ from gridax._outputs.template import Template
 from gridax._plan.blocks import Wish, pieces
 from gridax._plan.plan import Plan, Region, Tile, n_points
 from gridax._plan.tuning import Tuner
+from gridax._run.fingerprints import digest_of_callback
 from gridax._run.order import Evaluated, Order
 from gridax._stores.base import Task
 from gridax.space import Space
@@ -135,7 +136,7 @@ class ParallelExecution(Execution):
         return self._prepared().wish(self.n_vmap, memory)
 
     def _program(self) -> str:
-        return self._prepared().digest()
+        return self._prepared().digest(digest_of_callback)
 
     def _prepared(self) -> Prepared:
         """Trace the model once per static choice; kept for the next run."""

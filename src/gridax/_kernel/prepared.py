@@ -15,8 +15,9 @@ from gridax import _memory
 from gridax._devices import n_cores
 from gridax._kernel import recompiling
 from gridax._kernel.arguments import Arguments
+from gridax._kernel.fingerprint import lasting_fingerprint
 from gridax._kernel.program import Kernel, on_devices
-from gridax._kernel.trace import lasting, trace
+from gridax._kernel.trace import trace
 from gridax._outputs.template import Template
 from gridax._plan import tiling
 from gridax._plan.blocks import Wish
@@ -89,9 +90,16 @@ class Prepared:
                 )
         return first.template
 
-    def digest(self) -> str:
-        """Return what tells the model from another one, in another process too."""
-        programs = [f"{self._arguments.named(c)}: {lasting(t)}" for c, t in self._traced.items()]
+    def digest(self, digest_of: Callable[[Any], str]) -> str:
+        """Return what tells the model from another one, in another process too.
+
+        `digest_of` is as in `lasting_fingerprint`.
+        """
+        programs = []
+        for choice, traced in self._traced.items():
+            closed = traced.original
+            program = lasting_fingerprint(closed.jaxpr, closed.consts, digest_of)
+            programs.append(f"{self._arguments.named(choice)}: {program}")
         return hashlib.sha256("\n".join(programs).encode()).hexdigest()[:16]
 
     def plan(

@@ -92,7 +92,7 @@ class Extension:
         there, here = parts["model"], about["model"]
         if not (problem or any_model or fingerprints.same_model(there, here)):
             problem = (
-                f"its model is another one ({fingerprints.told(there, here)}); pass "
+                f"its model is another one ({fingerprints.model_difference(there, here)}); pass "
                 "resume='force' to combine them nevertheless"
             )
         if problem:

@@ -37,7 +37,7 @@ class Kept:
 
     def __init__(self, place: Place, options: Options, mine: Parts) -> None:
         self._place, self._options, self._mine = place, options, mine
-        self._replace = False
+        self._replace = self._warned = False
         self._parts: Parts | None = None
         self.template: Template | None = None
         self._found: Opened | None = None
@@ -133,11 +133,8 @@ class Kept:
             raise self._other(problem)
 
     def check_model(self, traced: Callable[[], str | None]) -> None:
-        """Refuse a finished store of another model; it is traced only if its source differs."""
-        assert self._parts is not None
-        there, here = self._parts[_MODEL], self._mine[_MODEL]
-        if here["version"] or there.get("source") != here["source"]:
-            self.check_program(None if here["version"] else traced())
+        """Refuse a finished store of another model, which is traced but not compiled."""
+        self.check_program(None if self._mine[_MODEL]["version"] else traced())
 
     def check_program(self, program: str | None) -> None:
         """Refuse a store that was begun with another model, unless that is wanted.
@@ -148,14 +145,19 @@ class Kept:
         """
         here = self._mine[_MODEL]
         here["program"] = program
+        if not (here["version"] or self._warned):
+            self._warned = True
+            unknown = [] if program else here["unknown"]
+            fingerprints.warn_of_unknown([*self._mine["unknown"], *unknown])
         if self._parts is None:  # the store is still to be made
             return
         there = self._parts[_MODEL]
         if fingerprints.same_model(there, here):
             return
         if self._options.resume != "force":
+            difference = fingerprints.model_difference(there, here)
             raise ValueError(
-                f"{self._name} was begun with another model ({fingerprints.told(there, here)}). "
+                f"{self._name} was begun with another model ({difference}). "
                 "Pass resume='force' to go on with this one, which is noted in the store, or "
                 "overwrite=True to begin anew; to say yourself which models are the same, name "
                 "them with version= from the start"

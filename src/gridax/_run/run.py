@@ -89,7 +89,7 @@ class Run:
             return self._opened(place)
         with _sigterm(), kept.lock() as lock:
             found = kept.open()
-            about["model"]["program"] = execution._program()
+            about["model"]["program"] = None if self._options.version else execution._program()
             old = self._extension(lambda: about, place)
             known = kept.template if found else None if old is None else old.template
             self._trace(known, kept.check_outputs if found else self._check_against(old))
