@@ -11,6 +11,7 @@ import collections
 import enum
 import functools
 import hashlib
+import inspect
 import io
 import logging
 import os
@@ -174,7 +175,7 @@ class _Walk:
         elif isinstance(value, type):
             yield from self._of_class(value, name)
         elif isinstance(value, types.FunctionType):
-            if origin.is_library_code(value) and "<locals>" not in value.__qualname__:
+            if origin.is_library_code(value) and "<locals>" not in value.__code__.co_qualname:
                 yield from self._of_library(value.__globals__["__name__"], value.__qualname__)
             else:
                 self.functions.append(value)
@@ -331,6 +332,9 @@ class _Walk:
         elif isinstance(value, (property, staticmethod, classmethod, functools.cached_property)):
             yield type(value).__name__.encode()
             yield self._of(parts_of_member(value), name)
+        elif isinstance(value, inspect.Signature):  # without annotations
+            parameters = [(p.name, p.kind.name, p.default) for p in value.parameters.values()]
+            yield self._of(parameters, name)
         elif isinstance(value, np.ufunc):
             if value.__name__.endswith(
                 "(vectorized)"

@@ -24,7 +24,8 @@ _MADE = frozenset(
     {"__annotations__", "__annotate__", "__annotate_func__", "__annotations_cache__"}
     | {"__abstractmethods__", "__classcell__", "__dict__", "__doc__", "__firstlineno__"}
     | {"__match_args__", "__module__", "__orig_bases__", "__parameters__", "__qualname__"}
-    | {"__dataclass_params__", "__static_attributes__", "__weakref__", "_abc_impl"}
+    | {"__dataclass_params__", "__slotnames__", "__static_attributes__"}
+    | {"__weakref__", "_abc_impl"}
 )
 _SCALAR_BASES: tuple[Any, ...] = (int, float, complex, str, bytes)
 
