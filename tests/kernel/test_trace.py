@@ -10,8 +10,8 @@ from jax.custom_batching import custom_vmap
 
 import gridax as gx
 from gridax._kernel.arguments import Arguments
-from gridax._kernel.program import Lookup
 from gridax._kernel.fingerprint import fingerprint
+from gridax._kernel.program import Lookup
 from gridax._kernel.trace import trace
 
 

@@ -31,8 +31,8 @@ _PRINTING = frozenset({"debug_callback", "debug_print"})
 _HOLDING = ("f", "rule", "callback_func", "__wrapped__")
 # Types whose text says all there is.
 _PLAIN = frozenset({type(None), bool, int, float, complex, str, bytes})
-# Objects at some place in memory, which may be described with another object in them.
-_ADDRESSED = re.compile(r"<[^<>\n]*(?:<[^<>\n]*>[^<>\n]*)* at 0x[0-9a-fA-F]+>")
+# Objects at some address, which JAX may mask, and whose text may hold that of another one.
+_ADDRESSED = re.compile(r"<[^<>\n]*(?:<[^<>\n]*>[^<>\n]*)* at 0x[0-9a-fA-FX]+>")
 _SET = re.compile(r"frozenset\(\{([^{}]*)\}\)")
 # Tokens of objects that no weak reference can point to.
 _KEPT_TOKENS = 1024
@@ -67,6 +67,12 @@ def lasting_fingerprint(
         else:
             parts += [_Token(digest_of(function)) for function in _users_own(part, set())]
     return _hashed(_ADDRESSED.sub("", text), parts)
+
+
+def calls_back(jaxpr: Any) -> bool:
+    """Whether a program holds functions or objects of the user's, which it keeps alive."""
+    parts = (part for part in _inner(jaxpr, set(), _RULES) if not _has_bytes(part))
+    return any(True for part in parts for _ in _users_own(part, set()))
 
 
 class _Token(str):
@@ -145,13 +151,14 @@ def _users_own(value: Any, seen: set[int]) -> Iterator[Any]:
             yield value
             return
         inner = [getattr(cell, "cell_contents", None) for cell in value.__closure__ or ()]
-    elif not _is_of_jax(value):
-        yield value
-        return
-    else:
+    elif type(value).__module__.partition(".")[0] in ("jax", "jaxlib"):
         inner = [getattr(value, name, None) for name in _HOLDING]
+    else:
+        if callable(value) or not _is_of_jax(value):
+            yield value
+        return
     for each in inner:
-        if callable(each):
+        if callable(each) or _is_of_jax(each):
             yield from _users_own(each, seen)
 
 

@@ -14,7 +14,7 @@ import jax
 from gridax import _memory
 from gridax._devices import n_cores
 from gridax._kernel import recompiling
-from gridax._kernel.arguments import Arguments
+from gridax._kernel.arguments import Arguments, warn_of_batched_keys
 from gridax._kernel.fingerprint import lasting_fingerprint
 from gridax._kernel.program import Kernel, on_devices
 from gridax._kernel.trace import trace
@@ -28,6 +28,8 @@ from gridax.space import Space
 _USABLE = 0.8
 # Bytes that no device has.
 _TOO_MUCH = 2**62
+# Kinds of PRNG keys whose draws depend on how many are drawn in one call, by their dtype.
+_BATCHED = {"key<rbg>": "rbg", "key<urbg>": "unsafe_rbg"}
 
 Choice = tuple[int, ...]
 
@@ -52,6 +54,9 @@ class Prepared:
     ) -> None:
         traced = {choice: trace(model, arguments, choice) for choice in arguments.choices()}
         self._model, self._arguments, self._traced = model, arguments, traced
+        known = {leaf.impl for leaf in arguments.leaves}  # which the executor has warned of
+        drawn = {_BATCHED.get(kind) for each in traced.values() for kind in each.work.drawn}
+        warn_of_batched_keys(impl for impl in drawn - known if impl is not None)
         self.template = self._template()
         # The choice with the most work decides, as all tiles have one shape.
         self._heaviest = max(traced, key=lambda choice: sum(traced[choice].work.time.values()))

@@ -12,8 +12,8 @@ import numpy as np
 
 from gridax._axes.labels import is_keys
 from gridax._kernel.arguments import Arguments
-from gridax._kernel.fingerprint import fingerprint
-from gridax._kernel.layout import vectors_first
+from gridax._kernel.fingerprint import calls_back, fingerprint
+from gridax._kernel.layout import vectors_first, with_own_constants
 from gridax._kernel.program import Lookup, Program
 from gridax._outputs.template import Template, arrays_of, template_of
 from gridax._plan.work import Work, work_of
@@ -25,7 +25,7 @@ _LARGE = 4096
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Traced:
-    """What a trace of a model at one point tells.
+    """What a trace of a model at one point shows.
 
     Attributes
     ----------
@@ -33,7 +33,7 @@ class Traced:
     program : what one point computes.
     constants : large arrays that the model reads from outside; the first fixed arrays of `program`.
     work : the work of one point.
-    original : the program before it was rewritten.
+    original : the program as the model was written.
     """
 
     template: Template
@@ -49,16 +49,17 @@ def trace(model: Callable[..., Any], arguments: Arguments, choice: tuple[int, ..
     Raises
     ------
     Exception
-        Whatever the model raises, with advice where JAX cannot trace it, and the choice named.
+        Whatever the model raises, with a note that names the choice, and with advice where JAX
+        cannot trace the model.
     """
-    found: list[Template] = []
+    templates: list[Template] = []
 
-    # What a jit around the model holds would be out of reach of what follows.
+    # Within a jit around the model, constants could not be told from the program.
     bare = getattr(model, "__wrapped__", model) if isinstance(model, jax.stages.Wrapped) else model
 
     def point(arrays: Sequence[Any], values: Sequence[Any]) -> list[Any]:
         result = arguments.call(bare, choice, arrays, values)
-        found.append(template_of(result))
+        templates.append(template_of(result))
         return [jnp.asarray(array) for array in arrays_of(result)]
 
     try:
@@ -73,9 +74,10 @@ def trace(model: Callable[..., Any], arguments: Arguments, choice: tuple[int, ..
         raise
     outputs = tuple(
         dataclasses.replace(output, dtype=np.dtype(struct.dtype))
-        for output, struct in zip(found[-1].outputs, shapes, strict=True)
+        for output, struct in zip(templates[-1].outputs, shapes, strict=True)
     )
-    original, closed = closed, vectors_first(closed)
+    original = with_own_constants(closed)
+    closed = vectors_first(original)
     work = work_of(closed.jaxpr, arguments.varies())
     baked = tuple(None if _is_large(constant) else constant for constant in closed.consts)
     program = Program(
@@ -84,9 +86,10 @@ def trace(model: Callable[..., Any], arguments: Arguments, choice: tuple[int, ..
         outputs=work.outputs,
         traced=closed.jaxpr,
         constants=baked,
+        calls_back=calls_back(closed.jaxpr),
     )
     return Traced(
-        template=dataclasses.replace(found[-1], outputs=outputs),
+        template=dataclasses.replace(templates[-1], outputs=outputs),
         program=program,
         constants=tuple(filter(_is_large, closed.consts)),
         work=work,

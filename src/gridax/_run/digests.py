@@ -32,6 +32,7 @@ from gridax._axes.labels import is_keys
 from gridax._run import origin
 from gridax._run.changes import Changes, changes
 from gridax._run.objects import (
+    CACHED,
     attributes,
     base_content,
     class_contents,
@@ -395,7 +396,7 @@ def _alone(value: Any) -> str:
 
 def _is_wrapper(value: Any) -> bool:
     """Whether a callable does what the function in it does: one of jit, lru_cache or numba."""
-    is_cached = isinstance(value, functools._lru_cache_wrapper)
+    is_cached = isinstance(value, CACHED)
     return is_cached or isinstance(value, jax.stages.Wrapped) or callable(_python(value))
 
 

@@ -1,8 +1,9 @@
-"""Points of a result that a new space holds, too: found by their labels, leaf by leaf.
+"""Points of a new space that an older result holds too, matched leaf by leaf.
 
-Each leaf of a state moves along a dimension or is fixed, and so it has a row of labels or a single
-one. Where the leaves along a dimension have the labels of an index of the old result, that index is
-an old one. So the old points within the new space are a product, and so is any block of them.
+Each leaf of a state varies along a dimension or is fixed, and so has a row of values or a single
+one. An index along a dimension of the new space is an old one if all leaves along it have the
+values that they have at some index of the old result. The old points in the new space are therefore
+a product, and so are those in any block of it.
 """
 
 from __future__ import annotations
@@ -147,7 +148,7 @@ class Extension:
         return np.expand_dims(values, missing)
 
     def _match(self) -> None:
-        old, new = _leaves(self._old), _leaves(self._new)
+        old, new = _leaves(self._old, self._parts().get("choices")), _leaves(self._new)
         for name in {**new, **old}:
             if name not in old or name not in new:
                 where = "the state that is run now" if name in new else "the result"
@@ -213,44 +214,57 @@ def _holding(array: np.ndarray, values: np.ndarray) -> np.ndarray:
     return array.astype(np.result_type(values.dtype, array.dtype))
 
 
-def _leaves(space: Space) -> dict[str, _Leaf]:
-    """Return how each leaf of a state moves, by its path."""
+def _leaves(space: Space, choices: Mapping[str, Any] | None = None) -> dict[str, _Leaf]:
+    """Return how each leaf of a state varies, by its path.
+
+    `choices` are the digests of chosen objects that a file does not keep, by axis.
+    """
     columns = {column.slot: column for column in space.grid.columns}
-    found = {}
+    leaves = {}
     for slot, path in enumerate(space.skeleton.paths):
         leaf = space.skeleton.leaves[slot]
         if slot in columns:
             column = columns[slot]
-            keys = _keys(column, space)
-            found[dotted(path)] = _Leaf(column.dim, keys, column.name, column.dim is None)
+            keys = _keys(column, space, (choices or {}).get(column.name))
+            leaves[dotted(path)] = _Leaf(column.dim, keys, column.name, column.dim is None)
         elif not is_axis(leaf):
-            found[dotted(path)] = _Leaf(None, [_key(leaf)], dotted(path))
-    return found
+            leaves[dotted(path)] = _Leaf(None, [_key(leaf)], dotted(path))
+    return leaves
 
 
-def _keys(column: Column, space: Space) -> list[Any]:
+def _keys(column: Column, space: Space, choices: Any) -> list[Any]:
     table = column.table
     rows = column.all_rows(space.sizes)
-    labels = table.labels[rows]
+    labels = table.labels[rows].tolist()
     if table.kind == "number" and not table.labeled:
-        return [(labels.dtype.kind, label, table.shape) for label in labels.tolist()]
+        # Equal numbers of another dtype may give other results: 200 + 100 is 44 in uint8.
+        return [(_dtype(table.values), label, table.shape) for label in labels]
     if table.kind == "choice":
-        return [("choice", label, None) for label in labels.tolist()]
-    return [_array_key(value) for value in table.values[rows]]
+        digests = fingerprints.choices(column, space.sizes)
+        if isinstance(choices, list) and len(choices) == len(digests):
+            digests = choices
+        return [("choice", *key) for key in zip(labels, digests, strict=True)]
+    return [_array_key(value, table.impl) for value in table.values[rows]]
 
 
 def _key(leaf: Any) -> Any:
     scalar = fixed_scalar(leaf)
     if scalar is not None and scalar.dtype.kind in "fiub":
-        return (scalar.dtype.kind, scalar.item(), None)
+        return (_dtype(np.asarray(leaf)), scalar.item(), None)
     if hasattr(leaf, "__qualname__") or isinstance(leaf, str):
-        return ("choice", getattr(leaf, "__name__", leaf), None)
-    return _array_key(jax.random.key_data(leaf) if is_keys(leaf) else leaf)
+        return ("choice", getattr(leaf, "__name__", leaf), fingerprints.choice(leaf))
+    if is_keys(leaf):
+        return _array_key(jax.random.key_data(leaf), str(jax.random.key_impl(leaf)))
+    return _array_key(leaf, None)
 
 
-def _array_key(value: Any) -> Any:
+def _dtype(values: np.ndarray) -> str:
+    """Return the dtype in which JAX holds some values, whatever it is on the host."""
+    return str(jax.dtypes.canonicalize_dtype(values.dtype))
+
+
+def _array_key(value: Any, impl: str | None) -> Any:
     if hasattr(value, "dtype"):
         value = np.asarray(value)
-        # As JAX would have it: what a user wrote as float64 is float32 in the table of an axis.
-        value = value.astype(jax.dtypes.canonicalize_dtype(value.dtype))
-    return ("array", digest(value), None)
+        value = value.astype(_dtype(value))
+    return ("array", digest(value, impl), None)

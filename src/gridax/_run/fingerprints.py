@@ -49,7 +49,14 @@ def of_space(space: Space, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> 
             fixed[name] = _value(leaf, name, unknown)
     dims = [[dim, size] for dim, size in space.sizes.items()]
     x64 = bool(jax.config.read("jax_enable_x64"))
-    return {"dims": dims, "axes": axes, "fixed": fixed, "x64": x64, "unknown": unknown}
+    return {
+        "dims": dims,
+        "axes": axes,
+        "fixed": fixed,
+        "choices": {c.name: choices(c, space.sizes) for c in columns if c.table.kind == "choice"},
+        "x64": x64,
+        "unknown": unknown,
+    }
 
 
 def of_template(template: Template, coords: Mapping[str, xr.Variable]) -> dict[str, list[str]]:
@@ -105,9 +112,14 @@ def warn_of_unknown(names: Iterable[str]) -> None:
         )
 
 
-def choice_digests(column: Column, sizes: Mapping[str, int]) -> list[str]:
-    """Return what tells the values of a ChoiceAxis apart, row by row."""
-    return [digest(_plain(column.table.values[row])) for row in column.all_rows(sizes)]
+def choices(column: Column, sizes: Mapping[str, int]) -> list[str]:
+    """Return what tells the values of a ChoiceAxis apart, whatever their labels."""
+    return [choice(column.table.values[row]) for row in column.all_rows(sizes)]
+
+
+def choice(value: Any) -> str:
+    """Return what tells a chosen object from others; what functions do is part of the model."""
+    return digest(_plain(value))
 
 
 def _axis(column: Column, sizes: Mapping[str, int], unknown: list[str]) -> list[str]:

@@ -12,6 +12,7 @@ import types
 from collections.abc import Iterator
 from typing import Any
 
+import jax
 import numpy as np
 
 from gridax._run import origin
@@ -19,6 +20,11 @@ from gridax._run.changes import Changes, cells_of
 from gridax._run.syntax import Chain, Import, references
 
 _MISSING: Any = object()
+CACHED = type(functools.cache(len))
+_FUNCTIONS = (
+    *(types.FunctionType, types.MethodType),
+    *(functools.partial, CACHED, jax.stages.Wrapped),
+)
 # Members of a class that Python makes, or that only readers see.
 _MADE = frozenset(
     {"__annotations__", "__annotate__", "__annotate_func__", "__annotations_cache__"}
@@ -94,8 +100,9 @@ def _through(label: str, value: Any, chains: set[Chain], changing: Changes) -> I
         if member is _MISSING:
             continue
         package = origin.library(value.__name__)
-        # A function that the user puts into a library is followed like any other.
-        if package is not None and not isinstance(member, types.FunctionType):
+        # What the user puts into a library is followed like anything else.
+        is_own = isinstance(member, _FUNCTIONS) or origin.library(type(member).__module__) is None
+        if package is not None and not is_own:
             yield Reference(where, package=package)
         else:
             yield Reference(where, member)
