@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import jax
+import numpy as np
 from jax.tree_util import DictKey, FlattenedIndexKey, GetAttrKey, SequenceKey
 
 Path = tuple[Any, ...]
@@ -98,6 +99,47 @@ def _written_paths(node: Any, is_leaf: Callable[[Any], bool] | None) -> Iterator
     for path, child in children:
         for rest in _written_paths(child, is_leaf):
             yield path + rest
+
+
+def owned(tree: Any) -> Any:
+    """Return a pytree whose NumPy arrays do not change when those in the given one do.
+
+    Arrays that somebody could still write to are replaced by read-only copies; if there is none,
+    the tree itself is returned. JAX arrays cannot be written to.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> weights = np.zeros(2)
+    >>> mine = owned({"weights": weights, "dt": 0.1})
+    >>> weights[:] = 5
+    >>> mine["weights"].tolist()
+    [0.0, 0.0]
+    """
+    if not any(map(_may_change, jax.tree.leaves(tree))):
+        return tree
+    if type(tree) is dict:  # in the order in which a person wrote it, which JAX would not keep
+        return {key: owned(value) for key, value in tree.items()}
+    if type(tree) in (list, tuple):
+        return type(tree)(map(owned, tree))
+    return jax.tree.map(_own, tree)
+
+
+def _may_change(leaf: Any) -> bool:
+    """Whether an array, or one of which it is a view, can be written to."""
+    while isinstance(leaf, np.ndarray):
+        if leaf.flags.writeable:
+            return True
+        leaf = leaf.base
+    return False
+
+
+def _own(leaf: Any) -> Any:
+    if not _may_change(leaf):
+        return leaf
+    copy = np.array(leaf, subok=True)
+    copy.flags.writeable = False
+    return copy
 
 
 def attribute_holding(leaf: Any, wanted: Callable[[Any], bool]) -> str | None:

@@ -20,7 +20,7 @@ from gridax._axes.labels import is_keys, shortest
 from gridax._grid import frame, select, stack
 from gridax._grid.grid import Grid, build
 from gridax._grid.index import attach_all
-from gridax._pytree import Skeleton, attribute_holding, dotted, is_private
+from gridax._pytree import Skeleton, attribute_holding, dotted, is_private, owned
 from gridax._show import reprs
 from gridax._text import number_of
 
@@ -67,7 +67,7 @@ class Space(Sequence[Any]):
         if mode not in MODES:
             raise ValueError(f"mode must be 'product' or 'zip', got {mode!r}")
         key = _typed_key(key)
-        skeleton = Skeleton.of(state, is_axis)
+        skeleton = Skeleton.of(owned(state), is_axis)
         grid = build(_axes_of(skeleton), mode, key)
         self._set(skeleton, grid, mode, key)
         _coordinates(skeleton, grid)  # a clash of names shows now, not when first used
@@ -133,7 +133,7 @@ class Space(Sequence[Any]):
 
     @property
     def state(self) -> Any:
-        """The pytree with its axes, as it was given."""
+        """The pytree with its axes, as it was given; its NumPy arrays are read-only copies."""
         return self._skeleton.tree
 
     @property

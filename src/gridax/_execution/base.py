@@ -14,6 +14,7 @@ import numpy as np
 from gridax import _memory
 from gridax._outputs.template import Template
 from gridax._plan.blocks import Wish
+from gridax._pytree import owned
 from gridax._run import fingerprints
 from gridax._run.assembly import Assembly
 from gridax._run.options import OnError, Resume, checked, choice
@@ -53,7 +54,9 @@ class Execution(abc.ABC):
                 raise TypeError(
                     f"{leaf!r} was passed as an argument of the model; axes belong into the state"
                 )
-        self.model, self.space, self.args, self.kwargs = model, space, args, kwargs
+        self.model, self.space = model, space
+        # Every run has the values of now, even if arrays are written to afterwards.
+        self.args, self.kwargs = owned(args), owned(kwargs)
         self.partial: Result | None = None
         self._known_assembly: Assembly | None = None
 

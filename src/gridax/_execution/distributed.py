@@ -110,9 +110,9 @@ class DaskExecution(Execution):
         # Knows what the model returns; it evaluates nothing here but, if need be, the first point.
         self._inner: Execution
         if jit:
-            self._inner = ParallelExecution(model, space, *args, n_vmap=n_vmap, **kwargs)
+            self._inner = ParallelExecution(model, space, *self.args, n_vmap=n_vmap, **self.kwargs)
         else:
-            self._inner = SequentialExecution(model, space, *args, **kwargs)
+            self._inner = SequentialExecution(model, space, *self.args, **self.kwargs)
 
     def _template(self, known: Template | None, record: bool) -> Template | None:
         # Before a store is made, and before a cluster is started.

@@ -93,7 +93,7 @@ class ParallelExecution(Execution):
                     "a CPU, call gridax.use_cpu_devices() before JAX starts"
                 )
         self.n_vmap, self.n_pmap = n_vmap, n_pmap
-        self._arguments = Arguments(space, args, kwargs)
+        self._arguments = Arguments(space, self.args, self.kwargs)
         self._arguments.warn_of_keys()
         self._by_x64: dict[bool, Prepared] = {}
         self._only: Batch | None = None
