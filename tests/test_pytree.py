@@ -17,7 +17,7 @@ from tvboptim.experimental.network_dynamics.core.bunch import Bunch
 from tvboptim.types import Parameter
 
 from gridax import DataAxis, GridAxis, Space
-from gridax._pytree import Skeleton, attribute_holding, dotted, entry, is_private
+from gridax._pytree import Skeleton, attribute_holding, dotted, entry, is_private, owned
 
 
 class Coupling(NamedTuple):
@@ -245,3 +245,48 @@ def test_a_state_may_be_an_axis_itself() -> None:
     space = Space(GridAxis(0, 1, 3), mode="product")
     assert space.dims == ("value",)
     assert space[1].item() == 0.5
+
+
+class Point(NamedTuple):
+    x: Any
+    y: Any
+
+
+def test_arrays_of_ones_own_do_not_change_with_those_they_come_from():
+    array = np.arange(6.0).reshape(2, 3)
+    tree = {"b": [array, array[0]], "a": (Point(array.T, 1.0),), "n": 3, "f": np.sin}
+    mine = owned(tree)
+    array[:] = 7
+    assert list(mine) == ["b", "a", "n", "f"]
+    assert mine["b"][0].tolist() == [[0, 1, 2], [3, 4, 5]]
+    assert mine["b"][1].tolist() == [0, 1, 2]
+    assert type(mine["a"][0]) is Point
+    assert mine["a"][0].x.tolist() == [[0, 3], [1, 4], [2, 5]]
+    assert mine["a"][0].y == 1.0
+    assert mine["f"] is np.sin
+    assert not mine["b"][0].flags.writeable
+
+
+def test_what_nobody_can_write_to_is_not_copied():
+    frozen = np.arange(3.0)
+    frozen.flags.writeable = False
+    axis = GridAxis(0, 1, 3)
+    tree = {"a": frozen, "view": frozen[1:], "j": jnp.ones(2), "axis": axis}
+    assert owned(tree) is tree
+    base = np.arange(3.0)
+    view = base[:]
+    view.flags.writeable = False
+    mine = owned({**tree, "view": view})
+    base[:] = 5
+    assert mine["view"].tolist() == [0, 1, 2]
+    assert mine["a"] is frozen
+    assert mine["axis"] is axis
+
+
+def test_modules_and_masked_arrays_stay_what_they_are():
+    linear = eqx.nn.MLP(1, 1, 2, 1, key=jax.random.key(0))
+    masked = np.ma.masked_array([1.0, 2.0], [False, True])
+    mine = owned((linear, masked))
+    assert isinstance(mine[0], eqx.nn.MLP)
+    assert isinstance(mine[1], np.ma.MaskedArray)
+    assert mine[1].mask.tolist() == [False, True]

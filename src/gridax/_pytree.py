@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import jax
+import numpy as np
 from jax.tree_util import DictKey, FlattenedIndexKey, GetAttrKey, SequenceKey
 
 Path = tuple[Any, ...]
@@ -98,6 +99,49 @@ def _written_paths(node: Any, is_leaf: Callable[[Any], bool] | None) -> Iterator
     for path, child in children:
         for rest in _written_paths(child, is_leaf):
             yield path + rest
+
+
+def owned(tree: Any) -> Any:
+    """Return a pytree whose NumPy arrays do not change when those of the given one do.
+
+    Writable arrays are replaced by read-only copies; if there are none, the tree itself is
+    returned. JAX arrays cannot be changed.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> weights = np.zeros(2)
+    >>> mine = owned({"weights": weights, "dt": 0.1})
+    >>> weights[:] = 5
+    >>> mine["weights"].tolist()
+    [0.0, 0.0]
+    """
+    if not any(map(_may_change, jax.tree.leaves(tree))):
+        return tree
+    if type(tree) is dict:  # whose keys JAX would sort
+        return {key: owned(value) for key, value in tree.items()}
+    structure: Any
+    children, structure = jax.tree_util.tree_flatten(tree, lambda node: node is not tree)
+    if len(children) == 1 and children[0] is tree:
+        return _own(tree)
+    return structure.unflatten(map(owned, children))
+
+
+def _may_change(leaf: Any) -> bool:
+    """Whether an array, or one of which it is a view, can be written to."""
+    while isinstance(leaf, np.ndarray):
+        if leaf.flags.writeable:
+            return True
+        leaf = leaf.base
+    return False
+
+
+def _own(leaf: Any) -> Any:
+    if not _may_change(leaf):
+        return leaf
+    copy = np.array(leaf, subok=True)
+    copy.flags.writeable = False
+    return copy
 
 
 def attribute_holding(leaf: Any, matches: Callable[[Any], bool]) -> str | None:

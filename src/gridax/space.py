@@ -105,7 +105,7 @@ class Space(Sequence[Any]):
 
     @property
     def state(self) -> Any:
-        """The pytree with its axes, as it was given."""
+        """The pytree with its axes, as it was given; its NumPy arrays are read-only copies."""
         return self._points.skeleton.tree
 
     @property

@@ -516,3 +516,21 @@ def test_keys_whose_draws_depend_on_the_tile_are_warned_of():
     space = gx.Space(state, key=jax.random.key(0, impl="rbg"))
     with pytest.warns(UserWarning, match="draws from 'rbg' keys depend on how many"):
         gx.ParallelExecution(lambda s: jax.random.normal(s["key"]), space)
+
+
+@pytest.mark.parametrize("impl", ["rbg", "unsafe_rbg"])
+def test_keys_that_a_model_creates_are_warned_of_too(impl):
+    def model(state):
+        return jax.random.normal(jax.random.key(state["seed"], impl=impl))
+
+    executor = gx.ParallelExecution(model, gx.Space({"seed": gx.DataAxis([1, 2, 3])}))
+    with pytest.warns(UserWarning, match=f"draws from keys of the kind '{impl}' depend on how"):
+        executor.run(progress=False)
+    executor.run(progress=False)  # once
+
+
+def test_the_same_keys_are_warned_of_once():
+    space = gx.Space({"key": gx.KeyAxis(4)}, key=jax.random.key(0, impl="rbg"))
+    with pytest.warns(UserWarning, match="depend on how many") as caught:
+        gx.ParallelExecution(lambda s: jax.random.normal(s["key"]), space).run(progress=False)
+    assert len(caught) == 1

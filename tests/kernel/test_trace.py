@@ -10,8 +10,9 @@ from jax.custom_batching import custom_vmap
 
 import gridax as gx
 from gridax._kernel.arguments import Arguments
+from gridax._kernel.fingerprint import fingerprint
 from gridax._kernel.program import Lookup
-from gridax._kernel.trace import fingerprint, trace
+from gridax._kernel.trace import trace
 from gridax.space import points_of
 
 

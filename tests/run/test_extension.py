@@ -180,6 +180,27 @@ CASES = {
         base(how=gx.ChoiceAxis(["euler-maruyama", "heun"])),
         6,
     ),
+    "choices of other values": (
+        base(how=gx.ChoiceAxis([{"n": 1}, {"n": 2}], labels=["few", "many"])),
+        base(how=gx.ChoiceAxis([{"n": 1}, {"n": 100}], labels=["few", "many"])),
+        6,
+    ),
+    "numbers of another dtype": (
+        base(j=gx.DataAxis(np.array([1, 2], np.uint8))),
+        base(j=gx.DataAxis(np.array([1, 2], np.int32))),
+        6,
+    ),
+    "a number of another dtype that was fixed": (
+        base(n=np.uint8(3)),
+        base(n=gx.DataAxis([3, 4])),
+        12,
+    ),
+    "integers that are numbers with a fraction now": (base(), base(j=gx.DataAxis([1.0, 2.0])), 6),
+    "an array of another dtype": (
+        base(W=gx.DataAxis(W.astype(np.int32))),
+        base(W=gx.DataAxis(W.astype(np.float32))),
+        12,
+    ),
     "labels that are named": (
         base(u=gx.DataAxis([1.0, 2.0], labels=["low", "high"])),
         base(u=gx.DataAxis([1.0, 2.0, 3.0], labels=["low", "high", "higher"])),

@@ -313,16 +313,18 @@ def model(state):
     return state["x"]
 
 
+def source_of(model, space, args, kwargs):
+    return fingerprints.of_model(model, points_of(space), args, kwargs)["source"]
+
+
 def test_a_function_that_wraps_values_is_part_of_the_source():
     def space(wrap):
         return gx.Space({"x": gx.GridAxis(0, 1, 3, wrap=wrap)}, "product")
 
-    plain_, squared = (
-        fingerprints.of_source(model, points_of(space(w)), (), {}) for w in (None, jnp.square)
-    )
+    plain_, squared = (source_of(model, space(w), (), {}) for w in (None, jnp.square))
     assert plain_ != squared
-    assert squared == fingerprints.of_source(model, points_of(space(jnp.square)), (), {})
-    assert squared != fingerprints.of_source(lambda s: s, points_of(space(jnp.square)), (), {})
+    assert squared == source_of(model, space(jnp.square), (), {})
+    assert squared != source_of(lambda s: s, space(jnp.square), (), {})
 
 
 @pytest.mark.parametrize(
@@ -351,6 +353,36 @@ def test_a_function_that_wraps_values_is_part_of_the_source():
             "the source differs; JAX is 0.9 there and 0.10 here",
         ),
         (
+            {"source": "a", "libraries": {"numpy": "2.1"}},
+            {"source": "a", "libraries": {"numpy": "2.4"}},
+            False,
+            "numpy is 2.1 there and 2.4 here",
+        ),
+        (
+            {"source": "a", "program": "p", "jax": "0.9", "libraries": {"numpy": "2.1"}},
+            {"source": "b", "program": "p", "jax": "0.9", "libraries": {"numpy": "2.4"}},
+            True,
+            "the traced program differs",
+        ),
+        (
+            {"source": "a", "program": "p", "jax": "0.9"},
+            {"source": "a", "program": "q", "jax": "0.10"},
+            True,
+            "the traced program differs; JAX is 0.9 there and 0.10 here",
+        ),
+        (
+            {"source": "a", "program": "p", "jax": "0.9"},
+            {"source": "b", "program": "q", "jax": "0.10"},
+            False,
+            "the traced program differs; JAX is 0.9 there and 0.10 here",
+        ),
+        (
+            {"source": "a", "program": "p", "jax": "0.9"},
+            {"source": "a", "program": "q", "jax": "0.10", "unknown": ["solver"]},
+            False,
+            "the traced program differs; JAX is 0.9 there and 0.10 here",
+        ),
+        (
             {"source": "a", "version": "1"},
             {"source": "b", "version": "1"},
             True,
@@ -374,7 +406,7 @@ def test_a_function_that_wraps_values_is_part_of_the_source():
 )
 def test_models_are_the_same_by_version_then_by_program_then_by_source(there, here, same, text):
     assert fingerprints.same_model(there, here) == same
-    assert fingerprints.told(there, here) == text
+    assert fingerprints.model_difference(there, here) == text
 
 
 GOOD = {"dims": [["x", 3]], "axes": {"x": ["0", "1, 2"]}, "fixed": {}, "template": {}, "model": {}}
@@ -428,14 +460,19 @@ import jax.numpy as jnp
 import tests.run.test_fingerprints as here
 from gridax._run import fingerprints
 print(json.dumps(here.parts_of(here.state(), 1.0, jnp.zeros(3), speed="fast")))
-print(fingerprints.of_source(here.model, points_of(here.gx.Space(here.state(), "product")), (), {}))
+print(here.source_of(here.model, here.gx.Space(here.state(), "product"), (), {}))
 """
 
 
 def test_fingerprints_are_the_same_in_another_process():
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", SCRIPT],
-        env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONHASHSEED": "5", "JAX_PLATFORMS": "cpu"},
+        env={
+            **os.environ,
+            "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "src")]),
+            "PYTHONHASHSEED": "5",
+            "JAX_PLATFORMS": "cpu",
+        },
         capture_output=True,
         text=True,
         timeout=120,
@@ -443,7 +480,7 @@ def test_fingerprints_are_the_same_in_another_process():
     assert done.returncode == 0, done.stderr
     parts, source = done.stdout.splitlines()
     assert json.loads(parts) == parts_of(state(), 1.0, jnp.zeros(3), speed="fast")
-    assert source == fingerprints.of_source(model, points_of(gx.Space(state(), "product")), (), {})
+    assert source == source_of(model, gx.Space(state(), "product"), (), {})
 
 
 def step(state):
@@ -457,9 +494,9 @@ def test_functions_that_a_model_is_given_are_part_of_the_source():
         "product",
     )
     digests = [
-        fingerprints.of_source(model, points_of(space), (), {}),
-        fingerprints.of_source(model, points_of(other), (), {}),
-        fingerprints.of_source(model, points_of(space), (step,), {}),
-        fingerprints.of_source(model, points_of(space), (), {"f": model}),
+        source_of(model, space, (), {}),
+        source_of(model, other, (), {}),
+        source_of(model, space, (step,), {}),
+        source_of(model, space, (), {"f": model}),
     ]
     assert len(set(digests)) == 4

@@ -23,7 +23,7 @@ from gridax._decimals import as_decimals
 from gridax._grid.grid import Grid, build
 from gridax._grid.index import attach_all
 from gridax._grid.select import is_integer
-from gridax._pytree import Skeleton, attribute_holding, dotted, is_private
+from gridax._pytree import Skeleton, attribute_holding, dotted, is_private, owned
 
 MODES = ("product", "zip")
 
@@ -51,7 +51,7 @@ class Points:
         if mode not in MODES:
             raise ValueError(f"mode must be 'product' or 'zip', got {mode!r}")
         typed = _typed_key(key)
-        skeleton = Skeleton.of(state, is_axis)
+        skeleton = Skeleton.of(owned(state), is_axis)
         points = cls(skeleton, build(_axes_of(skeleton), mode, typed), mode, typed)
         points.coordinates()  # a name clash is reported now rather than at the first use
         return points

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import jax
@@ -76,13 +76,7 @@ class Arguments:
 
     def warn_of_keys(self) -> None:
         """Warn about PRNG keys whose draws depend on how many points are evaluated in one call."""
-        for impl in sorted({leaf.impl for leaf in self.leaves if leaf.impl is not None}):
-            if "rbg" in impl:
-                warn(
-                    f"draws from {impl!r} keys depend on how many points JAX evaluates in one "
-                    "call, so they vary with n_vmap and differ from SequentialExecution; use "
-                    "threefry keys, the default of jax.random.key, to avoid that"
-                )
+        warn_of_batched_keys({leaf.impl for leaf in self.leaves if leaf.impl is not None})
 
     def _fitting(self, slot: int, leaf: Any) -> Any:
         if isinstance(leaf, np.ndarray):
@@ -172,6 +166,17 @@ class Arguments:
                 alike.setdefault(tuple(int(c.take(i)) for c in columns), []).append(i)
             found.append(tuple(map(tuple, alike.values())))
         return found
+
+
+def warn_of_batched_keys(impls: Iterable[str]) -> None:
+    """Warn about PRNG keys whose draws depend on how many points are evaluated in one call."""
+    for impl in sorted(set(impls)):
+        if "rbg" in impl:
+            warn(
+                f"draws from {impl!r} keys depend on how many points JAX evaluates in one call, so "
+                "they vary with n_vmap and differ from SequentialExecution; use threefry keys, the "
+                "default of jax.random.key, to avoid that"
+            )
 
 
 def _is_numeric(leaf: Any) -> bool:

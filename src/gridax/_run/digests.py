@@ -1,182 +1,423 @@
-"""Digests of what a user hands in, the same in every process: values by content, code by text."""
+"""Digests of what a user passes in, the same in every process: values by content, code by syntax.
+
+A digest follows everything that a model refers to. Containers and arrays are hashed by content, in
+place. Functions, classes and other objects may refer to each other in circles, so each gets a
+number when it is first met, by which others refer to it, and is hashed in the order of the numbers.
+"""
 
 from __future__ import annotations
 
-import dataclasses
-import dis
+import collections
 import enum
 import functools
 import hashlib
 import inspect
+import io
+import logging
 import os
-import sysconfig
-import textwrap
+import random
+import re
+import socket
+import threading
 import types
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
+import pandas as pd
+import xarray as xr
 
 from gridax._arrays import is_keys
+from gridax._run import origin
+from gridax._run.changes import Changes, changes
+from gridax._run.objects import (
+    CACHED,
+    attributes,
+    base_content,
+    class_contents,
+    parts_of_member,
+    referenced,
+)
+from gridax._run.syntax import syntax
 
 # Enough to tell two values apart, and short enough to show.
 _LENGTH = 16
-# Where Python keeps what is not the user's own.
-_LIBRARIES = tuple(sysconfig.get_paths()[name] for name in ("stdlib", "purelib", "platlib"))
+# Containers within containers, since each level takes a few frames of Python's stack.
+_DEEPEST = 60
+# Functions, classes and other objects that one digest follows.
+_MOST = 50_000
+
+_SCALARS = (bool, int, float, complex, str, bytes, type(None), type(Ellipsis), range, slice)
+# Objects that have no influence on what a model returns.
+_IDLE = (logging.Logger, logging.Handler, type(threading.Lock()), type(threading.RLock()))
+# Objects whose content is beyond reach, or changes whenever they are used.
+_OPAQUE: tuple[type, ...] = (
+    *(io.IOBase, socket.socket, types.GeneratorType, types.CoroutineType, random.Random),
+    *(np.random.Generator, np.random.RandomState, np.random.BitGenerator),
+)
+# Packages whose objects show all that they are.
+_SHOWN = ("jax", "jaxlib", "numpy", "typing")
+_ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
+
+
+class Examined(NamedTuple):
+    """What was found out about some values.
+
+    Attributes
+    ----------
+    digest : tells them from other values.
+    unknown : names of the objects in them that have no digest.
+    libraries : versions of the installed packages that they refer to.
+    """
+
+    digest: str
+    unknown: tuple[str, ...]
+    libraries: dict[str, str]
 
 
 def digest(*values: Any) -> str:
     """Return a short digest of some values.
 
-    Numbers, strings, paths, members of enums and arrays count by type and content, containers by
-    what they hold, functions by their source and the constants and functions it refers to, other
-    objects by the source of their type, their fields, and the constants among their attributes.
+    Numbers, strings, arrays, tables and containers count by type and content; functions by their
+    syntax, their defaults, and the variables, helpers, classes and modules that they refer to;
+    objects by their class and attributes; installed packages by the names of their members. What
+    the code itself changes, such as a counter or a cache, does not count.
 
     Examples
     --------
     >>> digest(1.0) == digest(1.0), digest(1.0) == digest(1), digest("a", [2]) == digest("a", [3])
     (True, False, False)
     """
-    found = hashlib.sha256()
-    seen: dict[int, Any] = {}
-    for value in values:
-        for part in _parts(value, seen):
-            found.update(len(part).to_bytes(8, "little") + part)
-    return found.hexdigest()[:_LENGTH]
+    return examine(dict(zip(map(str, range(len(values))), values, strict=True))).digest
 
 
-def _parts(value: Any, seen: dict[int, Any]) -> Iterator[bytes]:
-    if isinstance(value, (bool, int, float, complex, str, bytes, type(None))):
-        yield f"{type(value).__name__} {value!r}".encode()
-    elif is_keys(value):
-        yield str(jax.random.key_impl(value)).encode()
-        yield from _parts(np.asarray(jax.random.key_data(value)), seen)
-    elif isinstance(value, (np.ndarray, np.generic, jax.Array)):
+def examine(values: Mapping[str, Any]) -> Examined:
+    """Return the digest of some values, and the names in them of what has none.
+
+    Parameters
+    ----------
+    values : the values, by the names that messages give them.
+    """
+    walk = _Walk(Changes())
+    found = walk.digest(values)
+    changing = changes(walk.functions, walk.methods, walk.instances)
+    if changing:
+        walk = _Walk(changing)
+        found = walk.digest(values)
+    return Examined(found, tuple(walk.unknown), dict(sorted(walk.libraries.items())))
+
+
+class _Walk:
+    """One pass over some values and all that they refer to."""
+
+    def __init__(self, changing: Changes) -> None:
+        self._changing = changing
+        self._numbers: dict[int, int] = {}
+        self._kept: list[Any] = []  # another object could get the id of one that is gone
+        self._queue: collections.deque[tuple[Callable[[Any, str], Any], Any, str]]
+        self._queue = collections.deque()
+        self._open: list[int] = []  # containers that are being hashed
+        self.unknown: dict[str, None] = {}
+        self.libraries: dict[str, str] = {}
+        # What changes may be looked for in: functions, methods by class and name, and objects.
+        self.functions: list[types.FunctionType] = []
+        self.methods: list[tuple[type, str, types.FunctionType]] = []
+        self.instances: list[Any] = []
+
+    def digest(self, values: Mapping[str, Any]) -> str:
+        whole = hashlib.sha256()
+        for name, value in values.items():
+            whole.update(self._of(value, name))
+        while self._queue:
+            parts, value, name = self._queue.popleft()
+            whole.update(_hashed(parts(value, name)))
+        return whole.hexdigest()[:_LENGTH]
+
+    def _of(self, value: Any, name: str) -> bytes:
+        while _is_wrapper(value):
+            value = _wrapped(value)
+        if id(value) in self._changing.objects:
+            return b"changing"
+        if type(value) in _SCALARS:
+            return _hashed([f"{type(value).__name__} {value!r}".encode()])
+        if id(value) in self._open:
+            return f"circle {len(self._open) - self._open.index(id(value))}".encode()
+        if len(self._open) >= _DEEPEST:
+            return self._no_digest(f"{name} (nested more than {_DEEPEST} levels deep)")
+        self._open.append(id(value))
+        try:
+            return _hashed(self._parts(value, name))
+        finally:
+            self._open.pop()
+
+    def _no_digest(self, name: str) -> bytes:
+        self.unknown[name] = None
+        return b"no digest"
+
+    def _node(self, parts: Callable[[Any, str], Any], value: Any, name: str) -> bytes:
+        """Return the number of an object, whose own hash follows later."""
+        number = self._numbers.get(id(value))
+        if number is None:
+            number = self._numbers[id(value)] = len(self._numbers)
+            self._kept.append(value)
+            if number < _MOST:
+                self._queue.append((parts, value, name))
+            else:
+                self._no_digest(f"{name} (among more than {_MOST} objects)")
+        return f"object {number}".encode()
+
+    def _parts(self, value: Any, name: str) -> Iterator[bytes]:
+        """Yield what tells a value from others."""
+        if isinstance(value, (np.ndarray, np.generic, jax.Array)):
+            yield from self._of_array(value, name)
+        elif isinstance(value, (pd.DataFrame, pd.Series, pd.Index, xr.Dataset, xr.DataArray)):
+            yield from self._of_table(value, name)
+        elif isinstance(value, type):
+            yield from self._of_class(value, name)
+        elif isinstance(value, types.FunctionType):
+            if origin.is_library_code(value) and "<locals>" not in value.__code__.co_qualname:
+                yield from self._of_library(value.__globals__["__name__"], value.__qualname__)
+            else:
+                self.functions.append(value)
+                yield self._node(self._of_function, value, name)
+        elif isinstance(value, types.MethodType):
+            yield self._of(value.__func__, name)
+            yield self._of(value.__self__, name)
+        elif isinstance(value, functools.partial):
+            yield self._of([value.func, value.args, value.keywords], name)
+        elif isinstance(value, types.ModuleType):
+            yield from self._of_module(value, name)
+        elif isinstance(value, _IDLE):
+            yield b"idle"
+        elif isinstance(value, _OPAQUE) or type(value).__module__ in ("ctypes", "_ctypes"):
+            yield self._no_digest(f"{name} ({type(value).__qualname__})")
+        elif origin.library(type(value).__module__) is None:
+            yield self._node(self._of_instance, value, name)
+        else:
+            yield from self._of_other(value, name)
+
+    def _of_array(self, value: Any, name: str) -> Iterator[bytes]:
+        if isinstance(value, jax.core.Tracer):
+            yield self._no_digest(f"{name} (a traced value)")
+            return
+        if is_keys(value):
+            yield str(jax.random.key_impl(value)).encode()
+            value = jax.random.key_data(value)
+        if isinstance(value, np.ma.MaskedArray):
+            yield self._of(np.ma.getmaskarray(value), name)
         array = np.asarray(value)
         yield f"{array.dtype} {array.shape}".encode()
-        plain = array.dtype.kind not in "OT"
-        yield np.ascontiguousarray(array).tobytes() if plain else repr(array.tolist()).encode()
-    elif id(value) in seen:
-        yield f"seen before, as number {list(seen).index(id(value))}".encode()
-    else:
-        seen[id(value)] = value  # kept, as another object may get the id of one that is gone
-        yield from _of_object(value, seen)
+        if array.dtype.hasobject or array.dtype.kind == "T":
+            yield self._of(array.tolist(), name)
+        else:
+            yield np.ascontiguousarray(array).tobytes()
 
-
-def _of_object(value: Any, seen: dict[int, Any]) -> Iterator[bytes]:
-    if isinstance(value, Mapping):
-        yield f"mapping of {len(value)}".encode()
-        for key, item in value.items():
-            yield from _parts(key, seen)
-            yield from _parts(item, seen)
-    elif isinstance(value, (list, tuple)):
-        yield f"{type(value).__name__} of {len(value)}".encode()
-        for item in value:
-            yield from _parts(item, seen)
-    elif isinstance(value, (set, frozenset)):
+    def _of_table(self, value: Any, name: str) -> Iterator[bytes]:
+        """Yield the content of a table, without what pandas and xarray remember beside it."""
         yield type(value).__name__.encode()
-        yield from sorted(digest(item).encode() for item in value)
-    elif isinstance(value, functools.partial):
-        yield from _parts([value.func, value.args, value.keywords], seen)
-    elif isinstance(value, types.MethodType):
-        yield from _parts([value.__func__, value.__self__], seen)
-    elif hasattr(value, "__wrapped__"):  # of a jit, for one
-        yield from _parts(value.__wrapped__, seen)
-    elif isinstance(value, types.FunctionType):
-        yield from _of_function(value, seen)
-    elif isinstance(value, type):
-        yield _source(value)
-    elif isinstance(value, enum.Enum):
-        yield f"{type(value).__qualname__}.{value.name}".encode()
-    elif isinstance(value, os.PathLike):
-        yield f"path {os.fspath(value)}".encode()
-    else:
-        yield from _of_other(value, seen)
+        if isinstance(value, pd.DataFrame):
+            yield self._of([list(value.columns), value.index], name)
+            yield self._of([value.iloc[:, i].to_numpy() for i in range(value.shape[1])], name)
+        elif isinstance(value, (pd.Series, pd.Index)):
+            index = value.index if isinstance(value, pd.Series) else list(value.names)
+            yield self._of([value.name, str(value.dtype), value.to_numpy(), index], name)
+        else:
+            dataset = value if isinstance(value, xr.Dataset) else value._to_temp_dataset()
+            variables = {str(k): (v.dims, v.values, v.attrs) for k, v in dataset.variables.items()}
+            yield self._of([variables, sorted(map(str, dataset.coords)), value.attrs], name)
+
+    def _of_library(self, module: str, name: str) -> Iterator[bytes]:
+        package = origin.library(module) or module
+        found = origin.version(package)
+        if found is not None:
+            self.libraries[package] = found
+        yield f"{package}: {name}".encode()
+
+    def _of_class(self, value: type, name: str) -> Iterator[bytes]:
+        if origin.library(value.__module__) is not None:
+            yield from self._of_library(value.__module__, value.__qualname__)
+        else:
+            yield self._node(self._of_own_class, value, name)
+
+    def _of_own_class(self, value: type, name: str) -> Iterator[bytes]:
+        yield f"class {value.__name__}".encode()
+        for base in (type(value), *value.__bases__):
+            yield self._of(base, base.__qualname__)
+        for key, item in class_contents(value):
+            if (id(value), key) not in self._changing.attributes:
+                yield f"{key} {type(item).__name__}".encode()
+                for part in parts_of_member(item):
+                    yield self._of_member(part, value, key)
+
+    def _of_member(self, member: Any, kind: type, key: str) -> bytes:
+        name = f"{kind.__qualname__}.{key}"
+        if not isinstance(member, types.FunctionType):
+            return self._of(member, name)
+        self.methods.append((kind, key, member))
+        return self._node(self._of_function, member, name)
+
+    def _of_module(self, value: types.ModuleType, name: str) -> Iterator[bytes]:
+        if origin.library(value.__name__) is not None:
+            yield from self._of_library(value.__name__, value.__name__)
+        else:
+            yield self._node(self._of_own_module, value, name)
+
+    def _of_own_module(self, value: types.ModuleType, name: str) -> Iterator[bytes]:
+        """Yield all of a module that is passed on as a whole."""
+        for key, item in sorted(vars(value).items()):
+            if not key.startswith("__") and (id(value), key) not in self._changing.attributes:
+                yield key.encode()
+                yield self._of(item, f"{name}.{key}")
+
+    def _of_function(self, function: types.FunctionType, name: str) -> Iterator[bytes]:
+        if origin.is_library_code(function):
+            yield from self._of_library(function.__globals__["__name__"], function.__qualname__)
+        else:
+            yield syntax(function.__code__)
+        yield self._of([function.__defaults__, function.__kwdefaults__], name)
+        for key, item in sorted(vars(function).items()):
+            if not key.startswith("__") and (id(function), key) not in self._changing.attributes:
+                yield key.encode()
+                yield self._of(item, f"{name}.{key}")
+        for each in referenced(function, self._changing):
+            yield each.label.encode()
+            if each.package is not None:
+                yield from self._of_library(each.package, each.label)
+            elif each.problem is not None:
+                yield self._no_digest(each.problem)
+            else:
+                yield self._of(each.value, each.label)
+
+    def _of_instance(self, value: Any, name: str) -> Iterator[bytes]:
+        """Yield the class, the attributes and, of a container, the items of a user's object."""
+        self.instances.append(value)
+        yield self._of(type(value), type(value).__qualname__)
+        if isinstance(value, enum.Enum):
+            yield value.name.encode()
+            return
+        for key, item in attributes(value):
+            if (id(value), key) not in self._changing.attributes:
+                yield key.encode()
+                yield self._of(item, f"{name}.{key}")
+        content = base_content(value)
+        if content is not None:
+            yield self._of(content, name)
+
+    def _of_other(self, value: Any, name: str) -> Iterator[bytes]:
+        """Yield the content of an object of Python's or a library's."""
+        if isinstance(value, Mapping):
+            yield f"{type(value).__name__} of {len(value)}".encode()
+            # Equal dicts may differ in the order of their keys.
+            pairs = [(_alone(key), key, item) for key, item in value.items()]
+            if not isinstance(value, collections.OrderedDict):
+                pairs.sort(key=lambda pair: pair[0])
+            for _, key, item in pairs:
+                yield self._of(key, f"{name} key")
+                yield self._of(item, f"{name}[{key!r}]" if type(key) in _SCALARS else f"{name}[…]")
+        elif isinstance(value, (list, tuple, collections.deque)):
+            yield f"{type(value).__name__} of {len(value)}".encode()
+            if all(type(item) in _SCALARS for item in value):  # quicker than one by one
+                yield repr(list(value)).encode()
+            else:
+                for i, item in enumerate(value):
+                    yield self._of(item, f"{name}[{i}]")
+        elif isinstance(value, (set, frozenset)):
+            yield type(value).__name__.encode()
+            for _, item in sorted(((_alone(item), item) for item in value), key=lambda p: p[0]):
+                yield self._of(item, f"{name} item")
+        elif isinstance(value, os.PathLike):
+            yield f"path {os.fspath(value)}".encode()
+        elif isinstance(value, enum.Enum):
+            yield f"{type(value).__qualname__}.{value.name}".encode()
+        elif isinstance(value, (property, staticmethod, classmethod, functools.cached_property)):
+            yield type(value).__name__.encode()
+            yield self._of(parts_of_member(value), name)
+        elif isinstance(value, inspect.Signature):  # without annotations
+            parameters = [(p.name, p.kind.name, p.default) for p in value.parameters.values()]
+            yield self._of(parameters, name)
+        elif isinstance(value, np.ufunc):
+            if value.__name__.endswith(
+                "(vectorized)"
+            ):  # by np.frompyfunc, which hides its function
+                yield self._no_digest(f"{name} (a ufunc of np.frompyfunc)")
+            yield from self._of_library("numpy", value.__name__)
+        elif isinstance(value, np.vectorize):
+            yield b"vectorize"
+            options = [value.otypes, value.signature, value.excluded]
+            yield self._of([value.pyfunc, *options], name)
+        elif isinstance(value, (types.BuiltinFunctionType, types.MethodWrapperType)):
+            yield value.__qualname__.encode()
+            if not isinstance(value.__self__, types.ModuleType | type(None)):
+                yield self._of(value.__self__, name)
+        elif isinstance(value, _DESCRIPTORS):
+            yield f"{value.__objclass__.__qualname__}.{value.__name__}".encode()
+        else:
+            yield self._node(self._of_library_instance, value, name)
+
+    def _of_library_instance(self, value: Any, name: str) -> Iterator[bytes]:
+        self.instances.append(value)
+        yield from self._of_library(type(value).__module__, type(value).__qualname__)
+        content = attributes(value) or _reduced(value)
+        if content is None:
+            is_shown = origin.library(type(value).__module__) in _SHOWN
+            if is_shown and not _ADDRESS.search(repr(value)):
+                yield repr(value).encode()
+            else:
+                kind = f"{type(value).__module__}.{type(value).__qualname__}"
+                yield self._no_digest(f"{name} ({kind})")
+            return
+        for key, item in content:
+            if (id(value), key) not in self._changing.attributes:
+                yield key.encode()
+                yield self._of(item, f"{name}.{key}")
 
 
-def _of_other(value: Any, seen: dict[int, Any]) -> Iterator[bytes]:
-    yield _source(type(value))
-    if dataclasses.is_dataclass(value):
-        attributes = {f.name: getattr(value, f.name) for f in dataclasses.fields(value)}
-    else:
-        attributes = {k: v for k, v in getattr(value, "__dict__", {}).items() if _is_constant(v)}
-    changing = set(_changed(type(value)))
-    for name, item in sorted(attributes.items()):
-        if name not in changing:
-            yield name.encode()
-            yield from _parts(item, seen)
+_DESCRIPTORS = (
+    types.WrapperDescriptorType,
+    types.MethodDescriptorType,
+    types.ClassMethodDescriptorType,
+    types.GetSetDescriptorType,
+    types.MemberDescriptorType,
+)
 
 
-def _changed(kind: type) -> Iterator[str]:
-    """Yield the attributes that methods of a class write, such as counters."""
-    for method in vars(kind).values():
-        code = getattr(method, "__code__", None)
-        if code is not None and method.__name__ not in ("__init__", "__post_init__"):
-            yield from (s.argval for s in dis.get_instructions(code) if s.opname == "STORE_ATTR")
+def _hashed(parts: Any) -> bytes:
+    whole = hashlib.sha256()
+    for part in parts:
+        whole.update(len(part).to_bytes(8, "little") + part)
+    return whole.digest()
 
 
-def _of_function(function: types.FunctionType, seen: dict[int, Any]) -> Iterator[bytes]:
-    yield _source(function)
-    yield from _parts([function.__defaults__, function.__kwdefaults__], seen)
-    code = function.__code__
-    cells = zip(code.co_freevars, function.__closure__ or (), strict=False)
-    named = {name: _content(cell) for name, cell in cells}
-    read, written = set(_names(code, "LOAD")), set(_names(code, "STORE"))
-    named |= {name: value for name, value in function.__globals__.items() if name in read}
-    for name, value in sorted(named.items()):
-        if name not in written and _counts(value, function):
-            yield name.encode()
-            yield from _parts(value, seen)
+def _alone(value: Any) -> str:
+    """Return the digest of an item by itself, by which those of a set are put in order."""
+    return repr(value) if type(value) in _SCALARS else _Walk(Changes()).digest({"": value})
 
 
-def _names(code: types.CodeType, what: str) -> Iterator[str]:
-    """Yield the names from outside that some code and the functions within it read or write."""
-    for step in dis.get_instructions(code):
-        if step.opname.startswith(what) and step.opname.endswith(("_GLOBAL", "_DEREF")):
-            yield step.argval
-    for constant in code.co_consts:
-        if isinstance(constant, types.CodeType):
-            yield from _names(constant, what)
+def _is_wrapper(value: Any) -> bool:
+    """Whether a callable does what the function in it does: one of jit, lru_cache or numba."""
+    is_cached = isinstance(value, CACHED)
+    return is_cached or isinstance(value, jax.stages.Wrapped) or callable(_python(value))
 
 
-def _content(cell: Any) -> Any:
+def _wrapped(value: Any) -> Any:
+    python = _python(value)
+    return python if callable(python) else value.__wrapped__
+
+
+def _python(value: Any) -> Any:
+    """Return the function that numba compiles."""
+    return getattr(value, "py_func", None) if callable(value) else None
+
+
+def _reduced(value: Any) -> list[tuple[str, Any]] | None:
+    """Return what pickle would keep of an object, or None if it cannot."""
     try:
-        return cell.cell_contents
-    except ValueError:  # not filled yet
+        parts = value.__reduce_ex__(4)
+    except Exception:  # whatever a library raises there
         return None
-
-
-def _counts(value: Any, function: types.FunctionType) -> bool:
-    """Whether what a function refers to is a part of it: its own helpers, and constants.
-
-    Lists, dicts and flags are what programs count calls with, or change while they run.
-    """
-    if isinstance(value, types.FunctionType):
-        return not value.__code__.co_filename.startswith(_LIBRARIES)
-    return _is_constant(value) or isinstance(value, functools.partial)
-
-
-def _is_constant(value: Any) -> bool:
-    constant = (int, float, complex, str, bytes, np.ndarray, np.generic, jax.Array)
-    return isinstance(value, constant) and not isinstance(value, bool)
-
-
-def _source(thing: Callable[..., Any] | type) -> bytes:
-    code = getattr(thing, "__code__", None)
-    if getattr(thing, "__name__", "") == "<lambda>" and code is not None:
-        return _of_code(code)  # its lines hold other things, too, such as the call of `run`
-    try:
-        return textwrap.dedent(inspect.getsource(thing)).encode()
-    except (OSError, TypeError):  # built in, or typed into a console
-        text = f"{thing.__module__}.{thing.__qualname__}"
-        return text.encode() if code is None else _of_code(code)
-
-
-def _of_code(code: types.CodeType) -> bytes:
-    inner = [c for c in code.co_consts if isinstance(c, types.CodeType)]
-    plain = [c for c in code.co_consts if not isinstance(c, types.CodeType)]
-    # A set has another order in every process.
-    shown = [sorted(map(repr, c)) if isinstance(c, frozenset) else repr(c) for c in plain]
-    told = repr((code.co_names, code.co_freevars, shown)).encode()
-    return code.co_code + told + b"".join(map(_of_code, inner))
+    if isinstance(parts, str):
+        return [("name", parts)]
+    make, args, *rest = parts
+    rest = [list(each) if hasattr(each, "__next__") else each for each in rest[:3]]
+    return [("make", make), ("args", args), *((f"state {i}", each) for i, each in enumerate(rest))]

@@ -37,7 +37,7 @@ class StoredRun:
 
     def __init__(self, place: Place, options: Options, mine: Parts) -> None:
         self._place, self._options, self._mine = place, options, mine
-        self._replace = False
+        self._replace = self._warned = False
         self._theirs: Parts | None = None
         self.template: Template | None = None
         self._opened: Opened | None = None
@@ -137,11 +137,8 @@ class StoredRun:
             raise self._another_sweep(problem)
 
     def check_model(self, traced: Callable[[], str | None]) -> None:
-        """Reject a finished store of another model; trace it only if its source differs."""
-        assert self._theirs is not None
-        theirs, mine = self._theirs[_MODEL], self._mine[_MODEL]
-        if mine["version"] or theirs.get("source") != mine["source"]:
-            self.check_program(None if mine["version"] else traced())
+        """Reject a finished store of another model, which is traced but not compiled."""
+        self.check_program(None if self._mine[_MODEL]["version"] else traced())
 
     def check_program(self, program: str | None) -> None:
         """Reject a store that was begun with another model, unless ``resume="force"``.
@@ -152,17 +149,22 @@ class StoredRun:
         """
         mine = self._mine[_MODEL]
         mine["program"] = program
+        if not (mine["version"] or self._warned):
+            self._warned = True
+            unknown = [] if program else mine["unknown"]
+            fingerprints.warn_of_unknown([*self._mine["unknown"], *unknown])
         if self._theirs is None:  # the store is yet to be created
             return
         theirs = self._theirs[_MODEL]
         if fingerprints.same_model(theirs, mine):
             return
         if self._options.resume != "force":
+            difference = fingerprints.model_difference(theirs, mine)
             raise ValueError(
-                f"cannot resume {self._name}, which was begun with another model "
-                f"({fingerprints.told(theirs, mine)}). Pass resume='force' to continue with this "
-                "model, which the store then records, or start over with overwrite=True. To decide "
-                "yourself which models count as the same, pass version= from the first run on"
+                f"cannot resume {self._name}, which was begun with another model ({difference}). "
+                "Pass resume='force' to continue with this model, which the store then records, or "
+                "start over with overwrite=True. To decide yourself which models count as the "
+                "same, pass version= from the first run on"
             )
         self._record_model(theirs, mine)
 

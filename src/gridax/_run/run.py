@@ -132,7 +132,7 @@ class Run:
     def _prepare(self, stored: StoredRun, about: Parts, place: Place) -> Extension | None:
         """Trace the model and compare it with the store, or create one; return what it extends."""
         exists = stored.open()
-        about["model"]["program"] = self._evaluator.program()
+        about["model"]["program"] = None if self._options.version else self._evaluator.program()
         old = self._extension(lambda: about, place)
         known = stored.template if exists else None if old is None else old.template
         self._trace(known, stored.check_outputs if exists else _checks(old))
