@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from collections.abc import Iterator
 from types import TracebackType
@@ -28,6 +29,29 @@ hypothesis.settings.register_profile(
 )
 hypothesis.settings.register_profile("thorough", max_examples=500, deadline=None)
 hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
+
+# A suite that runs in the background or under nohup ignores Ctrl-C, and whatever it starts would
+# ignore it too. A function that does nothing also ignores it, but is not inherited.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, lambda number, frame: None)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Keep what is compiled for the next run, in pytest's own cache.
+
+    Every worker of pytest-xdist has a folder of its own, because JAX does not write its files
+    atomically. For that reason a file may also be truncated, if a run was killed: JAX then warns
+    and compiles.
+    """
+    worker = os.environ.get("PYTEST_XDIST_WORKER", "main")
+    folder = config.cache.mkdir(f"jax-{worker}")
+    jax.config.update("jax_compilation_cache_dir", str(folder))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+    jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+    config.addinivalue_line(
+        "filterwarnings", "ignore:Error reading persistent compilation cache entry"
+    )
+
 
 # Names of the functions that XLA compiled in this process. JAX cannot take back a listener by a
 # public name in every version that gridax supports, so there is one, for good.

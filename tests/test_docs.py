@@ -8,7 +8,8 @@ import sys
 import pytest
 
 import gridax as gx
-from tests.cells import ROOT, code_of_page, python, run
+from tests.cells import code_of_page, python, run
+from tests.processes import ROOT
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 SOURCES = [*PAGES, ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md"]

@@ -5,10 +5,11 @@ from __future__ import annotations
 import pytest
 
 import gridax as gx
-from tests.cells import ROOT
 from tests.cells import python as run
+from tests.processes import ROOT
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("script", sorted((ROOT / "examples").glob("*.py")), ids=lambda p: p.stem)
 def test_every_example_runs_and_draws(script, tmp_path):
     run([str(script)], tmp_path)
@@ -22,6 +23,7 @@ def test_an_example_is_short_and_imports_gridax_in_one_line(script):
     assert len(lines) <= 85
 
 
+@pytest.mark.slow
 def test_the_demo_saves_what_its_figure_shows(tmp_path):
     out = run([str(ROOT / "examples" / "brain_sweep.py"), "out"], tmp_path)
     assert "<xarray.Dataset>" in out
@@ -34,6 +36,7 @@ def test_the_demo_saves_what_its_figure_shows(tmp_path):
     assert result.dataset["G"].attrs["long_name"] == "global coupling G"
 
 
+@pytest.mark.slow
 def test_the_benchmarks_run_with_tiny_sizes(tmp_path):
     out = run(["-m", "benchmarks", "--quick"], tmp_path)
     for section in ("spaces", "results", "imports", "compiling", "brain", "sweeps"):

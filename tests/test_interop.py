@@ -221,7 +221,7 @@ def test_files_are_read_and_selected_without_gridax(result, scattered, tmp_path)
         cwd=tmp_path,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=600,
     )
     assert done.returncode == 0, done.stderr[-3000:]
     *grids, point = ([float(n) for n in line.split()] for line in done.stdout.splitlines())

@@ -166,9 +166,9 @@ def test_reading_many_points_is_fast():
     run = gx.ParallelExecution(
         lambda s: {"p": s["a"], "q": s["b"], "r": s["a"] * s["b"]}, space
     ).run(progress=False)
-    start = time.perf_counter()
+    start = time.process_time()
     table = run.to_dataframe()
-    assert time.perf_counter() - start < 2
+    assert time.process_time() - start < 2
     assert len(table) == 90_000
     assert table["r"].iloc[-1] == 1
 

@@ -64,9 +64,9 @@ def test_a_trillion_points_are_used_within_milliseconds(use: Any) -> None:
 
 
 def timed(use: Any, space: gx.Space) -> float:
-    start = time.perf_counter()
+    start = time.process_time()
     use(space)
-    return time.perf_counter() - start
+    return time.process_time() - start
 
 
 def test_points_beyond_64_bits_are_reached() -> None:

@@ -111,20 +111,37 @@ def gridax(made, monkeypatch, tmp_path):
     return run
 
 
+_started: list[subprocess.Popen] = []
+
+
+@pytest.fixture(autouse=True)
+def _end_processes():
+    """End what a test that fails has left running."""
+    yield
+    while _started:
+        started = _started.pop()
+        started.kill()
+        started.wait()
+
+
 def process(*arguments, **keywords):
     """Start a command in a process of its own, warnings being errors there."""
     environment = {**os.environ, "MPLBACKEND": "Agg", **keywords.pop("env", {})}
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, **keywords}
-    return subprocess.Popen([*GRIDAX, *map(str, arguments)], env=environment, **pipes)
+    _started.append(subprocess.Popen([*GRIDAX, *map(str, arguments)], env=environment, **pipes))
+    return _started[-1]
 
 
 def ended(started):
-    out, err = started.communicate(timeout=120)
+    out, err = started.communicate(timeout=600)
     return started.returncode, out, err
 
 
-def terminal(*arguments, env=None, columns=80):
-    """Run a command in a terminal of its own; return exit code and what is seen there."""
+def terminal(*arguments, env=None, columns=80, seeing=lambda seen: None):
+    """Run a command in a terminal of its own; return exit code and what is seen there.
+
+    `seeing` is called with what has been seen so far.
+    """
     shown, inside = pty.openpty()
     environment = {**os.environ, "TERM": "xterm-256color", "COLUMNS": str(columns), **(env or {})}
     started = subprocess.Popen(
@@ -132,13 +149,14 @@ def terminal(*arguments, env=None, columns=80):
     )
     os.close(inside)
     seen = b""
-    while select.select([shown], [], [], 60)[0]:
+    while select.select([shown], [], [], 600)[0]:
         try:
             seen += os.read(shown, 65536)
         except OSError:  # how Linux says that the other end is closed
             break
+        seeing(seen.decode(errors="replace"))
     os.close(shown)
-    return started.wait(timeout=60), seen.decode()
+    return started.wait(timeout=600), seen.decode()
 
 
 # --- help -------------------------------------------------------------------------------------
@@ -419,11 +437,14 @@ def test_a_finished_run_is_watched_no_longer(gridax):
     assert gridax("status", "{}/done.zarr", "--watch") == (0, "done.zarr: 22 of 22 points done\n")
 
 
+# Gets to its end when a file says that it may.
 WRITER = """
 import sys, time
+from pathlib import Path
 import gridax as gx
 def model(state):
-    time.sleep(0.1)
+    while state["x"] > 0.5 and not Path(sys.argv[2]).exists():
+        time.sleep(0.01)
     return {"v": state["x"] * state["y"]}
 space = gx.Space({"x": gx.GridAxis(0, 1, 11), "y": gx.DataAxis([1, 2])}, mode="product")
 gx.SequentialExecution(model, space).run(store=sys.argv[1], block={"x": 1}, progress=False)
@@ -434,17 +455,23 @@ gx.SequentialExecution(model, space).run(store=sys.argv[1], block={"x": 1}, prog
 def under_way(tmp_path):
     """A store that another process is writing."""
     store = tmp_path / "run.zarr"
-    writer = subprocess.Popen([sys.executable, "-c", WRITER, store])
-    while not store.exists():
-        assert writer.poll() is None
-        time.sleep(0.05)
-    yield store
-    writer.kill()
-    writer.wait()
+    writer = subprocess.Popen([sys.executable, "-c", WRITER, store, tmp_path / "go"])
+    try:
+        while not store.exists():
+            assert writer.poll() is None
+            time.sleep(0.05)
+        yield store
+    finally:
+        writer.kill()
+        writer.wait()
 
 
-def test_a_run_of_another_process_is_watched_until_its_end(under_way):
-    code, out, err = ended(process("status", under_way, "--watch", "--interval", "0.2"))
+def test_a_run_of_another_process_is_watched_until_its_end(under_way, tmp_path):
+    watch = process("status", under_way, "--watch", "--interval", "0.2")
+    first = watch.stdout.readline()
+    (tmp_path / "go").touch()
+    code, out, err = ended(watch)
+    out = first + out
     lines = [line.removeprefix(f"{under_way}: ") for line in out.splitlines()]
     assert (code, err) == (0, "")
     assert lines[-1] == "22 of 22 points done"
@@ -473,8 +500,12 @@ def test_ctrl_c_ends_the_watch(made):
     assert (code, rest, err) == (130, "", "")
 
 
-def test_the_watch_moves_a_bar_in_a_terminal(under_way):
-    code, seen = terminal("status", under_way, "--watch", "--interval", "0.2")
+def test_the_watch_moves_a_bar_in_a_terminal(under_way, tmp_path):
+    def seeing(seen):
+        if "━" in seen:
+            (tmp_path / "go").touch()
+
+    code, seen = terminal("status", under_way, "--watch", "--interval", "0.2", seeing=seeing)
     assert code == 0
     assert "━" * 80 in seen
     assert "22 of 22 points done\r\n" in seen
@@ -757,15 +788,14 @@ def test_explore_serves_a_page_until_ctrl_c(made):
     server = process("explore", made / "sweep.nc", "--no-browser")
     assert server.stderr.readline() == "Ctrl-C ends it.\n"
     address = re.search(r"http://localhost:\d+", server.stdout.readline())[0]
-    for _ in range(300):
+    for _ in range(3000):
         try:
-            with urllib.request.urlopen(address, timeout=30) as page:
+            with urllib.request.urlopen(address, timeout=600) as page:
                 assert page.status == 200
             break
         except urllib.error.URLError:
             time.sleep(0.2)
     else:
-        server.kill()
         pytest.fail(f"nothing answers at {address}")
     server.send_signal(signal.SIGINT)
     assert ended(server)[0] == 0
@@ -800,7 +830,7 @@ def test_a_terminal_that_lacks_characters_gets_others(made):
 
 def test_a_reader_may_close_the_pipe(made):
     command = f"{' '.join(GRIDAX)} info {made / 'sweep.nc'} | head -1"
-    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, timeout=120)
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, timeout=600)
     assert (done.stdout.count("\n"), done.stderr) == (1, "")
 
 
@@ -825,13 +855,13 @@ def test_the_model_is_not_imported(tmp_path):
         "space = gx.Space({'x': gx.GridAxis(0, 1, 3)}, mode='product')\n"
         "gx.ParallelExecution(mine.model, space).run(store='run.zarr', progress=False)"
     )
-    subprocess.run([sys.executable, "-c", write], cwd=tmp_path, check=True, timeout=120)
+    subprocess.run([sys.executable, "-c", write], cwd=tmp_path, check=True, timeout=600)
     (tmp_path / "mine.py").write_text("raise SystemExit('imported')")
     read = "from gridax.cli import main\n" + "".join(
         f"main({line.split()}, standalone_mode=False)\n"
         for line in ("info run.zarr", "export run.zarr run.nc", "plot run.zarr")
     )
-    subprocess.run([sys.executable, "-c", read], cwd=tmp_path, check=True, timeout=120)
+    subprocess.run([sys.executable, "-c", read], cwd=tmp_path, check=True, timeout=600)
     assert sorted(path.name for path in tmp_path.glob("run*")) == [
         "run-value.png",
         "run.nc",

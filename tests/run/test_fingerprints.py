@@ -4,11 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
-import os
 import re
-import subprocess
-import sys
-from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -20,9 +16,8 @@ import gridax as gx
 from gridax._outputs.template import template_of
 from gridax._run import fingerprints as fingerprints
 from tests.ids import plain
+from tests.processes import finished
 from tests.x64 import x64
-
-ROOT = Path(__file__).parents[2]
 
 
 def state(**changes):
@@ -430,13 +425,7 @@ print(fingerprints.of_source(here.model, here.gx.Space(here.state(), "product"),
 
 
 def test_fingerprints_are_the_same_in_another_process():
-    done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", SCRIPT],
-        env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONHASHSEED": "5", "JAX_PLATFORMS": "cpu"},
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
+    done = finished("-W", "error", "-c", SCRIPT, env={"PYTHONHASHSEED": "5"})
     assert done.returncode == 0, done.stderr
     parts, source = done.stdout.splitlines()
     assert json.loads(parts) == parts_of(state(), 1.0, jnp.zeros(3), speed="fast")

@@ -24,8 +24,7 @@ import zarr
 import gridax as gx
 from tests.ids import plain
 from tests.models import outputs, same
-
-ROOT = Path(__file__).parents[2]
+from tests.processes import PATIENCE, started
 
 
 @pytest.fixture(params=[gx.SequentialExecution, gx.ParallelExecution])
@@ -553,22 +552,14 @@ gx.SequentialExecution(model, space).run(store=sys.argv[1], progress=False, bloc
 
 def until(condition):
     """Wait until something holds, for as long as it may take on a busy machine."""
-    end = time.monotonic() + 60
+    end = time.monotonic() + PATIENCE
     while not condition():
         assert time.monotonic() < end
         time.sleep(0.01)
 
 
 def test_a_store_is_read_while_another_process_writes_it_and_not_written_by_two(path):
-    process = subprocess.Popen(
-        [sys.executable, "-W", "error", "-c", WAITING, path],
-        env={**os.environ, "PYTHONPATH": str(ROOT), "JAX_PLATFORMS": "cpu"},
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    try:
+    with started("-W", "error", "-c", WAITING, path, stdin=subprocess.PIPE) as process:
         assert process.stdout.readline() == "waiting\n"
         until(lambda: gx.open_result(path).progress.done == 6)
         opened = gx.open_result(path)
@@ -586,8 +577,7 @@ def test_a_store_is_read_while_another_process_writes_it_and_not_written_by_two(
         )
         with pytest.raises(BlockingIOError, match=text):
             gx.SequentialExecution(lambda s: 1.0, space).run(store=path, progress=False)
-    finally:
-        _, err = process.communicate("\n", timeout=60)
+        _, err = process.communicate("\n", timeout=PATIENCE)
     assert process.returncode == 0, err
     assert opened.dataset["y"].values.tolist() == [10.0 * x for x in range(10)]  # read only now
     done = gx.open_result(path)
@@ -678,7 +668,7 @@ def test_xarray_opens_a_store_without_gridax_and_without_a_warning(path):
         env=environment,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE,
     )
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""

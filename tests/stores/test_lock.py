@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -17,8 +18,8 @@ import pytest
 from gridax._stores import lock as lock_module
 from gridax._stores.lock import Lock
 from tests.ids import plain
+from tests.processes import PATIENCE, environment
 
-ROOT = Path(__file__).parents[2]
 HERE = socket.gethostname()
 LONG_AGO = 2 * lock_module._DEAD
 
@@ -48,7 +49,7 @@ class Taker:
     def __init__(self):
         self.process = subprocess.Popen(
             [sys.executable, "-c", TAKER],
-            env={**os.environ, "PYTHONPATH": str(ROOT), "JAX_PLATFORMS": "cpu"},
+            env=environment(),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -61,24 +62,26 @@ class Taker:
     def hear(self):
         return self.process.stdout.readline().strip()
 
-    def end(self):
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
         self.process.kill()
-        self.process.communicate(timeout=60)
+        self.process.communicate(timeout=PATIENCE)
 
 
 @pytest.fixture(scope="module")
 def takers():
-    found = [Taker(), Taker()]
-    assert [taker.hear() for taker in found] == ["ready", "ready"]
-    yield found
-    for taker in found:
-        taker.end()
+    with contextlib.ExitStack() as stack:
+        found = [stack.enter_context(Taker()) for _ in range(2)]
+        assert [taker.hear() for taker in found] == ["ready", "ready"]
+        yield found
 
 
 @pytest.fixture(scope="module")
 def dead_pid():
     process = subprocess.Popen([sys.executable, "-c", ""])
-    process.wait(timeout=60)
+    process.wait(timeout=PATIENCE)
     return process.pid
 
 
@@ -304,7 +307,7 @@ def test_a_writer_is_alone_unless_another_shard_is_written(tmp_path, dead_pid):
 
 def until(condition):
     """Wait until something is the case, for as long as a slow machine may need."""
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + PATIENCE
     while not condition() and time.monotonic() < deadline:
         time.sleep(0.002)
     return condition()
