@@ -12,12 +12,14 @@ WORKERS ?= 2
 PYTEST_ARGS ?=
 SITE := docs/_build/html
 BENCH_ARGS ?=
+MUTANTS_ARGS ?=
 
-.PHONY: help demo test lint docs bench clean
+.PHONY: help demo test mutants lint docs bench clean
 
 help:
 	@echo "make demo    sweep a whole-brain network; writes a netCDF file and a figure to $(OUT)/"
 	@echo "make test    run the whole test suite      (PYTEST_ARGS='-k labels' for a part of it)"
+	@echo "make mutants change the core modules, one thing at a time, to see what the tests notice (MUTANTS_ARGS='--sample 100')"
 	@echo "make docs    build the documentation, notebooks executed, into $(SITE)/"
 	@echo "make lint    ruff, mypy and the layers of the imports"
 	@echo "make bench   print the benchmark table     (BENCH_ARGS=--quick for tiny sizes)"
@@ -28,6 +30,9 @@ demo: $(VENV)/.demo
 
 test: $(VENV)/.test
 	@$(BIN)/python -m pytest -n $(WORKERS) $(PYTEST_ARGS)
+
+mutants: $(VENV)/.test
+	@$(BIN)/python -m tests.mutants $(MUTANTS_ARGS)
 
 lint: $(VENV)/.test
 	$(BIN)/ruff check .

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import os
 import signal
 import sys
@@ -24,11 +25,11 @@ if not jax.config.jax_platforms:
     jax.config.update("jax_platforms", "cpu")
 
 # No deadline: the first example of a property compiles, the others do not.
-hypothesis.settings.register_profile(
-    "quick", max_examples=25, deadline=None, derandomize=True, database=None
-)
+for name, n in ("quick", 10), ("usual", 25):
+    hypothesis.settings.register_profile(
+        name, max_examples=n, deadline=None, derandomize=True, database=None
+    )
 hypothesis.settings.register_profile("thorough", max_examples=500, deadline=None)
-hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
 
 # A suite that runs in the background or under nohup ignores Ctrl-C, and whatever it starts would
 # ignore it too. A function that does nothing also ignores it, but is not inherited.
@@ -37,6 +38,28 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line(
+        "markers", "sampled(n): of the parameters of this test, only every n-th is not slow"
+    )
+    is_quick = "not slow" in config.option.markexpr
+    profile = os.environ.get("HYPOTHESIS_PROFILE", "quick" if is_quick else "usual")
+    hypothesis.settings.load_profile(profile)
+    _keep_what_is_compiled(config)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark most parameters of the tests that have too many for the quick tier."""
+    seen: collections.Counter[str] = collections.Counter()
+    for item in items:
+        if sampled := item.get_closest_marker("sampled"):
+            name = item.nodeid.partition("[")[0]
+            if seen[name] % sampled.args[0]:
+                item.add_marker("slow")
+            seen[name] += 1
+
+
+def _keep_what_is_compiled(config: pytest.Config) -> None:
     """Keep what is compiled for the next run, in pytest's own cache.
 
     Every worker of pytest-xdist has a folder of its own, because JAX does not write its files

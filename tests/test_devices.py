@@ -71,6 +71,7 @@ for each in caught:
 """
 
 
+@pytest.mark.slow
 def test_a_long_sweep_on_one_of_many_cores_says_so_once():
     assert python(SWEEP).stdout == (
         "UserWarning <string> this sweep runs on one of 8 cores, as far as JAX sees one CPU device. "
@@ -79,6 +80,7 @@ def test_a_long_sweep_on_one_of_many_cores_says_so_once():
     )
 
 
+@pytest.mark.slow
 def test_a_sweep_on_several_devices_is_told_nothing():
     done = python(SWEEP, JAX_NUM_CPU_DEVICES="2")
     assert (done.returncode, done.stdout) == (0, ""), done.stderr

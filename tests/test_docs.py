@@ -13,19 +13,25 @@ from tests.processes import ROOT
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 SOURCES = [*PAGES, ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md"]
-WITH_CODE = [page for page in PAGES if code_of_page(page)]
+QUICK = ("getting-started",)
+WITH_CODE = [
+    pytest.param(page, id=page.stem, marks=[] if page.stem in QUICK else pytest.mark.slow)
+    for page in PAGES[1:]
+    if code_of_page(page)
+]
 
 
-@pytest.mark.parametrize("page", WITH_CODE, ids=lambda page: page.stem)
+@pytest.mark.parametrize("page", WITH_CODE)
 def test_the_code_of_a_page_runs(page, tmp_path):
     run(code_of_page(page), tmp_path)
 
 
-def test_the_readme_leaves_the_file_that_it_speaks_of(tmp_path):
+def test_the_code_of_the_readme_runs_and_leaves_the_file_that_it_speaks_of(tmp_path):
     run(code_of_page(ROOT / "README.md"), tmp_path)
     assert len(gx.open_result(tmp_path / "sweep.nc")) == 4000
 
 
+@pytest.mark.slow
 def test_the_site_builds_without_a_warning_and_every_link_leads_somewhere(tmp_path):
     # Notebooks and cells are executed by `make docs`, and in a quick form by other tests.
     options = ["-W", "--keep-going", "-q", "-b", "html", "-D", "nb_execution_mode=off"]

@@ -222,7 +222,9 @@ def test_a_model_cannot_change_fixed_arrays_for_the_next_point():
     assert weights.tolist() == [1, 1]
 
 
-def test_a_slow_first_point_is_followed_by_one_other_to_find_out_what_a_point_takes(tmp_path, monkeypatch):
+def test_a_slow_first_point_is_followed_by_one_other_to_find_out_what_a_point_takes(
+    tmp_path, monkeypatch
+):
     calls, clock = [], [0.0]
     now = types.SimpleNamespace(perf_counter=lambda: clock[0])
     monkeypatch.setattr(sequential, "time", now)

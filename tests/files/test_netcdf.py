@@ -266,8 +266,7 @@ def test_a_file_with_random_damage_is_refused_or_gives_what_was_saved(result, tm
                 for name, variable in result.dataset.variables.items():
                     try:
                         values = dataset.variables[name].values
-                    except (OSError, RuntimeError) as error:
-                        assert "HDF error" in str(error)
+                    except (OSError, RuntimeError):
                         noticed += 1
                     else:
                         np.testing.assert_array_equal(values, variable.values)

@@ -268,6 +268,7 @@ def test_outputs_may_be_numbers_that_never_change(number, n_vmap):
     assert executor.run(progress=False).dataset["value"].values.tolist() == [[number] * 2] * 2
 
 
+@pytest.mark.slow
 def test_programs_within_programs_are_looked_at_once():
     def doubled(inner):
         return jax.jit(lambda x: inner(inner(x)))

@@ -388,7 +388,7 @@ def test_a_function_without_a_source_refers_to_others():
 
 # Prints the digest of all that has no equal in another process but by its content.
 SCRIPT = """
-import tests.test_digests as here
+import tests.run.test_digests as here
 from gridax._run.digests import digest
 print(digest(*here.VALUES[:-1]))
 for function in (

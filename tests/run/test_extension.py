@@ -197,6 +197,7 @@ CASES = {
 
 
 @pytest.mark.parametrize("kind", CASES)
+@pytest.mark.sampled(3)
 def test_what_an_older_sweep_holds_is_copied_and_the_rest_computed(execution, kind):
     old, new, n_new = CASES[kind]
     result = run(execution, old)
@@ -228,6 +229,7 @@ def test_what_an_older_sweep_holds_is_copied_and_the_rest_computed(execution, ki
         "no dimension",
     ],
 )
+@pytest.mark.sampled(3)
 def test_sweeps_are_extended_from_store_to_store(kind, tmp_path):
     old, new, n_new = CASES[kind]
     execution = gx.SequentialExecution
@@ -250,6 +252,7 @@ def test_sweeps_are_extended_from_store_to_store(kind, tmp_path):
 
 @pytest.mark.parametrize(("n_vmap", "n_pmap"), [(1, 1), (3, 2), (None, None)])
 @pytest.mark.parametrize("kept", [False, True])
+@pytest.mark.sampled(3)
 def test_tiles_of_any_size_evaluate_only_what_is_new(tmp_path, n_vmap, n_pmap, kept):
     old = base(k=gx.KeyAxis(3))
     new = base(k=gx.KeyAxis(4), x=gx.GridAxis(0.1, 0.5, 5), dt=gx.DataAxis([0.2, 0.1]))
@@ -264,6 +267,7 @@ def test_tiles_of_any_size_evaluate_only_what_is_new(tmp_path, n_vmap, n_pmap, k
 
 
 @pytest.mark.parametrize("source", ["result", "path of a store", "netCDF", "Zarr", "opened"])
+@pytest.mark.sampled(3)
 def test_the_older_sweep_may_lie_anywhere(execution, tmp_path, source):
     old = base(k=gx.KeyAxis(2))
     new = base(k=gx.KeyAxis(3))

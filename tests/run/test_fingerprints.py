@@ -417,7 +417,7 @@ def test_reading_changes_nothing():
 SCRIPT = """
 import json
 import jax.numpy as jnp
-import tests.test_fingerprints as here
+import tests.run.test_fingerprints as here
 from gridax._run import fingerprints
 print(json.dumps(here.parts_of(here.state(), 1.0, jnp.zeros(3), speed="fast")))
 print(fingerprints.of_source(here.model, here.gx.Space(here.state(), "product"), (), {}))
@@ -449,3 +449,12 @@ def test_functions_that_a_model_is_given_are_part_of_the_source():
         fingerprints.of_source(model, space, (), {"f": model}),
     ]
     assert len(set(digests)) == 4
+
+
+def test_the_order_of_the_dimensions_is_part_of_the_space():
+    axes = {"x": gx.GridAxis(0, 1, 3), "y": gx.GridAxis(0, 1, 3)}
+    one, other = (parts_of(dict(items)) for items in (axes.items(), reversed(axes.items())))
+    assert fingerprints.difference(one, one) is None
+    assert fingerprints.difference(one, other) == (
+        "its space has the dimensions (x: 3, y: 3), but this one has (y: 3, x: 3)"
+    )

@@ -85,6 +85,7 @@ BLOCKS = [
 
 
 @pytest.mark.parametrize(("block", "shape"), BLOCKS, ids=plain)
+@pytest.mark.sampled(3)
 def test_a_new_store_holds_what_memory_would_in_blocks_of_the_shape_that_is_given(
     execution, memory, path, block, shape
 ):
@@ -138,6 +139,7 @@ SPACES = {
 
 
 @pytest.mark.parametrize("kind", SPACES)
+@pytest.mark.sampled(3)
 def test_spaces_of_every_kind_lie_in_a_store(execution, path, kind):
     space = SPACES[kind]
     block = {dim: 2 for dim in space.dims}
@@ -264,6 +266,7 @@ def on_the_host(seen):
 
 @pytest.mark.parametrize("points", [1, 6, 13])
 @pytest.mark.parametrize(("n_vmap", "n_pmap"), [(3, 2), (None, None)])
+@pytest.mark.sampled(3)
 def test_what_is_done_is_not_evaluated_again_by_tiles(path, n_vmap, n_pmap, points):
     seen = []
     space = product(x=gx.DataAxis(np.arange(6.0)), y=gx.DataAxis(np.arange(3.0)))
@@ -888,6 +891,7 @@ def interrupted(execution, model, path, **options):
     ],
     ids=["source", "constant of a closure", "argument of a partial"],
 )
+@pytest.mark.sampled(3)
 def test_another_model_is_refused_with_what_to_do(execution, path, one, other, finished):
     if finished:
         execution(one, LINE).run(store=path, progress=False)
@@ -1363,3 +1367,30 @@ def test_a_store_is_a_plain_zarr_group_of_format_3(path):
     assert group["status"].chunks == group["n"].chunks == (2, 4)
     assert group["status"][:].tolist() == [[1] * 4] * 5
     assert np.isnan(group["y"].fill_value)
+
+
+def test_a_space_with_its_dimensions_in_another_order_is_refused(path):
+    axes = {"x": gx.GridAxis(0, 1, 3), "j": gx.DataAxis([0, 1, 2])}
+
+    def model(state):
+        return state["x"] + state["j"]
+
+    gx.SequentialExecution(model, product(**axes)).run(store=path, progress=False)
+    other = gx.SequentialExecution(model, product(**dict(reversed(axes.items()))))
+    with pytest.raises(ValueError, match=r"\(x: 3, j: 3\), but this one has \(j: 3, x: 3\)"):
+        other.run(store=path, progress=False)
+
+
+def test_outputs_may_have_the_names_of_files_of_a_store(path, tmp_path):
+    def model(state):
+        return {"_gridax": state["x"], "zarr.json": 2 * state["x"], "status.json": 3.0}
+
+    space = product(x=gx.DataAxis([1.0, 2.0]))
+    wanted = gx.SequentialExecution(model, space).run(progress=False)
+    wanted.to_zarr(tmp_path / "saved.zarr")
+    gx.SequentialExecution(model, space).run(store=path, progress=False)
+    for file in (path, tmp_path / "saved.zarr"):
+        found = gx.open_result(file).dataset
+        assert {"_gridax", "zarr.json", "status.json"} <= set(found.data_vars)
+        assert found["_gridax"].values.tolist() == [1.0, 2.0]
+        assert found["zarr.json"].values.tolist() == [2.0, 4.0]

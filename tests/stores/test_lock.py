@@ -363,3 +363,40 @@ def test_of_two_that_take_over_a_dead_lock_one_wins(takers, tmp_path, dead_pid):
             taker.tell()
         assert [taker.hear() for taker in takers] == ["over", "over"]
     assert names_in(tmp_path) == []
+
+
+@pytest.mark.skipif(
+    not Path("/proc/self/stat").exists(), reason="the system does not say when a process started"
+)
+def test_when_a_process_started_is_read_whatever_its_name_is(tmp_path):
+    def started():
+        with Lock(tmp_path / "run.zarr", (0, 1)):
+            return json.loads((tmp_path / "run.zarr.lock").read_text())["started"]
+
+    before, name = started(), Path("/proc/self/comm")
+    own = name.read_text()
+    try:
+        name.write_text("my ) sim 1")
+        assert started() == before
+    finally:
+        name.write_text(own)
+
+
+def test_a_dead_lock_that_another_process_has_taken_over_just_now_is_left_to_it(
+    tmp_path, dead_pid, monkeypatch
+):
+    store = tmp_path / "run.zarr"
+    path = leave_lock(store, pid=dead_pid)
+    theirs = json.dumps({**json.loads(path.read_text()), "pid": os.getpid(), "token": "theirs"})
+    make = Lock._made
+
+    def made(self, claim):
+        if claim != path:  # between reading the lock and taking it over
+            path.write_text(theirs)
+        return make(self, claim)
+
+    monkeypatch.setattr(Lock, "_made", made)
+    with pytest.raises(BlockingIOError, match="is writing"), Lock(store, (0, 1)):
+        pass
+    assert path.read_text() == theirs
+    assert names_in(tmp_path) == ["run.zarr.lock"]
