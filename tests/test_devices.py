@@ -27,6 +27,7 @@ def test_jax_has_a_device_per_core_when_asked_to():
     assert python(script).stdout == f"{_devices.n_cores()}\n"
 
 
+@pytest.mark.slow
 def test_the_environment_variable_does_the_same():
     script = "import gridax, jax; print(jax.device_count())"
     assert python(script, JAX_NUM_CPU_DEVICES="3").stdout == "3\n"

@@ -208,6 +208,7 @@ assert "gridax" not in sys.modules
 """
 
 
+@pytest.mark.slow
 def test_files_are_read_and_selected_without_gridax(result, scattered, tmp_path):
     result.to_netcdf(tmp_path / "sweep.nc")
     result.to_zarr(tmp_path / "sweep.zarr")

@@ -11,6 +11,8 @@ import pytest
 
 import gridax as gx
 
+pytestmark = pytest.mark.slow
+
 pytest.importorskip("tvboptim", reason="tvboptim is an extra: gridax[demo]")
 
 from tvboptim.data import load_structural_connectivity

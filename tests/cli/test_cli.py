@@ -466,6 +466,7 @@ def under_way(tmp_path):
         writer.wait()
 
 
+@pytest.mark.slow
 def test_a_run_of_another_process_is_watched_until_its_end(under_way, tmp_path):
     watch = process("status", under_way, "--watch", "--interval", "0.2")
     first = watch.stdout.readline()
@@ -485,6 +486,7 @@ def test_a_run_of_another_process_is_watched_until_its_end(under_way, tmp_path):
     assert "\x1b" not in out
 
 
+@pytest.mark.slow
 def test_info_reads_a_store_that_another_process_is_writing(under_way):
     code, out, err = ended(process("info", under_way))
     assert (code, err) == (0, "")
@@ -500,6 +502,7 @@ def test_ctrl_c_ends_the_watch(made):
     assert (code, rest, err) == (130, "", "")
 
 
+@pytest.mark.slow
 def test_the_watch_moves_a_bar_in_a_terminal(under_way, tmp_path):
     def seeing(seen):
         if "━" in seen:
@@ -784,6 +787,7 @@ def test_wrong_use_of_explore(gridax):
     )
 
 
+@pytest.mark.slow
 def test_explore_serves_a_page_until_ctrl_c(made):
     server = process("explore", made / "sweep.nc", "--no-browser")
     assert server.stderr.readline() == "Ctrl-C ends it.\n"
@@ -812,6 +816,7 @@ def test_a_pipe_gets_plain_text_of_80_columns(made):
     assert not re.search(r" $", plain[1], re.MULTILINE)
 
 
+@pytest.mark.slow
 def test_a_terminal_gets_styles_and_no_colors_where_they_are_not_wanted(made):
     code, seen = terminal("info", made / "sweep.nc")
     assert code == 0
@@ -821,6 +826,7 @@ def test_a_terminal_gets_styles_and_no_colors_where_they_are_not_wanted(made):
     assert not re.search(r"\x1b\[[0-9;]*3[0-9]", seen)
 
 
+@pytest.mark.slow
 def test_a_terminal_that_lacks_characters_gets_others(made):
     latin = {"env": {"PYTHONIOENCODING": "latin-1"}, "encoding": "latin-1"}
     code, out, err = ended(process("info", made / "sweep.nc", **latin))
@@ -828,12 +834,14 @@ def test_a_terminal_that_lacks_characters_gets_others(made):
     assert "0.1 ? 0.8" in out
 
 
+@pytest.mark.slow
 def test_a_reader_may_close_the_pipe(made):
     command = f"{' '.join(GRIDAX)} info {made / 'sweep.nc'} | head -1"
     done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, timeout=600)
     assert (done.stdout.count("\n"), done.stderr) == (1, "")
 
 
+@pytest.mark.slow
 def test_reading_starts_no_gpu_unless_it_is_wanted(made):
     script = (
         "from gridax.cli import main\n"
@@ -848,6 +856,7 @@ def test_reading_starts_no_gpu_unless_it_is_wanted(made):
         assert done.stdout.splitlines()[-1] == platforms, done.stderr
 
 
+@pytest.mark.slow
 def test_the_model_is_not_imported(tmp_path):
     (tmp_path / "mine.py").write_text("def model(state):\n    return state['x'] + 1\n")
     write = (
@@ -869,6 +878,7 @@ def test_the_model_is_not_imported(tmp_path):
     ]
 
 
+@pytest.mark.slow
 def test_importing_gridax_does_not_import_the_command_line():
     script = "import sys, gridax; print([m for m in sys.modules if m.split('.')[0] in ('click', 'rich') or m.startswith('gridax.cli')])"
     done = subprocess.run(
@@ -895,10 +905,12 @@ def demo(tmp_path_factory):
     return folder, out, interrupted
 
 
+@pytest.mark.slow
 def test_ctrl_c_ends_the_demo_and_the_same_command_goes_on(demo):
     assert demo[2] == (130, "", "Interrupted; the same command goes on with the sweep.\n")
 
 
+@pytest.mark.slow
 def test_the_demo_says_what_it_made(demo):
     folder, out, _ = demo
     assert sorted(os.listdir(folder / "gridax-demo")) == ["demo.png", "demo.zarr"]
@@ -906,6 +918,7 @@ def test_the_demo_says_what_it_made(demo):
     assert (folder / "gridax-demo/demo.png").stat().st_size > 20_000
 
 
+@pytest.mark.slow
 def test_what_the_demo_says_next_works(demo, monkeypatch):
     folder, out, _ = demo
     monkeypatch.chdir(folder)
@@ -921,6 +934,7 @@ def test_what_the_demo_says_next_works(demo, monkeypatch):
     )
 
 
+@pytest.mark.slow
 def test_synchrony_rises_with_coupling_and_falls_with_noise(demo):
     result = gx.open_result(demo[0] / "gridax-demo/demo.zarr")
     synchrony = result.dataset["synchrony"].mean("trial")
@@ -933,6 +947,7 @@ def test_synchrony_rises_with_coupling_and_falls_with_noise(demo):
         assert np.polyfit(synchrony.sigma, synchrony.sel(G=G), 1)[0] < -0.04
 
 
+@pytest.mark.slow
 def test_modules_come_in_step_before_the_whole_network(demo):
     fc = gx.open_result(demo[0] / "gridax-demo/demo.zarr").dataset["fc"].mean("trial")
     module = np.arange(32) // 8
@@ -945,6 +960,7 @@ def test_modules_come_in_step_before_the_whole_network(demo):
     assert between.sel(G=30) > 0.7
 
 
+@pytest.mark.slow
 def test_the_demo_goes_on_with_what_is_there(demo):
     folder, first, _ = demo
     status = folder / "gridax-demo/demo.zarr/status"
@@ -954,6 +970,7 @@ def test_the_demo_goes_on_with_what_is_there(demo):
     assert [path.stat().st_mtime_ns for path in sorted(status.rglob("*"))] == before
 
 
+@pytest.mark.slow
 def test_the_demo_replaces_nothing(made, tmp_path):
     shutil.copytree(made / "done.zarr", tmp_path / "demo.zarr")
     assert ended(process("demo", tmp_path)) == (
@@ -975,6 +992,7 @@ def shown(section):
     return re.findall(r"```text\n(.*?)```", text, re.DOTALL)
 
 
+@pytest.mark.slow
 def test_the_page_shows_what_the_demo_says_and_info_finds(demo, monkeypatch):
     folder, out, _ = demo
     monkeypatch.chdir(folder)

@@ -61,7 +61,7 @@ SPACE = {
 
 @pytest.mark.parametrize("n_pmap", [1, 3])
 @pytest.mark.parametrize("model", [merged, shared, spread])
-@pytest.mark.sampled(6)
+@pytest.mark.slow
 def test_any_blocks_and_tiles_give_the_same(model, n_pmap, many_blocks, restless):
     space = product(**SPACE)
     executor = gx.ParallelExecution(model, space, n_pmap=n_pmap)

@@ -410,6 +410,7 @@ except ModuleNotFoundError as error:
 
 
 @pytest.mark.parametrize("package", ["bokeh", "panel"])
+@pytest.mark.slow
 def test_without_an_optional_package_the_error_says_what_to_install(package):
     done = subprocess.run(
         [sys.executable, "-c", MISSING, package], capture_output=True, text=True, timeout=600

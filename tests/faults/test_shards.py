@@ -79,7 +79,7 @@ print(*(f"{x} {z}" for x, z in sweeps.calls), sep="\\n", flush=True)
 """
 
 
-def shard(script, *args):
+def process(script, *args):
     return started("-W", "error", "-c", script, *args)
 
 
@@ -96,7 +96,7 @@ def test_four_processes_share_a_store_and_one_is_killed_and_started_again(tmp_pa
     store = tmp_path / "run.zarr"
     with contextlib.ExitStack() as stack:
         processes = [
-            stack.enter_context(shard(SHARD, tmp_path, i, 5 if i == 2 else 99)) for i in range(4)
+            stack.enter_context(process(SHARD, tmp_path, i, 5 if i == 2 else 99)) for i in range(4)
         ]
         assert processes[2].stdout.readline() == "now\n", processes[2].stderr.read()
         called = {i: called_in(processes[i]) for i in (0, 1, 3)}
@@ -170,8 +170,8 @@ def test_processes_that_jax_has_brought_together_share_a_store(tmp_path):
         free.bind(("localhost", 0))
         address = f"localhost:{free.getsockname()[1]}"
     with (
-        shard(DISTRIBUTED, address, 0, store) as one,
-        shard(DISTRIBUTED, address, 1, store) as other,
+        process(DISTRIBUTED, address, 0, store) as one,
+        process(DISTRIBUTED, address, 1, store) as other,
     ):
         called = called_in(one), called_in(other)
     assert [sorted(each) for each in called] == [points_of(0, 2), points_of(1, 2)]

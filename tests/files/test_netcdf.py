@@ -318,6 +318,7 @@ def test_an_empty_path_is_refused():
         gx.open_result("")
 
 
+@pytest.mark.slow
 def test_a_file_with_texts_is_opened_many_times_in_a_process(tmp_path):
     # HDF5 2 forgets where texts of any length lie; with this setting what is freed is overwritten.
     space = gx.Space(

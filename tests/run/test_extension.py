@@ -286,6 +286,7 @@ def test_the_older_sweep_may_lie_anywhere(execution, tmp_path, source):
 
 
 @pytest.mark.parametrize("kept", [False, True])
+@pytest.mark.sampled(3)
 def test_values_of_the_older_sweep_are_kept_bit_for_bit(execution, tmp_path, kept):
     old, new = base(), base(x=gx.GridAxis(0.1, 0.5, 5), j=gx.DataAxis([0, 1, 2]))
     result = run(execution, old, model=changed)
@@ -508,6 +509,7 @@ def test_an_extension_into_the_store_it_comes_from_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize("how", ["path", "relative", "result"])
+@pytest.mark.sampled(3)
 def test_a_store_that_is_extended_is_not_overwritten(tmp_path, monkeypatch, how):
     path = tmp_path / "run.zarr"
     result = run(gx.SequentialExecution, base(), store=path)
@@ -772,6 +774,7 @@ def test_any_grid_extends_any_other_or_says_why_not(old, new, execution):
     ],
     ids=["keys", "uniform", "arrays"],
 )
+@pytest.mark.sampled(3)
 def test_more_draws_leave_those_before_as_they_are(axis):
     def draws(n):
         coords = product(a=axis(n)).dataset.coords

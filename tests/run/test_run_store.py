@@ -318,6 +318,7 @@ def test_an_error_at_the_first_point_leaves_nothing(path):
 
 
 @pytest.mark.parametrize("n", [2, 5])
+@pytest.mark.sampled(3)
 def test_shards_share_a_store_and_each_computes_its_own_blocks(execution, memory, path, n):
     calls, points = Calls(), []
     for i in reversed(range(n)):  # in any order
@@ -364,6 +365,7 @@ def test_a_shard_sees_what_the_others_have_done(execution, path):
 
 
 @pytest.mark.parametrize("first", [gx.SequentialExecution, gx.ParallelExecution])
+@pytest.mark.sampled(3)
 def test_a_store_that_one_executor_began_is_finished_by_the_other(memory, path, first):
     second = ({gx.SequentialExecution, gx.ParallelExecution} - {first}).pop()
     calls = Calls()

@@ -677,6 +677,7 @@ for draw in (space.plot, result.plot):
 """
 
 
+@pytest.mark.slow
 def test_without_matplotlib_the_error_says_what_to_install():
     done = subprocess.run(
         [sys.executable, "-c", MISSING], capture_output=True, text=True, timeout=600
