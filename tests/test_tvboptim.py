@@ -11,8 +11,6 @@ import pytest
 
 import gridax as gx
 
-pytestmark = pytest.mark.slow
-
 pytest.importorskip("tvboptim", reason="tvboptim is an extra: gridax[demo]")
 
 from tvboptim.data import load_structural_connectivity
@@ -26,6 +24,8 @@ from tvboptim.experimental.network_dynamics.solvers import Heun
 from tvboptim.types.parameter import Parameter
 from tvboptim.types.spaces import DataAxis as TheirAxis
 from tvboptim.types.spaces import Space as TheirSpace
+
+pytestmark = pytest.mark.slow
 
 COUPLINGS, TRIALS = 3, 4
 
