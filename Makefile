@@ -19,7 +19,7 @@ MUTANTS_ARGS ?=
 help:
 	@echo "make demo    sweep a whole-brain network; writes a netCDF file and a figure to $(OUT)/"
 	@echo "make test    run the whole test suite      (PYTEST_ARGS='-k labels' for a part of it)"
-	@echo "make mutants change the core modules, one thing at a time, to see what the tests notice (MUTANTS_ARGS='--sample 100')"
+	@echo "make mutants show changes of the core that no test notices (MUTANTS_ARGS='--sample 100')"
 	@echo "make docs    build the documentation, notebooks executed, into $(SITE)/"
 	@echo "make lint    ruff, mypy and the layers of the imports"
 	@echo "make bench   print the benchmark table     (BENCH_ARGS=--quick for tiny sizes)"
