@@ -18,11 +18,12 @@ PYTEST_ARGS ?=
 QUICK := tests -m "not slow"
 SITE := docs/_build/html
 BENCH_ARGS ?=
+MUTANTS_ARGS ?=
 # What a source distribution must contain: a packager builds, tests and documents gridax from it.
 IN_SDIST := LICENSE README.md CHANGELOG.md CONTRIBUTING.md CITATION.cff Makefile pyproject.toml \
   src/gridax/py.typed tests/conftest.py docs/conf.py notebooks examples benchmarks
 
-.PHONY: help demo test test-all test-minimum coverage lint docs bench dist clean
+.PHONY: help demo test test-all test-minimum coverage mutants lint docs bench dist clean
 
 help:
 	@echo "make demo          sweep a whole-brain network; writes a netCDF file and a figure to $(OUT)/"
@@ -30,6 +31,7 @@ help:
 	@echo "make test-all      run all tests, with clusters, faults, browser and notebooks"
 	@echo "make test-minimum  run the quick tests with the lowest versions that gridax supports"
 	@echo "make coverage      run the quick tests and print which lines they miss"
+	@echo "make mutants       show changes of the core that no test notices (MUTANTS_ARGS='--sample 100')"
 	@echo "make lint          ruff, mypy and the layers of the imports"
 	@echo "make docs          build the documentation, notebooks executed, into $(SITE)/"
 	@echo "make bench         print the benchmark table     (BENCH_ARGS=--quick for tiny sizes)"
@@ -50,6 +52,9 @@ test-minimum: $(MINIMUM)/.installed
 
 coverage: $(VENV)/.dev
 	@$(BIN)/python -m pytest -n $(WORKERS) --cov --cov-report=term-missing:skip-covered $(QUICK) $(PYTEST_ARGS)
+
+mutants: $(VENV)/.dev
+	@$(BIN)/python -m tests.mutants $(MUTANTS_ARGS)
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .

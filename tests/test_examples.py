@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from tests.cells import ROOT
 from tests.cells import python as run
+from tests.processes import ROOT
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("script", sorted((ROOT / "examples").glob("*.py")), ids=lambda p: p.stem)
 def test_every_example_runs_and_draws(script, tmp_path):
     run([str(script)], tmp_path)
@@ -21,6 +22,7 @@ def test_an_example_is_short_and_imports_gridax_in_one_line(script):
     assert len(lines) <= 60
 
 
+@pytest.mark.slow
 def test_the_benchmarks_run_with_tiny_sizes(tmp_path):
     out = run(["-m", "benchmarks", "--quick"], tmp_path)
     for section in ("spaces", "results", "imports", "compiling", "brain", "sweeps"):

@@ -208,6 +208,7 @@ assert "gridax" not in sys.modules
 """
 
 
+@pytest.mark.slow
 def test_files_are_read_and_selected_without_gridax(result, scattered, tmp_path):
     result.to_netcdf(tmp_path / "sweep.nc")
     result.to_zarr(tmp_path / "sweep.zarr")
@@ -221,7 +222,7 @@ def test_files_are_read_and_selected_without_gridax(result, scattered, tmp_path)
         cwd=tmp_path,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=600,
     )
     assert done.returncode == 0, done.stderr[-3000:]
     *grids, point = ([float(n) for n in line.split()] for line in done.stdout.splitlines())

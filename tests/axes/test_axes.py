@@ -158,6 +158,7 @@ def test_a_dataarray_brings_its_name_and_attributes() -> None:
     assert array.attrs["a"] == 1
 
 
+@pytest.mark.slow
 def test_distributions_are_sampled_as_numpyro_does() -> None:
     axis = gx.NumPyroAxis(dist.Beta(2.0, 5.0), n=1000)
     draws = axis.generate_values(KEY)
@@ -183,6 +184,7 @@ def test_distributions_are_sampled_as_numpyro_does() -> None:
     ],
 )
 @pytest.mark.usefixtures("rank_promotion")
+@pytest.mark.sampled(4)
 def test_batch_event_and_sample_shapes_become_the_shape_of_a_value(
     distribution: Any, options: dict[str, Any], shape: tuple[int, ...]
 ) -> None:

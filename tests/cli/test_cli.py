@@ -112,20 +112,37 @@ def gridax(made, monkeypatch, tmp_path):
     return run
 
 
+_started: list[subprocess.Popen] = []
+
+
+@pytest.fixture(autouse=True)
+def _end_processes():
+    """End what a test that fails has left running."""
+    yield
+    while _started:
+        started = _started.pop()
+        started.kill()
+        started.wait()
+
+
 def process(*arguments, **keywords):
     """Start a command in a process of its own, warnings being errors there."""
     environment = {**os.environ, "MPLBACKEND": "Agg", **keywords.pop("env", {})}
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, **keywords}
-    return subprocess.Popen([*GRIDAX, *map(str, arguments)], env=environment, **pipes)
+    _started.append(subprocess.Popen([*GRIDAX, *map(str, arguments)], env=environment, **pipes))
+    return _started[-1]
 
 
 def ended(started):
-    out, err = started.communicate(timeout=120)
+    out, err = started.communicate(timeout=600)
     return started.returncode, out, err
 
 
-def terminal(*arguments, env=None, columns=80):
-    """Run a command in a terminal of its own; return exit code and what is seen there."""
+def terminal(*arguments, env=None, columns=80, seeing=lambda seen: None):
+    """Run a command in a terminal of its own; return exit code and what is seen there.
+
+    `seeing` is called with what has been seen so far.
+    """
     shown, inside = pty.openpty()
     environment = {**os.environ, "TERM": "xterm-256color", "COLUMNS": str(columns), **(env or {})}
     started = subprocess.Popen(
@@ -133,13 +150,14 @@ def terminal(*arguments, env=None, columns=80):
     )
     os.close(inside)
     seen = b""
-    while select.select([shown], [], [], 60)[0]:
+    while select.select([shown], [], [], 600)[0]:
         try:
             seen += os.read(shown, 65536)
         except OSError:  # how Linux says that the other end is closed
             break
+        seeing(seen.decode(errors="replace"))
     os.close(shown)
-    return started.wait(timeout=60), seen.decode()
+    return started.wait(timeout=600), seen.decode()
 
 
 # --- help -------------------------------------------------------------------------------------
@@ -420,11 +438,14 @@ def test_a_finished_run_is_watched_no_longer(gridax):
     assert gridax("status", "{}/done.zarr", "--watch") == (0, "done.zarr: 22 of 22 points done\n")
 
 
+# Gets to its end when a file says that it may.
 WRITER = """
 import sys, time
+from pathlib import Path
 import gridax as gx
 def model(state):
-    time.sleep(0.1)
+    while state["x"] > 0.5 and not Path(sys.argv[2]).exists():
+        time.sleep(0.01)
     return {"v": state["x"] * state["y"]}
 space = gx.Space({"x": gx.GridAxis(0, 1, 11), "y": gx.DataAxis([1, 2])}, mode="product")
 gx.SequentialExecution(model, space).run(store=sys.argv[1], block={"x": 1}, progress=False)
@@ -435,17 +456,24 @@ gx.SequentialExecution(model, space).run(store=sys.argv[1], block={"x": 1}, prog
 def under_way(tmp_path):
     """A store that another process is writing."""
     store = tmp_path / "run.zarr"
-    writer = subprocess.Popen([sys.executable, "-c", WRITER, store])
-    while not store.exists():
-        assert writer.poll() is None
-        time.sleep(0.05)
-    yield store
-    writer.kill()
-    writer.wait()
+    writer = subprocess.Popen([sys.executable, "-c", WRITER, store, tmp_path / "go"])
+    try:
+        while not store.exists():
+            assert writer.poll() is None
+            time.sleep(0.05)
+        yield store
+    finally:
+        writer.kill()
+        writer.wait()
 
 
-def test_a_run_of_another_process_is_watched_until_its_end(under_way):
-    code, out, err = ended(process("status", under_way, "--watch", "--interval", "0.2"))
+@pytest.mark.slow
+def test_a_run_of_another_process_is_watched_until_its_end(under_way, tmp_path):
+    watch = process("status", under_way, "--watch", "--interval", "0.2")
+    first = watch.stdout.readline()
+    (tmp_path / "go").touch()
+    code, out, err = ended(watch)
+    out = first + out
     lines = [line.removeprefix(f"{under_way}: ") for line in out.splitlines()]
     assert (code, err) == (0, "")
     assert lines[-1] == "22 of 22 points done"
@@ -459,6 +487,7 @@ def test_a_run_of_another_process_is_watched_until_its_end(under_way):
     assert "\x1b" not in out
 
 
+@pytest.mark.slow
 def test_info_reads_a_store_that_another_process_is_writing(under_way):
     code, out, err = ended(process("info", under_way))
     assert (code, err) == (0, "")
@@ -474,8 +503,13 @@ def test_ctrl_c_ends_the_watch(made):
     assert (code, rest, err) == (130, "", "")
 
 
-def test_the_watch_moves_a_bar_in_a_terminal(under_way):
-    code, seen = terminal("status", under_way, "--watch", "--interval", "0.2")
+@pytest.mark.slow
+def test_the_watch_moves_a_bar_in_a_terminal(under_way, tmp_path):
+    def seeing(seen):
+        if "━" in seen:
+            (tmp_path / "go").touch()
+
+    code, seen = terminal("status", under_way, "--watch", "--interval", "0.2", seeing=seeing)
     assert code == 0
     assert "━" * 80 in seen
     assert "22 of 22 points done\r\n" in seen
@@ -760,19 +794,19 @@ def test_wrong_use_of_explore(gridax):
     )
 
 
+@pytest.mark.slow
 def test_explore_serves_a_page_until_ctrl_c(made):
     server = process("explore", made / "sweep.nc", "--no-browser")
     assert server.stderr.readline() == "Press Ctrl-C to stop.\n"
     address = re.search(r"http://localhost:\d+", server.stdout.readline())[0]
-    for _ in range(300):
+    for _ in range(3000):
         try:
-            with urllib.request.urlopen(address, timeout=30) as page:
+            with urllib.request.urlopen(address, timeout=600) as page:
                 assert page.status == 200
             break
         except urllib.error.URLError:
             time.sleep(0.2)
     else:
-        server.kill()
         pytest.fail(f"nothing answers at {address}")
     server.send_signal(signal.SIGINT)
     assert ended(server)[0] == 0
@@ -789,6 +823,7 @@ def test_a_pipe_gets_plain_text_of_80_columns(made):
     assert not re.search(r" $", plain[1], re.MULTILINE)
 
 
+@pytest.mark.slow
 def test_a_terminal_gets_styles_and_no_colors_where_they_are_not_wanted(made):
     code, seen = terminal("info", made / "sweep.nc")
     assert code == 0
@@ -798,6 +833,7 @@ def test_a_terminal_gets_styles_and_no_colors_where_they_are_not_wanted(made):
     assert not re.search(r"\x1b\[[0-9;]*3[0-9]", seen)
 
 
+@pytest.mark.slow
 def test_a_terminal_that_lacks_characters_gets_others(made):
     latin = {"env": {"PYTHONIOENCODING": "latin-1"}, "encoding": "latin-1"}
     code, out, err = ended(process("info", made / "sweep.nc", **latin))
@@ -805,12 +841,14 @@ def test_a_terminal_that_lacks_characters_gets_others(made):
     assert "0.1 ? 0.8" in out
 
 
+@pytest.mark.slow
 def test_a_reader_may_close_the_pipe(made):
     command = f"{' '.join(GRIDAX)} info {made / 'sweep.nc'} | head -1"
-    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, timeout=120)
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, timeout=600)
     assert (done.stdout.count("\n"), done.stderr) == (1, "")
 
 
+@pytest.mark.slow
 def test_reading_starts_no_gpu_unless_it_is_wanted(made):
     script = (
         "from gridax.cli import main\n"
@@ -825,6 +863,7 @@ def test_reading_starts_no_gpu_unless_it_is_wanted(made):
         assert done.stdout.splitlines()[-1] == platforms, done.stderr
 
 
+@pytest.mark.slow
 def test_the_model_is_not_imported(tmp_path):
     (tmp_path / "mine.py").write_text("def model(state):\n    return state['x'] + 1\n")
     write = (
@@ -832,13 +871,13 @@ def test_the_model_is_not_imported(tmp_path):
         "space = gx.Space({'x': gx.GridAxis(0, 1, 3)}, mode='product')\n"
         "gx.ParallelExecution(mine.model, space).run(store='run.zarr', progress=False)"
     )
-    subprocess.run([sys.executable, "-c", write], cwd=tmp_path, check=True, timeout=120)
+    subprocess.run([sys.executable, "-c", write], cwd=tmp_path, check=True, timeout=600)
     (tmp_path / "mine.py").write_text("raise SystemExit('imported')")
     read = "from gridax.cli import main\n" + "".join(
         f"main({line.split()}, standalone_mode=False)\n"
         for line in ("info run.zarr", "export run.zarr run.nc", "plot run.zarr")
     )
-    subprocess.run([sys.executable, "-c", read], cwd=tmp_path, check=True, timeout=120)
+    subprocess.run([sys.executable, "-c", read], cwd=tmp_path, check=True, timeout=600)
     assert sorted(path.name for path in tmp_path.glob("run*")) == [
         "run-value.png",
         "run.nc",
@@ -846,6 +885,7 @@ def test_the_model_is_not_imported(tmp_path):
     ]
 
 
+@pytest.mark.slow
 def test_importing_gridax_does_not_import_the_command_line():
     script = "import sys, gridax; print([m for m in sys.modules if m.split('.')[0] in ('click', 'rich') or m.startswith('gridax.cli')])"
     done = subprocess.run(
@@ -872,10 +912,12 @@ def demo(tmp_path_factory):
     return folder, out, interrupted
 
 
+@pytest.mark.slow
 def test_ctrl_c_ends_the_demo_and_the_same_command_goes_on(demo):
     assert demo[2] == (130, "", "Interrupted; run the same command again to resume.\n")
 
 
+@pytest.mark.slow
 def test_the_demo_says_what_it_made(demo):
     folder, out, _ = demo
     assert sorted(os.listdir(folder / "gridax-demo")) == ["demo.nc", "demo.png", "demo.zarr"]
@@ -885,6 +927,7 @@ def test_the_demo_says_what_it_made(demo):
     assert (folder / "gridax-demo/demo.png").stat().st_size > 20_000
 
 
+@pytest.mark.slow
 def test_what_the_demo_says_next_works(demo, monkeypatch):
     folder, out, _ = demo
     monkeypatch.chdir(folder)
@@ -900,6 +943,7 @@ def test_what_the_demo_says_next_works(demo, monkeypatch):
     )
 
 
+@pytest.mark.slow
 def test_coupling_switches_the_network_on_and_fc_fits_best_in_between(demo):
     result = gx.open_result(demo[0] / "gridax-demo/demo.nc")
     assert result.space.dims == ("G", "trial")
@@ -915,6 +959,7 @@ def test_coupling_switches_the_network_on_and_fc_fits_best_in_between(demo):
     assert abs(deviation.idxmax("G") - fit.idxmax("G")) < 0.025
 
 
+@pytest.mark.slow
 def test_the_demo_sweeps_the_measured_connectome_of_tvboptim(demo):
     data = pytest.importorskip("tvboptim.data")
     regions = data.load_structural_connectivity("dk_average")[2]
@@ -923,6 +968,7 @@ def test_the_demo_sweeps_the_measured_connectome_of_tvboptim(demo):
     assert dataset["fit"].attrs["long_name"] == "fit to measured FC, r"
 
 
+@pytest.mark.slow
 def test_the_demo_needs_no_tvboptim(monkeypatch):
     monkeypatch.setitem(sys.modules, "tvboptim", None)
     network.connectome.cache_clear()
@@ -942,6 +988,7 @@ def test_the_demo_needs_no_tvboptim(monkeypatch):
     assert quiet < 0.15 < 0.4 < active
 
 
+@pytest.mark.slow
 def test_the_regions_of_the_demo_are_those_of_tvboptim():
     wong_wang = pytest.importorskip("tvboptim.experimental.network_dynamics.dynamics.tvb")
     region = wong_wang.ReducedWongWang()
@@ -951,6 +998,7 @@ def test_the_regions_of_the_demo_are_those_of_tvboptim():
     np.testing.assert_allclose(network.drift(S, received), slopes, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_the_demo_goes_on_with_what_is_there(demo):
     folder, first, _ = demo
     status = folder / "gridax-demo/demo.zarr/status"
@@ -960,6 +1008,7 @@ def test_the_demo_goes_on_with_what_is_there(demo):
     assert [path.stat().st_mtime_ns for path in sorted(status.rglob("*"))] == before
 
 
+@pytest.mark.slow
 def test_the_demo_replaces_nothing(made, tmp_path):
     shutil.copytree(made / "done.zarr", tmp_path / "demo.zarr")
     assert ended(process("demo", tmp_path)) == (
@@ -981,6 +1030,7 @@ def shown(section):
     return re.findall(r"```text\n(.*?)```", text, re.DOTALL)
 
 
+@pytest.mark.slow
 def test_the_page_shows_what_the_demo_says_and_info_finds(demo, monkeypatch):
     folder, out, _ = demo
     monkeypatch.chdir(folder)

@@ -243,6 +243,7 @@ SPACES = {
 
 
 @pytest.mark.parametrize("kind", SPACES)
+@pytest.mark.sampled(3)
 def test_every_point_gets_what_a_direct_call_returns(execution, kind):
     space = SPACES[kind]()
     result = execution(reading, space).run(progress=False)
@@ -257,6 +258,7 @@ def test_every_point_gets_what_a_direct_call_returns(execution, kind):
 
 
 @pytest.mark.parametrize("kind", LABELED)
+@pytest.mark.sampled(3)
 def test_what_a_person_types_selects_its_point_in_the_result(execution, kind):
     state, mode, typed, point = LABELED[kind]
     space = gx.Space(state, mode=mode)

@@ -44,6 +44,7 @@ def assert_equal(result, reference):
 
 @pytest.mark.parametrize("n_pmap", [1, 3, 4, None])
 @pytest.mark.parametrize("n_vmap", [1, 4, 7, 1000, None])
+@pytest.mark.sampled(3)
 def test_any_number_of_points_and_devices_gives_the_same(n_vmap, n_pmap, reference):
     result = gx.ParallelExecution(noisy, SPACE, n_vmap=n_vmap, n_pmap=n_pmap).run(progress=False)
     assert_equal(result, reference)
@@ -103,7 +104,7 @@ def test_counts_that_make_no_sense_are_refused_at_once(options, error, text):
 @pytest.mark.skipif(jax.local_device_count() < 4, reason="needs four devices")
 @pytest.mark.parametrize(("n_pmap", "together"), [(2, 2), (None, 4)])
 def test_all_devices_work_at_the_same_time(n_pmap, together):
-    meeting = threading.Barrier(together, timeout=20)
+    meeting = threading.Barrier(together, timeout=600)
 
     def meet(x):  # goes on once as many devices are here as were asked for
         meeting.wait()
@@ -166,6 +167,7 @@ def solve(state):
     "model", [fall, branch, walk, on_the_host, derivative, solve], ids=lambda m: m.__name__
 )
 @pytest.mark.parametrize(("n_vmap", "n_pmap"), [(3, 4), (1, 1)])
+@pytest.mark.sampled(3)
 def test_models_of_every_kind_of_control_flow(model, n_vmap, n_pmap):
     space = product(x=gx.DataAxis([1.0, 3.0, 9.0, 300.0, 17.0]), z=gx.GridAxis(0, 1, 2))
     result = gx.ParallelExecution(model, space, n_vmap=n_vmap, n_pmap=n_pmap).run(progress=False)

@@ -415,9 +415,10 @@ except ModuleNotFoundError as error:
 
 
 @pytest.mark.parametrize("package", ["bokeh", "panel"])
+@pytest.mark.slow
 def test_without_an_optional_package_the_error_says_what_to_install(package):
     done = subprocess.run(
-        [sys.executable, "-c", MISSING, package], capture_output=True, text=True, timeout=120
+        [sys.executable, "-c", MISSING, package], capture_output=True, text=True, timeout=600
     )
     text = f"{package} is not installed: pip install 'gridax[explore]'\n"
     assert done.stdout == text, done.stderr

@@ -9,8 +9,6 @@ import re
 import shutil
 import signal
 import socket
-import subprocess
-import sys
 import time
 import urllib.request
 from urllib.parse import urlsplit
@@ -24,6 +22,9 @@ import gridax as gx
 from gridax._show.plot_style import axis_label
 from gridax.explore import _cube
 from gridax.explore._cube import View
+from tests.processes import PATIENCE, started
+
+pytestmark = pytest.mark.slow
 
 sync_api = pytest.importorskip("playwright.sync_api")
 
@@ -109,24 +110,20 @@ def address(request, folder, result):
     with socket.socket() as free:
         free.bind(("localhost", 0))
         port = free.getsockname()[1]
-    command = [sys.executable, "-c", SERVE, str(folder / "sweep.nc"), str(port)]
-    # A server of its own group, which Ctrl-C in a terminal would end.
-    server = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    try:
+    with started("-c", SERVE, folder / "sweep.nc", port) as server:
         _wait_for(f"http://localhost:{port}", server)
         yield f"http://localhost:{port}"
         server.send_signal(signal.SIGINT)
-        printed, errors = server.communicate(timeout=30)
-    finally:
-        server.kill()
+        printed, errors = server.communicate(timeout=PATIENCE)
     assert printed == f"Launching server at http://localhost:{port}\n"
     assert "Traceback" not in errors
 
 
 def _wait_for(address, server):
-    for _ in range(300):
+    deadline = time.monotonic() + PATIENCE
+    while time.monotonic() < deadline:
         try:
-            urllib.request.urlopen(address, timeout=30).close()
+            urllib.request.urlopen(address, timeout=PATIENCE).close()
         except OSError:
             assert server.poll() is None, server.stderr.read()
             time.sleep(0.2)
@@ -172,7 +169,7 @@ class Page:
     def __init__(self, browser, address, note, width=1350):
         context = browser.new_context(viewport={"width": width, "height": 900})
         self.page = context.new_page()
-        self.page.set_default_timeout(20_000)
+        self.page.set_default_timeout(1000 * PATIENCE)
         self.errors, self.requests = [], []
         self.page.on("pageerror", lambda error: self.errors.append(str(error)))
         self.page.on(

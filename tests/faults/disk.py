@@ -17,6 +17,8 @@ import numpy as np
 import xarray as xr
 import zarr
 
+from tests.processes import PATIENCE
+
 # Audit events of what changes something, and which of their arguments is the path.
 _CHANGES = {"os.mkdir": 0, "os.rmdir": 0, "os.remove": 0, "os.rename": 1, "os.link": 1}
 _WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT
@@ -161,7 +163,7 @@ def bits(dataset: xr.Dataset) -> dict[str, Any]:
 
 def wait_for(path: Path) -> None:
     """Wait until somebody has written a file."""
-    until = time.monotonic() + 60
+    until = time.monotonic() + PATIENCE
     while not path.exists():
         assert time.monotonic() < until, f"there is no {path}"
         time.sleep(0.001)

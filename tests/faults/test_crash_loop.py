@@ -5,10 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-import subprocess
-import sys
 import warnings
-from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -18,8 +15,9 @@ import pytest
 import gridax as gx
 from gridax._files import chunks
 from tests.faults.disk import Moment, Moments, bits, names_in, states, wait_for, watching
+from tests.processes import finished
 
-ROOT = Path(__file__).parents[2]
+pytestmark = pytest.mark.slow
 
 X, Z = np.arange(3.0), np.arange(2.0)
 SPACE = gx.Space({"x": gx.DataAxis(X), "z": gx.DataAxis(Z)}, mode="product")
@@ -189,13 +187,7 @@ with watching(folder, act):
 def test_a_process_that_is_killed_at_some_operation_is_gone_on_with(executor, n, tmp_path):
     disk = tmp_path / "disk"
     disk.mkdir()
-    done = subprocess.run(
-        [sys.executable, "-c", KILLED, executor, str(n), disk],
-        env={**os.environ, "PYTHONPATH": str(ROOT), "JAX_PLATFORMS": "cpu"},
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
+    done = finished("-c", KILLED, executor, n, disk)
     assert done.returncode == -signal.SIGKILL, done.stderr
     executor = globals()[executor]
     expected, _ = run(executor, tmp_path / "whole.zarr")

@@ -14,6 +14,8 @@ import gridax as gx
 from gridax._files import chunks
 from tests.faults.disk import bits, states
 
+pytestmark = pytest.mark.slow
+
 # Every so many files suffer each kind of damage: which do is drawn anew for every kind.
 EVERY = 1 if os.environ.get("HYPOTHESIS_PROFILE") == "thorough" else 8
 

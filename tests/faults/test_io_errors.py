@@ -15,6 +15,9 @@ import pytest
 
 import gridax as gx
 from tests.faults.disk import bits, names_in, states, wait_for, watching
+from tests.processes import PATIENCE
+
+pytestmark = pytest.mark.slow
 
 X, Z = np.arange(3.0), np.arange(2.0)
 SPACE = gx.Space({"x": gx.DataAxis(X), "z": gx.DataAxis(Z)}, mode="product")
@@ -66,7 +69,7 @@ def assert_it_goes_on(store, expected):
 
 def assert_nobody_works_on():
     """Check that no thread that writes is left; the one that keeps the lock fresh may be ending."""
-    until = time.monotonic() + 20
+    until = time.monotonic() + PATIENCE
     while any(thread.name.startswith("gridax") for thread in threading.enumerate()):
         assert time.monotonic() < until, threading.enumerate()
         time.sleep(0.001)

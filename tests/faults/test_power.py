@@ -13,6 +13,8 @@ import pytest
 import gridax as gx
 from tests.faults.disk import Moments, bits, names_in, states, watching
 
+pytestmark = pytest.mark.slow
+
 X, Z = np.arange(3.0), np.arange(2.0)
 SPACE = gx.Space({"x": gx.DataAxis(X), "z": gx.DataAxis(Z)}, mode="product")
 calls, interrupted = [], set()

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import math
-import os
 import re
 import shutil
-import subprocess
 import sys
-from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -21,8 +18,7 @@ import gridax as gx
 from gridax._files import chunks as chunks_module
 from gridax._plan import blocks
 from tests.ids import plain
-
-ROOT = Path(__file__).parents[2]
+from tests.processes import finished
 
 
 def product(**axes):
@@ -198,6 +194,7 @@ DTYPES = [
 @pytest.mark.filterwarnings("ignore:the model 'typed' was compiled as")
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("execution", [gx.SequentialExecution, gx.ParallelExecution])
+@pytest.mark.sampled(3)
 def test_outputs_of_every_type_lie_in_a_store(execution, dtype, tmp_path):
     def typed(state):
         row = (state["a"] * jnp.arange(3.0)).astype(dtype)
@@ -454,20 +451,10 @@ for step in sweep(200, "large"):
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems count memory in other units")
 def test_a_sweep_that_is_larger_than_the_memory_it_takes(tmp_path):
-    done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", LARGE, tmp_path],
-        env={
-            **os.environ,
-            "PYTHONPATH": str(ROOT),
-            "JAX_PLATFORMS": "cpu",
-            "DASK_NUM_WORKERS": "2",
-        },
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
+    done = finished("-W", "error", "-c", LARGE, tmp_path, env={"DASK_NUM_WORKERS": "2"})
     assert done.returncode == 0, done.stderr
     steps = dict(line.split() for line in done.stdout.splitlines())
     assert list(steps) == ["run", "netCDF", "Zarr", "reduce"]

@@ -161,7 +161,8 @@ def test_members_of_a_group_are_cut_to_the_shortest_too() -> None:
 def test_equal_sizes_warn_nobody() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        gx.Space({"a": gx.GridAxis(0, 1, 3), "b": gx.KeyAxis(3)})
+        space = gx.Space({"a": gx.GridAxis(0, 1, 3), "b": gx.KeyAxis(3)})
+    assert space.shape == (3,)
 
 
 @pytest.mark.parametrize(

@@ -5,10 +5,6 @@ from __future__ import annotations
 import dataclasses
 import functools
 import itertools
-import os
-import subprocess
-import sys
-from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -16,8 +12,7 @@ import numpy as np
 import pytest
 
 from gridax._run.digests import digest
-
-ROOT = Path(__file__).parents[2]
+from tests.processes import finished
 
 GAIN = 2.0
 LIMITS = (0.0, 1.0)
@@ -413,18 +408,7 @@ for function in (
 def test_digests_are_the_same_in_every_process():
     outputs = []
     for seed in ("1", "2"):
-        done = subprocess.run(
-            [sys.executable, "-W", "error", "-c", SCRIPT],
-            env={
-                **os.environ,
-                "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "src")]),
-                "PYTHONHASHSEED": seed,
-                "JAX_PLATFORMS": "cpu",
-            },
-            capture_output=True,
-            text=True,
-            timeout=120,
-        )
+        done = finished("-W", "error", "-c", SCRIPT, env={"PYTHONHASHSEED": seed})
         assert done.returncode == 0, done.stderr
         outputs.append(done.stdout.splitlines())
     assert outputs[0] == outputs[1]

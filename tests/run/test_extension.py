@@ -218,6 +218,7 @@ CASES = {
 
 
 @pytest.mark.parametrize("kind", CASES)
+@pytest.mark.sampled(3)
 def test_what_an_older_sweep_holds_is_copied_and_the_rest_computed(execution, kind):
     old, new, n_new = CASES[kind]
     result = run(execution, old)
@@ -249,6 +250,7 @@ def test_what_an_older_sweep_holds_is_copied_and_the_rest_computed(execution, ki
         "no dimension",
     ],
 )
+@pytest.mark.sampled(3)
 def test_sweeps_are_extended_from_store_to_store(kind, tmp_path):
     old, new, n_new = CASES[kind]
     execution = gx.SequentialExecution
@@ -271,6 +273,7 @@ def test_sweeps_are_extended_from_store_to_store(kind, tmp_path):
 
 @pytest.mark.parametrize(("n_vmap", "n_pmap"), [(1, 1), (3, 2), (None, None)])
 @pytest.mark.parametrize("kept", [False, True])
+@pytest.mark.sampled(3)
 def test_tiles_of_any_size_evaluate_only_what_is_new(tmp_path, n_vmap, n_pmap, kept):
     old = base(k=gx.KeyAxis(3))
     new = base(k=gx.KeyAxis(4), x=gx.GridAxis(0.1, 0.5, 5), dt=gx.DataAxis([0.2, 0.1]))
@@ -285,6 +288,7 @@ def test_tiles_of_any_size_evaluate_only_what_is_new(tmp_path, n_vmap, n_pmap, k
 
 
 @pytest.mark.parametrize("source", ["result", "path of a store", "netCDF", "Zarr", "opened"])
+@pytest.mark.sampled(3)
 def test_the_older_sweep_may_lie_anywhere(execution, tmp_path, source):
     old = base(k=gx.KeyAxis(2))
     new = base(k=gx.KeyAxis(3))
@@ -303,6 +307,7 @@ def test_the_older_sweep_may_lie_anywhere(execution, tmp_path, source):
 
 
 @pytest.mark.parametrize("kept", [False, True])
+@pytest.mark.sampled(3)
 def test_values_of_the_older_sweep_are_kept_bit_for_bit(execution, tmp_path, kept):
     old, new = base(), base(x=gx.GridAxis(0.1, 0.5, 5), j=gx.DataAxis([0, 1, 2]))
     result = run(execution, old, model=changed)
@@ -525,6 +530,7 @@ def test_an_extension_into_the_store_it_comes_from_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize("how", ["path", "relative", "result"])
+@pytest.mark.sampled(3)
 def test_a_store_that_is_extended_is_not_overwritten(tmp_path, monkeypatch, how):
     path = tmp_path / "run.zarr"
     result = run(gx.SequentialExecution, base(), store=path)
@@ -796,6 +802,7 @@ def test_any_grid_extends_any_other_or_says_why_not(old, new, execution):
     ],
     ids=["keys", "uniform", "arrays"],
 )
+@pytest.mark.sampled(3)
 def test_more_draws_leave_those_before_as_they_are(axis):
     def draws(n):
         coords = product(a=axis(n)).dataset.coords

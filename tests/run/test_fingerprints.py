@@ -4,11 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
-import os
 import re
-import subprocess
-import sys
-from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -21,9 +17,8 @@ from gridax._outputs.template import template_of
 from gridax._run import fingerprints
 from gridax.space import points_of
 from tests.ids import plain
+from tests.processes import finished
 from tests.x64 import x64
-
-ROOT = Path(__file__).parents[2]
 
 
 def state(**changes):
@@ -465,18 +460,7 @@ print(here.source_of(here.model, here.gx.Space(here.state(), "product"), (), {})
 
 
 def test_fingerprints_are_the_same_in_another_process():
-    done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", SCRIPT],
-        env={
-            **os.environ,
-            "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "src")]),
-            "PYTHONHASHSEED": "5",
-            "JAX_PLATFORMS": "cpu",
-        },
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
+    done = finished("-W", "error", "-c", SCRIPT, env={"PYTHONHASHSEED": "5"})
     assert done.returncode == 0, done.stderr
     parts, source = done.stdout.splitlines()
     assert json.loads(parts) == parts_of(state(), 1.0, jnp.zeros(3), speed="fast")
@@ -500,3 +484,12 @@ def test_functions_that_a_model_is_given_are_part_of_the_source():
         source_of(model, space, (), {"f": model}),
     ]
     assert len(set(digests)) == 4
+
+
+def test_the_order_of_the_dimensions_is_part_of_the_space():
+    axes = {"x": gx.GridAxis(0, 1, 3), "y": gx.GridAxis(0, 1, 3)}
+    one, other = (parts_of(dict(items)) for items in (axes.items(), reversed(axes.items())))
+    assert fingerprints.difference(one, one) is None
+    assert fingerprints.difference(one, other) == (
+        "its space has the dimensions (x: 3, y: 3), but this one has (y: 3, x: 3)"
+    )

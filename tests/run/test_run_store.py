@@ -24,8 +24,7 @@ import zarr
 import gridax as gx
 from tests.ids import plain
 from tests.models import outputs, same
-
-ROOT = Path(__file__).parents[2]
+from tests.processes import PATIENCE, started
 
 
 @pytest.fixture(params=[gx.SequentialExecution, gx.ParallelExecution])
@@ -86,6 +85,7 @@ BLOCKS = [
 
 
 @pytest.mark.parametrize(("block", "shape"), BLOCKS, ids=plain)
+@pytest.mark.sampled(3)
 def test_a_new_store_holds_what_memory_would_in_blocks_of_the_shape_that_is_given(
     execution, memory, path, block, shape
 ):
@@ -139,6 +139,7 @@ SPACES = {
 
 
 @pytest.mark.parametrize("kind", SPACES)
+@pytest.mark.sampled(3)
 def test_spaces_of_every_kind_lie_in_a_store(execution, path, kind):
     space = SPACES[kind]
     block = {dim: 2 for dim in space.dims}
@@ -268,6 +269,7 @@ def on_the_host(seen):
 
 @pytest.mark.parametrize("points", [1, 6, 13])
 @pytest.mark.parametrize(("n_vmap", "n_pmap"), [(3, 2), (None, None)])
+@pytest.mark.sampled(3)
 def test_what_is_done_is_not_evaluated_again_by_tiles(path, n_vmap, n_pmap, points):
     seen = []
     space = product(x=gx.DataAxis(np.arange(6.0)), y=gx.DataAxis(np.arange(3.0)))
@@ -319,6 +321,7 @@ def test_an_error_at_the_first_point_leaves_nothing(path):
 
 
 @pytest.mark.parametrize("n", [2, 5])
+@pytest.mark.sampled(3)
 def test_shards_share_a_store_and_each_computes_its_own_blocks(execution, memory, path, n):
     calls, points = Calls(), []
     for i in reversed(range(n)):  # in any order
@@ -365,6 +368,7 @@ def test_a_shard_sees_what_the_others_have_done(execution, path):
 
 
 @pytest.mark.parametrize("first", [gx.SequentialExecution, gx.ParallelExecution])
+@pytest.mark.sampled(3)
 def test_a_store_that_one_executor_began_is_finished_by_the_other(memory, path, first):
     second = ({gx.SequentialExecution, gx.ParallelExecution} - {first}).pop()
     calls = Calls()
@@ -556,22 +560,14 @@ gx.SequentialExecution(model, space).run(store=sys.argv[1], progress=False, bloc
 
 def until(condition):
     """Wait until something holds, for as long as it may take on a busy machine."""
-    end = time.monotonic() + 60
+    end = time.monotonic() + PATIENCE
     while not condition():
         assert time.monotonic() < end
         time.sleep(0.01)
 
 
 def test_a_store_is_read_while_another_process_writes_it_and_not_written_by_two(path):
-    process = subprocess.Popen(
-        [sys.executable, "-W", "error", "-c", WAITING, path],
-        env={**os.environ, "PYTHONPATH": str(ROOT), "JAX_PLATFORMS": "cpu"},
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    try:
+    with started("-W", "error", "-c", WAITING, path, stdin=subprocess.PIPE) as process:
         assert process.stdout.readline() == "waiting\n"
         until(lambda: gx.open_result(path).progress.done == 6)
         opened = gx.open_result(path)
@@ -589,8 +585,7 @@ def test_a_store_is_read_while_another_process_writes_it_and_not_written_by_two(
         )
         with pytest.raises(BlockingIOError, match=text):
             gx.SequentialExecution(lambda s: 1.0, space).run(store=path, progress=False)
-    finally:
-        _, err = process.communicate("\n", timeout=60)
+        _, err = process.communicate("\n", timeout=PATIENCE)
     assert process.returncode == 0, err
     assert opened.dataset["y"].values.tolist() == [10.0 * x for x in range(10)]  # read only now
     done = gx.open_result(path)
@@ -681,7 +676,7 @@ def test_xarray_opens_a_store_without_gridax_and_without_a_warning(path):
         env=environment,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE,
     )
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
@@ -901,6 +896,7 @@ def interrupted(execution, model, path, **options):
     ],
     ids=["source", "constant of a closure", "argument of a partial"],
 )
+@pytest.mark.sampled(3)
 def test_another_model_is_refused_with_what_to_do(execution, path, one, other, finished):
     if finished:
         execution(one, LINE).run(store=path, progress=False)
@@ -1380,3 +1376,30 @@ def test_a_store_is_a_plain_zarr_group_of_format_3(path):
     assert group["status"].chunks == group["n"].chunks == (2, 4)
     assert group["status"][:].tolist() == [[1] * 4] * 5
     assert np.isnan(group["y"].fill_value)
+
+
+def test_a_space_with_its_dimensions_in_another_order_is_refused(path):
+    axes = {"x": gx.GridAxis(0, 1, 3), "j": gx.DataAxis([0, 1, 2])}
+
+    def model(state):
+        return state["x"] + state["j"]
+
+    gx.SequentialExecution(model, product(**axes)).run(store=path, progress=False)
+    other = gx.SequentialExecution(model, product(**dict(reversed(axes.items()))))
+    with pytest.raises(ValueError, match=r"\(x: 3, j: 3\), but this one has \(j: 3, x: 3\)"):
+        other.run(store=path, progress=False)
+
+
+def test_outputs_may_have_the_names_of_files_of_a_store(path, tmp_path):
+    def model(state):
+        return {"_gridax": state["x"], "zarr.json": 2 * state["x"], "status.json": 3.0}
+
+    space = product(x=gx.DataAxis([1.0, 2.0]))
+    wanted = gx.SequentialExecution(model, space).run(progress=False)
+    wanted.to_zarr(tmp_path / "saved.zarr")
+    gx.SequentialExecution(model, space).run(store=path, progress=False)
+    for file in (path, tmp_path / "saved.zarr"):
+        found = gx.open_result(file).dataset
+        assert {"_gridax", "zarr.json", "status.json"} <= set(found.data_vars)
+        assert found["_gridax"].values.tolist() == [1.0, 2.0]
+        assert found["zarr.json"].values.tolist() == [2.0, 4.0]

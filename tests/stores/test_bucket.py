@@ -63,7 +63,7 @@ def s3():
         server.stop()
 
 
-@pytest.fixture(params=["memory", "s3"])
+@pytest.fixture(params=["memory", pytest.param("s3", marks=pytest.mark.slow)])
 def anywhere(request):
     """A URL under which there is nothing yet, and how to reach it."""
     base, options = request.getfixturevalue("s3") if request.param == "s3" else ("memory:/", {})
@@ -430,6 +430,7 @@ def test_damage_that_nobody_looks_for_costs_no_call(in_memory, how, verify):
     assert model.n_calls == 0
 
 
+@pytest.mark.slow
 def test_a_bucket_that_is_not_there_says_so(s3):
     _, options = s3
     with pytest.raises(FileNotFoundError, match="bucket does not exist"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -17,8 +18,8 @@ import pytest
 from gridax._stores import lock as lock_module
 from gridax._stores.lock import Lock
 from tests.ids import plain
+from tests.processes import PATIENCE, environment
 
-ROOT = Path(__file__).parents[2]
 HERE = socket.gethostname()
 LONG_AGO = 2 * lock_module._DEAD
 
@@ -48,7 +49,7 @@ class Taker:
     def __init__(self):
         self.process = subprocess.Popen(
             [sys.executable, "-c", TAKER],
-            env={**os.environ, "PYTHONPATH": str(ROOT), "JAX_PLATFORMS": "cpu"},
+            env=environment(),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -61,24 +62,26 @@ class Taker:
     def hear(self):
         return self.process.stdout.readline().strip()
 
-    def end(self):
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
         self.process.kill()
-        self.process.communicate(timeout=60)
+        self.process.communicate(timeout=PATIENCE)
 
 
 @pytest.fixture(scope="module")
 def takers():
-    found = [Taker(), Taker()]
-    assert [taker.hear() for taker in found] == ["ready", "ready"]
-    yield found
-    for taker in found:
-        taker.end()
+    with contextlib.ExitStack() as stack:
+        found = [stack.enter_context(Taker()) for _ in range(2)]
+        assert [taker.hear() for taker in found] == ["ready", "ready"]
+        yield found
 
 
 @pytest.fixture(scope="module")
 def dead_pid():
     process = subprocess.Popen([sys.executable, "-c", ""])
-    process.wait(timeout=60)
+    process.wait(timeout=PATIENCE)
     return process.pid
 
 
@@ -304,7 +307,7 @@ def test_a_writer_is_alone_unless_another_shard_is_written(tmp_path, dead_pid):
 
 def until(condition):
     """Wait until something is the case, for as long as a slow machine may need."""
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + PATIENCE
     while not condition() and time.monotonic() < deadline:
         time.sleep(0.002)
     return condition()
@@ -360,3 +363,40 @@ def test_of_two_that_take_over_a_dead_lock_one_wins(takers, tmp_path, dead_pid):
             taker.tell()
         assert [taker.hear() for taker in takers] == ["over", "over"]
     assert names_in(tmp_path) == []
+
+
+@pytest.mark.skipif(
+    not Path("/proc/self/stat").exists(), reason="the system does not say when a process started"
+)
+def test_when_a_process_started_is_read_whatever_its_name_is(tmp_path):
+    def started():
+        with Lock(tmp_path / "run.zarr", (0, 1)):
+            return json.loads((tmp_path / "run.zarr.lock").read_text())["started"]
+
+    before, name = started(), Path("/proc/self/comm")
+    own = name.read_text()
+    try:
+        name.write_text("my ) sim 1")
+        assert started() == before
+    finally:
+        name.write_text(own)
+
+
+def test_a_dead_lock_that_another_process_has_taken_over_just_now_is_left_to_it(
+    tmp_path, dead_pid, monkeypatch
+):
+    store = tmp_path / "run.zarr"
+    path = leave_lock(store, pid=dead_pid)
+    theirs = json.dumps({**json.loads(path.read_text()), "pid": os.getpid(), "token": "theirs"})
+    make = Lock._made
+
+    def made(self, claim):
+        if claim != path:  # between reading the lock and taking it over
+            path.write_text(theirs)
+        return make(self, claim)
+
+    monkeypatch.setattr(Lock, "_made", made)
+    with pytest.raises(BlockingIOError, match="is writing"), Lock(store, (0, 1)):
+        pass
+    assert path.read_text() == theirs
+    assert names_in(tmp_path) == ["run.zarr.lock"]
