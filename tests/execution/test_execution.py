@@ -432,7 +432,7 @@ def test_nan_at_some_points_stays_there(execution):
 @pytest.mark.parametrize(
     ("model", "error", "text"),
     [
-        (lambda s: None, TypeError, "the model returned None; it must return arrays or numbers"),
+        (lambda s: None, TypeError, "the model returned None, but must return arrays or numbers"),
         (lambda s: {}, TypeError, "the model returned {}, which contains no array"),
         (
             lambda s: "done",
@@ -442,7 +442,7 @@ def test_nan_at_some_points_stays_there(execution):
         (
             lambda s: {"o": object()},
             TypeError,
-            "output 'o' is of the type object, but a model must",
+            "output 'o' is an object of the type object, but a model must",
         ),
         (
             lambda s: {"a": {"b": s["x"]}, "a.b": s["x"]},
@@ -569,14 +569,18 @@ def test_an_axis_among_the_arguments_is_refused(execution, where):
             "dims= must be a mapping from outputs to dimensions, such as",
         ),
         ({"dims": {"value": ("x",)}}, ValueError, "output 'value' has a dimension 'x', which is"),
-        ({"dims": {"value": ("t", "u")}}, ValueError, "dims= gives output 'value' 2 names"),
+        ({"dims": {"value": ("t", "u")}}, ValueError, "dims= has 2 names for output 'value'"),
         (
             {"dims": {"rate": ("t",)}},
             ValueError,
-            "dims= names 'rate', but the outputs are ['value']",
+            "dims= names an output 'rate', but the outputs are ['value']",
         ),
-        ({"coords": [1]}, TypeError, "coords= must give coordinates by name, such as"),
-        ({"coords": {"t": [1]}}, ValueError, "coords=: the coordinate 't' lies along 't', but the"),
+        (
+            {"coords": [1]},
+            TypeError,
+            "coords= must be a mapping from names to coordinates, such as",
+        ),
+        ({"coords": {"t": [1]}}, ValueError, "coords=: the coordinate 't' is along 't', but the"),
     ],
     ids=plain,
 )

@@ -67,10 +67,10 @@ def by_label(
     positions = {}
     for dim, labels in members.items():
         asked = {name: queries[name] for name in labels}
-        found = find(labels, dim, asked, method, tolerance)
-        if np.size(found) == 0:
+        along = find(labels, dim, asked, method, tolerance)
+        if np.size(along) == 0:
             raise KeyError(_message(labels, asked))
-        positions[str(dim)] = found
+        positions[str(dim)] = along
     return positions
 
 
@@ -152,8 +152,8 @@ def find(
     slices = {name: query for name, query in queries.items() if isinstance(query, slice)}
     inside: np.ndarray | None = None
     for name, part in slices.items():
-        positions = labels[name].inside(part)
-        inside = positions if inside is None else inside[np.isin(inside, positions)]
+        between = labels[name].inside(part)
+        inside = between if inside is None else inside[np.isin(inside, between)]
     if not single:
         return inside
     for name, query in single.items():
@@ -163,19 +163,19 @@ def find(
     searched = {name: labels[name].among(inside) for name in wanted}
     try:
         if method == "nearest" and any(member.is_numeric for member in searched.values()):
-            found = _find_nearest(searched, wanted, tolerance)
+            positions = _find_nearest(searched, wanted, tolerance)
         else:
-            found = _find_exact(searched, wanted)
+            positions = _find_exact(searched, wanted)
     except _NoMatch as error:
         missing = {name: array[error.args[0]] for name, array in wanted.items()}
         raise KeyError(_message(labels, {**missing, **slices}, tolerance)) from None
-    found = found if inside is None else inside[found]
-    if len(found) != math.prod(shape):  # several points have a label
-        return found
-    found = found.reshape(shape)
+    positions = positions if inside is None else inside[positions]
+    if len(positions) != math.prod(shape):  # several points have a label
+        return positions
+    positions = positions.reshape(shape)
     if like is not None and like.dims != (dim,):
-        return like.copy(data=found)
-    return found if found.ndim else int(found)
+        return like.copy(data=positions)
+    return positions if positions.ndim else int(positions)
 
 
 class _NoMatch(Exception):
@@ -225,8 +225,8 @@ def _find_nearest(
     near = [name for name, member in labels.items() if member.is_numeric]
     exact = {name: member for name, member in labels.items() if name not in near}
     codes, queried = _joint_codes(exact, wanted) if exact else (None, None)
-    found = np.empty(len(wanted[near[0]]), dtype=np.int64)
-    for i in range(len(found)):
+    positions = np.empty(len(wanted[near[0]]), dtype=np.int64)
+    for i in range(len(positions)):
         where = None if queried is None else np.flatnonzero(codes == queried[i])
         distance: Any = 0.0
         far: Any = False
@@ -242,8 +242,8 @@ def _find_nearest(
         if len(near) == 1:  # of a tie the larger label, as pandas does
             ties = np.flatnonzero(distance == distance[best])
             best = int(ties[np.argmax(values[ties])]) if np.isfinite(distance[best]) else best
-        found[i] = best if where is None else where[best]
-    return found
+        positions[i] = best if where is None else where[best]
+    return positions
 
 
 def _aligned(
