@@ -19,7 +19,7 @@ import xarray as xr
 
 import gridax as gx
 from gridax._files import chunks as chunks_module
-from gridax._plan import blocks
+from gridax._stores import chunking
 from tests.ids import plain
 
 ROOT = Path(__file__).parents[2]
@@ -257,7 +257,7 @@ def test_outputs_of_any_shape_lie_in_a_store(shape, tmp_path):
 
 
 def test_an_output_that_is_too_large_for_a_chunk_is_cut(tmp_path, monkeypatch):
-    monkeypatch.setattr(blocks, "_CHUNK_BYTES", 200)
+    monkeypatch.setattr(chunking, "_CHUNK_BYTES", 200)
     space = product(a=gx.DataAxis([1.0, 2.0, 3.0]))
     executor = gx.ParallelExecution(
         lambda s: s["a"] * jnp.arange(7.0)[:, None] * jnp.ones((1, 20)), space

@@ -10,9 +10,8 @@ import pytest
 import zarr
 
 import gridax as gx
-from gridax._plan import blocks
 from gridax._plan.plan import boxes
-from gridax._stores import inventory
+from gridax._stores import chunking, inventory
 from gridax._stores.base import DONE, FAILED, PENDING
 from gridax._stores.folder import Folder
 from gridax._stores.format import look_through, recorded
@@ -272,7 +271,7 @@ def test_a_record_in_the_place_of_another_is_noticed_when_all_is_read(finished, 
     ("damage", "verify"), [(removed, "size"), (truncated, "size"), (flipped, "full")]
 )
 def test_each_part_of_a_large_output_is_looked_at(tmp_path, monkeypatch, damage, verify):
-    monkeypatch.setattr(blocks, "_CHUNK_BYTES", 110)
+    monkeypatch.setattr(chunking, "_CHUNK_BYTES", 110)
     path = run(tmp_path / "run.zarr", (5, 3), (2, 2))
     parts = sorted(p.name for p in (path / "series" / "c" / "2" / "1").iterdir())
     assert parts == ["0", "1", "2", "3"]

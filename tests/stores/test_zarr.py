@@ -18,10 +18,9 @@ import zarr
 import gridax as gx
 from gridax._files import zarr as files_zarr
 from gridax._outputs.template import arrays_of, template_of
-from gridax._plan import blocks as blocks_module
 from gridax._plan.plan import Region
 from gridax._run.assembly import Assembly
-from gridax._stores import folder
+from gridax._stores import chunking, folder
 from gridax._stores.base import DONE, FAILED, PENDING, Keeping
 from gridax._stores.folder import Folder, FolderStore
 from gridax._stores.format import check_seal, look_through, seal, update
@@ -600,7 +599,7 @@ def test_a_failure_on_a_grid_without_dimensions_is_kept(path):
 
 
 def test_outputs_that_are_too_large_for_a_chunk_are_cut(path, monkeypatch):
-    monkeypatch.setattr(blocks_module, "_CHUNK_BYTES", 64)
+    monkeypatch.setattr(chunking, "_CHUNK_BYTES", 64)
     outputs = create(path, {"map": np.zeros((5, 7)), "n": np.int32(0)}, {"x": 5}, (2,))
     array = zarr.open_group(path, mode="r")["map"]
     assert array.chunks[0] == 2

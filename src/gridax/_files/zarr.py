@@ -16,9 +16,9 @@ import xarray as xr
 from gridax._files import codec, describe
 from gridax._files.chunks import Chunks, Guarded, lazy
 from gridax._outputs.template import Output
-from gridax._plan import blocks
 from gridax._show import html
 from gridax._stores.base import DONE, ERROR, STATUS
+from gridax._stores.chunking import inner_chunks
 from gridax._stores.place import Place
 
 
@@ -247,9 +247,7 @@ def create(
     check_room(place, n_points * sum(output.nbytes for output in outputs))
     encoded = _for_zarr(dataset)
     names = codec.stored_names(encoded.attrs)
-    inner = {
-        names[output.name]: blocks.inner_chunks(output.shape, output.nbytes) for output in outputs
-    }
+    inner = {names[output.name]: inner_chunks(output.shape, output.nbytes) for output in outputs}
     inner |= {STATUS: (), ERROR: ()}
     return place.create(template_files(encoded, encodings(encoded, block, inner)), replace)
 

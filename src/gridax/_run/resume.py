@@ -17,6 +17,7 @@ from gridax._run import fingerprints
 from gridax._run.assembly import Assembly
 from gridax._run.fingerprints import Parts
 from gridax._run.options import Options
+from gridax._stores.chunking import check_chunks
 from gridax._stores.place import Place
 
 if TYPE_CHECKING:
@@ -115,7 +116,7 @@ class Kept:
             block = blocks.shape(tuple(sizes.values()), suited, n * n_workers)
         else:
             block = tuple(self._options.block[dim] for dim in sizes)
-        blocks.check_chunks(block, assembly.template.outputs)
+        check_chunks(block, assembly.template.outputs)
         dataset = assembly.skeleton({**self._mine, "template": assembly.fingerprints})
         outputs = assembly.template.outputs
         if not zarr.create(self._place, dataset, outputs, block, self._replace):
