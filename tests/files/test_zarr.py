@@ -63,13 +63,13 @@ def result(store):
 def reads(monkeypatch):
     """Which variables are read, once per read."""
     seen = []
-    read = chunks_module.Guarded.__getitem__
+    read = chunks_module.LazyArray.__getitem__
 
     def spy(self, index):
-        seen.append(self._name)
+        seen.append(self._array.key)
         return read(self, index)
 
-    monkeypatch.setattr(chunks_module.Guarded, "__getitem__", spy)
+    monkeypatch.setattr(chunks_module.LazyArray, "__getitem__", spy)
     return seen
 
 
@@ -403,7 +403,7 @@ def test_attributes_of_outputs_stay_where_whole_numbers_become_floats(tmp_path):
 
 def test_provenance_lies_in_a_store(result):
     attrs = result.dataset.attrs
-    assert attrs["model"] == "tests.test_stored.model"
+    assert attrs["model"] == "tests.files.test_zarr.model"
     assert attrs["gridax_version"] == gx.__version__
     assert attrs["jax_version"] == jax.__version__
     assert re.match(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d", attrs["created"])

@@ -242,7 +242,7 @@ def _evaluated(sweep: Sweep, execution: Execution, task: Task) -> Part:
 
 def _stored(sweep: Sweep, execution: Execution, tasks: Sequence[Task]) -> list[Part]:
     store = sweep.handle.open([task.box for task in tasks])
-    store.look()
+    store.scan()
     before = store.n_done
     try:
         new = sum(filled(store, execution, _order(sweep, store)))

@@ -86,6 +86,12 @@ def stored_names(attrs: Mapping[str, Any]) -> dict[str, str]:
     return {str(name): str(safe) for name, safe in names.items()}
 
 
+def stored_coordinates(attrs: Mapping[str, Any]) -> set[str]:
+    """Return the names under which an encoded Dataset holds its coordinates."""
+    notes = json.loads(attrs[_KEY]) if _KEY in attrs else {"names": {}, "coords": ()}
+    return {notes["names"][name] for name in notes["coords"]}
+
+
 def decode(dataset: xr.Dataset) -> xr.Dataset:
     """Return what `encode` was given; a Dataset without its notes passes unchanged."""
     if _KEY not in dataset.attrs:
@@ -125,7 +131,7 @@ def _safe_names(names: list[str]) -> dict[str, str]:
         text = unicodedata.normalize("NFC", name.replace(" ", "_"))  # as netCDF does anyway
         if not _GOOD_START.match(text):
             text = f"_{text}"
-        while text in (*safe.values(), "zarr.json", "_gridax") or (text != name and text in names):
+        while text in (*safe.values(), "zarr.json") or (text != name and text in names):
             text += "_"
         safe[name] = text
     return safe

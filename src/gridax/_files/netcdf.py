@@ -2,37 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
 import itertools
-import os
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import xarray as xr
 
-from gridax._disk import sibling, sync
+from gridax._disk import check_target, whole
 from gridax._files import codec
+from gridax._files.chunks import in_this_thread
 from gridax._memory import human
-
-
-@contextlib.contextmanager
-def whole(path: Path) -> Iterator[Path]:
-    """Give a temporary name beside `path` to write to; it takes the place of `path` at the end.
-
-    An exception leaves what stood at `path` as it was, and nothing beside it.
-    """
-    beside = sibling(path, "partial")
-    try:
-        yield beside
-        sync(beside)
-        os.replace(beside, path)
-        sync(path.parent)
-    finally:
-        if beside.exists():
-            os.truncate(beside, 0)  # HDF5 may not let go of a file that it failed to write
-            beside.unlink()
 
 
 def write_netcdf(dataset: xr.Dataset, path: Path, complevel: int = 0) -> None:
@@ -74,7 +54,7 @@ def write_netcdf(dataset: xr.Dataset, path: Path, complevel: int = 0) -> None:
         raise _not_written(path, f"it needs {human(needed)}")
     with whole(path.resolve()) as beside:  # a link stays one
         try:
-            with _in_this_thread(encoded):
+            with in_this_thread(encoded):
                 encoded.to_netcdf(beside, engine="netcdf4", format="NETCDF4")
         except RuntimeError as error:  # how netCDF4 says that the disk is full, too
             raise _not_written(path, str(error)) from error
@@ -84,31 +64,9 @@ def write_netcdf(dataset: xr.Dataset, path: Path, complevel: int = 0) -> None:
                     raise _not_written(path, f"{str(name)!r} reads back otherwise")
 
 
-@contextlib.contextmanager
-def _in_this_thread(dataset: xr.Dataset) -> Iterator[None]:
-    """Let dask compute here: a thread that goes on after an error would make the file again."""
-    if not dataset.chunks:
-        yield
-        return
-    import dask  # takes time
-
-    with dask.config.set(scheduler="synchronous"):
-        yield
-
-
 def _not_written(path: Path, why: str) -> OSError:
     free = human(shutil.disk_usage(path.parent).free)
     return OSError(f"{str(path)!r} was not written: {why}; its disk has {free} of free space")
-
-
-def check_target(path: Path) -> None:
-    """Refuse a path that no file can take."""
-    if not path.parent.is_dir():
-        raise FileNotFoundError(f"the folder {str(path.parent)!r} does not exist; create it first")
-    if path.is_dir():
-        raise IsADirectoryError(f"{str(path)!r} is a folder; give the name of a file")
-    if path.exists() and not path.is_file():
-        raise FileExistsError(f"{str(path)!r} is a device or the like; give the name of a file")
 
 
 def _refuse_foreign(path: Path) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 from gridax import _checks
-from gridax._stores.base import Keeping
+from gridax._stores.base import StoreOptions
 
 OnError = Literal["raise", "record"]
 Resume = bool | Literal["force"]
@@ -41,9 +41,9 @@ class Options:
         """Return the options for a store that somebody else has made just now."""
         return dataclasses.replace(self, overwrite=False, resume=self.resume or True)
 
-    def keeping(self) -> Keeping:
+    def for_store(self) -> StoreOptions:
         """Return what the store has to know."""
-        return Keeping(self.shard or (0, 1), self.verify, self.durability, self.retry_failed)
+        return StoreOptions(self.shard or (0, 1), self.verify, self.durability, self.retry_failed)
 
 
 def checked(

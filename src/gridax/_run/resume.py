@@ -9,8 +9,8 @@ import json
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from gridax._files import describe, restore, zarr
-from gridax._files.zarr import Opened
+from gridax._files import describe, restore
+from gridax._files.zarr import OpenedStore, create_store, open_store, refuse_existing
 from gridax._outputs.template import Template
 from gridax._plan import blocks
 from gridax._run import fingerprints
@@ -18,7 +18,7 @@ from gridax._run.assembly import Assembly
 from gridax._run.fingerprints import Parts
 from gridax._run.options import Options
 from gridax._stores.chunking import check_chunks
-from gridax._stores.place import Place
+from gridax._stores.location import Location
 
 if TYPE_CHECKING:
     from gridax._stores.zarr import ZarrStore
@@ -31,22 +31,22 @@ class Kept:
 
     Parameters
     ----------
-    place : where.
+    location : where.
     options : of the run.
     mine : fingerprints of the space, of all that is fixed, and of the model's source.
     """
 
-    def __init__(self, place: Place, options: Options, mine: Parts) -> None:
-        self._place, self._options, self._mine = place, options, mine
+    def __init__(self, location: Location, options: Options, mine: Parts) -> None:
+        self._location, self._options, self._mine = location, options, mine
         self._replace = False
         self._parts: Parts | None = None
         self.template: Template | None = None
-        self._found: Opened | None = None
+        self._found: OpenedStore | None = None
         self._store: ZarrStore | None = None
 
     @property
     def _name(self) -> str:
-        return repr(self._place.name)
+        return repr(self._location.name)
 
     def open(self) -> bool:
         """Return whether there is a store to go on with.
@@ -60,10 +60,10 @@ class Kept:
         """
         if self._parts is not None:
             return True
-        if not self._place.exists():
+        if not self._location.exists():
             return False
         if self._options.overwrite:
-            zarr.refuse(self._place, overwrite=True)
+            refuse_existing(self._location, overwrite=True)
             self._replace = True
             return False
         opened = self._opened()
@@ -74,10 +74,10 @@ class Kept:
         self._read(opened)
         return True
 
-    def _opened(self) -> Opened:
+    def _opened(self) -> OpenedStore:
         foreign = "so it is left as it is, even with overwrite=True; give another store="
         try:
-            opened = zarr.read(self._place)
+            opened = open_store(self._location)
         except ValueError as error:
             what = f"{self._name} is no gridax store ({error})"
             raise FileExistsError(f"{what}, {foreign}") from error
@@ -85,11 +85,11 @@ class Kept:
             raise FileExistsError(f"{self._name} is a Zarr store, but none of gridax, {foreign}")
         return opened
 
-    def _read(self, opened: Opened) -> None:
+    def _read(self, opened: OpenedStore) -> None:
         try:
             _, template = restore.read(opened.dataset)
             parts = fingerprints.read(opened.dataset.attrs)
-            if not opened.is_store:
+            if not opened.is_run:
                 raise ValueError("it is a saved result, and no store of run(store=…)")
         except ValueError as error:
             raise ValueError(
@@ -119,12 +119,12 @@ class Kept:
         check_chunks(block, assembly.template.outputs)
         dataset = assembly.skeleton({**self._mine, "template": assembly.fingerprints})
         outputs = assembly.template.outputs
-        if not zarr.create(self._place, dataset, outputs, block, self._replace):
+        if not create_store(self._location, dataset, outputs, block, self._replace):
             self._replace = False
             self._options = self._options.resumed()
             self.open()
             return
-        self._read(zarr.read(self._place))
+        self._read(open_store(self._location))
 
     def check_outputs(self, assembly: Assembly) -> None:
         """Refuse other outputs than those in the store."""
@@ -165,14 +165,14 @@ class Kept:
 
     def _note(self, there: dict[str, Any], here: dict[str, Any]) -> None:
         """Write into the store that it goes on with another model."""
-        from gridax._stores.format import update
+        from gridax._stores.format import set_attributes
 
         assert self._found is not None
         before = json.loads(self._found.dataset.attrs.get("gridax_resumed", "[]"))
         now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
         self._parts = {**(self._parts or {}), _MODEL: here}
-        update(
-            self._place,
+        set_attributes(
+            self._location,
             {
                 "gridax_resumed": json.dumps([*before, {"when": now, "model_before": there}]),
                 fingerprints.ATTRIBUTE: json.dumps(self._parts),
@@ -187,7 +187,7 @@ class Kept:
             assert self.template is not None
             assert self._found is not None
             names, outputs = self._found.names, self.template.outputs
-            self._store = ZarrStore(self._place, names, outputs, self._options.keeping())
+            self._store = ZarrStore(self._location, names, outputs, self._options.for_store())
         return self._store
 
     def lock(self) -> contextlib.AbstractContextManager[Any]:
@@ -195,16 +195,16 @@ class Kept:
         from gridax._stores.folder import Folder
         from gridax._stores.lock import Lock
 
-        if not isinstance(self._place, Folder):
+        if not isinstance(self._location, Folder):
             return contextlib.nullcontext()
-        self._place.check_parent()
-        return Lock(self._place.path, self._options.shard or (0, 1))
+        self._location.check_parent()
+        return Lock(self._location.path, self._options.shard or (0, 1))
 
     def tidy(self, lock: Any) -> None:
         """Remove what writers that were killed have left, if nobody else is writing."""
         since = None if lock is None else lock.alone_since()
         if since is not None:
-            self._place.tidy(since)
+            self._location.tidy(since)
 
     def how_to_go_on(self) -> str:
         """Say what is kept."""

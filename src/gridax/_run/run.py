@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from gridax._files import describe, zarr
+from gridax._files import describe
 from gridax._outputs.template import Template
 from gridax._plan.plan import Box
 from gridax._run.assembly import Assembly
@@ -19,14 +19,15 @@ from gridax._run.options import Options
 from gridax._run.order import Order
 from gridax._run.progress import Meter, Progress
 from gridax._run.resume import Kept
+from gridax._stores.address import location_of
 from gridax._stores.base import Store
 from gridax._stores.memory import MemoryStore
-from gridax.result import Result, open_place, open_result
+from gridax.result import Result, open_location, open_result
 from gridax.space import Space
 
 if TYPE_CHECKING:
     from gridax._execution.base import Execution
-    from gridax._stores.place import Place
+    from gridax._stores.location import Location
 
 
 class Run:
@@ -70,7 +71,7 @@ class Run:
 
     def kept(self, path: str | os.PathLike[str]) -> Result:
         """Run, and return the outputs as they lie in a store."""
-        place = zarr.place_of(path, self._options.storage_options)
+        place = location_of(path, self._options.storage_options)
         try:
             return self._kept(place)
         except OSError as error:
@@ -79,12 +80,12 @@ class Run:
                 error.add_note(f"at the store {place.name!r}")
             raise
 
-    def _kept(self, place: Place) -> Result:
+    def _kept(self, place: Location) -> Result:
         execution = self._execution
         about = execution._about()
         about["model"]["version"] = self._options.version
         kept = Kept(place, self._options, about)
-        if kept.open() and kept.store().look():
+        if kept.open() and kept.store().scan():
             kept.check_model(execution._program)
             return self._opened(place)
         with _sigterm(), kept.lock() as lock:
@@ -107,7 +108,7 @@ class Run:
 
             store = kept.store()
             store.prefill = None if old is None else old.fill
-            store.look()
+            store.scan()
             kept.tidy(lock)
             with self._meter(store.n_points) as meter:
                 meter.begin(store.n_done)
@@ -121,6 +122,7 @@ class Run:
                     with contextlib.suppress(Exception):
                         self._keep(error, self._opened(place), kept.how_to_go_on())
                     raise
+            store.finish()
         return self._opened(place)
 
     def _meter(self, total: int) -> Meter:
@@ -142,7 +144,7 @@ class Run:
             meter.add(new)
 
     def _extension(
-        self, about: Callable[[], Mapping[str, Any]], place: Place | None = None
+        self, about: Callable[[], Mapping[str, Any]], place: Location | None = None
     ) -> Extension | None:
         """Return the result that holds some of the points already."""
         if self._extend is None:
@@ -155,7 +157,7 @@ class Run:
         if not isinstance(old, Result):
             old = open_result(old, self._options.storage_options)
         lies_at = old.dataset.encoding.get("source")
-        if self._options.overwrite and place is not None and lies_at == zarr.address(place):
+        if self._options.overwrite and place is not None and lies_at == place.address:
             raise ValueError(
                 f"extend= and overwrite=True both name {place.name!r}, which would be gone before "
                 "it is copied; give another store="
@@ -203,7 +205,7 @@ class Run:
         return Result(made, self._space, labels.template, store.arrays)
 
     def _opened(self, place: Any) -> Result:
-        found = open_place(place)
+        found = open_location(place)
         template = found.template if self._assembly is None else self._assembly.template
         return Result(found.dataset, self._space, template, progress=found.progress)
 

@@ -12,7 +12,7 @@ from typing import Any
 import xarray as xr
 
 from gridax import _memory
-from gridax._files.netcdf import check_target, whole
+from gridax._disk import check_target, whole
 from gridax.explore._cube import Cube, View, as_floats
 
 
