@@ -310,7 +310,7 @@ def test_a_file_is_replaced_and_nothing_stays_beside_it(tmp_path, synced):
     synced.clear()
     place.put("zarr.json", b"new")
     assert content_of(place.path) == {**FILES, "zarr.json": b"new"}
-    assert len(synced) == 2  # the file and its folder
+    assert len(synced) == 1
 
 
 def test_a_failure_leaves_the_old_file_and_nothing_beside_it(tmp_path):

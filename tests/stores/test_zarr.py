@@ -204,16 +204,16 @@ def test_the_status_of_a_block_is_written_last(path, outputs, monkeypatch):
     ]
 
 
-@pytest.mark.parametrize(("durability", "n"), [("power", 2), ("process", 0)])  # file and folder
+@pytest.mark.parametrize(("durability", "n"), [("power", 2), ("process", 0)])
 def test_with_power_each_file_is_on_the_disk_before_the_next_is_written(
     path, outputs, monkeypatch, durability, n
 ):
     events = []
 
-    def replace(path, content, durable, really=folder._replace):
+    def replace(path, content, is_synced, really=folder._replace):
         events.append("begun")
-        really(path, content, durable)
-        events.append("written")
+        really(path, content, is_synced)
+        events.append("named")
 
     def sync(place, really=folder.sync):
         really(place)
@@ -227,7 +227,8 @@ def test_with_power_each_file_is_on_the_disk_before_the_next_is_written(
     monkeypatch.setattr(folder, "sync", sync)
     store = opened(path, outputs, durability=durability)
     fill(store, values_of(outputs, (5, 3)), [next(iter(store.tasks())).box])
-    assert events == ["begun", *["synced"] * n, "written"] * 4
+    content, name = (["synced"], ["synced"]) if n else ([], [])
+    assert events == ["begun", *content, "named", *name] * 4
 
 
 def test_what_is_all_zeros_is_written_too(path, outputs):
@@ -774,3 +775,48 @@ def test_attributes_are_changed_under_a_new_seal(path, outputs):
     }
     assert_holds(path, outputs, values)
     assert sorted(p.name for p in path.parent.iterdir()) == ["run.zarr"]
+
+
+def finished(path):
+    return read_header(Folder(path)).finished
+
+
+def test_a_store_in_which_nothing_is_pending_says_so_until_a_block_is_written_again(path, outputs):
+    values = values_of(outputs, (5, 3))
+    store = opened(path, outputs)
+    first = next(iter(store.tasks())).box
+    fill(opened(path, outputs), values, [first])
+    opened(path, outputs).finish()
+    assert finished(path) is None
+    store = opened(path, outputs)
+    store.scan()
+    for task in store.tasks():
+        for index in np.ndindex(*(stop - start for start, stop in task.box)):
+            store.fail(at(task.box, *index), ValueError("no"))
+    store.close()
+    store.finish()
+    assert finished(path) == (4, 11)
+
+    store = opened(path, outputs, retry_failed=True)
+    store.scan()
+    box = next(iter(store.tasks())).box
+    assert finished(path) == (4, 11)
+    store.write(whole(box), [part(array, box) for array in values])
+    store.close()
+    assert finished(path) is None
+    assert counts(path) == (6, 9, 15)
+    store.finish()
+    assert finished(path) == (6, 9)
+
+
+def test_a_note_that_cannot_be_written_costs_nothing(path, outputs, monkeypatch):
+    store = opened(path, outputs)
+    fill(store, values_of(outputs, (5, 3)))
+
+    def put(self, key, content):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Folder, "put", put)
+    store.finish()
+    assert finished(path) is None
+    assert counts(path) == (15, 0, 15)

@@ -36,11 +36,11 @@ def write_netcdf(dataset: xr.Dataset, path: Path, complevel: int = 0) -> None:
     encoded = codec.encode(dataset)
     for variable in encoded.variables.values():
         if variable.dtype.kind in "OTU":
-            # As rows of characters: HDF5 2 may crash the process where a file with texts of any
-            # length is opened twice (HDFGroup/hdf5#5359).
+            # As rows of characters: HDF5 2 may crash the process when a file with strings of
+            # variable length is opened twice (HDFGroup/hdf5#5359).
             variable.encoding["dtype"] = "S1"
             if variable.size and variable.ndim:
-                # All are as long as the longest, mostly of zeros, which take no room then.
+                # Each is padded to the longest one; compressed, the padding takes no space.
                 variable.encoding |= {"zlib": True, "complevel": 1, "fletcher32": True}
         if variable.size and variable.ndim and variable.dtype.kind not in "OTU":
             variable.encoding["fletcher32"] = True  # so that damage is found when it is read
@@ -48,7 +48,7 @@ def write_netcdf(dataset: xr.Dataset, path: Path, complevel: int = 0) -> None:
                 variable.encoding |= {"zlib": True, "shuffle": True, "complevel": complevel}
             if variable.chunks is not None:  # each is written and read as a whole
                 variable.encoding["chunksizes"] = tuple(along[0] for along in variable.chunks)
-    # HDF5 keeps a file that it could not write open, and with it the room: better not begin.
+    # HDF5 keeps a file that it failed to write open, and with it the disk space: better not begin.
     needed = sum(v.nbytes for v in encoded.variables.values() if v.dtype.kind not in "OTU")
     if not complevel and needed > shutil.disk_usage(path.parent).free:
         raise _not_written(path, f"it needs {human(needed)}")
@@ -61,7 +61,7 @@ def write_netcdf(dataset: xr.Dataset, path: Path, complevel: int = 0) -> None:
         with xr.open_dataset(beside, engine="netcdf4", decode_times=False) as written:
             for name in encoded.variables:
                 if not _same(encoded.variables[name], written.variables[name]):
-                    raise _not_written(path, f"{str(name)!r} reads back otherwise")
+                    raise _not_written(path, f"{str(name)!r} reads back differently")
 
 
 def _not_written(path: Path, why: str) -> OSError:
@@ -76,8 +76,8 @@ def _refuse_foreign(path: Path) -> None:
     import netCDF4  # takes time
 
     try:
-        with netCDF4.Dataset(path) as found:
-            ours = "gridax_format" in found.ncattrs()
+        with netCDF4.Dataset(path) as file:
+            ours = "gridax_format" in file.ncattrs()
     except (OSError, RuntimeError):
         ours = False
     if not ours:
@@ -87,26 +87,26 @@ def _refuse_foreign(path: Path) -> None:
         )
 
 
-def _same(wanted: xr.Variable, found: xr.Variable) -> bool:
+def _same(given: xr.Variable, written: xr.Variable) -> bool:
     """Compare piece by piece, so that a large array is not held twice."""
-    if wanted.shape != found.shape:
+    if given.shape != written.shape:
         return False
-    if not wanted.shape:
-        return _equal(wanted.values, found.values)
-    if wanted.chunks is not None:
-        ends = [np.cumsum([0, *along]).tolist() for along in wanted.chunks]
+    if not given.shape:
+        return _equal(given.values, written.values)
+    if given.chunks is not None:
+        ends = [np.cumsum([0, *along]).tolist() for along in given.chunks]
         pieces = itertools.product(*([*map(slice, e, e[1:])] for e in ends))
-        return all(_equal(wanted[piece].values, found[piece].values) for piece in pieces)
-    row = max(1, wanted.nbytes // wanted.shape[0]) if wanted.shape[0] else 1
+        return all(_equal(given[piece].values, written[piece].values) for piece in pieces)
+    row = max(1, given.nbytes // given.shape[0]) if given.shape[0] else 1
     step = max(1, 2**26 // row)
     return all(
-        _equal(wanted[start : start + step].values, found[start : start + step].values)
-        for start in range(0, wanted.shape[0], step)
+        _equal(given[start : start + step].values, written[start : start + step].values)
+        for start in range(0, given.shape[0], step)
     )
 
 
-def _equal(wanted: np.ndarray, found: np.ndarray) -> bool:
-    return np.array_equal(wanted, found, equal_nan=wanted.dtype.kind == "f")
+def _equal(given: np.ndarray, written: np.ndarray) -> bool:
+    return np.array_equal(given, written, equal_nan=given.dtype.kind == "f")
 
 
 def read(path: Path) -> xr.Dataset:

@@ -237,8 +237,8 @@ class StoredArray:
         n_grid = len(block)
         for number in self.numbers(block):
             inner = zip(number[n_grid:], self.chunks[n_grid:], strict=True)
-            piece = values[(..., *(slice(k * size, (k + 1) * size) for k, size in inner))]
-            yield self.key_of(number), self.encode(piece)
+            here: tuple[Any, ...] = (..., *(slice(k * n, (k + 1) * n) for k, n in inner))
+            yield self.key_of(number), self.encode(values[here])
 
     def join(
         self, along: Sequence[Sequence[int]], chunk_of: Callable[[Number], np.ndarray]
@@ -297,4 +297,4 @@ def plain_json(attrs: Mapping[str, Any]) -> dict[str, Any]:
     def plain(value: Any) -> Any:
         return value.tolist() if isinstance(value, (np.generic, np.ndarray)) else value
 
-    return json.loads(json.dumps(attrs, default=plain))  # type: ignore[no-any-return]
+    return json.loads(json.dumps(attrs, default=plain))

@@ -54,7 +54,7 @@ class Bucket(Location):
         if not self._fs.exists(self._path):
             return False
         (first,) = self.read([_FIRST])
-        return first is None or FLAGS["flag_meanings"].encode() not in first
+        return first is None or str(FLAGS["flag_meanings"]).encode() not in first
 
     def read(self, keys: Sequence[str]) -> list[bytes | None]:
         """Return the contents of some files; None for a missing one."""

@@ -106,8 +106,8 @@ class Folder(Location):
         return FolderWriter(self.path, durable).write
 
     def put(self, key: str, content: bytes) -> None:
-        """Replace a file, so that it survives a power cut."""
-        _replace(self.path / key, content, durable=True)
+        """Replace a file; a power cut leaves the old one or the new one."""
+        _replace(self.path / key, content, is_synced=True)
 
     def tidy(self, before: float) -> None:
         """Remove what writers that were killed before some time have left."""
@@ -184,6 +184,8 @@ class FolderWriter:
                 self._check_identity()
                 path.parent.mkdir(parents=True, exist_ok=True)
                 _replace(path, content, self._durable)
+            if self._durable:
+                sync(path.parent)  # the file has its name there
 
     def _check_identity(self) -> None:
         try:
@@ -210,16 +212,20 @@ def sync_all(paths: Iterable[Path]) -> None:
             pass
 
 
-def _replace(path: Path, content: bytes, durable: bool) -> None:
-    """Write a file under a temporary name, and give it its own name when it is whole."""
+def _replace(path: Path, content: bytes, is_synced: bool) -> None:
+    """Write a file under a temporary name, and give it its own name when it is whole.
+
+    Parameters
+    ----------
+    path, content : of the file.
+    is_synced : whether the disk has the content before the file gets its name.
+    """
     beside = path.with_name(f"{path.name}.{uuid.uuid4().hex}.partial")
     try:
         beside.write_bytes(content)
-        if durable:
+        if is_synced:
             sync(beside)
         os.replace(beside, path)
-        if durable:
-            sync(path.parent)
     except BaseException:
         beside.unlink(missing_ok=True)
         raise

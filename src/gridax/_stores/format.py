@@ -191,10 +191,10 @@ def check_seal(location: Location) -> dict[str, Any]:
     # A user may have written the Dataset of a result with xarray: that has no seal. What gridax
     # has written has one, so that damage to its name is noticed, too.
     if sealed is None and _KIND not in root["attributes"]:
-        return root  # type: ignore[no-any-return]
+        return root
     if sealed != _checksum(root):
         raise ValueError("its metadata are damaged: their checksum does not match")
-    return root  # type: ignore[no-any-return]
+    return root
 
 
 def _checksum(root: Mapping[str, Any]) -> int:

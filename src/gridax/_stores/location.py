@@ -69,7 +69,7 @@ class Location(abc.ABC):
 
     @abc.abstractmethod
     def put(self, key: str, content: bytes) -> None:
-        """Replace a file, so that it survives a power cut."""
+        """Replace a file; a power cut leaves the old one or the new one."""
 
     @abc.abstractmethod
     def tidy(self, before: float) -> None:

@@ -295,7 +295,7 @@ class ZarrStore(Store):
             if buffer.box in self._damaged:
                 pending = np.full(buffer.shape, PENDING, np.uint8)
                 self._write_files({status_key: self._status.encode(pending)})
-            files = {}
+            files: dict[str, bytes] = {}
             for array, values in zip(self._arrays, buffer.arrays, strict=True):
                 files.update(array.split(block, values.astype(array.dtype, copy=False)))
             if buffer.errors or buffer.box in self._rewritten:
