@@ -6,14 +6,14 @@ import itertools
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import xarray as xr
 
-from gridax._files import chunks, netcdf, restore, zarr
+from gridax._files import chunks, netcdf, restore
+from gridax._files.zarr import open_store, save_store, view_of_run
 from gridax._grid import frame, lookup, select
 from gridax._grid.points import point_labels
 from gridax._grid.unstack import unstack
@@ -23,8 +23,9 @@ from gridax._outputs.template import restore as restore_output
 from gridax._plan.progress import Progress
 from gridax._show import plot_data, reprs
 from gridax._show.facts import ResultFacts, result_facts, space_facts
+from gridax._stores.address import is_url, local_path, location_of
 from gridax._stores.base import DONE, ERROR, FAILED, FLAGS, PENDING, STATUS
-from gridax._stores.place import Place
+from gridax._stores.location import Location
 from gridax._text import number_of
 from gridax.space import Space, points_of, space_of
 
@@ -365,7 +366,7 @@ class Result(Sequence[Any]):
         OSError
             If the file cannot be written, for instance because the disk is full.
         """
-        netcdf.write_netcdf(self.dataset, Path(path), complevel)
+        netcdf.write_netcdf(self.dataset, local_path(path), complevel)
 
     def to_zarr(self, path: str | os.PathLike[str], overwrite: bool = False) -> None:
         """Save to a Zarr store, a folder, which `open_result` reads back.
@@ -387,12 +388,12 @@ class Result(Sequence[Any]):
         FileNotFoundError, ValueError, OSError
             As `to_netcdf`.
         """
-        if zarr.is_url(path):
+        if is_url(path):
             raise ValueError(
                 f"to_zarr writes to a folder, got the URL {path!r}; use run(store={path!r}) to "
                 "write to a URL"
             )
-        zarr.write(self.dataset, Path(path), overwrite)
+        save_store(self.dataset, local_path(path), overwrite)
 
     def unstack(self) -> xr.Dataset:
         """Return scattered points on the grid from which they were selected.
@@ -474,12 +475,11 @@ def open_result(
     """
     if not os.fspath(path):
         raise ValueError("open_result got an empty path; pass the name of a file or a store")
-    local = zarr.local_path(path)
-    if local is None and zarr.is_url(path):
-        return open_place(zarr.place_of(path, storage_options))
-    path = Path(local or path)
+    if is_url(path):
+        return open_location(location_of(path, storage_options))
+    path = local_path(path)
     if path.is_dir():
-        return open_place(zarr.place_of(path))
+        return open_location(location_of(path))
     dataset = netcdf.read(path)
     dataset.encoding["source"] = os.path.abspath(path)  # as xarray records it
     return _described(dataset, str(path), None)
@@ -490,20 +490,20 @@ def template_of_result(result: Result) -> Template:
     return result._template
 
 
-def open_place(place: Place) -> Result:
-    """Open the Zarr store at a place."""
-    if not place.exists():
-        raise FileNotFoundError(f"there is no store {place.name!r}")
+def open_location(location: Location) -> Result:
+    """Open the Zarr store at a location."""
+    if not location.exists():
+        raise FileNotFoundError(f"there is no store {location.name!r}")
     try:
-        dataset, progress = zarr.view(zarr.read(place), place)
+        dataset, progress = view_of_run(open_store(location), location)
     except OSError:
         raise
     except Exception as error:  # a damaged or foreign store may raise anything
         raise ValueError(
-            f"{place.name!r} cannot be read as a Zarr store ({type(error).__name__}: {error})"
+            f"{location.name!r} cannot be read as a Zarr store ({type(error).__name__}: {error})"
         ) from error
-    dataset.encoding["source"] = zarr.address(place)  # as xarray records it
-    return _described(dataset, place.name, progress)
+    dataset.encoding["source"] = location.address  # as xarray records it
+    return _described(dataset, location.name, progress)
 
 
 def _described(dataset: xr.Dataset, name: str, progress: Progress | None) -> Result:

@@ -123,7 +123,8 @@ class Moments(list[Moment]):
 
     def now(self, what: str) -> None:
         """Keep what there is."""
-        self._keep(what)
+        with self._lock:
+            self._keep(what)
 
     def _keep(self, what: str) -> Path:
         copy = self._into / f"{len(self):04}"

@@ -9,9 +9,11 @@ import pandas as pd
 import pytest
 import xarray as xr
 
-from gridax._files import netcdf, zarr
+from gridax._files import netcdf
 from gridax._files.codec import decode, encode
+from gridax._files.zarr import open_store, save_store
 from gridax._grid.index import PointIndex, attach_all
+from gridax._stores.folder import Folder
 from tests.ids import plain as text_of
 
 
@@ -21,8 +23,8 @@ def through_netcdf(dataset, folder):
 
 
 def through_zarr(dataset, folder):
-    zarr.write(dataset, folder / "data.zarr", overwrite=False)
-    return zarr.read(zarr.place_of(folder / "data.zarr")).dataset.load()
+    save_store(dataset, folder / "data.zarr", overwrite=False)
+    return open_store(Folder(folder / "data.zarr")).dataset.load()
 
 
 def in_memory(dataset, folder):

@@ -181,7 +181,7 @@ def test_what_a_file_does_not_keep_is_named_in_its_place(tmp_path):
         (functools.partial(functools.partial(float)), "builtins.float"),
         (
             test_a_space_comes_back_from_a_file,
-            "test_provenance.test_a_space_comes_back_from_a_file",
+            "test_describe.test_a_space_comes_back_from_a_file",
         ),
     ],
     ids=plain,
@@ -355,10 +355,10 @@ def test_a_description_that_is_missing_is_refused(attribute, saved, tmp_path):
 
 
 def test_a_newer_format_is_refused(saved, tmp_path):
-    file = tampered(saved, tmp_path, gridax_format=2)
+    file = tampered(saved, tmp_path, gridax_format=3)
     text = (
-        f"{str(file)!r} cannot be opened as a result: it has the format 2, but this version of "
-        "gridax reads format 1; install a newer gridax"
+        f"{str(file)!r} cannot be opened as a result: it has the format 3, but this version of "
+        "gridax reads formats up to 2; install a newer gridax"
     )
     with pytest.raises(ValueError, match=re.escape(text)):
         gx.open_result(file)

@@ -995,10 +995,10 @@ def test_a_finished_store_of_a_version_is_opened_without_a_call_of_the_model(exe
 
 def edit_attributes(path, **changed):
     """Change the attributes of a store as a newer gridax would have written them."""
-    from gridax._files import zarr
-    from gridax._stores.format import update
+    from gridax._stores.folder import Folder
+    from gridax._stores.format import set_attributes
 
-    update(zarr.place_of(path), changed)
+    set_attributes(Folder(path), changed)
 
 
 def test_a_store_of_a_newer_format_is_refused(execution, path):
@@ -1007,7 +1007,8 @@ def test_a_store_of_a_newer_format_is_refused(execution, path):
     before = content_of(path)
     text = (
         f"cannot resume {str(path)!r}: it has the format 99, but this version of gridax reads "
-        "format 1; install a newer gridax; start over with overwrite=True, or give another store="
+        "formats up to 2; install a newer gridax; start over with overwrite=True, or give another "
+        "store="
     )
     with pytest.raises(ValueError, match=re.escape(text)):
         execution(outputs, SPACE).run(store=path, progress=False)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import re
@@ -261,21 +262,87 @@ DAMAGED = {
     "no pid": b'{"host": "a", "started": "1", "token": "t", "shard": [0, 1]}',
     "no number": b'{"host": "a", "pid": "me", "started": "1", "token": "t", "shard": [0, 1]}',
     "no shard": b'{"host": "a", "pid": 1, "started": "1", "token": "t", "shard": 3}',
+    "a shard of none": b'{"host": "a", "pid": 1, "started": "1", "token": "t", "shard": [0, 0]}',
+    "infinity": b'{"host": "a", "pid": 1, "started": "1", "token": "t", "shard": [0, 1e999]}',
+    "no host": b'{"host": 3, "pid": 1, "started": "1", "token": "t", "shard": [0, 1]}',
+    "no token": b'{"host": "a", "pid": 1, "started": "1", "token": [], "shard": [0, 1]}',
+    "no start": b'{"host": "a", "pid": 1, "started": 1, "token": "t", "shard": [0, 1]}',
+    "deep": b"[" * 10**5,
 }
 
 
+@pytest.mark.parametrize("seconds_ago", [0.5 * lock_module._DEAD, LONG_AGO, -1e6])
 @pytest.mark.parametrize("content", DAMAGED.values(), ids=DAMAGED)
-def test_a_damaged_lock_counts_while_it_is_young_and_is_replaced_later(tmp_path, content):
+def test_a_damaged_lock_is_replaced(tmp_path, content, seconds_ago):
     store, path = tmp_path / "run.zarr", tmp_path / "run.zarr.lock"
     path.write_bytes(content)
-    text = refusal(store, path, "process 0 on an unknown host")
-    with pytest.raises(BlockingIOError, match=text), Lock(store, (0, 1)):
-        pass
-    assert path.read_bytes() == content
-    age(path, LONG_AGO)
-    text = taken_over(store, "the process 0 on an unknown host")
+    age(path, seconds_ago)
+    text = re.escape(f"the lock {str(path)!r} was damaged and named no process; it was replaced")
     with pytest.warns(UserWarning, match=text), Lock(store, (0, 1)):
         assert names_in(tmp_path) == ["run.zarr.lock"]
+    assert names_in(tmp_path) == []
+
+
+def test_a_lock_that_is_just_being_written_is_waited_for(tmp_path, monkeypatch):
+    store, path = tmp_path / "run.zarr", tmp_path / "run.zarr.lock"
+    with Lock(store, (0, 1)):
+        content = path.read_text()
+    path.touch()
+
+    def sleep(seconds):
+        path.write_text(content)  # as its owner would, in the meantime
+
+    monkeypatch.setattr(lock_module.time, "sleep", sleep)
+    with pytest.raises(BlockingIOError, match="is writing"), Lock(store, (0, 1)):
+        pass
+    assert path.read_text() == content
+
+
+def test_a_token_that_is_no_text_of_any_encoding_is_replaced(tmp_path, dead_pid):
+    store = tmp_path / "run.zarr"
+    leave_lock(store, pid=dead_pid, token="\ud800")
+    with pytest.warns(UserWarning, match="did not end properly"), Lock(store, (0, 1)):
+        assert names_in(tmp_path) == ["run.zarr.lock"]
+
+
+def test_a_writer_on_another_machine_whose_sign_is_of_the_future_is_dead(tmp_path):
+    store = tmp_path / "run.zarr"
+    leave_lock(store, host="elsewhere", pid=12, seconds_ago=-LONG_AGO)
+    text = taken_over(store, "the process 12 on elsewhere")
+    with pytest.warns(UserWarning, match=text), Lock(store, (0, 1)):
+        assert names_in(tmp_path) == ["run.zarr.lock"]
+
+
+@pytest.mark.parametrize(
+    "number", [errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EXDEV, errno.EMLINK]
+)
+def test_a_file_system_without_hard_links_has_locks_too(tmp_path, monkeypatch, dead_pid, number):
+    def link(*args):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(lock_module.os, "link", link)
+    store = tmp_path / "run.zarr"
+    with Lock(store, (0, 1)):
+        with pytest.raises(BlockingIOError, match="is writing"), Lock(store, (0, 1)):
+            pass
+        assert names_in(tmp_path) == ["run.zarr.lock"]
+    leave_lock(store, pid=dead_pid)
+    with pytest.warns(UserWarning, match="did not end properly"), Lock(store, (0, 1)):
+        assert names_in(tmp_path) == ["run.zarr.lock"]
+    assert names_in(tmp_path) == []
+
+
+@pytest.mark.parametrize("shard", [(0, 1), (3, 12)])
+def test_a_name_may_be_as_long_as_names_can_be(tmp_path, shard, dead_pid):
+    store = tmp_path / ("x" * 255)
+    leave_lock(store, shard, pid=dead_pid)
+    with pytest.warns(UserWarning, match="did not end properly"), Lock(store, shard):
+        assert len(names_in(tmp_path)) == 1
+    with Lock(store, shard) as lock, Lock(tmp_path / ("x" * 254 + "y"), shard):
+        assert lock.alone_since() is not None
+        with pytest.raises(BlockingIOError, match="is writing"), Lock(store, (0, 5)):
+            pass
+    assert names_in(tmp_path) == []
 
 
 @pytest.mark.parametrize("pid", [-1, 0, 10**30], ids=plain)

@@ -238,7 +238,7 @@ def _evaluated(job: RemoteJob, evaluator: Evaluator, task: Task) -> BlockOutputs
 
 def _stored(job: RemoteJob, evaluator: Evaluator, tasks: Sequence[Task]) -> list[BlockOutputs]:
     store = job.handle.open([task.box for task in tasks])
-    store.look()
+    store.scan()
     before = store.n_done
     try:
         new = sum(store_evaluated(evaluator, _request(job, store)))

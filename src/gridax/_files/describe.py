@@ -22,7 +22,9 @@ from gridax._outputs.template import Template
 from gridax._pytree import Path, entry
 from gridax._version import __version__
 
-FORMAT = 1
+FORMAT = 2
+# Format 1 differs in how its stores keep checksums, see `gridax._stores.format`.
+READABLE = (1, FORMAT)
 
 
 def stamp() -> dict[str, Any]:

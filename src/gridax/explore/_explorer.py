@@ -13,7 +13,7 @@ import xarray as xr
 
 from gridax import _memory
 from gridax._checks import optional
-from gridax._files.netcdf import check_target, whole
+from gridax._disk import check_target, whole
 from gridax._text import listing
 from gridax.explore._cube import Cube, View, as_floats
 
