@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 
 import gridax as gx
+from gridax._digest.digest import digest
 from gridax._kernel import fingerprint as fingerprints
 from gridax._kernel.fingerprint import fingerprint, lasting_fingerprint
-from gridax._run.digests import digest
 
 SCALAR = jax.ShapeDtypeStruct((), jnp.float32)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import sys
 
-from gridax._run.digests import examine
+from gridax._digest.digest import examine
 
 
 def imported(folder):

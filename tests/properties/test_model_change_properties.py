@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gridax._run.digests import digest
+from gridax._digest.digest import digest
 from tests.properties.generated_models import (
     CONSTANTS,
     EDITS,

@@ -17,13 +17,13 @@ import xarray as xr
 
 from gridax._arrays import is_keys
 from gridax._axes import is_axis
+from gridax._digest.digest import digest
 from gridax._grid.grid import Column
 from gridax._grid.points import Points, fixed_scalar
 from gridax._outputs.labels import own_coordinates
 from gridax._outputs.template import Template
 from gridax._pytree import dotted
 from gridax._run import fingerprints
-from gridax._run.digests import digest
 from gridax._stores.base import DONE
 from gridax._stores.memory import MemoryStore
 

@@ -14,11 +14,11 @@ import numpy as np
 import xarray as xr
 
 from gridax._axes import is_axis
+from gridax._digest.digest import digest, examine
 from gridax._grid.grid import Column
 from gridax._grid.points import Points, fixed_scalar
 from gridax._outputs.template import Template
 from gridax._pytree import Skeleton, dotted
-from gridax._run.digests import digest, examine
 from gridax._run.job import Job
 from gridax._text import listing
 from gridax._warnings import warn

@@ -29,9 +29,9 @@ import pandas as pd
 import xarray as xr
 
 from gridax._arrays import is_keys
-from gridax._run import origin
-from gridax._run.changes import Changes, changes
-from gridax._run.objects import (
+from gridax._digest import origin
+from gridax._digest.changes import Changes, changes
+from gridax._digest.objects import (
     CACHED,
     attributes,
     base_content,
@@ -39,7 +39,7 @@ from gridax._run.objects import (
     parts_of_member,
     referenced,
 )
-from gridax._run.syntax import syntax
+from gridax._digest.syntax import syntax
 
 # Enough to tell two values apart, and short enough to show.
 _LENGTH = 16

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from gridax._run.digests import digest
+from gridax._digest.digest import digest
 from tests.processes import finished
 
 GAIN = 2.0
@@ -388,8 +388,8 @@ def test_a_function_without_a_source_refers_to_others():
 
 # Prints the digest of all that has no equal in another process but by its content.
 SCRIPT = """
-import tests.run.test_digests as here
-from gridax._run.digests import digest
+import tests.digest.test_digest as here
+from gridax._digest.digest import digest
 print(digest(*here.VALUES[:-1]))
 for function in (
     here.uses_helper,

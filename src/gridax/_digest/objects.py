@@ -15,9 +15,9 @@ from typing import Any
 import jax
 import numpy as np
 
-from gridax._run import origin
-from gridax._run.changes import Changes, cells_of
-from gridax._run.syntax import Chain, Import, references
+from gridax._digest import origin
+from gridax._digest.changes import Changes, cells_of
+from gridax._digest.syntax import Chain, Import, references
 
 _MISSING: Any = object()
 CACHED = type(functools.cache(len))

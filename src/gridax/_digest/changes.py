@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from gridax._run.syntax import attribute_names, references
+from gridax._digest.syntax import attribute_names, references
 
 # What a method of theirs named `append`, `update` or the like changes.
 _CONTAINERS = (MutableMapping, MutableSequence, MutableSet, collections.deque)
