@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copyreg
 import dataclasses
 import enum
 import functools
@@ -194,6 +195,11 @@ def parts_of_member(item: Any) -> list[Any]:
     return [item]
 
 
+def is_python(kind: type) -> bool:
+    """Whether a class was written in Python, so that its objects show what they hold."""
+    return any("__dict__" in vars(each) or "__slots__" in vars(each) for each in kind.__mro__)
+
+
 def attributes(value: Any) -> list[tuple[str, Any]]:
     """Return the attributes of an object that were set on it, slots included, without caches."""
     kind = type(value)
@@ -284,7 +290,8 @@ def contents(value: Any) -> list[Any] | None:
 def reduced(value: Any) -> list[tuple[str, Any]] | None:
     """Return what pickle would keep of an object, or None if it cannot."""
     try:
-        parts = value.__reduce_ex__(4)
+        registered = copyreg.dispatch_table.get(type(value))
+        parts = value.__reduce_ex__(4) if registered is None else registered(value)
     except Exception:  # whatever a library raises there
         return None
     if isinstance(parts, str):

@@ -32,6 +32,7 @@ from gridax._run.objects import (
     base_content,
     class_contents,
     contents,
+    is_python,
     parts_of_member,
     reduced,
     referenced,
@@ -51,6 +52,8 @@ _MOST = 20_000
 _SCALARS = (bool, int, float, complex, str, bytes, type(None), type(Ellipsis), range, slice)
 # Objects that have no influence on what a model returns.
 _IDLE = (logging.Logger, logging.Handler, type(threading.Lock()), type(threading.RLock()))
+# NumPy's own random numbers, to which many objects of SciPy's refer.
+_SHARED = getattr(np.random.mtrand, "_rand", None)
 # Objects whose content is beyond reach, or changes whenever they are used.
 _OPAQUE: tuple[type, ...] = (
     *(io.IOBase, socket.socket, types.GeneratorType, types.CoroutineType, random.Random),
@@ -137,8 +140,8 @@ class Walk:
         """Yield what tells a value from others."""
         content = contents(value)
         if content is not None:
-            yield type(value).__name__.encode()
-            yield self._of(content, name)
+            yield f"{type(value).__name__} {len(content)}".encode()
+            yield from (self._of(each, name) for each in content)
         elif isinstance(value, (np.ndarray, np.generic, jax.Array)):
             yield from self._of_array(value, name)
         elif isinstance(value, type):
@@ -153,11 +156,11 @@ class Walk:
                 yield self._node(self._of_function, value, name)
         elif isinstance(value, types.ModuleType):
             yield from self._of_module(value, name)
-        elif isinstance(value, _IDLE):
+        elif isinstance(value, _IDLE) or value is _SHARED:
             yield b"idle"
         elif isinstance(value, _OPAQUE) or type(value).__module__ in ("ctypes", "_ctypes"):
             yield self._no_digest(f"{name} ({type(value).__qualname__})")
-        elif origin.library(type(value).__module__) is None:
+        elif origin.library(type(value).__module__) is None and is_python(type(value)):
             yield self._node(self._of_instance, value, name)
         else:
             yield from self._of_other(value, name)
@@ -294,6 +297,8 @@ class Walk:
             if value.__name__.endswith("(vectorized)"):  # its function is hidden
                 yield self._no_digest(f"{name} (a ufunc of np.frompyfunc)")
             yield from self._of_library("numpy", value.__name__)
+        elif isinstance(value, types.BuiltinFunctionType) and _is_own_extension(value):
+            yield self._no_digest(f"{name} (compiled code of {value.__module__})")
         elif isinstance(value, (types.BuiltinFunctionType, types.MethodWrapperType)):
             yield value.__qualname__.encode()
             if not isinstance(value.__self__, types.ModuleType | type(None)):
@@ -336,6 +341,12 @@ _DESCRIPTORS = (
     types.GetSetDescriptorType,
     types.MemberDescriptorType,
 )
+
+
+def _is_own_extension(function: types.BuiltinFunctionType) -> bool:
+    """Whether a function was compiled from another language, by the user."""
+    module = getattr(function, "__module__", None)
+    return module is not None and origin.library(module) is None
 
 
 def _hashed(parts: Any) -> bytes:
