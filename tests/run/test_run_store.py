@@ -343,7 +343,7 @@ def test_shards_share_a_store_and_each_computes_its_own_blocks(execution, memory
     assert same(result.dataset, memory.dataset)
     assert calls.taken() <= n
     execution(calls.model, SPACE).run(store=path, progress=False)
-    assert calls.taken() == 0
+    assert calls.taken() == (execution is gx.ParallelExecution)  # traced, and not evaluated
     assert names_in(path.parent) == ["run.zarr"]
 
 
@@ -360,7 +360,7 @@ def test_a_shard_sees_what_the_others_have_done(execution, path):
     assert np.isnan(first.dataset["n"].values[[1, 3]]).all()
     calls.taken()
     again = execution(calls.model, SPACE).run(store=path, progress=False, shard=(0, 2))
-    assert calls.taken() == 0
+    assert calls.taken() == (execution is gx.ParallelExecution)  # traced, and not evaluated
     assert again.progress == (12, 0, 20)
     assert execution(calls.model, SPACE).run(store=path, progress=False).progress == (20, 0, 20)
     if execution is gx.SequentialExecution:
@@ -1220,7 +1220,7 @@ def test_all_zeros_are_values_and_not_missing(execution, path):
     execution(zero, LINE).run(store=path, progress=False, block={"x": 1})
     calls.clear()
     result = execution(zero, LINE).run(store=path, progress=False)
-    assert calls == []
+    assert len(calls) == (execution is gx.ParallelExecution)  # traced, and not evaluated
     assert result.progress == (4, 0, 4)
     assert {name: v.dtype for name, v in result.dataset.data_vars.items()} == {
         "y": np.float32,

@@ -141,14 +141,13 @@ def _add(function: types.FunctionType, name: str, value: Any, found: Changes) ->
 
 
 def _at(value: Any, attributes: tuple[str, ...]) -> Any:
+    """Return what attributes lead to, without running properties, or None."""
     for attribute in attributes:
-        # Without running properties, whose values are gone afterwards.
-        value = getattr(value, "__dict__", {}).get(attribute, None) or _slot(value, attribute)
+        own = getattr(value, "__dict__", {})
+        if attribute in own:
+            value = own[attribute]
+        else:
+            member = getattr(type(value), attribute, None)
+            is_slot = isinstance(member, types.MemberDescriptorType)
+            value = getattr(value, attribute, None) if is_slot else member
     return value
-
-
-def _slot(value: Any, attribute: str) -> Any:
-    member = getattr(type(value), attribute, None)
-    if isinstance(member, types.MemberDescriptorType):
-        return getattr(value, attribute, None)
-    return member

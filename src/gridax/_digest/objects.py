@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import copyreg
 import dataclasses
 import enum
 import functools
 import importlib
 import importlib.util
+import inspect
 import sys
 import types
 from collections.abc import Iterator
@@ -14,16 +16,18 @@ from typing import Any
 
 import jax
 import numpy as np
+import pandas as pd
+import xarray as xr
 
 from gridax._digest import origin
 from gridax._digest.changes import Changes, cells_of
 from gridax._digest.syntax import Chain, Import, references
 
 _MISSING: Any = object()
-CACHED = type(functools.cache(len))
+_CACHED = type(functools.cache(len))
 _FUNCTIONS = (
     *(types.FunctionType, types.MethodType),
-    *(functools.partial, CACHED, jax.stages.Wrapped),
+    *(functools.partial, _CACHED, jax.stages.Wrapped),
 )
 # Members of a class that Python makes, or that only readers see.
 _MADE = frozenset(
@@ -44,7 +48,7 @@ class Reference:
     ----------
     label : as the function names it.
     value : the object itself, unless it is named or unknown.
-    package : the library of which it is a module or a member.
+    package : the module of a library that it is, or is a member of.
     problem : the name of what could not be found out.
     """
 
@@ -88,13 +92,14 @@ def _through(label: str, value: Any, chains: set[Chain], changing: Changes) -> I
     for chain in sorted(chains):
         where = label
         member: Any = value
+        owner: types.ModuleType = value
         for attribute in chain:
             if not isinstance(member, types.ModuleType):
                 break
             if (id(member), attribute) in changing.attributes:
                 member = _MISSING
                 break
-            where += f".{attribute}"
+            where, owner = f"{where}.{attribute}", member
             submodule = sys.modules.get(f"{member.__name__}.{attribute}", _MISSING)
             member = getattr(member, attribute, submodule)
         if member is _MISSING:
@@ -103,7 +108,8 @@ def _through(label: str, value: Any, chains: set[Chain], changing: Changes) -> I
         # What the user puts into a library is followed like anything else.
         is_own = isinstance(member, _FUNCTIONS) or origin.library(type(member).__module__) is None
         if package is not None and not is_own:
-            yield Reference(where, package=package)
+            home = member if isinstance(member, types.ModuleType) else owner
+            yield Reference(where, package=home.__name__)
         else:
             yield Reference(where, member)
 
@@ -119,9 +125,8 @@ def _imported(
         yield Reference(statement.name, problem=f"the import of {statement.module!r}")
         return
     label = f"import {name}"
-    home = origin.library(name)
-    if home is not None:  # not imported, as that may take time
-        yield Reference(f"{label} {statement.attribute or ''}", package=home)
+    if origin.library(name) is not None:  # not imported, as that may take time
+        yield Reference(f"{label} {statement.attribute or ''}", package=name)
         return
     try:
         module: Any = importlib.import_module(name)
@@ -190,6 +195,11 @@ def parts_of_member(item: Any) -> list[Any]:
     return [item]
 
 
+def is_python(kind: type) -> bool:
+    """Whether a class was written in Python, so that its objects show what they hold."""
+    return any("__dict__" in vars(each) or "__slots__" in vars(each) for each in kind.__mro__)
+
+
 def attributes(value: Any) -> list[tuple[str, Any]]:
     """Return the attributes of an object that were set on it, slots included, without caches."""
     kind = type(value)
@@ -229,3 +239,63 @@ def base_content(value: Any) -> Any:
         if isinstance(value, base):
             return base(value)
     return None
+
+
+def wrapped(value: Any) -> Any:
+    """Return the function that a jit, a cache or numba wraps without changing what it returns."""
+    if isinstance(value, (_CACHED, jax.stages.Wrapped)):
+        return getattr(value, "__wrapped__", None)
+    own = getattr(value, "__dict__", None)
+    if isinstance(own, dict) and callable(value):
+        for name in ("py_func", "_pyfunc"):  # of numba's jit and cfunc
+            if callable(own.get(name)):
+                return own[name]
+    return None
+
+
+def contents(value: Any) -> list[Any] | None:
+    """Return what counts of an object of a kind that also holds what does not, or None.
+
+    Tables remember what was computed from them, signatures hold annotations.
+    """
+    match value:
+        case functools.partial():
+            return [value.func, value.args, value.keywords]
+        case types.MethodType():
+            return [value.__func__, value.__self__]
+        case staticmethod() | classmethod() | property() | functools.cached_property():
+            return parts_of_member(value)
+        case inspect.Signature():
+            return [(p.name, p.kind.name, p.default) for p in value.parameters.values()]
+        case np.vectorize():
+            return [value.pyfunc, value.otypes, value.signature, value.excluded]
+        case pd.DataFrame():
+            columns = [value.iloc[:, i].to_numpy() for i in range(value.shape[1])]
+            return [list(value.columns), value.index, columns]
+        case pd.Series():
+            return [value.name, value.index, value.to_numpy()]
+        case pd.Index():
+            return [list(value.names), str(value.dtype), value.to_numpy()]
+        case xr.Variable():
+            # A lazy variable is told from others by the name of its graph.
+            values = value.values if value.chunks is None else value.data.name
+            return [value.dims, values, dict(value.attrs)]
+        case xr.DataArray():
+            return [value.name, value.variable, dict(value.coords.variables)]
+        case xr.Dataset():
+            return [dict(value.variables), sorted(map(str, value.coords)), dict(value.attrs)]
+    return None
+
+
+def reduced(value: Any) -> list[tuple[str, Any]] | None:
+    """Return what pickle would keep of an object, or None if it cannot."""
+    try:
+        registered = copyreg.dispatch_table.get(type(value))
+        parts = value.__reduce_ex__(4) if registered is None else registered(value)
+    except Exception:  # whatever a library raises there
+        return None
+    if isinstance(parts, str):
+        return [("name", parts)]
+    make, args, *state = parts
+    state = [list(each) if isinstance(each, Iterator) else each for each in state[:3]]
+    return [("make", make), ("args", args), *((f"state {i}", each) for i, each in enumerate(state))]

@@ -10,6 +10,7 @@ import site
 import sys
 import sysconfig
 import types
+from typing import Any
 
 _NAMES = ("stdlib", "platstdlib", "purelib", "platlib")
 _FOLDERS = {sysconfig.get_paths()[name] for name in _NAMES} | {
@@ -31,7 +32,7 @@ def is_library_file(path: str) -> bool:
     return path.startswith(("<frozen ", *_LIBRARIES))
 
 
-def library(module: str) -> str | None:
+def library(module: Any) -> str | None:
     """Return the package to which a module belongs, or None if it is the user's own.
 
     Examples
@@ -39,6 +40,8 @@ def library(module: str) -> str | None:
     >>> library("numpy.linalg"), library("json.decoder"), library("__main__")
     ('numpy', 'json', None)
     """
+    if not isinstance(module, str):  # of classes that Cython makes for itself
+        return "builtins"
     top = module.partition(".")[0]
     if top in ("builtins", "gridax"):
         return top

@@ -230,6 +230,8 @@ def _instructions(code: types.CodeType) -> Any:
     shown = []
     for step in steps:
         value = step.argval
+        if step.opname == "KW_NAMES":  # of Python 3.11 and 3.12
+            value = code.co_consts[step.arg or 0]
         if "JUMP" in step.opname or step.opname in ("FOR_ITER", "SEND"):
             value = places.get(value, value)
         shown.append((step.opname, _constant(value)))
