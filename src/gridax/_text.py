@@ -133,3 +133,23 @@ def number_of(n: int, what: str, gap: str = "") -> str:
     ('1 point', '2 points')
     """
     return f"{count(n, gap)} {what}{'' if n == 1 else 's'}"
+
+
+def error_text(error: BaseException) -> str:
+    """Return the type and message of an error, the cause first.
+
+    An error in a function that a compiled program calls back comes as an error of JAX whose message
+    has the traceback, and the error itself in its last lines.
+
+    Examples
+    --------
+    >>> error_text(ValueError("too large"))
+    'ValueError: too large'
+    """
+    text = f"{type(error).__name__}: {error}"
+    _, marker, traceback = text.rpartition("Traceback (most recent call last):")
+    # The lines of a traceback are indented; the message follows.
+    cause = [line for line in traceback.splitlines() if line and not line.startswith(" ")]
+    if not marker or not cause:
+        return text
+    return "\n".join([*cause, "", text])

@@ -104,7 +104,7 @@ assert error.errno == errno.ENOSPC, error
 n = int((states(store) == 1).sum())
 assert 2 < n < 12, n
 name = repr(str(store))
-note = f"{n} of 16 blocks are saved in {name}; call run(store={name}) again to resume"
+note = f"{n} of 16 points are saved in {name}; call run(store={name}) again to resume"
 assert note in error.__notes__, error.__notes__
 assert names_in(folder) == ["other", "run.zarr"], names_in(folder)
 assert not list(store.rglob("*.partial"))

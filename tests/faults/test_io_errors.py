@@ -143,7 +143,7 @@ def test_whatever_cannot_be_written_is_told_and_the_run_goes_on(number, tmp_path
             assert_it_tells(error, number, store)
         if error is not None and "/run.zarr/" in what:
             name = repr(str(store))
-            note = f"1 of 2 blocks are saved in {name}; call run(store={name}) again to resume"
+            note = f"3 of 6 points are saved in {name}; call run(store={name}) again to resume"
             assert note in error.__notes__
             assert error.result.progress.done == 3
         assert_it_goes_on(store, expected)

@@ -95,7 +95,7 @@ resource.setrlimit(resource.RLIMIT_AS, free)
 name = repr(str(folder / "hungry.zarr"))
 assert notes == [
     "while the model was evaluated at x=6",
-    f"2 of 4 blocks are saved in {name}; call run(store={name}) again to resume",
+    f"2 of 4 points are saved in {name}; call run(store={name}) again to resume",
 ], notes
 assert states(folder / "hungry.zarr").tolist() == [1, 1, 0, 0]
 found = gx.SequentialExecution(hungry, space).run(**options).dataset

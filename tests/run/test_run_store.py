@@ -214,9 +214,7 @@ def test_no_point_is_evaluated_twice_by_a_python_loop_that_is_interrupted(memory
     partial = caught.value.result
     assert partial is executor.partial
     assert str(partial.progress) == f"{points} of 20 points done, {20 - points} pending"
-    note = (
-        f"{points // 8} of 3 blocks are saved in {str(path)!r}; call run(store={str(path)!r}) again"
-    )
+    note = f"{points} of 20 points are saved in {str(path)!r}; call run(store={str(path)!r}) again"
     assert caught.value.__notes__[-1].startswith(note)
 
     told = []
@@ -303,7 +301,7 @@ def test_however_a_model_ends_a_run_what_was_done_is_kept(memory, path, error):
     with pytest.raises(error) as caught:
         executor.run(store=path, progress=False, block={"x": 1})
     notes = caught.value.__notes__
-    assert notes[-1].startswith(f"2 of 5 blocks are saved in {str(path)!r}")
+    assert notes[-1].startswith(f"11 of 20 points are saved in {str(path)!r}")
     if error is not KeyboardInterrupt:
         assert notes[0].startswith("while the model was evaluated at x=0.5, trial=3")
     assert caught.value.result.progress == (11, 0, 20)

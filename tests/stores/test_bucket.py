@@ -299,7 +299,7 @@ def test_a_run_that_failed_is_gone_on_with(anywhere):
     with pytest.raises(ArithmeticError, match="no fixed point") as caught:
         run(model, anywhere)
     url = repr(anywhere[0])
-    note = f"1 of 3 blocks are saved in {url}; call run(store={url}) again to resume"
+    note = f"6 of 12 points are saved in {url}; call run(store={url}) again to resume"
     assert note in caught.value.__notes__
     kept = caught.value.result
     assert kept.progress.done == model.n_calls == 4 + 2  # half of the block that was begun

@@ -75,6 +75,7 @@ class RemoteEvaluator(Evaluator):
         """Send the blocks to the workers, and yield what they return."""
         store, shape = request.store, self._job.points.shape
         handle: Any = None
+        n_counted = 0
         if isinstance(store, MemoryStore):
             outputs = store.outputs
             nbytes = sum(output.nbytes for output in outputs)
@@ -83,10 +84,12 @@ class RemoteEvaluator(Evaluator):
             tasks = _missing(store, boxes(shape, block))
         else:
             shared: ZarrStore = cast("ZarrStore", store)  # its module is slow to import
-            # Workers count all points of the blocks that copying does not finish.
+            # Workers count all points of the blocks that copying does not finish, also those that
+            # the run has counted already.
             before = sum(map(n_points, shared.left()))
             shared.copy_known()
             yield StoredElsewhere(before - sum(map(n_points, shared.left())))
+            n_counted = shared.n_known()
             outputs, handle, block = shared.outputs, shared.handle(), shared.block
             tasks = map(Task, shared.left())
         job = RemoteJob(
@@ -106,6 +109,10 @@ class RemoteEvaluator(Evaluator):
         for outcome in self._workers.results(job, batches):
             if isinstance(outcome, Killed):
                 yield from self._killed(outcome, request)
+            elif outcome.stored is not None:
+                n_again = min(n_counted, outcome.stored)
+                n_counted -= n_again
+                yield StoredElsewhere(outcome.stored - n_again)
             else:
                 yield from _evaluated(outcome)
 
@@ -136,9 +143,6 @@ def _plain(title: str) -> str:
 
 
 def _evaluated(outputs: BlockOutputs) -> Iterator[Evaluated]:
-    if outputs.stored is not None:
-        yield StoredElsewhere(outputs.stored)
-        return
     box, todo = outputs.task
     shape = shape_of(box)
     good = np.ones(shape, bool) if todo is None else todo.copy()

@@ -214,8 +214,8 @@ class StoredRun:
 
     def how_to_resume(self) -> str:
         """Return a note that says what is saved and how to continue."""
-        done, total = self.store().saved()
+        saved, total = self.store().saved()
         return (
-            f"{done} of {total} blocks are saved in {self._name}; call run(store={self._name}) "
+            f"{saved} of {total} points are saved in {self._name}; call run(store={self._name}) "
             "again to resume"
         )

@@ -52,8 +52,9 @@ class Bar:
         self._bar = tqdm(total=total, desc=title, unit="point")
 
     def begin(self, done: int) -> None:
-        """Leave points that were computed before out of the displayed rate."""
-        self._bar.initial = done
+        """Start at the points that were computed before, without counting them into the rate."""
+        self._bar.initial = self._bar.n = self._bar.last_print_n = done
+        self._bar.refresh()
 
     def __call__(self, done: int, total: int) -> None:
         self._bar.update(done - self._bar.n)

@@ -27,7 +27,7 @@ from gridax._stores.base import (
     Task,
     Verify,
 )
-from gridax._stores.format import note_finished, note_unfinished, read_header
+from gridax._stores.format import count_states, note_finished, note_unfinished, read_header
 from gridax._stores.inventory import Inventory, is_finished
 from gridax._stores.location import Location
 from gridax._stores.memory import MemoryStore
@@ -67,7 +67,7 @@ class ZarrStore(Store):
     prefill : callable or None
         Fills in what is known of a block that has no files yet.
     n_points, n_done : int
-        Points of these blocks, and of those that the last `scan` found finished.
+        Points of these blocks, and those of them that were known before this run computes any.
     """
 
     def __init__(
@@ -95,6 +95,7 @@ class ZarrStore(Store):
         self._writer: Writer[MemoryStore] = Writer(self._write_block)
         self._rewritten: set[Box] = set()  # blocks that have files already
         self._damaged: set[Box] = set()  # those of them of which nothing is kept
+        self._n_known: dict[Box, int] = {}  # points of unfinished blocks that are counted as done
         self._unreported = 0
         n_mine = sum(1 for _ in self._mine())
         self._known = np.full(n_mine, _NEW, np.uint8)
@@ -102,9 +103,9 @@ class ZarrStore(Store):
         self.n_done = 0
 
     def saved(self) -> tuple[int, int]:
-        """Return how many blocks are done now, whoever wrote them, and how many there are."""
-        self.scan("none")
-        return int((self._known == _FINISHED).sum()), len(self._known)
+        """Return how many points of the whole store are saved by now, and how many there are."""
+        done, failed, total = count_states(self._location, self._status)
+        return done + failed, total
 
     def _mine(self) -> Iterator[Box]:
         """Yield the blocks of the shard: every n-th, as neighbors cost about the same."""
@@ -162,8 +163,10 @@ class ZarrStore(Store):
         for i, box, (states, is_damaged) in zip(positions, left, answers, strict=True):
             finished = is_finished(states, self._options.retry_failed)
             self._known[i] = _FINISHED if finished else _NEW if states is None else _BEGUN
-            if finished and states is not None:
-                self.n_done += states.size
+            n_known = 0 if states is None else int(self._keeps(states).sum())
+            self.n_done += n_known - self._n_known.pop(box, 0)
+            if n_known and not finished:
+                self._n_known[box] = n_known
             if is_damaged:
                 self._damaged.add(box)
                 self._rewritten.add(box)
@@ -181,7 +184,7 @@ class ZarrStore(Store):
                 continue
             is_begun = self._known[number] == _BEGUN
             buffer = self._read_block(box) if is_begun else self._fresh(box)
-            self._unreported += buffer.status.size - buffer.n_left
+            self._unreported += buffer.status.size - buffer.n_left - self._n_known.get(box, 0)
             if buffer.n_left == 0:
                 self._writer.submit(buffer)
                 continue
@@ -210,13 +213,21 @@ class ZarrStore(Store):
         except DamagedChunk:
             self._damaged.add(box)
             return buffer
-        keep = states == DONE if self._options.retry_failed else states != PENDING
+        keep = self._keeps(states)
         for mine, array in zip(buffer.arrays, values, strict=True):
             mine[keep] = array.astype(mine.dtype)[keep]
         buffer.status[keep] = states[keep]
         for index in map(tuple, np.argwhere(keep & (states == FAILED)).tolist()):
             buffer.errors[index] = "" if messages is None else str(messages[index])
         return buffer
+
+    def _keeps(self, states: np.ndarray) -> np.ndarray:
+        """Return which points of a block need not be evaluated again."""
+        return states == DONE if self._options.retry_failed else states != PENDING
+
+    def n_known(self) -> int:
+        """Return how many points of unfinished blocks were known before this run."""
+        return sum(self._n_known.values())
 
     def write(self, region: Region, values: Sequence[Any]) -> int:
         """Store the outputs of a tile; return how many of its points are new."""
