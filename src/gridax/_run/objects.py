@@ -291,7 +291,7 @@ def reduced(value: Any) -> list[tuple[str, Any]] | None:
     """Return what pickle would keep of an object, or None if it cannot."""
     try:
         registered = copyreg.dispatch_table.get(type(value))
-        parts = value.__reduce_ex__(4) if registered is None else registered(value)
+        parts: Any = value.__reduce_ex__(4) if registered is None else registered(value)
     except Exception:  # whatever a library raises there
         return None
     if isinstance(parts, str):
