@@ -244,6 +244,8 @@ def test_what_an_older_sweep_holds_is_copied_and_the_rest_computed(execution, ki
         "more trials",
         "a longer group",
         "a longer zip",
+        "choices of other values",
+        "numbers of another dtype",
         "more connectomes",
         "a fixed connectome, and several",
         "scattered points",

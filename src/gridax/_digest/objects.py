@@ -24,10 +24,11 @@ from gridax._digest.changes import Changes, cells_of
 from gridax._digest.syntax import Chain, Import, references
 
 _MISSING: Any = object()
-_CACHED = type(functools.cache(len))
+# The types of what jit and cache return; to ask for a protocol, as JAX documents, takes long.
+_JITTED, _CACHED = type(jax.jit(len)), type(functools.cache(len))
 _FUNCTIONS = (
     *(types.FunctionType, types.MethodType),
-    *(functools.partial, _CACHED, jax.stages.Wrapped),
+    *(functools.partial, _CACHED, _JITTED),
 )
 # Members of a class that Python makes, or that only readers see.
 _MADE = frozenset(
@@ -243,7 +244,7 @@ def base_content(value: Any) -> Any:
 
 def wrapped(value: Any) -> Any:
     """Return the function that a jit, a cache or numba wraps without changing what it returns."""
-    if isinstance(value, (_CACHED, jax.stages.Wrapped)):
+    if isinstance(value, (_CACHED, _JITTED)):
         return getattr(value, "__wrapped__", None)
     own = getattr(value, "__dict__", None)
     if isinstance(own, dict) and callable(value):
@@ -291,7 +292,7 @@ def reduced(value: Any) -> list[tuple[str, Any]] | None:
     """Return what pickle would keep of an object, or None if it cannot."""
     try:
         registered = copyreg.dispatch_table.get(type(value))
-        parts = value.__reduce_ex__(4) if registered is None else registered(value)
+        parts: Any = value.__reduce_ex__(4) if registered is None else registered(value)
     except Exception:  # whatever a library raises there
         return None
     if isinstance(parts, str):

@@ -67,7 +67,9 @@ def _path(module: str) -> str | None:
     path = getattr(known, "__file__", None)
     if path is None:  # a namespace package
         path = next(iter(getattr(known, "__path__", ())), None)
-    return path
+    parent = module.rpartition(".")[0]
+    # Modules within an extension module have no file of their own.
+    return _path(parent) if path is None and parent else path
 
 
 def is_library_code(function: types.FunctionType) -> bool:
