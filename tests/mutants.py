@@ -89,7 +89,8 @@ def mutants_of(path: Path) -> Iterator[Mutant]:
     for i, node in enumerate(ast.walk(tree)):
         if node not in ignored:
             for change in _changes(node):
-                yield Mutant(path, getattr(node, "lineno", 0), i, change)
+                first = node.target if isinstance(node, ast.comprehension) else node
+                yield Mutant(path, first.lineno, i, change)
 
 
 def _ignored(tree: ast.AST) -> Iterator[ast.AST]:
