@@ -151,7 +151,7 @@ def test_netcdf_does_not_go_over_a_folder(result, tmp_path):
 def test_netcdf_does_not_go_over_a_device(result, tmp_path):
     path = tmp_path / "pipe"
     os.mkfifo(path)
-    text = f"{str(path)!r} is a device or the like; give the name of a file"
+    text = f"{str(path)!r} is not a regular file; give another name"
     with pytest.raises(FileExistsError, match=re.escape(text)):
         result.to_netcdf(path)
     assert path.is_fifo()
@@ -313,7 +313,7 @@ def test_a_url_of_this_machine_names_a_file(result, tmp_path):
 
 
 def test_an_empty_path_is_refused():
-    text = "open_result got an empty path; give the name of a file or a store"
+    text = "open_result got an empty path; pass the name of a file or a store"
     with pytest.raises(ValueError, match=re.escape(text)):
         gx.open_result("")
 
@@ -402,7 +402,8 @@ def test_outputs_of_any_type_are_compressed(tmp_path, dtype, complevel):
 @pytest.mark.parametrize("url", ["memory://run.zarr", "s3://bucket/run.zarr"])
 def test_saving_to_a_url_says_how_it_is_done(result, url):
     with pytest.raises(
-        ValueError, match=re.escape(f"to_zarr writes to folders, got {url!r}; run(store={url!r})")
+        ValueError,
+        match=re.escape(f"to_zarr writes to a folder, got the URL {url!r}; use run(store="),
     ):
         result.to_zarr(url)
 

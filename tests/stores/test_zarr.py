@@ -25,6 +25,7 @@ from gridax._stores.base import DONE, FAILED, PENDING, STATUS, StoreOptions
 from gridax._stores.folder import Folder, FolderWriter
 from gridax._stores.format import check_seal, count_states, read_header, set_attributes
 from gridax._stores.zarr import ZarrStore
+from gridax.result import template_of_result
 from gridax.space import points_of
 from tests.ids import plain
 
@@ -546,7 +547,7 @@ def test_keys_are_kept(path, impl):
         store.write(whole(task.box), arrays_of({"key": part(keys, task.box)}))
     store.close()
     found = gx.open_result(path)
-    assert found.template.outputs[0].impl == impl
+    assert template_of_result(found).outputs[0].impl == impl
     assert jax.random.key_data(found[1]["key"]).tolist() == jax.random.key_data(keys[1]).tolist()
 
 

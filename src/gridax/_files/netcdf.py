@@ -11,7 +11,7 @@ import xarray as xr
 
 from gridax._disk import check_target, whole
 from gridax._files import codec
-from gridax._files.chunks import in_this_thread
+from gridax._files.synchronous import in_this_thread
 from gridax._memory import human
 
 
