@@ -82,7 +82,7 @@ def _refuse_foreign(path: Path) -> None:
         ours = False
     if not ours:
         raise FileExistsError(
-            f"{str(path)!r} is no gridax result, so it is not replaced; give another name, or "
+            f"{str(path)!r} is not a gridax result, so it is not replaced; give another name, or "
             "remove it first"
         )
 

@@ -142,7 +142,8 @@ def refuse_existing(location: Location, overwrite: bool) -> None:
         is_result = False
     if not is_result:
         raise FileExistsError(
-            f"{location.name!r} is no gridax result, so it is not replaced even with overwrite=True"
+            f"{location.name!r} is not a gridax result, so it is not replaced even with "
+            "overwrite=True"
         )
 
 
