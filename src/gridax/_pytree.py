@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import jax
+import numpy as np
 from jax.tree_util import DictKey, FlattenedIndexKey, GetAttrKey, SequenceKey
 
 Path = tuple[Any, ...]
@@ -53,7 +54,8 @@ class Skeleton:
     """A flattened pytree whose leaves can be replaced repeatedly.
 
     `leaves` and `paths` are in JAX's order, which sorts dictionaries; `written` lists their
-    positions in the order in which the user wrote them.
+    positions in the order in which the user wrote them. Arrays among the leaves are in the byte
+    order of this machine, whatever their order is in `tree`.
     """
 
     tree: Any
@@ -63,6 +65,16 @@ class Skeleton:
     written: tuple[int, ...]
 
     @classmethod
+    def with_empties(cls, tree: Any, is_leaf: Callable[[Any], bool]) -> Skeleton:
+        """Flatten `tree` with None and empty containers as leaves, which JAX drops."""
+
+
+        def is_end(node: Any) -> bool:
+            return is_leaf(node) or not jax.tree.leaves(node, is_leaf=lambda x: x is not node)
+
+        return cls.of(tree, is_end)
+
+    @classmethod
     def of(cls, tree: Any, is_leaf: Callable[[Any], bool] | None = None) -> Skeleton:
         """Flatten `tree`; what `is_leaf` accepts is a leaf even if JAX would flatten it further."""
         flat, treedef = jax.tree_util.tree_flatten_with_path(tree, is_leaf)
@@ -70,7 +82,7 @@ class Skeleton:
         return cls(
             tree=tree,
             treedef=treedef,
-            leaves=tuple(leaf for _, leaf in flat),
+            leaves=tuple(natively_ordered(leaf) for _, leaf in flat),
             paths=tuple(path for path, _ in flat),
             written=tuple(position[path] for path in _written_paths(tree, is_leaf)),
         )
@@ -81,6 +93,27 @@ class Skeleton:
         for position, value in values.items():
             leaves[position] = value
         return self.treedef.unflatten(leaves)
+
+
+def natively_ordered(leaf: Any) -> Any:
+    """Return a leaf with its arrays in the byte order of this machine.
+
+    JAX rejects arrays of the other byte order, or reads their bytes as other numbers. They come
+    from files (FITS, netCDF 3), in NumPy arrays as well as in xarray and pandas objects.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> natively_ordered(np.array([1.5], ">f8")).dtype == np.float64
+    True
+    """
+    dtype = getattr(leaf, "dtype", None)
+    if isinstance(dtype, np.dtype):
+        return leaf if dtype.isnative else leaf.astype(dtype.newbyteorder("="))
+    if hasattr(leaf, "data_vars"):
+        is_native = all(variable.dtype.isnative for variable in leaf.data_vars.values())
+        return leaf if is_native else leaf.map(natively_ordered, keep_attrs=True)
+    return leaf
 
 
 def _written_paths(node: Any, is_leaf: Callable[[Any], bool] | None) -> Iterator[Path]:

@@ -16,6 +16,7 @@ import xarray as xr
 from gridax._files import chunks, netcdf, restore, zarr
 from gridax._files.zarr import Progress
 from gridax._grid import frame, select
+from gridax._grid.index import without_point_indexes
 from gridax._grid.points import point_labels
 from gridax._grid.unstack import unstack
 from gridax._outputs.labels import own_coordinates
@@ -39,6 +40,13 @@ class Result(Sequence[Any]):
         Outputs over the dimensions of the space, then their own.
     space : Space
         The points that were run.
+
+    Notes
+    -----
+    A result can be pickled and copied. One that was opened from a file or a store is pickled with
+    the address of its data (and the options given to open it), not with the data themselves, as
+    xarray does; ``result.dataset.load()`` reads them into memory first. What the state holds must
+    be picklable, too: with lambdas in it, such as ``wrap=``, use cloudpickle or dill.
 
     Examples
     --------
@@ -65,6 +73,10 @@ class Result(Sequence[Any]):
         self._given = arrays
         if progress is not None:
             self.progress = progress
+
+    def __reduce__(self) -> Any:
+        # With its Dataset, rather than with what would make it: that needs the model.
+        return Result, (self.dataset, self.space, self._template, None, self.progress)
 
     @cached_property
     def dataset(self) -> xr.Dataset:
@@ -312,6 +324,40 @@ class Result(Sequence[Any]):
         source = os.path.basename(str(self.dataset.encoding.get("source", "")).rstrip("/"))
         title = f"{source or 'gridax'}: {number_of(len(self), 'point')}"
         return Explorer(self.dataset, members, title, output, x, y)
+
+    @property
+    def hvplot(self) -> Any:
+        """Interactive plots of the Dataset with hvPlot: the accessor that hvPlot adds to Datasets.
+
+        ``result.hvplot.line(x="x", y="rate", by="tau")`` plots what ``dataset.hvplot`` would plot,
+        but also where axes share a dimension, as in groups, zips and designs. hvPlot takes every
+        indexed coordinate for a dimension, so it gets the Dataset without the index over these
+        axes. For a selection, drop that index before plotting:
+        ``result.sel(x=0.3).drop_indexes(["a", "b"]).hvplot``.
+
+        Raises
+        ------
+        ModuleNotFoundError
+            If hvPlot is not installed.
+
+        Examples
+        --------
+        >>> import gridax as gx
+        >>> space = gx.Space({"a": gx.DataAxis([3, 1, 2]), "b": gx.DataAxis([5, 6, 4])})
+        >>> run = gx.ParallelExecution(lambda s: {"y": s["a"] * s["b"]}, space).run(progress=False)
+        >>> run.hvplot.scatter(x="a", y="y").kdims
+        [Dimension('a')]
+        """
+        try:
+            import hvplot.xarray  # noqa: F401, optional; adds `.hvplot` to Datasets
+        except ModuleNotFoundError as error:
+            raise ModuleNotFoundError(
+                f"result.hvplot needs hvPlot, but {error.name!r} is not installed; install it with "
+                "pip install 'gridax[hvplot]', or use result.plot",
+                name=error.name,
+            ) from error
+        plain: Any = without_point_indexes(self.dataset)
+        return plain.hvplot
 
     def to_dataframe(self) -> pd.DataFrame:
         """Return one row per point: the axes, then the outputs; arrays are object cells.

@@ -392,7 +392,7 @@ def test_a_model_that_cannot_be_traced_is_told_what_to_do(model, error, advice):
         executor.run(progress=False)
     assert caught.value.__notes__[-2:] == [
         advice,
-        "while the model was traced for ParallelExecution",
+        "while the model was traced",
     ]
 
 
@@ -410,7 +410,7 @@ def test_an_error_while_tracing_keeps_its_type_and_names_the_choice():
     with pytest.raises(Unphysical) as caught:
         gx.ParallelExecution(model, space).run(progress=False)
     assert caught.value.__notes__[-1] == (
-        "while the model was traced for ParallelExecution with method='euler'"
+        "while the model was traced with method='euler'"
     )
 
 

@@ -57,7 +57,7 @@ def trace(model: Callable[..., Any], arguments: Arguments, choice: tuple[int, ..
     found: list[Template] = []
 
     # What a jit around the model holds would be out of reach of what follows.
-    bare = getattr(model, "__wrapped__", model) if isinstance(model, jax.stages.Wrapped) else model
+    bare = getattr(model, "__wrapped__", model) if is_jitted(model) else model
 
     def point(arrays: Sequence[Any], values: Sequence[Any]) -> list[Any]:
         result = arguments.call(bare, choice, arrays, values)
@@ -72,7 +72,7 @@ def trace(model: Callable[..., Any], arguments: Arguments, choice: tuple[int, ..
             error.add_note(advice)
         named = arguments.named(choice)
         where = f" with {named}" if named else ""
-        error.add_note(f"while the model was traced for ParallelExecution{where}")
+        error.add_note(f"while the model was traced{where}")
         raise
     outputs = tuple(
         dataclasses.replace(output, dtype=np.dtype(struct.dtype))
@@ -95,6 +95,11 @@ def trace(model: Callable[..., Any], arguments: Arguments, choice: tuple[int, ..
         work=work,
         original=original,
     )
+
+
+def is_jitted(model: Callable[..., Any]) -> bool:
+    """Whether a model is a function that was transformed by `jax.jit`."""
+    return isinstance(model, jax.stages.Wrapped)
 
 
 def _is_large(constant: Any) -> bool:

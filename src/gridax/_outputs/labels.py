@@ -10,6 +10,7 @@ import numpy as np
 import xarray as xr
 
 from gridax import _checks
+from gridax._arrays import native
 from gridax._axes import labels
 from gridax._outputs.template import Output, Template
 
@@ -183,7 +184,7 @@ def _as_variable(name: str, coord: Any) -> xr.Variable:
 
 def _canonical(name: str, variable: xr.Variable, claimant: str) -> xr.Variable:
     """Return a coordinate as files can hold it; a time of 0.3 in float32 is selected by 0.3."""
-    values = variable.values
+    values = native(np.asarray(variable.values))
     if values.dtype.kind in "OT" and all(isinstance(value, str) for value in values.flat):
         values = values.astype(str)
     if values.dtype.kind not in "bcfiuMmU":

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal
 
 import jax
@@ -18,8 +18,10 @@ import numpy as np
 import xarray as xr
 
 from gridax import _checks
+from gridax._arrays import native
 from gridax._axes.labels import is_keys
 from gridax._pytree import Path, dotted
+from gridax._warnings import warn
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -64,6 +66,11 @@ class Template:
     parts: tuple[Part, ...]
     treedef: Any
 
+    def __reduce__(self) -> Any:
+        # JAX cannot pickle the structure of every pytree, but the pytree itself can be pickled.
+        tree = self.treedef.unflatten(range(self.treedef.num_leaves))
+        return _rebuilt, (self.outputs, self.parts, tree)
+
     @property
     def nbytes(self) -> int:
         """Size of the outputs of one point."""
@@ -85,7 +92,68 @@ class Template:
                 then, value = old.coords.get(name), new.coords.get(name)
                 if then is None or not then.equals(value):
                     return f"the coordinate {name!r} of output {old.name!r} is not what it was"
-        return None
+        return unit_difference(self.outputs, other.outputs)
+
+
+def unit_difference(before: Sequence[Output], now: Sequence[Output]) -> str | None:
+    """Say which output or coordinate has other units than before, or return None."""
+    for owner, attr, old, new in _changed_attributes(before, now):
+        if attr == "units":
+            units = "no units" if new is None else f"the units {new!r}"
+            had = "none" if old is None else repr(old)
+            return (
+                f"{owner} has {units}, but had {had} before, and its values are kept in one array; "
+                "convert them to the same units in the model"
+            )
+    return None
+
+
+def warn_of_attributes(
+    before: Sequence[Output], now: Sequence[Output], known: set[tuple[str, str]]
+) -> None:
+    """Warn of attributes other than before, once each; `known` are those of earlier warnings."""
+    for owner, attr, old, new in _changed_attributes(before, now):
+        if (owner, attr) not in known:
+            known.add((owner, attr))
+            warn(
+                f"{owner} has the attribute {attr}={new!r} at one point and {attr}={old!r} at the "
+                "first, which is kept; return what differs between points as an output"
+            )
+
+
+def _changed_attributes(
+    before: Sequence[Output], now: Sequence[Output]
+) -> Iterator[tuple[str, str, Any, Any]]:
+    """Yield owner, attribute, and its values before and now (None for none) where they differ."""
+    others = {output.name: output for output in now}
+    for output in before:
+        other = others.get(output.name)
+        if other is None:
+            continue
+        pairs = [(f"output {output.name!r}", output.attrs, other.attrs)]
+        pairs += [
+            (f"the coordinate {name!r} of output {output.name!r}", c.attrs, other.coords[name].attrs)
+            for name, c in output.coords.items()
+            if name in other.coords
+        ]
+        for owner, old, new in pairs:
+            for attr in {**old, **new}:
+                if not _is_same(old.get(attr), new.get(attr)):
+                    yield owner, str(attr), old.get(attr), new.get(attr)
+
+
+def _is_same(a: Any, b: Any) -> bool:
+    """Whether two attributes are equal, NaN and arrays included."""
+    if a is b:
+        return True
+    try:
+        return bool(np.array_equal(a, b)) or bool(np.array_equal(a, b, equal_nan=True))
+    except (TypeError, ValueError):  # NaN is tested for, but not in strings, and lists are ragged
+        return bool(a == b)
+
+
+def _rebuilt(outputs: tuple[Output, ...], parts: tuple[Part, ...], tree: Any) -> Template:
+    return Template(outputs, parts, jax.tree.structure(tree))
 
 
 def arrays_of(result: Any) -> list[Any]:
@@ -163,7 +231,7 @@ def _array(value: Any, name: str) -> Any:
     ):
         array = np.asarray(data) if not hasattr(data, "__jax_array__") else jnp.asarray(data)
         if array.dtype.kind not in "OUSMmT":
-            return array
+            return native(array) if isinstance(array, np.ndarray) else array
     raise TypeError(
         f"output {name!r} is {_a(data)}; a model must return arrays or numbers, so leave it out "
         "or turn it into a number"
@@ -209,7 +277,7 @@ def _concrete_coords(
                 f"output {name!r}: the coordinate {str(key)!r} is traced; make it with NumPy if it "
                 "is the same at every point, else return it as an output of its own"
             )
-        coords[str(key)] = coord.variable.copy(data=np.asarray(coord.variable.values))
+        coords[str(key)] = coord.variable.copy(data=native(np.asarray(coord.variable.values)))
     return coords
 
 
@@ -231,7 +299,8 @@ def _restored(part: Part, mine: Sequence[tuple[Output, Any]], coords: Mapping[st
     if part.kind == "array":
         return values[0]
     variables = [
-        xr.Variable(output.dims or (), value, dict(output.attrs))
+        # The last dimension of raw key data is within a key.
+        xr.Variable((output.dims or ())[: np.ndim(value)], value, dict(output.attrs))
         for (output, _), value in zip(mine, values, strict=True)
     ]
     if part.kind == "variable":
