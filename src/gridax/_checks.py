@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from gridax._units import without_units
+
 # Names that a result keeps for itself: the dimension of scattered points, the state of each point,
 # and why the model failed there.
 RESERVED_NAMES = ("point", "status", "error")
@@ -44,6 +46,12 @@ def count(value: Any, owner: str, what: str) -> int:
 
 def number(value: Any, owner: str, what: str) -> float:
     """Return `value` as a finite Python float, or say why it is none."""
+    magnitude, units = without_units(value)
+    if units is not None:
+        raise TypeError(
+            f"{owner}: {what} must be a number without units, got {magnitude!r} {units}; pass its "
+            f"magnitude, and attrs={{'units': {units!r}}} to keep the units"
+        )
     array = np.asarray(value)
     if array.ndim != 0 or not isinstance(array.item(), numbers.Real) or array.dtype == bool:
         raise TypeError(f"{owner}: {what} must be one real number, got {value!r}")

@@ -68,7 +68,6 @@ class Skeleton:
     def with_empties(cls, tree: Any, is_leaf: Callable[[Any], bool]) -> Skeleton:
         """Flatten `tree` with None and empty containers as leaves, which JAX drops."""
 
-
         def is_end(node: Any) -> bool:
             return is_leaf(node) or not jax.tree.leaves(node, is_leaf=lambda x: x is not node)
 

@@ -409,9 +409,7 @@ def test_an_error_while_tracing_keeps_its_type_and_names_the_choice():
     space = product(method=gx.ChoiceAxis(["heun", "euler"]), x=gx.GridAxis(0, 1, 3))
     with pytest.raises(Unphysical) as caught:
         gx.ParallelExecution(model, space).run(progress=False)
-    assert caught.value.__notes__[-1] == (
-        "while the model was traced with method='euler'"
-    )
+    assert caught.value.__notes__[-1] == ("while the model was traced with method='euler'")
 
 
 def failing(limit):

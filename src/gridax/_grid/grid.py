@@ -100,7 +100,7 @@ class Column:
         along = () if self.dim is None else (self.dim,)
         rows = np.arange(size) if self.rows is None else self.rows
         table = self.table
-        found = {self.name: xr.Variable(along, table.labels[rows], self.attrs)}
+        found = {self.name: xr.Variable(along, _as_narrow(table.labels[rows]), self.attrs)}
         if table.kept_beside:
             attrs = {"prng_impl": table.impl} if table.kind == "key" else self.attrs
             if self.repeats:
@@ -111,8 +111,16 @@ class Column:
         found.update(table.coords)
         for name, variable in table.extra.items():
             inner = tuple(map(str, variable.dims[1:]))
-            found[name] = xr.Variable(along + inner, variable.values[rows], variable.attrs)
+            values = _as_narrow(variable.values[rows])
+            found[name] = xr.Variable(along + inner, values, variable.attrs)
         return found
+
+
+def _as_narrow(labels: Any) -> Any:
+    """Return text as wide as its longest, as files give it back; anything else as it is."""
+    if not isinstance(labels, np.ndarray) or labels.dtype.kind != "U" or not labels.size:
+        return labels
+    return labels.astype(f"U{max(1, int(np.strings.str_len(labels).max()))}")
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

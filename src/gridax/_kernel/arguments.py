@@ -113,6 +113,15 @@ class Arguments:
                     "threefry keys, the default of jax.random.key, to avoid that"
                 )
 
+    def foreign(self) -> str:
+        """Return the fixed values that are arrays of a kind that JAX does not know, as text."""
+        known = {slot for slot, _ in self.arrays} | {leaf.slot for leaf in self.leaves}
+        return ", ".join(
+            f"{dotted(self.skeleton.paths[slot][1:])!r} ({type(leaf).__name__})"
+            for slot, leaf in enumerate(self.skeleton.leaves)
+            if slot not in known and hasattr(leaf, "__array__") and hasattr(leaf, "shape")
+        )
+
     def _fitting(self, slot: int, leaf: Any) -> Any:
         if isinstance(leaf, np.ndarray):
             path = dotted(self.skeleton.paths[slot][1:])

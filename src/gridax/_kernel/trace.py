@@ -70,6 +70,11 @@ def trace(model: Callable[..., Any], arguments: Arguments, choice: tuple[int, ..
         advice = _advice(error)
         if advice is not None:
             error.add_note(advice)
+        if isinstance(error, (TypeError, ValueError)) and (foreign := arguments.foreign()):
+            error.add_note(
+                f"the state or the arguments have {foreign}, with which JAX cannot compute: pass "
+                "plain arrays (.to_numpy(), .magnitude, .filled()), or convert them in the model"
+            )
         named = arguments.named(choice)
         where = f" with {named}" if named else ""
         error.add_note(f"while the model was traced{where}")

@@ -21,6 +21,7 @@ from gridax import _checks
 from gridax._arrays import native
 from gridax._axes.labels import is_keys
 from gridax._pytree import Path, dotted
+from gridax._units import without_units
 from gridax._warnings import warn
 
 
@@ -132,7 +133,11 @@ def _changed_attributes(
             continue
         pairs = [(f"output {output.name!r}", output.attrs, other.attrs)]
         pairs += [
-            (f"the coordinate {name!r} of output {output.name!r}", c.attrs, other.coords[name].attrs)
+            (
+                f"the coordinate {name!r} of output {output.name!r}",
+                c.attrs,
+                other.coords[name].attrs,
+            )
             for name, c in output.coords.items()
             if name in other.coords
         ]
@@ -223,18 +228,20 @@ def _variables(leaf: Any, path: Path) -> list[tuple[str, Any]]:
 
 
 def _array(value: Any, name: str) -> Any:
-    data = value._data if isinstance(value, xr.Variable) else value
+    data, _ = without_units(value._data if isinstance(value, xr.Variable) else value)
     if isinstance(data, jax.Array):  # tracers too
         return jax.random.key_data(data) if is_keys(data) else data
-    if isinstance(data, (bool, int, float, complex, np.generic, np.ndarray)) or hasattr(
-        data, "__jax_array__"
-    ):
-        array = np.asarray(data) if not hasattr(data, "__jax_array__") else jnp.asarray(data)
+    is_number = isinstance(data, (bool, int, float, complex, np.generic))
+    is_jax_like = hasattr(data, "__jax_array__")
+    if is_number or is_jax_like or (hasattr(data, "__array__") and not hasattr(data, "iloc")):
+        array = jnp.asarray(data) if is_jax_like else np.asarray(data)
         if array.dtype.kind not in "OUSMmT":
             return native(array) if isinstance(array, np.ndarray) else array
+    advice = "leave it out or turn it into a number"
+    if hasattr(data, "to_xarray"):
+        advice = "return .to_xarray(), which keeps its index as a coordinate, or .to_numpy()"
     raise TypeError(
-        f"output {name!r} is {_a(data)}; a model must return arrays or numbers, so leave it out "
-        "or turn it into a number"
+        f"output {name!r} is {_a(data)}; a model must return arrays or numbers, so {advice}"
     )
 
 
@@ -244,7 +251,7 @@ def _a(value: Any) -> str:
     if isinstance(value, int):
         return f"the integer {value}, which is too large"
     kind = f"{type(value).__name__}"
-    if getattr(value, "dtype", None) is not None:
+    if isinstance(value, (np.ndarray, np.generic)):
         return f"an array of {value.dtype}"
     return f"of the type {kind}"
 
@@ -253,12 +260,13 @@ def _output(leaf: Any, name: str, value: Any) -> Output:
     array = _array(value, name)
     data: Any = value._data if isinstance(value, xr.Variable) else value
     keys = is_keys(data)
-    known: dict[str, Any] = {}
+    _, units = without_units(data)
+    known: dict[str, Any] = {"attrs": {} if units is None else {"units": units}}
     if isinstance(value, xr.Variable):
         dims = tuple(str(dim) for dim in value.dims)
         # Raw key data have one dimension more than the keys.
         known["dims"] = (*dims, f"{name}_key") if keys else dims
-        known["attrs"] = _checks.attributes(value.attrs, f"output {name!r}")
+        known["attrs"] |= _checks.attributes(value.attrs, f"output {name!r}")
     if isinstance(leaf, (xr.DataArray, xr.Dataset)):
         known["coords"] = _concrete_coords(leaf, name, set(known["dims"]))
     impl = str(jax.random.key_impl(data)) if keys else None
