@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 
-ROOT = Path(__file__).parent.parent
+from tests.processes import finished
+
 # One namespace, no module to import again in other processes: as in a notebook.
 RUNNER = "import pathlib; exec(compile(pathlib.Path('cells.py').read_text(), 'cells.py', 'exec'))"
 
@@ -32,22 +30,14 @@ def code_of_notebook(path: Path) -> list[str]:
     return cells
 
 
-def run(cells: list[str], folder: Path, timeout: float = 300) -> str:
+def run(cells: list[str], folder: Path) -> str:
     """Run code in a fresh process, warnings being errors, and return what it prints."""
     (folder / "cells.py").write_text("\n\n".join(cells))
-    return python(["-c", RUNNER], folder, timeout)
+    return python(["-c", RUNNER], folder)
 
 
-def python(arguments: list[str], folder: Path, timeout: float = 300) -> str:
+def python(arguments: list[str], folder: Path) -> str:
     """Run Python in a fresh process, warnings being errors, and return what it prints."""
-    environment = {**os.environ, "MPLBACKEND": "Agg", "PYTHONPATH": str(ROOT)}
-    done = subprocess.run(
-        [sys.executable, "-W", "error", *arguments],
-        cwd=folder,
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=timeout,
-    )
+    done = finished("-W", "error", *arguments, cwd=folder)
     assert done.returncode == 0, done.stderr[-4000:]
     return done.stdout

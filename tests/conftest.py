@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import collections
 import os
+import signal
 import sys
 from collections.abc import Iterator
 from types import TracebackType
@@ -23,11 +25,56 @@ if not jax.config.jax_platforms:
     jax.config.update("jax_platforms", "cpu")
 
 # No deadline: the first example of a property compiles, the others do not.
-hypothesis.settings.register_profile(
-    "quick", max_examples=25, deadline=None, derandomize=True, database=None
-)
+for name, n in ("quick", 10), ("usual", 25):
+    hypothesis.settings.register_profile(
+        name, max_examples=n, deadline=None, derandomize=True, database=None
+    )
 hypothesis.settings.register_profile("thorough", max_examples=500, deadline=None)
-hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
+
+# A suite that runs in the background or under nohup ignores Ctrl-C, and whatever it starts would
+# ignore it too. A function that does nothing also ignores it, but is not inherited.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, lambda number, frame: None)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line(
+        "markers", "sampled(n): of the parameters of this test, only every n-th is not slow"
+    )
+    is_quick = "not slow" in config.option.markexpr
+    profile = os.environ.get("HYPOTHESIS_PROFILE", "quick" if is_quick else "usual")
+    hypothesis.settings.load_profile(profile)
+    _keep_what_is_compiled(config)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark most parameters of the tests that have too many for the quick tier."""
+    seen: collections.Counter[str] = collections.Counter()
+    for item in items:
+        if sampled := item.get_closest_marker("sampled"):
+            name = item.nodeid.partition("[")[0]
+            if seen[name] % sampled.args[0]:
+                item.add_marker("slow")
+            seen[name] += 1
+
+
+def _keep_what_is_compiled(config: pytest.Config) -> None:
+    """Keep what is compiled for the next run, in pytest's own cache.
+
+    Every worker of pytest-xdist has a folder of its own, because JAX does not write its files
+    atomically. For that reason a file may also be truncated, if a run was killed: JAX then warns
+    and compiles.
+    """
+    worker = os.environ.get("PYTEST_XDIST_WORKER", "main")
+    folder = config.cache.mkdir(f"jax-{worker}")
+    jax.config.update("jax_compilation_cache_dir", str(folder))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+    jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+    config.addinivalue_line(
+        "filterwarnings", "ignore:Error reading persistent compilation cache entry"
+    )
+
 
 # Names of the functions that XLA compiled in this process. JAX cannot take back a listener by a
 # public name in every version that gridax supports, so there is one, for good.

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import fractions
+import inspect
 import re
+import sys
 
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
+import gridax as gx
 from gridax import _checks
 
 OWNER = "axis 'G'"
@@ -58,7 +61,7 @@ def test_a_number_becomes_a_python_float_and_float32_means_its_shortest_decimal(
     "value", ["1.0", None, 1j, True, np.True_, [1.0], np.array([1.0]), np.datetime64("2020-01-01")]
 )
 def test_what_is_no_real_number_is_refused(value: object) -> None:
-    message = f"axis 'G': low must be one real number, got {value!r}"
+    message = f"axis 'G': low must be a single real number, got {value!r}"
     with pytest.raises(TypeError, match=re.escape(message)):
         _checks.number(value, OWNER, "low")
 
@@ -126,8 +129,8 @@ def test_a_name_that_files_can_hold_passes_unchanged(name: str) -> None:
         ("  ", "it starts or ends with a blank"),
         ("a/b", "files cannot store a name with a slash or backslash"),
         ("a\\b", "files cannot store a name with a slash or backslash"),
-        ("a\tb", "it holds a control character"),
-        ("a\x00b", "it holds a control character"),
+        ("a\tb", "it contains a control character"),
+        ("a\x00b", "it contains a control character"),
         ("point", "results use that name themselves"),
         ("status", "results use that name themselves"),
     ],
@@ -156,7 +159,7 @@ def test_attributes_are_copied() -> None:
 def test_an_attribute_that_files_read_as_an_instruction_is_refused(name: str) -> None:
     message = (
         f"axis 'G': the attribute {name!r} would change the data when a file is read back; "
-        "rename it"
+        "rename the attribute"
     )
     with pytest.raises(ValueError, match=re.escape(message)):
         _checks.attributes({name: 1}, OWNER)
@@ -166,7 +169,7 @@ def test_an_attribute_that_files_read_as_an_instruction_is_refused(name: str) ->
 def test_units_that_turn_numbers_into_dates_are_refused(units: str) -> None:
     message = (
         f"axis 'G': the units {units!r} would turn numbers into dates when a file is read back; "
-        "name the reference in another attribute"
+        "put the reference date into another attribute"
     )
     with pytest.raises(ValueError, match=re.escape(message)):
         _checks.attributes({"units": units}, OWNER)
@@ -182,9 +185,55 @@ def test_other_units_pass(units: object) -> None:
     [
         ("ms", "axis 'G': attrs must be a mapping such as {'units': 'ms'}, got 'ms'"),
         ([("units", "ms")], "axis 'G': attrs must be a mapping such as {'units': 'ms'}, got [("),
-        ({1: "ms"}, "axis 'G': an attribute's name must be a string, got 1"),
+        ({1: "ms"}, "axis 'G': names of attributes must be strings, got 1"),
     ],
 )
 def test_attributes_that_are_no_mapping_of_strings_are_refused(attrs: object, message: str) -> None:
     with pytest.raises(TypeError, match=re.escape(message)):
         _checks.attributes(attrs, OWNER)
+
+
+@pytest.mark.parametrize(
+    "given", ["method", "tolerance", "indexers", "drop", "missing_dims", "self"]
+)
+def test_a_name_that_sel_could_not_select_by_is_rejected(given: str) -> None:
+    message = (
+        f"axis 'G': {given!r} cannot name a dimension: it is a keyword of sel or isel, so that "
+        f"sel({given}=...) would not select by it; choose another name, such as with name="
+    )
+    with pytest.raises(ValueError, match=re.escape(message)):
+        _checks.name(given, "axis 'G'")
+
+
+def test_no_selection_of_gridax_takes_further_keywords() -> None:
+    for select in (gx.Space.sel, gx.Space.isel, gx.Result.sel, gx.Result.isel):
+        parameters = inspect.signature(select).parameters.values()
+        named = {p.name for p in parameters if p.kind == inspect.Parameter.POSITIONAL_OR_KEYWORD}
+        assert named <= _checks.selection_keywords()
+
+
+@pytest.mark.parametrize("given", ["method", "drop"])
+def test_axes_groups_and_outputs_cannot_have_such_a_name(given: str) -> None:
+    axis = gx.ChoiceAxis(["LSODA", "RK45"])
+    grid = gx.GridAxis(0, 1, 2, group=given)
+    for state, who in (({given: axis}, f"axis at {given!r}"), ({"x": grid}, "axis 'x', group")):
+        with pytest.raises(ValueError, match=re.escape(f"{who}")):
+            gx.Space(state, mode="product")
+    space = gx.Space({"x": gx.GridAxis(0, 1, 2)}, mode="product")
+    run = gx.SequentialExecution(lambda s: np.ones(3), space)
+    with pytest.raises(ValueError, match=re.escape(f"output 'value': {given!r} cannot name")):
+        run.run(progress=False, dims={"value": (given,)})
+    assert gx.Space({"x": gx.GridAxis(0, 1, 2), given: "LSODA"}).dataset[given] == "LSODA"
+
+
+def test_a_missing_optional_package_is_named_with_its_extra(monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    with pytest.raises(ModuleNotFoundError, match=r"^matplotlib is not .*'gridax\[plot\]'$"):
+        _checks.optional("matplotlib", "plot")
+
+
+def test_a_broken_optional_package_keeps_its_own_error(monkeypatch, tmp_path):
+    (tmp_path / "brokenpackage.py").write_text("import nowhere_to_be_found")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(ModuleNotFoundError, match="No module named 'nowhere_to_be_found'"):
+        _checks.optional("brokenpackage", "plot")

@@ -2,31 +2,19 @@
 
 from __future__ import annotations
 
-import os
 import re
-import subprocess
-import sys
-from pathlib import Path
 
 import jax
 import pytest
 
 import gridax as gx
 from gridax import _devices
-
-ROOT = Path(__file__).parent.parent
+from tests.processes import finished
 
 
 def python(script, **environment):
     """Run a script in a process of its own, where JAX has not started."""
-    known = {name: value for name, value in os.environ.items() if not name.startswith("JAX_")}
-    return subprocess.run(
-        [sys.executable, "-c", script],
-        env={**known, "PYTHONPATH": str(ROOT), "JAX_PLATFORMS": "cpu", **environment},
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
+    return finished("-c", script, env={"JAX_NUM_CPU_DEVICES": None, **environment})
 
 
 def test_importing_gridax_does_not_change_how_many_devices_jax_has():
@@ -39,13 +27,16 @@ def test_jax_has_a_device_per_core_when_asked_to():
     assert python(script).stdout == f"{_devices.n_cores()}\n"
 
 
+@pytest.mark.slow
 def test_the_environment_variable_does_the_same():
     script = "import gridax, jax; print(jax.device_count())"
     assert python(script, JAX_NUM_CPU_DEVICES="3").stdout == "3\n"
 
 
 def test_asking_for_what_there_is_does_nothing():
-    gx.use_cpu_devices(jax.local_device_count("cpu"))
+    before = jax.local_devices(backend="cpu")
+    gx.use_cpu_devices(len(before))
+    assert jax.local_devices(backend="cpu") == before
 
 
 def test_asking_too_late_says_what_to_do():
@@ -81,6 +72,7 @@ for each in caught:
 """
 
 
+@pytest.mark.slow
 def test_a_long_sweep_on_one_of_many_cores_says_so_once():
     assert python(SWEEP).stdout == (
         "UserWarning <string> this sweep uses one of 8 cores, because JAX has one CPU device; "
@@ -89,6 +81,7 @@ def test_a_long_sweep_on_one_of_many_cores_says_so_once():
     )
 
 
+@pytest.mark.slow
 def test_a_sweep_on_several_devices_is_told_nothing():
     done = python(SWEEP, JAX_NUM_CPU_DEVICES="2")
     assert (done.returncode, done.stdout) == (0, ""), done.stderr

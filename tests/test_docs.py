@@ -8,14 +8,20 @@ import sys
 import pytest
 
 import gridax as gx
-from tests.cells import ROOT, code_of_page, python, run
+from tests.cells import code_of_page, python, run
+from tests.processes import ROOT
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 SOURCES = [*PAGES, ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md"]
-WITH_CODE = [page for page in PAGES if code_of_page(page)]
+QUICK = ("getting-started",)
+WITH_CODE = [
+    pytest.param(page, id=page.stem, marks=[] if page.stem in QUICK else pytest.mark.slow)
+    for page in PAGES[1:]
+    if code_of_page(page)
+]
 
 
-@pytest.mark.parametrize("page", WITH_CODE, ids=lambda page: page.stem)
+@pytest.mark.parametrize("page", WITH_CODE)
 def test_the_code_of_a_page_runs(page, tmp_path):
     run(code_of_page(page), tmp_path)
 
@@ -25,6 +31,7 @@ def test_the_readme_writes_the_file_it_mentions(tmp_path):
     assert len(gx.open_result(tmp_path / "sweep.nc")) == 4000
 
 
+@pytest.mark.slow
 def test_the_site_builds_without_warnings_and_broken_links(tmp_path):
     # Notebooks and cells are executed by `make docs`, and in a quick form by other tests.
     options = ["-W", "--keep-going", "-q", "-b", "html", "-D", "nb_execution_mode=off"]

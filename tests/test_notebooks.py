@@ -6,7 +6,8 @@ import json
 
 import pytest
 
-from tests.cells import ROOT, code_of_notebook, run
+from tests.cells import code_of_notebook, run
+from tests.processes import ROOT
 
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 
@@ -43,6 +44,7 @@ def test_quick_sizes_stand_with_the_sizes_that_they_replace(path):
         assert set(quick) <= set(sizes)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_a_notebook_runs(path, tmp_path):
     run(code_of_notebook(path), tmp_path)

@@ -18,7 +18,7 @@ from tvboptim.experimental.network_dynamics.core.bunch import Bunch
 from tvboptim.types import Parameter
 
 from gridax import DataAxis, GridAxis, Space
-from gridax._pytree import Skeleton, attribute_holding, dotted, entry, is_private
+from gridax._pytree import Skeleton, attribute_holding, dotted, entry, is_private, owned
 
 
 class Coupling(NamedTuple):
@@ -238,6 +238,8 @@ def test_other_leaves_stay_as_they_are() -> None:
         if name == "parameter":  # a node, which JAX rebuilds around the same value
             assert type(point[name]) is Parameter
             assert point[name].value is value.value
+        elif name == "weights":  # which nobody can write to
+            assert point[name].tolist() == value.tolist()
         else:
             assert point[name] is value
 
@@ -251,18 +253,65 @@ def test_a_state_may_be_an_axis_itself() -> None:
 @pytest.mark.parametrize("dtype", [">f4", ">f8", ">i2", ">i8", ">u4", ">c16", ">U3", ">M8[s]"])
 def test_leaves_are_in_the_byte_order_of_the_machine(dtype):
     given = np.arange(3).astype(dtype)
-    (leaf,) = Skeleton.of({"a": given}).leaves
+    leaf = owned({"a": given})["a"]
     assert leaf.dtype.isnative
     np.testing.assert_array_equal(leaf, given)
     array = xr.DataArray(given, dims="t", attrs={"units": "ms"})
-    (leaf,) = Skeleton.of([array]).leaves
+    (leaf,) = owned([array])
     assert leaf.dtype.isnative
     assert leaf.identical(array)
-    (leaf,) = Skeleton.of([xr.Dataset({"v": array})]).leaves
+    (leaf,) = owned([xr.Dataset({"v": array})])
     assert leaf["v"].dtype.isnative
     assert leaf["v"].identical(array.rename("v"))
 
 
 def test_native_leaves_are_the_objects_that_were_given():
-    leaves = [np.arange(3.0), xr.DataArray([1.0]), xr.Dataset({"a": ("t", [1.0])}), "text", 1.5]
-    assert all(a is b for a, b in zip(Skeleton.of(leaves).leaves, leaves, strict=True))
+    array = np.arange(3.0)
+    array.flags.writeable = False
+    leaves = [array, xr.DataArray([1.0]), xr.Dataset({"a": ("t", [1.0])}), "text", 1.5]
+    assert all(a is b for a, b in zip(owned(leaves), leaves, strict=True))
+
+
+class Point(NamedTuple):
+    x: Any
+    y: Any
+
+
+def test_arrays_of_ones_own_do_not_change_with_those_they_come_from():
+    array = np.arange(6.0).reshape(2, 3)
+    tree = {"b": [array, array[0]], "a": (Point(array.T, 1.0),), "n": 3, "f": np.sin}
+    mine = owned(tree)
+    array[:] = 7
+    assert list(mine) == ["b", "a", "n", "f"]
+    assert mine["b"][0].tolist() == [[0, 1, 2], [3, 4, 5]]
+    assert mine["b"][1].tolist() == [0, 1, 2]
+    assert type(mine["a"][0]) is Point
+    assert mine["a"][0].x.tolist() == [[0, 3], [1, 4], [2, 5]]
+    assert mine["a"][0].y == 1.0
+    assert mine["f"] is np.sin
+    assert not mine["b"][0].flags.writeable
+
+
+def test_what_nobody_can_write_to_is_not_copied():
+    frozen = np.arange(3.0)
+    frozen.flags.writeable = False
+    axis = GridAxis(0, 1, 3)
+    tree = {"a": frozen, "view": frozen[1:], "j": jnp.ones(2), "axis": axis}
+    assert owned(tree) is tree
+    base = np.arange(3.0)
+    view = base[:]
+    view.flags.writeable = False
+    mine = owned({**tree, "view": view})
+    base[:] = 5
+    assert mine["view"].tolist() == [0, 1, 2]
+    assert mine["a"] is frozen
+    assert mine["axis"] is axis
+
+
+def test_modules_and_masked_arrays_stay_what_they_are():
+    linear = eqx.nn.MLP(1, 1, 2, 1, key=jax.random.key(0))
+    masked = np.ma.masked_array([1.0, 2.0], [False, True])
+    mine = owned((linear, masked))
+    assert isinstance(mine[0], eqx.nn.MLP)
+    assert isinstance(mine[1], np.ma.MaskedArray)
+    assert mine[1].mask.tolist() == [False, True]

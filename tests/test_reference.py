@@ -16,6 +16,8 @@ import pytest
 
 SCRIPTS = Path(__file__).parent / "reference"
 
+pytestmark = pytest.mark.slow
+
 
 class Chapter:
     """What a script printed, warned of and drew, and the names that it left."""

@@ -205,9 +205,9 @@ SHARED = gx.GridAxis(0, 1, 3)
             "the fixed value at 'dt' and an axis or group called 'dt' would share one coordinate",
         ),
         (
-            {"x": gx.DataAxis([1.0, 1.0 + 1e-9])},
+            {"x": gx.GridAxis(1.0, 1.0 + 1e-9, 2)},
             "product",
-            "axis 'x': the values 1.0 and 1.000000001 are different, but the same in float32",
+            "axis 'x': the grid is too fine for float32",
         ),
         ({"x": {"y": gx.DataAxis([2**40])}}, "zip", "axis 'x.y': 1099511627776 does not fit in"),
     ],
@@ -268,12 +268,24 @@ def test_points_of_one_dimension_stay_on_it() -> None:
 @pytest.mark.parametrize(
     ("index", "error", "message"),
     [
-        ("a", TypeError, "points are picked by an int, a slice, or a list of ints or bools"),
-        (1.0, TypeError, "points are picked by an int, a slice, or a list of ints or bools"),
-        (True, TypeError, "points are picked by an int, a slice, or a list of ints or bools"),
+        (
+            "a",
+            TypeError,
+            "points are picked by an integer, a slice, or a list of integers or booleans",
+        ),
+        (
+            1.0,
+            TypeError,
+            "points are picked by an integer, a slice, or a list of integers or booleans",
+        ),
+        (
+            True,
+            TypeError,
+            "points are picked by an integer, a slice, or a list of integers or booleans",
+        ),
         ([12], IndexError, "point 12 is out of range for a space of 12 points"),
         ([True], IndexError, "a boolean index must have 12 entries, got 1"),
-        (slice(5, 5), IndexError, "the selection holds no point"),
+        (slice(5, 5), IndexError, "the selection is empty; select at least one point"),
     ],
 )
 def test_wrong_indices_are_refused(index: Any, error: type[Exception], message: str) -> None:

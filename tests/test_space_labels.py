@@ -196,9 +196,13 @@ def test_a_predicate_on_one_dimension_keeps_it() -> None:
 @pytest.mark.parametrize(
     ("predicate", "error", "message"),
     [
-        (lambda ds: ds.a > 100, ValueError, "the filter keeps no point"),
-        (lambda ds: ds.a, TypeError, "the predicate must return a DataArray of bools"),
-        (lambda ds: (ds.a > 1).values, TypeError, "lambda ds: ds.a < ds.b, got ndarray of bool"),
+        (lambda ds: ds.a > 100, ValueError, "the filter keeps no points; the predicate"),
+        (lambda ds: ds.a, TypeError, "the predicate must return a DataArray of booleans"),
+        (
+            lambda ds: (ds.a > 1).values,
+            TypeError,
+            "lambda ds: ds.a < ds.b; it returned ndarray of bool",
+        ),
         ("a > 1", TypeError, "filter takes a function of the Dataset, got 'a > 1'"),
     ],
 )
@@ -207,6 +211,37 @@ def test_predicates_that_are_none_are_refused(
 ) -> None:
     with pytest.raises(error, match=re.escape(message)):
         grid_of(3, 4).filter(predicate)
+
+
+def test_results_align_with_the_data_whose_coordinate_was_swept() -> None:
+    x = np.linspace(0, 1, 11)
+    measured = xr.DataArray(x**2, dims="x", coords={"x": x})
+    space = product({"x": gx.DataAxis(measured["x"])})
+    result = gx.ParallelExecution(lambda s: s["x"] ** 2, space).run(progress=False)
+    difference = result.dataset["value"] - measured
+    assert difference.sizes == {"x": 11}
+    assert abs(difference).max() < 1e-6
+    for query in (0.3, 0.1 + 0.2, np.float32(0.3), x[3]):
+        assert space.sel(x=query)[0]["x"] == np.float32(0.3)
+        assert result.sel(x=query)["x"].item() == x[3]
+
+
+@pytest.mark.parametrize("save", ["to_netcdf", "to_zarr"])
+def test_labels_have_the_same_dtype_from_memory_and_from_a_file(save: str, tmp_path: Any) -> None:
+    state = {
+        "c": gx.ChoiceAxis(["euler", "heun", "rk4"]),
+        "f": gx.ChoiceAxis([jnp.tanh, jnp.sin]),
+        "n": gx.ChoiceAxis([1, 2]),
+        "x": gx.DataAxis([1.0, 2.0], labels=["a", "bcd"]),
+    }
+    for part in (product(state), product(state).sel(c=["heun", "rk4"], x="a"), product(state)[[0]]):
+        result = gx.SequentialExecution(lambda s: s["x"], part).run(progress=False)
+        path = tmp_path / f"{save}{part.N}"
+        getattr(result, save)(path)
+        again = gx.open_result(path)
+        for name, coordinate in result.dataset.coords.items():
+            assert again.dataset[name].dtype == coordinate.dtype
+            assert again.space.dataset[name].dtype == coordinate.dtype
 
 
 def test_fixed_scalars_ride_along_as_scalar_coordinates() -> None:

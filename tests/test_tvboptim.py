@@ -25,6 +25,8 @@ from tvboptim.types.parameter import Parameter
 from tvboptim.types.spaces import DataAxis as TheirAxis
 from tvboptim.types.spaces import Space as TheirSpace
 
+pytestmark = pytest.mark.slow
+
 COUPLINGS, TRIALS = 3, 4
 
 

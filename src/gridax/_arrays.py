@@ -37,6 +37,19 @@ def whole(values: np.ndarray) -> np.ndarray:
     return values.astype(np.int64) if fits else values
 
 
+def fitted(texts: np.ndarray) -> np.ndarray:
+    """Return strings in the narrowest dtype, which is what a file gives back; others unchanged.
+
+    Examples
+    --------
+    >>> fitted(np.array(["euler", "heun"])[1:]).dtype
+    dtype('<U4')
+    """
+    if texts.dtype.kind != "U" or texts.size == 0:
+        return texts
+    return texts.astype(f"U{max(1, int(np.strings.str_len(texts).max()))}")
+
+
 def device_values(values: np.ndarray, owner: str) -> np.ndarray:
     """Cast host values to the dtype that JAX gives them, rejecting values that do not fit.
 

@@ -1,7 +1,10 @@
-"""What a user may hand in: counts, numbers, names and attributes, checked with one voice."""
+"""Checks of what a user passes in: counts, numbers, names and attributes."""
 
 from __future__ import annotations
 
+import functools
+import importlib
+import inspect
 import numbers
 import operator
 import re
@@ -9,14 +12,15 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+import xarray as xr
 
 from gridax._units import without_units
 
-# Names that a result keeps for itself: the dimension of scattered points, the state of each point,
-# and why the model failed there.
+# Names that a result uses itself: the dimension of scattered points, the status of each point, and
+# the message of the error that the model raised there.
 RESERVED_NAMES = ("point", "status", "error")
 
-# xarray reads these as instructions when a file is opened, so data would come back changed.
+# xarray interprets these when it opens a file, so the data would come back changed.
 RESERVED_ATTRS = (
     "_FillValue",
     "_Unsigned",
@@ -30,7 +34,7 @@ _TIME_UNITS = re.compile(r"^\s*\w+\s+since\s+\S", re.IGNORECASE)
 
 
 def count(value: Any, owner: str, what: str) -> int:
-    """Return `value` as a positive Python int, or say why it is none."""
+    """Return `value` as a positive Python int, or raise an error that names it."""
     try:
         if isinstance(value, (bool, np.bool_)):
             raise TypeError
@@ -45,7 +49,7 @@ def count(value: Any, owner: str, what: str) -> int:
 
 
 def number(value: Any, owner: str, what: str) -> float:
-    """Return `value` as a finite Python float, or say why it is none."""
+    """Return `value` as a finite Python float, or raise an error that names it."""
     magnitude, units = without_units(value)
     if units is not None:
         raise TypeError(
@@ -54,9 +58,9 @@ def number(value: Any, owner: str, what: str) -> float:
         )
     array = np.asarray(value)
     if array.ndim != 0 or not isinstance(array.item(), numbers.Real) or array.dtype == bool:
-        raise TypeError(f"{owner}: {what} must be one real number, got {value!r}")
-    # A float32 of 0.1 is meant as 0.1, not as 0.10000000149011612.
-    result = float(str(array)) if array.dtype.kind == "f" else float(array)
+        raise TypeError(f"{owner}: {what} must be a single real number, got {value!r}")
+    # A float32 of 0.1 means 0.1, not 0.10000000149011612; and -0.0 means 0.0.
+    result = (float(str(array)) if array.dtype.kind == "f" else float(array)) + 0.0
     if not np.isfinite(result):
         raise ValueError(f"{owner}: {what} must be finite, got {result}")
     return result
@@ -71,23 +75,45 @@ def bounds(low: Any, high: Any, owner: str) -> tuple[float, float]:
 
 
 def shape(value: Any, owner: str, what: str) -> tuple[int, ...]:
-    """Return `value` as a tuple of positive ints; a single int is a shape of one dimension."""
+    """Return `value` as a tuple of positive ints; a single int is a one-dimensional shape."""
     sizes = value if isinstance(value, (tuple, list)) else (value,)
     return tuple(count(size, owner, f"every size in {what}") for size in sizes)
 
 
 def name(value: Any, owner: str) -> str:
-    """Return `value` if it can name a dimension or variable in xarray, netCDF and Zarr alike."""
+    """Return `value` if it can name a dimension in xarray, netCDF and Zarr, and select along it."""
     if not isinstance(value, str):
         raise TypeError(f"{owner}: a name must be a string, got {value!r}")
     problem = unusable(value)
+    if value in selection_keywords():
+        problem = (
+            f"it is a keyword of sel or isel, so that sel({value}=...) would not select by it; "
+            "choose another name, such as with name="
+        )
     if problem:
         raise ValueError(f"{owner}: {value!r} cannot name a dimension: {problem}")
     return value
 
 
+@functools.cache
+def selection_keywords() -> frozenset[str]:
+    """Return the parameters of xarray's `sel` and `isel`, which a keyword cannot select by.
+
+    Examples
+    --------
+    >>> sorted(selection_keywords())
+    ['drop', 'indexers', 'method', 'missing_dims', 'self', 'tolerance']
+    """
+    parameters = [
+        parameter
+        for select in (xr.Dataset.sel, xr.Dataset.isel)
+        for parameter in inspect.signature(select).parameters.values()
+    ]
+    return frozenset(p.name for p in parameters if p.kind is not inspect.Parameter.VAR_KEYWORD)
+
+
 def unusable(text: str) -> str | None:
-    """Say what is wrong with a name, or None."""
+    """Return why a name cannot be used, or None if it can."""
     if not text:
         return "it is empty"
     if text != text.strip():
@@ -95,14 +121,14 @@ def unusable(text: str) -> str | None:
     if "/" in text or "\\" in text:
         return "files cannot store a name with a slash or backslash"
     if any(not character.isprintable() for character in text):
-        return "it holds a control character"
+        return "it contains a control character"
     if text in RESERVED_NAMES:
         return "results use that name themselves"
     return None
 
 
 def attributes(attrs: Any, owner: str) -> dict[str, Any]:
-    """Return a copy of `attrs`, refusing what would change the data when a file is read back."""
+    """Return a copy of `attrs`, rejecting any that would change the data in a file."""
     if attrs is None:
         return {}
     if not isinstance(attrs, Mapping):
@@ -111,15 +137,28 @@ def attributes(attrs: Any, owner: str) -> dict[str, Any]:
         )
     for key, value in attrs.items():
         if not isinstance(key, str):
-            raise TypeError(f"{owner}: an attribute's name must be a string, got {key!r}")
+            raise TypeError(f"{owner}: names of attributes must be strings, got {key!r}")
         if key in RESERVED_ATTRS:
             raise ValueError(
                 f"{owner}: the attribute {key!r} would change the data when a file is read back; "
-                "rename it"
+                "rename the attribute"
             )
         if key == "units" and isinstance(value, str) and _TIME_UNITS.match(value):
             raise ValueError(
                 f"{owner}: the units {value!r} would turn numbers into dates when a file is read "
-                "back; name the reference in another attribute"
+                "back; put the reference date into another attribute"
             )
     return dict(attrs)
+
+
+def optional(module: str, extra: str) -> Any:
+    """Import an optional module, or raise an error that names the extra which installs it."""
+    package = module.partition(".")[0]
+    try:
+        return importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] != package:  # a broken installation of the package
+            raise
+        raise ModuleNotFoundError(
+            f"{package} is not installed: pip install 'gridax[{extra}]'", name=package
+        ) from None

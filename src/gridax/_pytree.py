@@ -1,4 +1,4 @@
-"""Pytrees: dotted names, leaves in the order in which they were written, and filling in values."""
+"""Key paths and dotted names of the leaves of a pytree, in the order in which it was written."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from typing import Any
 import jax
 import numpy as np
 from jax.tree_util import DictKey, FlattenedIndexKey, GetAttrKey, SequenceKey
+
+from gridax._arrays import native
 
 Path = tuple[Any, ...]
 
@@ -36,7 +38,7 @@ def is_private(path: Path) -> bool:
 
 
 def entry(key: Any) -> tuple[str, Any]:
-    """Return what kind of step a key is (``dict``, ``index`` or ``attr``) and its value."""
+    """Return the kind of a step on a path (``dict``, ``index`` or ``attr``) and its key."""
     match key:
         case DictKey():
             return "dict", key.key
@@ -51,11 +53,10 @@ def entry(key: Any) -> tuple[str, Any]:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Skeleton:
-    """A flattened pytree whose leaves can be replaced repeatedly.
+    """A flattened pytree with leaves that can be replaced any number of times.
 
-    `leaves` and `paths` are in JAX's order, which sorts dictionaries; `written` lists their
-    positions in the order in which the user wrote them. Arrays among the leaves are in the byte
-    order of this machine, whatever their order is in `tree`.
+    `leaves` and `paths` are in the order of JAX, which sorts dictionaries; `written` lists their
+    positions in the order in which the user wrote them.
     """
 
     tree: Any
@@ -75,13 +76,13 @@ class Skeleton:
 
     @classmethod
     def of(cls, tree: Any, is_leaf: Callable[[Any], bool] | None = None) -> Skeleton:
-        """Flatten `tree`; what `is_leaf` accepts is a leaf even if JAX would flatten it further."""
+        """Flatten `tree`; what `is_leaf` accepts is a leaf even if JAX would flatten it."""
         flat, treedef = jax.tree_util.tree_flatten_with_path(tree, is_leaf)
         position = {path: i for i, (path, _) in enumerate(flat)}
         return cls(
             tree=tree,
             treedef=treedef,
-            leaves=tuple(natively_ordered(leaf) for _, leaf in flat),
+            leaves=tuple(leaf for _, leaf in flat),
             paths=tuple(path for path, _ in flat),
             written=tuple(position[path] for path in _written_paths(tree, is_leaf)),
         )
@@ -92,6 +93,72 @@ class Skeleton:
         for position, value in values.items():
             leaves[position] = value
         return self.treedef.unflatten(leaves)
+
+
+def _written_paths(node: Any, is_leaf: Callable[[Any], bool] | None) -> Iterator[Path]:
+    """Yield the paths of the leaves, dictionaries in insertion order."""
+    if is_leaf is not None and is_leaf(node):
+        yield ()
+        return
+    children, _ = jax.tree_util.tree_flatten_with_path(node, is_leaf=lambda x: x is not node)
+    if len(children) == 1 and children[0][0] == ():
+        yield ()  # a leaf, which JAX returns as its own only child
+        return
+    if isinstance(node, Mapping):
+        position = {key: i for i, key in enumerate(node)}
+        children.sort(key=lambda child: position.get(entry(child[0][0])[1], len(position)))
+    for path, child in children:
+        for rest in _written_paths(child, is_leaf):
+            yield path + rest
+
+
+def owned(tree: Any) -> Any:
+    """Return a pytree whose NumPy arrays do not change when those of the given one do.
+
+    Writable arrays are replaced by read-only copies, and arrays in the other byte order are
+    converted; if there are none, the tree itself is returned. JAX arrays cannot be changed.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> weights = np.zeros(2)
+    >>> mine = owned({"weights": weights, "dt": 0.1})
+    >>> weights[:] = 5
+    >>> mine["weights"].tolist()
+    [0.0, 0.0]
+    """
+    if all(map(_is_own, jax.tree.leaves(tree))):
+        return tree
+    if type(tree) is dict:  # whose keys JAX would sort
+        return {key: owned(value) for key, value in tree.items()}
+    structure: Any
+    children, structure = jax.tree_util.tree_flatten(tree, lambda node: node is not tree)
+    if len(children) == 1 and children[0] is tree:
+        return _own(tree)
+    return structure.unflatten(map(owned, children))
+
+
+def _may_change(leaf: Any) -> bool:
+    """Whether an array, or one of which it is a view, can be written to."""
+    while isinstance(leaf, np.ndarray):
+        if leaf.flags.writeable:
+            return True
+        leaf = leaf.base
+    return False
+
+
+def _is_own(leaf: Any) -> bool:
+    return _is_native(leaf) and not _may_change(leaf)
+
+
+def _own(leaf: Any) -> Any:
+    if _is_own(leaf):
+        return leaf
+    if not isinstance(leaf, np.ndarray):
+        return natively_ordered(leaf)
+    copy = native(np.array(leaf, subok=True))
+    copy.flags.writeable = False
+    return copy
 
 
 def natively_ordered(leaf: Any) -> Any:
@@ -106,47 +173,35 @@ def natively_ordered(leaf: Any) -> Any:
     >>> natively_ordered(np.array([1.5], ">f8")).dtype == np.float64
     True
     """
-    dtype = getattr(leaf, "dtype", None)
-    if isinstance(dtype, np.dtype):
-        return leaf if dtype.isnative else leaf.astype(dtype.newbyteorder("="))
+    if _is_native(leaf):
+        return leaf
     if hasattr(leaf, "data_vars"):
-        is_native = all(variable.dtype.isnative for variable in leaf.data_vars.values())
-        return leaf if is_native else leaf.map(natively_ordered, keep_attrs=True)
-    return leaf
+        return leaf.map(natively_ordered, keep_attrs=True)
+    return native(leaf)
 
 
-def _written_paths(node: Any, is_leaf: Callable[[Any], bool] | None) -> Iterator[Path]:
-    """Yield the paths of the leaves, dictionaries in insertion order."""
-    if is_leaf is not None and is_leaf(node):
-        yield ()
-        return
-    children, _ = jax.tree_util.tree_flatten_with_path(node, is_leaf=lambda x: x is not node)
-    if len(children) == 1 and children[0][0] == ():
-        yield ()  # JAX returns a leaf as its own only child
-        return
-    if isinstance(node, Mapping):
-        place = {key: i for i, key in enumerate(node)}
-        children.sort(key=lambda child: place.get(entry(child[0][0])[1], len(place)))
-    for path, child in children:
-        for rest in _written_paths(child, is_leaf):
-            yield path + rest
+def _is_native(leaf: Any) -> bool:
+    if hasattr(leaf, "data_vars"):
+        return all(variable.dtype.isnative for variable in leaf.data_vars.values())
+    dtype = getattr(leaf, "dtype", None)
+    return dtype.isnative if isinstance(dtype, np.dtype) else True
 
 
-def attribute_holding(leaf: Any, wanted: Callable[[Any], bool]) -> str | None:
-    """Return the attribute of an opaque object that holds something `wanted`, or None.
+def attribute_holding(leaf: Any, matches: Callable[[Any], bool]) -> str | None:
+    """Return the attribute of an opaque object that holds an object that matches, or None.
 
-    JAX does not look into objects that are not registered as pytrees, so an axis in one would be
-    silently ignored. Lists and dictionaries in attributes are searched as well.
+    JAX does not look into objects that are not registered as pytrees, so that an axis in one of
+    them would be overlooked silently. Lists and dictionaries in attributes are searched too.
     """
     fields = getattr(leaf, "__dict__", {})
     if isinstance(leaf, type) or not isinstance(fields, Mapping):
         return None
-    return next((key for key, value in fields.items() if _holds(value, wanted)), None)
+    return next((key for key, value in fields.items() if _holds(value, matches)), None)
 
 
-def _holds(value: Any, wanted: Callable[[Any], bool]) -> bool:
+def _holds(value: Any, matches: Callable[[Any], bool]) -> bool:
     if isinstance(value, Mapping):
         value = list(value.values())
     if isinstance(value, (list, tuple)):
-        return any(_holds(part, wanted) for part in value)
-    return wanted(value)
+        return any(_holds(part, matches) for part in value)
+    return matches(value)

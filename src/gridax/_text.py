@@ -1,4 +1,4 @@
-"""Text that fits a line: what is too long is cut, and an ellipsis says so."""
+"""Text that fits on a line: whatever is too long is cut, and an ellipsis marks the cut."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ T = TypeVar("T")
 
 
 def shorten(text: str, width: int) -> str:
-    """Return text that is at most `width` long; a closing bracket stays.
+    """Cut text to at most `width` characters, keeping a closing bracket.
 
     Examples
     --------
@@ -24,7 +24,7 @@ def shorten(text: str, width: int) -> str:
 
 
 def shorten_middle(text: str, width: int) -> str:
-    """Return text that is at most `width` long; both ends stay, which say most of a name.
+    """Cut text to at most `width` characters in the middle, as both ends of a name matter.
 
     Examples
     --------
@@ -38,7 +38,7 @@ def shorten_middle(text: str, width: int) -> str:
 
 
 def one_line(text: str) -> str:
-    r"""Return text without line ends, runs of blanks, and what would command a terminal.
+    r"""Return text on one line, without runs of blanks and without control characters.
 
     Examples
     --------
@@ -49,7 +49,7 @@ def one_line(text: str) -> str:
 
 
 def printable(text: str) -> str:
-    r"""Return text without line ends and what would command a terminal; blanks stay.
+    r"""Return text without line ends and control characters, which could command a terminal.
 
     Examples
     --------
@@ -61,12 +61,14 @@ def printable(text: str) -> str:
     )
 
 
-def elided(items: Sequence[T], most: int) -> list[T | None]:
+def elide(items: Sequence[T], most: int) -> list[T | None]:
     """Return all items, or the first and last ones with None in place of those between.
+
+    Every "a few labels, then …" in gridax is built on this function.
 
     Examples
     --------
-    >>> elided(range(10), 4)
+    >>> elide(range(10), 4)
     [0, 1, None, 8, 9]
     """
     if len(items) <= most:
@@ -75,12 +77,23 @@ def elided(items: Sequence[T], most: int) -> list[T | None]:
     return [*items[: most - last], None, *items[len(items) - last :]]
 
 
-def joined(parts: Sequence[str], separator: str, width: int) -> str:
-    """Join parts to a text of at most `width`, with an ellipsis for those that do not fit.
+def listing(items: Sequence[object], most: int = 8, separator: str = ", ") -> str:
+    """Return items as one text, with an ellipsis in place of those in the middle of a long list.
 
     Examples
     --------
-    >>> joined(["a: 3", "b: 3", "c: 3", "d: 3"], ", ", 20)
+    >>> listing(["G", "sigma"]), listing(range(100), 3)
+    ('G, sigma', '0, 1, …, 99')
+    """
+    return separator.join("…" if item is None else str(item) for item in elide(items, most))
+
+
+def join_within(parts: Sequence[str], separator: str, width: int) -> str:
+    """Return as many parts as a text of at most `width` has room for, as `listing` does.
+
+    Examples
+    --------
+    >>> join_within(["a: 3", "b: 3", "c: 3", "d: 3"], ", ", 20)
     'a: 3, b: 3, …, d: 3'
     """
     text = separator.join(parts)
@@ -88,17 +101,17 @@ def joined(parts: Sequence[str], separator: str, width: int) -> str:
         return text
     best = shorten_middle(text, width)
     for most in range(1, len(parts)):
-        shown = ["…" if part is None else part for part in elided(parts, most)]
-        if len(separator.join(shown)) > width:
+        candidate = listing(parts, most, separator)
+        if len(candidate) > width:
             break
-        best = separator.join(shown)
+        best = candidate
     return best
 
 
 def count(n: int, gap: str = "") -> str:
-    """Return a whole number, rounded where it has more digits than anybody reads.
+    """Return a whole number as text, in scientific notation from 25 digits on.
 
-    `gap` stands between groups of three of its digits.
+    `gap` separates groups of three digits.
 
     Examples
     --------
@@ -107,12 +120,12 @@ def count(n: int, gap: str = "") -> str:
     """
     if n < 10**24:
         return str(n) if n < 10_000 else f"{n:,}".replace(",", gap)
-    exponent = math.floor(math.log10(n))  # of integers beyond every float, too
+    exponent = math.floor(math.log10(n))  # works for integers that exceed every float
     return f"{10 ** (math.log10(n) - exponent):.2f}e+{exponent}"
 
 
 def number_of(n: int, what: str, gap: str = "") -> str:
-    """Return a number of things.
+    """Return a count with its noun in the singular or the plural.
 
     Examples
     --------
@@ -120,3 +133,23 @@ def number_of(n: int, what: str, gap: str = "") -> str:
     ('1 point', '2 points')
     """
     return f"{count(n, gap)} {what}{'' if n == 1 else 's'}"
+
+
+def error_text(error: BaseException) -> str:
+    """Return the type and message of an error, the cause first.
+
+    An error in a function that a compiled program calls back comes as an error of JAX whose message
+    has the traceback, and the error itself in its last lines.
+
+    Examples
+    --------
+    >>> error_text(ValueError("too large"))
+    'ValueError: too large'
+    """
+    text = f"{type(error).__name__}: {error}"
+    _, marker, traceback = text.rpartition("Traceback (most recent call last):")
+    # The lines of a traceback are indented; the message follows.
+    cause = [line for line in traceback.splitlines() if line and not line.startswith(" ")]
+    if not marker or not cause:
+        return text
+    return "\n".join([*cause, "", text])

@@ -6,25 +6,28 @@ import itertools
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import xarray as xr
 
-from gridax._files import chunks, netcdf, restore, zarr
-from gridax._files.zarr import Progress
-from gridax._grid import frame, select
+from gridax import _checks
+from gridax._files import chunks, netcdf, restore
+from gridax._files.zarr import open_store, save_store, view_of_run
+from gridax._grid import frame, lookup, select
 from gridax._grid.index import without_point_indexes
 from gridax._grid.points import point_labels
 from gridax._grid.unstack import unstack
 from gridax._outputs.labels import own_coordinates
 from gridax._outputs.template import Template
 from gridax._outputs.template import restore as restore_output
-from gridax._show import chosen, reprs
+from gridax._plan.progress import Progress
+from gridax._show import plot_data, reprs
+from gridax._show.facts import ResultFacts, result_facts, space_facts
+from gridax._stores.address import is_url, local_path, location_of
 from gridax._stores.base import DONE, ERROR, FAILED, FLAGS, PENDING, STATUS
-from gridax._stores.place import Place
+from gridax._stores.location import Location
 from gridax._text import number_of
 from gridax.space import Space, points_of, space_of
 
@@ -207,12 +210,13 @@ class Result(Sequence[Any]):
         drop: bool = False,
         **by_label: Any,
     ) -> xr.Dataset:
-        """Select from the Dataset by label, as `xarray.Dataset.sel`.
+        """Select from the Dataset by label, as `xarray.Dataset.sel`, with the rules of `Space.sel`.
 
-        Computed floats are read as labels are: 0.1 + 0.2, or a float32 of 0.3, selects 0.3.
+        A float selects the label that it equals up to rounding errors: 0.1 + 0.2, or a float32 of
+        0.3, selects 0.3. Slices can be combined with ``method="nearest"``.
         """
-        queries = select.canonical_queries(self.dataset, {**(indexers or {}), **by_label})
-        return self.dataset.sel(queries, method=method, tolerance=tolerance, drop=drop)
+        queries = {**(indexers or {}), **by_label}
+        return lookup.sel(self.dataset, queries, method, tolerance, drop)
 
     def isel(self, *args: Any, **kwargs: Any) -> xr.Dataset:
         """Select from the Dataset by position, as `xarray.Dataset.isel`."""
@@ -280,7 +284,7 @@ class Result(Sequence[Any]):
         from gridax._show import result_plot  # matplotlib is optional
 
         over = [mean] if isinstance(mean, str) else list(mean or ())
-        values = chosen.chosen(self.dataset, output, sel or {}, over)
+        values = plot_data.select(self.dataset, output, sel or {}, over)
         members = points_of(self.space).grid.names_along()
         inner = [str(dim) for dim in values.dims if dim not in self.space.dims]
         roles = {"x": x, "y": y, "hue": hue, "row": row, "col": col}
@@ -348,14 +352,7 @@ class Result(Sequence[Any]):
         >>> run.hvplot.scatter(x="a", y="y").kdims
         [Dimension('a')]
         """
-        try:
-            import hvplot.xarray  # noqa: F401, optional; adds `.hvplot` to Datasets
-        except ModuleNotFoundError as error:
-            raise ModuleNotFoundError(
-                f"result.hvplot needs hvPlot, but {error.name!r} is not installed; install it with "
-                "pip install 'gridax[hvplot]', or use result.plot",
-                name=error.name,
-            ) from error
+        _checks.optional("hvplot.xarray", "hvplot")  # which adds `.hvplot` to Datasets
         plain: Any = without_point_indexes(self.dataset)
         return plain.hvplot
 
@@ -409,7 +406,7 @@ class Result(Sequence[Any]):
         OSError
             If the file cannot be written, for instance because the disk is full.
         """
-        netcdf.write_netcdf(self.dataset, Path(path), complevel)
+        netcdf.write_netcdf(self.dataset, local_path(path), complevel)
 
     def to_zarr(self, path: str | os.PathLike[str], overwrite: bool = False) -> None:
         """Save to a Zarr store, a folder, which `open_result` reads back.
@@ -431,12 +428,12 @@ class Result(Sequence[Any]):
         FileNotFoundError, ValueError, OSError
             As `to_netcdf`.
         """
-        if zarr.is_url(path):
+        if is_url(path):
             raise ValueError(
                 f"to_zarr writes to a folder, got the URL {path!r}; use run(store={path!r}) to "
                 "write to a URL"
             )
-        zarr.write(self.dataset, Path(path), overwrite)
+        save_store(self.dataset, local_path(path), overwrite)
 
     def unstack(self) -> xr.Dataset:
         """Return scattered points on the grid from which they were selected.
@@ -461,15 +458,21 @@ class Result(Sequence[Any]):
         return unstack(self.dataset, points_of(self.space).grid)
 
     def __repr__(self) -> str:
-        return reprs.result_text(
-            points_of(self.space).grid, self._template, self.dataset, self.progress
-        )
+        return reprs.result_text(facts_of(self), self.dataset)
 
     def _repr_html_(self) -> str:
-        points = points_of(self.space)
-        return reprs.result_html(
-            points.grid, points.mode, points.fixed, self._template, self.dataset, self.progress
-        )
+        return reprs.result_html(facts_of(self), self.dataset)
+
+
+def facts_of(result: Result) -> ResultFacts:
+    """Return what the text and HTML of a result and `gridax info` display."""
+    points = points_of(result.space)
+    return result_facts(
+        space_facts(points.grid, points.mode, points.fixed),
+        result._template,
+        result.dataset,
+        result.progress,
+    )
 
 
 def open_result(
@@ -512,12 +515,11 @@ def open_result(
     """
     if not os.fspath(path):
         raise ValueError("open_result got an empty path; pass the name of a file or a store")
-    local = zarr.local_path(path)
-    if local is None and zarr.is_url(path):
-        return open_place(zarr.place_of(path, storage_options))
-    path = Path(local or path)
+    if is_url(path):
+        return open_location(location_of(path, storage_options))
+    path = local_path(path)
     if path.is_dir():
-        return open_place(zarr.place_of(path))
+        return open_location(location_of(path))
     dataset = netcdf.read(path)
     dataset.encoding["source"] = os.path.abspath(path)  # as xarray records it
     return _described(dataset, str(path), None)
@@ -528,20 +530,20 @@ def template_of_result(result: Result) -> Template:
     return result._template
 
 
-def open_place(place: Place) -> Result:
-    """Open the Zarr store at a place."""
-    if not place.exists():
-        raise FileNotFoundError(f"there is no store {place.name!r}")
+def open_location(location: Location) -> Result:
+    """Open the Zarr store at a location."""
+    if not location.exists():
+        raise FileNotFoundError(f"there is no store {location.name!r}")
     try:
-        dataset, progress = zarr.view(zarr.read(place), place)
+        dataset, progress = view_of_run(open_store(location), location)
     except OSError:
         raise
     except Exception as error:  # a damaged or foreign store may raise anything
         raise ValueError(
-            f"{place.name!r} cannot be read as a Zarr store ({type(error).__name__}: {error})"
+            f"{location.name!r} cannot be read as a Zarr store ({type(error).__name__}: {error})"
         ) from error
-    dataset.encoding["source"] = zarr.address(place)  # as xarray records it
-    return _described(dataset, place.name, progress)
+    dataset.encoding["source"] = location.address  # as xarray records it
+    return _described(dataset, location.name, progress)
 
 
 def _described(dataset: xr.Dataset, name: str, progress: Progress | None) -> Result:

@@ -12,10 +12,11 @@ import pandas as pd
 import xarray as xr
 
 from gridax._axes import Axis
-from gridax._grid import frame, select, stack
+from gridax._grid import frame, lookup, select, stack
 from gridax._grid.grid import Grid
 from gridax._grid.points import Points
 from gridax._show import reprs
+from gridax._show.facts import SpaceFacts, space_facts
 from gridax._text import number_of
 
 
@@ -105,7 +106,7 @@ class Space(Sequence[Any]):
 
     @property
     def state(self) -> Any:
-        """The pytree with its axes, as it was given."""
+        """The pytree with its axes, as it was given; its NumPy arrays are read-only copies."""
         return self._points.skeleton.tree
 
     @property
@@ -199,9 +200,8 @@ class Space(Sequence[Any]):
         >>> space.sel(a=0.32, method="nearest")[0]["a"].item()
         0.30000001192092896
         """
-        labels = {**(indexers or {}), **by_label}
-        chosen = select.by_label(self._points.dataset, self._points.grid, labels, method, tolerance)
-        return self._with(self._points.grid.isel(chosen))
+        queries = {**(indexers or {}), **by_label}
+        return self.isel(lookup.by_label(self._points.dataset, queries, method, tolerance))
 
     def filter(self, predicate: Callable[[xr.Dataset], xr.DataArray]) -> Space:
         """Keep the points for which a predicate holds.
@@ -329,12 +329,13 @@ class Space(Sequence[Any]):
         return fill(batched | dict.fromkeys(others)), fill(chosen | dict.fromkeys(batched))
 
     def __repr__(self) -> str:
-        return reprs.space_text(self._points.grid, self.mode, self._points.fixed)
+        return reprs.space_text(self._facts())
 
     def _repr_html_(self) -> str:
-        return reprs.space_html(
-            self._points.grid, self.mode, self._points.fixed, lambda: self._points.dataset
-        )
+        return reprs.space_html(self._facts(), lambda: self._points.dataset)
+
+    def _facts(self) -> SpaceFacts:
+        return space_facts(self._points.grid, self.mode, self._points.fixed)
 
 
 def points_of(space: Space) -> Points:

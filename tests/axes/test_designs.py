@@ -10,7 +10,9 @@ import jax.numpy as jnp
 import numpy as np
 import numpyro
 import numpyro.distributions as dist
+import pandas as pd
 import pytest
+import xarray as xr
 from numpyro.infer import Predictive
 from scipy import stats
 
@@ -131,32 +133,32 @@ def test_joint_draws_become_axes_of_one_group() -> None:
 @pytest.mark.parametrize(
     ("over", "error", "message"),
     [
-        ({}, TypeError, "sobol: give ranges by name, such as {'G': (0.1, 0.8)}; got {}"),
-        ([(0, 1)], TypeError, "give ranges by name, such as {'G': (0.1, 0.8)}; got [(0, 1)]"),
+        ({}, TypeError, "sobol: pass ranges by name, such as {'G': (0.1, 0.8)}; got {}"),
+        ([(0, 1)], TypeError, "pass ranges by name, such as {'G': (0.1, 0.8)}; got [(0, 1)]"),
         ({"x": (1, 0)}, ValueError, "axis 'x': low must be smaller than high, got low=1.0, high="),
         ({"x": (0, np.inf)}, ValueError, "axis 'x': high must be finite, got inf"),
-        ({"x": (1.0, 1.0 + 1e-9)}, ValueError, "axis 'x': the values 1.0 and 1.000000001 are"),
+        ({"x": (1.0, 1.0 + 1e-9)}, ValueError, "axis 'x': the grid is too fine for float32"),
         ({"x": (0, 1e300)}, ValueError, "e+300 does not fit in float32, which JAX would use"),
         (
             {"x": 3.0},
             TypeError,
-            "axis 'x': give bounds (low, high) or a numpyro distribution, got 3.0",
+            "axis 'x': pass bounds (low, high) or a numpyro distribution, got 3.0",
         ),
         (
             {"x": (0, 1, 2)},
             TypeError,
-            "axis 'x': give bounds (low, high) or a numpyro distribution, got (0, 1, 2)",
+            "axis 'x': pass bounds (low, high) or a numpyro distribution, got (0, 1, 2)",
         ),
         (
             {"x": dist.Dirichlet(jnp.ones(3))},
             ValueError,
-            "axis 'x': a design needs a distribution of single numbers, got batch shape () and "
+            "axis 'x': a design needs a distribution of scalars, got batch shape () and "
             "event shape (3,)",
         ),
         (
             {"x": dist.VonMises(0.0, 1.0)},
             ValueError,
-            "axis 'x': VonMises has no inverse cumulative distribution function in NumPyro; give "
+            "axis 'x': VonMises has no inverse cumulative distribution function in NumPyro; pass "
             "bounds, or use NumPyroAxis",
         ),
         ({"a/b": (0, 1)}, ValueError, "'a/b' cannot name a dimension"),
@@ -179,7 +181,7 @@ def test_a_design_needs_a_size(design: Any, n: int) -> None:
 
 
 def test_attributes_of_no_axis_are_refused() -> None:
-    message = "attrs are given for ['y'], which is none of ['x']"
+    message = "attrs names ['y'], but the axes are ['x']"
     with pytest.raises(ValueError, match=re.escape(message)):
         gx.sobol({"x": (0, 1)}, n=4, attrs={"y": {"units": "1"}})
 
@@ -190,7 +192,7 @@ def test_attributes_of_no_axis_are_refused() -> None:
         (
             {},
             TypeError,
-            "from_samples: give samples by name, such as mcmc.get_samples(); got {}",
+            "from_samples: pass samples by name, such as mcmc.get_samples(); got {}",
         ),
         (
             {"a": [1.0, 2.0], "b": [1.0]},
@@ -205,3 +207,97 @@ def test_samples_that_do_not_belong_together_are_refused(
 ) -> None:
     with pytest.raises(error, match=re.escape(message)):
         gx.from_samples(samples)
+
+
+def posterior() -> xr.Dataset:
+    """Return draws as ArviZ keeps them."""
+    rng = np.random.default_rng(0)
+    return xr.Dataset(
+        {
+            "G": (("chain", "draw"), rng.normal(size=(2, 5)), {"units": "1"}),
+            "theta": (("chain", "draw", "school"), rng.normal(size=(2, 5, 3))),
+        },
+        coords={"chain": [0, 1], "draw": range(5), "school": ["a", "b", "c"]},
+    )
+
+
+@pytest.mark.parametrize(
+    "samples",
+    [
+        posterior(),
+        posterior().transpose("school", "draw", "chain"),
+        posterior().stack(sample=("chain", "draw")),
+        posterior().stack(sample=("chain", "draw")).reset_index("sample"),
+    ],
+    ids=["posterior", "transposed", "stacked", "stacked without an index"],
+)
+def test_a_posterior_becomes_one_point_per_draw_of_every_chain(samples: xr.Dataset) -> None:
+    axes = gx.from_samples(samples)
+    assert list(axes) == ["chain", "draw", "G", "theta"]
+    space = gx.Space(axes, mode="product")
+    assert space.sizes == {"sample": 10}
+    wanted = posterior().sel(chain=1, draw=3)
+    selected = space.sel(chain=1, draw=3)
+    assert selected.dataset["G"].item() == wanted["G"].item()
+    np.testing.assert_array_equal(selected[0]["theta"], wanted["theta"].values.astype("f4"))
+    assert space.sel(chain=0).sizes == {"sample": 5}
+    assert space.dataset["G"].attrs == {"units": "1"}
+    assert space.dataset["theta_value"].dims == ("sample", "school")
+    assert space.dataset["school"].values.tolist() == ["a", "b", "c"]
+
+
+def test_a_table_has_one_draw_per_row() -> None:
+    table = pd.DataFrame({"G": [0.2, 0.1], "n": [1, 2]})
+    axes = gx.from_samples(table, group="fits")
+    assert gx.Space(axes, mode="product").sel(G=0.1)[0]["n"] == 2
+    draws = posterior()[["G"]].to_dataframe()
+    space = gx.Space(gx.from_samples(draws), mode="product")
+    assert space.sel(chain=1, draw=3).dataset["G"].item() == posterior()["G"].values[1, 3]
+
+
+def test_a_million_draws_in_float64_keep_their_labels() -> None:
+    draws = np.random.default_rng(0).normal(size=10**6)
+    space = gx.Space(gx.from_samples({"x": draws}), mode="product")
+    np.testing.assert_array_equal(space.dataset["x"], draws)
+    assert space.sel(x=draws[123])[0]["x"] == np.float32(draws[123])
+    np.testing.assert_array_equal(space.sel(x=draws[:1000]).dataset["x"], draws[:1000])
+
+
+@pytest.mark.parametrize(
+    ("samples", "error", "message"),
+    [
+        ([{"a": [1.0]}, {"a": [2.0]}], TypeError, "from_samples: pass samples by name"),
+        (
+            {"a": [np.ones(5), np.ones(5)]},
+            TypeError,
+            "from_samples: 'a' is a list of arrays; join chains with np.concatenate(), or samples "
+            "with np.stack(), to one array",
+        ),
+        ({"a": [1.0, np.inf]}, ValueError, "axis 'a': a draw is infinite, which cannot be a label"),
+        ({"a": [1.0, np.nan]}, ValueError, "axis 'a': NaN cannot be a label"),
+        (
+            xr.Dataset({"a": (("x", "y"), np.eye(2))}),
+            ValueError,
+            "from_samples: a Dataset needs the dimensions 'chain' and 'draw', or 'sample', got "
+            "['x', 'y']",
+        ),
+        (
+            posterior().assign(k=("school", [1, 2, 3])),
+            ValueError,
+            "from_samples: 'k' has the dimensions ['school'], but draws have ['chain', 'draw']",
+        ),
+    ],
+    ids=plain,
+)
+def test_what_is_no_set_of_samples_is_rejected(
+    samples: Any, error: type[Exception], message: str
+) -> None:
+    with pytest.raises(error, match=re.escape(message)):
+        gx.from_samples(samples)
+
+
+def test_designs_keep_labels_that_are_equal_in_float32_apart() -> None:
+    axes = gx.latin_hypercube({"x": (1.0, 1.01)}, n=10**5)
+    labels = gx.Space(axes, mode="product").dataset["x"].values
+    assert np.unique(labels).size == 10**5
+    assert np.unique(labels.astype(np.float32)).size < 10**5

@@ -18,6 +18,7 @@ from gridax._axes.table import (
     as_array,
     check_values,
     dataarray_table,
+    grid_table,
     key_table,
     number_table,
 )
@@ -62,23 +63,29 @@ def test_float64_values_reach_the_model_unrounded_under_x64() -> None:
 
 
 @pytest.mark.parametrize(
-    ("values", "pair"),
+    ("labels", "pair"),
     [
         ([1.0, 1.0 + 1e-9], "1.0 and 1.000000001"),
-        ([5.0, 1e8 + 1, 1e8], "100000000.0 and 100000001.0"),
-        ([0.3, 0.1, 0.3 + 1e-10], "0.3 and 0.3000000001"),
+        ([5.0, 1e8, 1e8 + 1], "100000000.0 and 100000001.0"),
     ],
 )
-def test_values_that_collide_in_float32_are_refused(values: list[float], pair: str) -> None:
+def test_a_grid_finer_than_float32_is_rejected(labels: list[float], pair: str) -> None:
     message = (
-        f"axis 'G': the values {pair} are different, but the same in float32, which JAX would "
-        "use; enable 64 bits with jax.config.update('jax_enable_x64', True) or choose values "
-        "further apart"
+        f"axis 'G': the grid is too fine for float32, the dtype that JAX would use: {pair} become "
+        "equal; choose fewer points or a wider range, or enable 64 bits with "
+        "jax.config.update('jax_enable_x64', True)"
     )
     with pytest.raises(ValueError, match=re.escape(message)):
-        number_table(np.array(values), OWNER)
+        grid_table(np.array(labels), OWNER)
     with x64():
-        assert number_table(np.array(values), OWNER).values.tolist() == values
+        assert grid_table(np.array(labels), OWNER).values.tolist() == labels
+
+
+@pytest.mark.parametrize("values", [[1.0, 1.0 + 1e-9], [5.0, 1e8 + 1, 1e8], [0.3, 0.3 + 1e-10]])
+def test_data_finer_than_float32_keep_their_labels(values: list[float]) -> None:
+    table = number_table(np.array(values), OWNER)
+    assert table.labels.tolist() == values
+    np.testing.assert_array_equal(table.values, np.float32(values))
 
 
 def test_equal_values_do_not_collide() -> None:
@@ -157,6 +164,20 @@ def test_choices_are_objects_and_stacked_by_number() -> None:
     assert not table.kept_beside
 
 
+@pytest.mark.parametrize(
+    "values",
+    [np.linspace(0, 1, 11), np.float32([0.3, 0.1]), np.array([2, 1]), np.array([0.1, 0.3], ">f8")],
+)
+def test_a_dataarray_that_is_its_own_coordinate_keeps_its_labels_bit_for_bit(
+    values: np.ndarray,
+) -> None:
+    array = xr.DataArray(values, dims="x", coords={"x": values})
+    table = dataarray_table(array, None, OWNER)
+    assert not table.labeled
+    assert table.labels.tolist() == values.tolist()
+    assert table.labels.dtype.isnative
+
+
 def test_a_dataarray_that_is_its_own_coordinate_has_plain_numbers() -> None:
     array = xr.DataArray(np.float32([0.3, 0.1]), dims="x", coords={"x": [0.3, 0.1]})
     table = dataarray_table(array, None, OWNER)
@@ -213,7 +234,7 @@ def test_a_dataarray_with_unusable_names_is_refused(
 
 def test_a_dataarray_whose_coordinate_repeats_itself_is_refused() -> None:
     array = xr.DataArray([1.0, 2.0], dims="x", coords={"x": [5, 5]})
-    message = "axis 'G': the label 5 stands more than once; give labels= that differ"
+    message = "axis 'G': duplicate label 5; pass unique labels="
     with pytest.raises(ValueError, match=re.escape(message)):
         dataarray_table(array, None, OWNER)
     assert dataarray_table(array, np.array([0, 1]), OWNER).labels.tolist() == [0, 1]
@@ -245,19 +266,19 @@ def test_any_array_like_becomes_an_array_of_its_own(values: Any) -> None:
         (
             np.ma.masked_array([1, 2], [True, False]),
             TypeError,
-            "masked values have no meaning here; fill or drop them first",
+            "masked values are not supported; fill or drop them first",
         ),
         (
             [[1], [1, 2]],
             ValueError,
-            "values must all have the same shape; these are ragged. Use ChoiceAxis for values "
+            "values must all have the same shape, but these are ragged; use ChoiceAxis for values "
             "whose shapes differ",
         ),
         ([np.ones(2), np.ones(3)], ValueError, "values must all have the same shape"),
         (
             [jax.random.key(0), jax.random.key(1)],
             TypeError,
-            "stack the keys to one array first: jnp.stack(keys)",
+            "got a list of keys; stack them to one array: jnp.stack(keys)",
         ),
     ],
     ids=["masked", "ragged lists", "ragged arrays", "list of keys"],
@@ -275,26 +296,26 @@ def test_what_is_no_array_is_refused(values: Any, error: type[Exception], messag
         (
             5.0,
             ValueError,
-            "values must have at least one dimension, got the scalar 5.0; write a plain number "
-            "for a fixed value",
+            "values must have at least one dimension, got the scalar 5.0; for a fixed value, "
+            "put the number itself into the state",
         ),
         (
             [None, 1],
             TypeError,
-            "values must be numbers that JAX knows, got objects; use ChoiceAxis",
+            "values must be numbers, got objects; use ChoiceAxis",
         ),
-        (None, TypeError, "values must be numbers that JAX knows, got objects; use ChoiceAxis"),
-        (["a"], TypeError, "values must be numbers that JAX knows, got strings; use ChoiceAxis"),
-        ([b"a"], TypeError, "values must be numbers that JAX knows, got strings; use ChoiceAxis"),
+        (None, TypeError, "values must be numbers, got objects; use ChoiceAxis"),
+        (["a"], TypeError, "values must be numbers, got strings; use ChoiceAxis"),
+        ([b"a"], TypeError, "values must be numbers, got strings; use ChoiceAxis"),
         (
             np.array(["2020-01-01"], "M8[D]"),
             TypeError,
-            "values must be numbers that JAX knows, got dates; convert them to numbers",
+            "values must be numbers, got dates; convert them to numbers",
         ),
         (
             np.array([1], "m8[s]"),
             TypeError,
-            "values must be numbers that JAX knows, got durations; convert them to numbers",
+            "values must be numbers, got durations; convert them to numbers",
         ),
     ],
     ids=lambda value: value if isinstance(value, str) else "",

@@ -243,6 +243,7 @@ SPACES = {
 
 
 @pytest.mark.parametrize("kind", SPACES)
+@pytest.mark.sampled(3)
 def test_every_point_gets_what_a_direct_call_returns(execution, kind):
     space = SPACES[kind]()
     result = execution(reading, space).run(progress=False)
@@ -257,6 +258,7 @@ def test_every_point_gets_what_a_direct_call_returns(execution, kind):
 
 
 @pytest.mark.parametrize("kind", LABELED)
+@pytest.mark.sampled(3)
 def test_what_a_person_types_selects_its_point_in_the_result(execution, kind):
     state, mode, typed, point = LABELED[kind]
     space = gx.Space(state, mode=mode)
@@ -430,14 +432,22 @@ def test_nan_at_some_points_stays_there(execution):
 @pytest.mark.parametrize(
     ("model", "error", "text"),
     [
-        (lambda s: None, TypeError, "the model returned None; it must return arrays or numbers"),
-        (lambda s: {}, TypeError, "the model returned {}, which holds no array"),
-        (lambda s: "done", TypeError, "output 'value' is the string 'done'; a model must return"),
-        (lambda s: {"o": object()}, TypeError, "output 'o' is of the type object; a model must"),
+        (lambda s: None, TypeError, "the model returned None, but must return arrays or numbers"),
+        (lambda s: {}, TypeError, "the model returned {}, which contains no array"),
+        (
+            lambda s: "done",
+            TypeError,
+            "output 'value' is the string 'done', but a model must return",
+        ),
+        (
+            lambda s: {"o": object()},
+            TypeError,
+            "output 'o' is an object of the type object, but a model must",
+        ),
         (
             lambda s: {"a": {"b": s["x"]}, "a.b": s["x"]},
             ValueError,
-            "the model returns two outputs called 'a.b'; rename one of them",
+            "the model returns two outputs named 'a.b'; rename one of them",
         ),
         (lambda s: {"a/b": s["x"]}, ValueError, "output 'a/b' cannot be stored under that name"),
         (lambda s: s["y"], KeyError, "'y'"),
@@ -553,16 +563,24 @@ def test_an_axis_among_the_arguments_is_refused(execution, where):
 @pytest.mark.parametrize(
     ("labels", "error", "text"),
     [
-        ({"dims": ("time",)}, TypeError, "dims= must name the dimensions by output, such as"),
+        (
+            {"dims": ("time",)},
+            TypeError,
+            "dims= must be a mapping from outputs to dimensions, such as",
+        ),
         ({"dims": {"value": ("x",)}}, ValueError, "output 'value' has a dimension 'x', which is"),
-        ({"dims": {"value": ("t", "u")}}, ValueError, "dims= gives output 'value' 2 names"),
+        ({"dims": {"value": ("t", "u")}}, ValueError, "dims= has 2 names for output 'value'"),
         (
             {"dims": {"rate": ("t",)}},
             ValueError,
-            "dims= names 'rate', but the outputs are ['value']",
+            "dims= names an output 'rate', but the outputs are ['value']",
         ),
-        ({"coords": [1]}, TypeError, "coords= must give coordinates by name, such as"),
-        ({"coords": {"t": [1]}}, ValueError, "coords=: the coordinate 't' lies along 't', but the"),
+        (
+            {"coords": [1]},
+            TypeError,
+            "coords= must be a mapping from names to coordinates, such as",
+        ),
+        ({"coords": {"t": [1]}}, ValueError, "coords=: the coordinate 't' is along 't', but the"),
     ],
     ids=plain,
 )

@@ -44,6 +44,7 @@ def assert_equal(result, reference):
 
 @pytest.mark.parametrize("n_pmap", [1, 3, 4, None])
 @pytest.mark.parametrize("n_vmap", [1, 4, 7, 1000, None])
+@pytest.mark.sampled(3)
 def test_any_number_of_points_and_devices_gives_the_same(n_vmap, n_pmap, reference):
     result = gx.ParallelExecution(noisy, SPACE, n_vmap=n_vmap, n_pmap=n_pmap).run(progress=False)
     assert_equal(result, reference)
@@ -103,7 +104,7 @@ def test_counts_that_make_no_sense_are_refused_at_once(options, error, text):
 @pytest.mark.skipif(jax.local_device_count() < 4, reason="needs four devices")
 @pytest.mark.parametrize(("n_pmap", "together"), [(2, 2), (None, 4)])
 def test_all_devices_work_at_the_same_time(n_pmap, together):
-    meeting = threading.Barrier(together, timeout=20)
+    meeting = threading.Barrier(together, timeout=600)
 
     def meet(x):  # goes on once as many devices are here as were asked for
         meeting.wait()
@@ -166,6 +167,7 @@ def solve(state):
     "model", [fall, branch, walk, on_the_host, derivative, solve], ids=lambda m: m.__name__
 )
 @pytest.mark.parametrize(("n_vmap", "n_pmap"), [(3, 4), (1, 1)])
+@pytest.mark.sampled(3)
 def test_models_of_every_kind_of_control_flow(model, n_vmap, n_pmap):
     space = product(x=gx.DataAxis([1.0, 3.0, 9.0, 300.0, 17.0]), z=gx.GridAxis(0, 1, 2))
     result = gx.ParallelExecution(model, space, n_vmap=n_vmap, n_pmap=n_pmap).run(progress=False)
@@ -402,14 +404,14 @@ class Unphysical(Exception):
 
 def test_an_error_while_tracing_keeps_its_type_and_names_the_choice():
     def model(state):
-        if state["method"] == "euler":
+        if state["solver"] == "euler":
             raise Unphysical
         return state["x"]
 
-    space = product(method=gx.ChoiceAxis(["heun", "euler"]), x=gx.GridAxis(0, 1, 3))
+    space = product(solver=gx.ChoiceAxis(["heun", "euler"]), x=gx.GridAxis(0, 1, 3))
     with pytest.raises(Unphysical) as caught:
         gx.ParallelExecution(model, space).run(progress=False)
-    assert caught.value.__notes__[-1] == ("while the model was traced with method='euler'")
+    assert caught.value.__notes__[-1] == "while the model was traced with solver='euler'"
 
 
 def failing(limit):
@@ -514,3 +516,21 @@ def test_keys_whose_draws_depend_on_the_tile_are_warned_of():
     space = gx.Space(state, key=jax.random.key(0, impl="rbg"))
     with pytest.warns(UserWarning, match="draws from 'rbg' keys depend on how many"):
         gx.ParallelExecution(lambda s: jax.random.normal(s["key"]), space)
+
+
+@pytest.mark.parametrize("impl", ["rbg", "unsafe_rbg"])
+def test_keys_that_a_model_creates_are_warned_of_too(impl):
+    def model(state):
+        return jax.random.normal(jax.random.key(state["seed"], impl=impl))
+
+    executor = gx.ParallelExecution(model, gx.Space({"seed": gx.DataAxis([1, 2, 3])}))
+    with pytest.warns(UserWarning, match=f"draws from keys of the kind '{impl}' depend on how"):
+        executor.run(progress=False)
+    executor.run(progress=False)  # once
+
+
+def test_the_same_keys_are_warned_of_once():
+    space = gx.Space({"key": gx.KeyAxis(4)}, key=jax.random.key(0, impl="rbg"))
+    with pytest.warns(UserWarning, match="depend on how many") as caught:
+        gx.ParallelExecution(lambda s: jax.random.normal(s["key"]), space).run(progress=False)
+    assert len(caught) == 1

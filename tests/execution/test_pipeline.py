@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import gridax as gx
+from gridax._kernel.program import Kernel
 from gridax._plan import tiling, tuning
 
 
@@ -60,6 +61,7 @@ SPACE = {
 
 @pytest.mark.parametrize("n_pmap", [1, 3])
 @pytest.mark.parametrize("model", [merged, shared, spread])
+@pytest.mark.slow
 def test_any_blocks_and_tiles_give_the_same(model, n_pmap, many_blocks, restless):
     space = product(**SPACE)
     executor = gx.ParallelExecution(model, space, n_pmap=n_pmap)
@@ -76,6 +78,7 @@ def test_any_blocks_and_tiles_give_the_same(model, n_pmap, many_blocks, restless
         np.testing.assert_allclose(again[name], direct[name], rtol=0 if exact else 2e-5, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_the_next_sweep_begins_with_the_tiles_that_were_found(many_blocks, restless):
     executor = gx.ParallelExecution(merged, product(**SPACE), n_pmap=1)
     before = executor.plan()
@@ -104,6 +107,35 @@ def test_a_sweep_that_fails_in_a_later_block_keeps_what_was_computed(many_blocks
     expected = space.dataset["a"].values[:, None] + np.array([0.0, 10.0])
     np.testing.assert_allclose(partial["value"].values[done], expected[done], rtol=1e-6)
     assert np.isnan(partial["value"].values[~done]).all()
+
+
+def test_what_was_under_way_when_a_point_fails_is_kept(tmp_path):
+    def check(x):
+        if x == 3:
+            raise RuntimeError("no convergence")
+        return np.float32(x)
+
+    def model(state):
+        kind = jax.ShapeDtypeStruct((), jnp.float32)
+        return jax.pure_callback(check, kind, state["x"], vmap_method="sequential")
+
+    space = product(x=gx.DataAxis(np.arange(20.0)))
+    executor = gx.ParallelExecution(model, space, n_vmap=1, n_pmap=1)
+    with pytest.raises(Exception, match="no convergence"):
+        executor.run(progress=False, store=tmp_path / "run.zarr", block={"x": 1})
+    found = executor.partial.dataset
+    assert found["status"].values[:4].tolist() == [1, 1, 1, 0]
+    assert found["value"].values[:3].tolist() == [0, 1, 2]
+
+
+def test_a_device_that_is_lost_is_not_recorded_as_an_error_of_the_model(monkeypatch):
+    def lost(self, index):
+        raise jax.errors.JaxRuntimeError("INTERNAL: the device is lost")
+
+    monkeypatch.setattr(Kernel, "__call__", lost)
+    executor = gx.ParallelExecution(lambda s: s["x"], product(x=gx.GridAxis(0, 1, 4)))
+    with pytest.raises(jax.errors.JaxRuntimeError, match="the device is lost"):
+        executor.run(progress=False, on_error="record")
 
 
 def test_choices_of_unequal_numbers_fill_their_tiles():

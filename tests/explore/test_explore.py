@@ -197,7 +197,7 @@ def test_of_too_many_values_a_part_is_drawn(monkeypatch):
     assert (frame["x"]["step"], frame["y"]["step"]) == (3, 2)
     wanted = result.dataset["y"].isel(a=slice(None, None, 2), b=slice(None, None, 3))
     np.testing.assert_array_equal(values_of(frame), wanted.astype(np.float32))
-    assert frame["note"] == "one in 2 of a is drawn, one in 3 of b is drawn"
+    assert frame["note"] == "one in 2 along a is shown, one in 3 along b is shown"
     line = cube_of(result).frame(View("y", "a", "", {"b": 0}))
     np.testing.assert_allclose(line["x"]["at"], [0, 0.3, 0.6, 0.9])
 
@@ -363,10 +363,10 @@ def test_an_explorer_starts_with_what_suits_the_result(result):
 @pytest.mark.parametrize(
     ("given", "text"),
     [
-        (("nope",), "there is no output 'nope' of numbers; there are ['rate', 'x', 'fc', "),
-        (("rate", "q"), "x='q': output 'rate' varies along ['G', 'sigma', 'trial']"),
-        (("rate", None, "time"), "y='time': output 'rate' varies along ['G', 'sigma', 'trial']"),
-        (("rate", "G", "G"), "x and y are both 'G'"),
+        (("nope",), "no output 'nope' of real numbers; the outputs are rate, x, fc, "),
+        (("rate", "q"), "x='q': output 'rate' varies along G, sigma, trial"),
+        (("rate", None, "time"), "y='time': output 'rate' varies along G, sigma, trial"),
+        (("rate", "G", "G"), "x and y are both 'G'; give different names"),
     ],
     ids=["output", "x", "y", "both"],
 )
@@ -379,14 +379,18 @@ def test_outputs_that_are_no_real_numbers_are_left_out():
     space = product(a=gx.GridAxis(0, 1, 2))
     only = run(lambda s: {"z": 1j}, space)
     with pytest.raises(
-        ValueError, match=re.escape("there is no output of real numbers to explore, only ['z']")
+        ValueError,
+        match=re.escape("the explorer needs an output of real numbers, but the outputs are z"),
     ):
         only.explore()
     cube = cube_of(run(lambda s: {"z": 1j, "y": 1.0}, space))
     assert (cube.outputs, cube.unseen) == (["y"], ["z"])
     point = space.isel(a=0)
     with pytest.raises(
-        ValueError, match=re.escape("output 'y' is one number, so there is nothing to explore")
+        ValueError,
+        match=re.escape(
+            "output 'y' is a single number; the explorer needs one that varies along a dimension"
+        ),
     ):
         run(lambda s: {"y": 1.0}, point).explore()
 
@@ -411,9 +415,10 @@ except ModuleNotFoundError as error:
 
 
 @pytest.mark.parametrize("package", ["bokeh", "panel"])
+@pytest.mark.slow
 def test_without_an_optional_package_the_error_says_what_to_install(package):
     done = subprocess.run(
-        [sys.executable, "-c", MISSING, package], capture_output=True, text=True, timeout=120
+        [sys.executable, "-c", MISSING, package], capture_output=True, text=True, timeout=600
     )
-    text = f"the explorer needs {package}, which is not installed: pip install 'gridax[explore]'\n"
+    text = f"{package} is not installed: pip install 'gridax[explore]'\n"
     assert done.stdout == text, done.stderr

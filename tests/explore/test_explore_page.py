@@ -9,8 +9,6 @@ import re
 import shutil
 import signal
 import socket
-import subprocess
-import sys
 import time
 import urllib.request
 from urllib.parse import urlsplit
@@ -21,9 +19,12 @@ import pytest
 import xarray as xr
 
 import gridax as gx
-from gridax._show.style import named
+from gridax._show.plot_style import axis_label
 from gridax.explore import _cube
 from gridax.explore._cube import View
+from tests.processes import PATIENCE, started
+
+pytestmark = pytest.mark.slow
 
 sync_api = pytest.importorskip("playwright.sync_api")
 
@@ -109,24 +110,20 @@ def address(request, folder, result):
     with socket.socket() as free:
         free.bind(("localhost", 0))
         port = free.getsockname()[1]
-    command = [sys.executable, "-c", SERVE, str(folder / "sweep.nc"), str(port)]
-    # A server of its own group, which Ctrl-C in a terminal would end.
-    server = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    try:
+    with started("-c", SERVE, folder / "sweep.nc", port) as server:
         _wait_for(f"http://localhost:{port}", server)
         yield f"http://localhost:{port}"
         server.send_signal(signal.SIGINT)
-        printed, errors = server.communicate(timeout=30)
-    finally:
-        server.kill()
+        printed, errors = server.communicate(timeout=PATIENCE)
     assert printed == f"Launching server at http://localhost:{port}\n"
     assert "Traceback" not in errors
 
 
 def _wait_for(address, server):
-    for _ in range(300):
+    deadline = time.monotonic() + PATIENCE
+    while time.monotonic() < deadline:
         try:
-            urllib.request.urlopen(address, timeout=30).close()
+            urllib.request.urlopen(address, timeout=PATIENCE).close()
         except OSError:
             assert server.poll() is None, server.stderr.read()
             time.sleep(0.2)
@@ -138,9 +135,9 @@ def _wait_for(address, server):
 FIND = "const model = (name) => Bokeh.documents[0].get_model_by_name(name);"
 FRAME = f"""() => {{
   {FIND}
-  const {{data}} = model("frame"), said = JSON.parse(data.said[0]);
+  const {{data}} = model("frame"), content = JSON.parse(data.json[0]);
   const list = (values) => values === undefined ? null : Array.from(values[0]);
-  return {{kind: said.kind, x: list(data.x), y: list(data.y), z: list(data.z), texts: said.x.texts}};
+  return {{kind: content.kind, x: list(data.x), y: list(data.y), z: list(data.z), texts: content.x.texts}};
 }}"""
 DRAWN = f"""() => {{
   {FIND}
@@ -172,12 +169,12 @@ class Page:
     def __init__(self, browser, address, note, width=1350):
         context = browser.new_context(viewport={"width": width, "height": 900})
         self.page = context.new_page()
-        self.page.set_default_timeout(20_000)
+        self.page.set_default_timeout(1000 * PATIENCE)
         self.errors, self.requests = [], []
         self.page.on("pageerror", lambda error: self.errors.append(str(error)))
         self.page.on(
             "console",
-            lambda said: self.errors.append(said.text) if said.type == "error" else None,
+            lambda message: self.errors.append(message.text) if message.type == "error" else None,
         )
         self.page.route("**", self._only_here)
         self.page.goto(address)
@@ -366,7 +363,7 @@ class TestBoth:
 
         # Another output keeps what it has of the directions.
         page.choose("output", "fc")
-        page.until("return JSON.parse(model('frame').data.said[0]).label === 'fc'")
+        page.until("return JSON.parse(model('frame').data.json[0]).label === 'fc'")
         page.choose("x", "from")
         page.choose("y", "to")
         page.until_note("G = 0.5, sigma = 0.01 [mV], trial = 2")
@@ -434,7 +431,7 @@ def test_a_saved_page_thins_and_averages_as_python_does(browser, folder, monkeyp
     page = Page(
         browser,
         f"file://{folder / 'thin.html'}",
-        "c = 0.5, one in 4 of b is drawn, one in 3 of a is drawn",
+        "c = 0.5, one in 4 along b is shown, one in 3 along a is shown",
     )
     for step, view in [
         (lambda: page.press("c", "ArrowRight"), View("y", "a", "b", {"c": 2})),
@@ -477,7 +474,7 @@ def test_names_and_labels_are_no_html(browser, folder):
 
     def model(state):
         course = xr.DataArray(np.arange(2.0), {"t": [EVIL, TEX]}, ["t"], attrs={"units": EVIL})
-        outputs = {EVIL: course, NAME: 1.0, "said": course, "ready": 2.0, "__proto__": course}
+        outputs = {EVIL: course, NAME: 1.0, "json": course, "ready": 2.0, "__proto__": course}
         return outputs | {"7": float(state["d"]), "3": float(state["e"])}
 
     result = run(model, gx.Space(state, mode="product"))
@@ -494,11 +491,11 @@ def test_names_and_labels_are_no_html(browser, folder):
     page.press("c" + NAME, "ArrowLeft")
     for output in result.dataset.data_vars:
         page.choose("output", output)
-        label = named(output, result.dataset[output].attrs)
-        page.until("return JSON.parse(model('frame').data.said[0]).label === given[0]", label)
+        label = axis_label(output, result.dataset[output].attrs)
+        page.until("return JSON.parse(model('frame').data.json[0]).label === given[0]", label)
     for name in page.options("x"):
         page.choose("x", name)
-        page.until("return JSON.parse(model('frame').data.said[0]).x.name === given[0]", name)
+        page.until("return JSON.parse(model('frame').data.json[0]).x.name === given[0]", name)
     page.click(0, 0)
     assert page.page.evaluate("window.ran") is None
     assert page.page.locator("img").count() == 0
@@ -510,12 +507,12 @@ def test_too_much_for_a_page_is_refused(folder, result):
     explorer = result.explore()
     text = (
         "the page would hold 3.41 kB (rate 240 B, x 1.44 kB, fc 1.44 kB, on 240 B), more than "
-        "max_bytes=1 kB; name some of them with outputs=, or raise max_bytes"
+        "max_bytes=1 kB; select some outputs with outputs=, or raise max_bytes"
     )
     with pytest.raises(ValueError, match=re.escape(text)):
         explorer.save(folder / "large.html", max_bytes="1 kB")
     with pytest.raises(
-        ValueError, match=re.escape("there is no output 'q' of numbers; there are ['rate', 'x', ")
+        ValueError, match=re.escape("no output 'q' of real numbers; the outputs are rate, x, ")
     ):
         explorer.save(folder / "large.html", outputs=["rate", "q"])
     with pytest.raises(FileNotFoundError, match="nowhere"):

@@ -17,6 +17,8 @@ import numpy as np
 import xarray as xr
 import zarr
 
+from tests.processes import PATIENCE
+
 # Audit events of what changes something, and which of their arguments is the path.
 _CHANGES = {"os.mkdir": 0, "os.rmdir": 0, "os.remove": 0, "os.rename": 1, "os.link": 1}
 _WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT
@@ -121,7 +123,8 @@ class Moments(list[Moment]):
 
     def now(self, what: str) -> None:
         """Keep what there is."""
-        self._keep(what)
+        with self._lock:
+            self._keep(what)
 
     def _keep(self, what: str) -> Path:
         copy = self._into / f"{len(self):04}"
@@ -161,7 +164,7 @@ def bits(dataset: xr.Dataset) -> dict[str, Any]:
 
 def wait_for(path: Path) -> None:
     """Wait until somebody has written a file."""
-    until = time.monotonic() + 60
+    until = time.monotonic() + PATIENCE
     while not path.exists():
         assert time.monotonic() < until, f"there is no {path}"
         time.sleep(0.001)

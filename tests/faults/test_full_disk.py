@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
+from tests.processes import PATIENCE, environment, group_of
+
+pytestmark = pytest.mark.slow
 
 # Saves a small result, then a large one over it, on a file system of one megabyte.
 SCRIPT = """
@@ -104,7 +104,7 @@ assert error.errno == errno.ENOSPC, error
 n = int((states(store) == 1).sum())
 assert 2 < n < 12, n
 name = repr(str(store))
-note = f"{n} of 16 blocks are saved in {name}; call run(store={name}) again to resume"
+note = f"{n} of 16 points are saved in {name}; call run(store={name}) again to resume"
 assert note in error.__notes__, error.__notes__
 assert names_in(folder) == ["other", "run.zarr"], names_in(folder)
 assert not list(store.rglob("*.partial"))
@@ -140,24 +140,15 @@ def on_a_small_disk():
 @pytest.mark.parametrize("name", ["run.nc", "run.zarr"])
 def test_a_full_disk_leaves_the_old_file(on_a_small_disk, name):
     command = [*on_a_small_disk, sys.executable, "-W", "error", "-c", SCRIPT, "/mnt", name]
-    done = subprocess.run(
-        command,
-        env={**os.environ, "PYTHONPATH": str(ROOT), "JAX_PLATFORMS": "cpu"},
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "OSError" in done.stdout
-    assert f"/mnt/{name}" in done.stdout or "No space left on device" in done.stdout
+    with group_of(command, env=environment()) as process:
+        out, err = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 0, out + err
+    assert "OSError" in out
+    assert f"/mnt/{name}" in out or "No space left on device" in out
 
 
 def test_a_run_on_a_full_disk_ends_with_what_to_do_and_goes_on_when_there_is_room(on_a_small_disk):
-    done = subprocess.run(
-        [*on_a_small_disk, sys.executable, "-W", "error", "-c", STREAMED, "/mnt"],
-        env={**os.environ, "PYTHONPATH": str(ROOT), "JAX_PLATFORMS": "cpu"},
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
+    command = [*on_a_small_disk, sys.executable, "-W", "error", "-c", STREAMED, "/mnt"]
+    with group_of(command, env=environment()) as process:
+        out, err = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 0, out + err

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 import time
-from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -15,8 +12,9 @@ import pytest
 
 import gridax as gx
 from tests.faults.disk import bits, names_in, states
+from tests.processes import PATIENCE, started
 
-ROOT = Path(__file__).parents[2]
+pytestmark = pytest.mark.slow
 
 # Saves over the same file without end; all numbers of a file are the number of its turn.
 SCRIPT = """
@@ -37,20 +35,14 @@ for turn in itertools.count():
 @pytest.mark.parametrize("delay", [0.0, 0.003, 0.02])
 def test_a_kill_while_saving_leaves_a_whole_file(delay, tmp_path):
     path = tmp_path / "run.nc"
-    process = subprocess.Popen(
-        [sys.executable, "-c", SCRIPT, path],
-        env={**os.environ, "PYTHONPATH": str(ROOT), "JAX_PLATFORMS": "cpu"},
-        stdout=subprocess.PIPE,
-        text=True,
-    )
     turn = -1
-    for line in process.stdout:
-        turn = int(line)
-        if turn == 3:
-            time.sleep(delay)
-            process.kill()
-            break
-    process.communicate(timeout=60)
+    with started("-c", SCRIPT, path) as process:
+        for line in process.stdout:
+            turn = int(line)
+            if turn == 3:
+                time.sleep(delay)
+                process.kill()
+                break
     assert turn == 3
     numbers = gx.open_result(path).dataset["value"].values
     assert numbers.shape == (4, 200_000)
@@ -97,13 +89,18 @@ EXECUTORS = {
     "parallel": gx.ParallelExecution(traced, SPACE, n_vmap=4, n_pmap=1),
 }
 
-# Tells how far it is, and is killed anywhere.
+# Tells how far it is, and is killed anywhere, but before its end.
 STREAMED = """
-import sys
+import signal, sys
 from tests.faults import test_kill as sweeps
 
+def tell(done, total):
+    print(done, flush=True)
+    if done >= 24:
+        signal.pause()
+
 sweeps.pauses.append(0.02)
-sweeps.run(sys.argv[1], sys.argv[2], progress=lambda done, total: print(done, flush=True))
+sweeps.run(sys.argv[1], sys.argv[2], progress=tell)
 """
 
 
@@ -121,18 +118,12 @@ def test_a_run_that_is_killed_again_and_again_arrives(name, tmp_path):
     store = tmp_path / "run.zarr"
     kept = 0
     for stop in (9, 17):
-        with subprocess.Popen(
-            [sys.executable, "-c", STREAMED, name, store],
-            env={**os.environ, "PYTHONPATH": str(ROOT), "JAX_PLATFORMS": "cpu"},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        ) as process:
+        with started("-c", STREAMED, name, store) as process:
             for line in process.stdout:
                 if int(line) >= stop:
                     break
             process.kill()
-            _, err = process.communicate(timeout=60)
+            _, err = process.communicate(timeout=PATIENCE)
         assert process.returncode < 0, err
         status = states(store)
         assert set(status.sum(axis=1)) <= {0, 4}  # blocks are whole

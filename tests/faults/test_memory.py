@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import jax
@@ -15,8 +12,7 @@ import pytest
 
 import gridax as gx
 from gridax._kernel.program import Kernel
-
-ROOT = Path(__file__).parents[2]
+from tests.processes import finished
 
 # 10 MB a point; the process may have so much more memory than it has when the sweep begins.
 SCRIPT = """
@@ -99,7 +95,7 @@ resource.setrlimit(resource.RLIMIT_AS, free)
 name = repr(str(folder / "hungry.zarr"))
 assert notes == [
     "while the model was evaluated at x=6",
-    f"2 of 4 blocks are saved in {name}; call run(store={name}) again to resume",
+    f"2 of 4 points are saved in {name}; call run(store={name}) again to resume",
 ], notes
 assert states(folder / "hungry.zarr").tolist() == [1, 1, 0, 0]
 found = gx.SequentialExecution(hungry, space).run(**options).dataset
@@ -109,27 +105,17 @@ assert names_in(folder) == ["hungry.zarr", "one.zarr", "other.zarr"]
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="only Linux limits memory so")
 def test_a_store_is_filled_whatever_runs_out_of_memory_meanwhile(tmp_path):
-    done = subprocess.run(
-        [sys.executable, "-c", STREAMED, tmp_path],
-        env={**os.environ, "PYTHONPATH": str(ROOT), "JAX_PLATFORMS": "cpu"},
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
+    done = finished("-c", STREAMED, tmp_path)
     assert done.returncode == 0, done.stderr[-2000:]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="only Linux limits memory so")
 def test_a_tile_that_does_not_fit_is_halved_until_it_does_and_nothing_is_lost():
-    done = subprocess.run(
-        [sys.executable, "-c", SCRIPT],
-        env={**os.environ, "PYTHONPATH": str(ROOT), "JAX_PLATFORMS": "cpu"},
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
+    done = finished("-c", SCRIPT)
     assert done.returncode == 0, done.stderr[-2000:]
     first = done.stdout.splitlines()[0]
     assert first.startswith(

@@ -13,6 +13,8 @@ import pytest
 import gridax as gx
 from tests.faults.disk import Moments, bits, names_in, states, watching
 
+pytestmark = pytest.mark.slow
+
 X, Z = np.arange(3.0), np.arange(2.0)
 SPACE = gx.Space({"x": gx.DataAxis(X), "z": gx.DataAxis(Z)}, mode="product")
 calls, interrupted = [], set()
@@ -118,10 +120,8 @@ def power_cuts(tmp_path, monkeypatch, **options):
     synced.before = moments.now
     with watching(disk, moments):
         run(disk / "run.zarr", durability="power", **options)
-    for i, moment in enumerate(moment for moment in moments if moment.note):
-        # What has its name is what matters: the rest is swept away, damaged or not.
-        named = not any(".partial" in str(path) for path in moment.note)
-        for damage in [*DAMAGE, *DAMAGE][i % 4 : i % 4 + (2 if named else 1)]:
+    for moment in moments:
+        for damage in DAMAGE if moment.note else ():
             folder = moment.folder.with_name(f"{moment.folder.name} {damage.__name__}")
             shutil.copytree(moment.folder, folder)
             for path in moment.note:
@@ -158,7 +158,8 @@ def test_power_may_fail_at_any_moment_of_a_run(tmp_path, monkeypatch, expected):
         found, called = quietly(folder / "run.zarr")
         assert bits(found) == bits(expected), what
         assert called == points(left), what
-        assert names_in(folder) == ["run.zarr"], what
+        if left.any():  # a run that finds all done takes no lock, and so removes none
+            assert names_in(folder) == ["run.zarr"], what
         n += 1
     assert n > 20
 
@@ -192,7 +193,7 @@ def test_every_chunk_that_a_power_cut_has_damaged_is_computed_again(
 ):
     store = tmp_path / "run.zarr"
     chunks = [path.relative_to(whole) for path in chunks_of(whole)]
-    assert len(chunks) == 8  # outputs, status and checksums of two blocks
+    assert len(chunks) == 6  # outputs and status of two blocks
     for chunk in chunks:
         shutil.copytree(whole, store)
         damage(store / chunk)
@@ -214,7 +215,7 @@ def test_power_may_fail_without_being_prepared_for_if_everything_is_verified(
     with watching(disk, moments):
         run(disk / "run.zarr")
     moments.now("at the end")
-    assert len(moments[-1].note) == 8
+    assert len(moments[-1].note) == 6
     for i, moment in enumerate(moments[-1::-4]):
         for k, path in enumerate(moment.note):
             [*DAMAGE, flipped][(i + k) % 5](moment.folder / path)

@@ -6,11 +6,9 @@ import contextlib
 import itertools
 import os
 import re
+import signal
 import socket
-import subprocess
-import sys
 import time
-from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -19,8 +17,9 @@ import pytest
 
 import gridax as gx
 from tests.faults.disk import bits, names_in, states
+from tests.processes import PATIENCE, started
 
-ROOT = Path(__file__).parents[2]
+pytestmark = pytest.mark.slow
 
 # All of this is imported by the processes, too: it is the same model there.
 X, Z = np.arange(8.0), np.arange(4.0)
@@ -42,7 +41,7 @@ def model(state):
     x, z = float(state["x"]), float(state["z"])
     if (x, z) in stops:
         print("now", flush=True)
-        time.sleep(60)
+        signal.pause()  # until it is killed
     calls.append((x, z))
     return {"y": np.random.default_rng([int(x), int(z)]).normal(size=3), "n": np.int32(x * z)}
 
@@ -80,24 +79,13 @@ print(*(f"{x} {z}" for x, z in sweeps.calls), sep="\\n", flush=True)
 """
 
 
-@contextlib.contextmanager
-def started(script, *args):
-    with subprocess.Popen(
-        [sys.executable, "-W", "error", "-c", script, *map(str, args)],
-        env={**os.environ, "PYTHONPATH": str(ROOT), "JAX_PLATFORMS": "cpu"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    ) as process:
-        try:
-            yield process
-        finally:
-            process.kill()
+def process(script, *args):
+    return started("-W", "error", "-c", script, *args)
 
 
 def called_in(process):
     """Wait for a process to end, and return the points at which it called the model."""
-    out, err = process.communicate(timeout=120)
+    out, err = process.communicate(timeout=PATIENCE)
     assert process.returncode == 0, err
     return [tuple(map(float, line.split())) for line in out.splitlines()]
 
@@ -108,7 +96,7 @@ def test_four_processes_share_a_store_and_one_is_killed_and_started_again(tmp_pa
     store = tmp_path / "run.zarr"
     with contextlib.ExitStack() as stack:
         processes = [
-            stack.enter_context(started(SHARD, tmp_path, i, 5 if i == 2 else 99)) for i in range(4)
+            stack.enter_context(process(SHARD, tmp_path, i, 5 if i == 2 else 99)) for i in range(4)
         ]
         assert processes[2].stdout.readline() == "now\n", processes[2].stderr.read()
         called = {i: called_in(processes[i]) for i in (0, 1, 3)}
@@ -122,7 +110,7 @@ def test_four_processes_share_a_store_and_one_is_killed_and_started_again(tmp_pa
             with pytest.raises(BlockingIOError, match=re.escape(refusal)):
                 run(store, shard=shard)
         processes[2].kill()
-        processes[2].wait(timeout=60)
+        processes[2].wait(timeout=PATIENCE)
     left = np.zeros(SPACE.shape, bool)
     for x, z in points_of(2, 4):
         left[int(x), int(z)] = states(store)[int(x), int(z)] == 0
@@ -182,8 +170,8 @@ def test_processes_that_jax_has_brought_together_share_a_store(tmp_path):
         free.bind(("localhost", 0))
         address = f"localhost:{free.getsockname()[1]}"
     with (
-        started(DISTRIBUTED, address, 0, store) as one,
-        started(DISTRIBUTED, address, 1, store) as other,
+        process(DISTRIBUTED, address, 0, store) as one,
+        process(DISTRIBUTED, address, 1, store) as other,
     ):
         called = called_in(one), called_in(other)
     assert [sorted(each) for each in called] == [points_of(0, 2), points_of(1, 2)]

@@ -9,9 +9,11 @@ import pandas as pd
 import pytest
 import xarray as xr
 
-from gridax._files import netcdf, zarr
+from gridax._files import netcdf
 from gridax._files.codec import decode, encode
+from gridax._files.zarr import open_store, save_store
 from gridax._grid.index import PointIndex, attach_all
+from gridax._stores.folder import Folder
 from tests.ids import plain as text_of
 
 
@@ -21,8 +23,8 @@ def through_netcdf(dataset, folder):
 
 
 def through_zarr(dataset, folder):
-    zarr.write(dataset, folder / "data.zarr", overwrite=False)
-    return zarr.read(zarr.place_of(folder / "data.zarr")).dataset.load()
+    save_store(dataset, folder / "data.zarr", overwrite=False)
+    return open_store(Folder(folder / "data.zarr")).dataset.load()
 
 
 def in_memory(dataset, folder):
@@ -175,7 +177,7 @@ def test_attributes_of_any_name_come_back(through, name):
     [
         (
             {"_FillValue": 0},
-            "the attribute '_FillValue' would change the data when a file is read back; rename it",
+            "the attribute '_FillValue' would change the data when a file is read back; rename the attribute",
         ),
         ({"scale_factor": 2.0}, "the attribute 'scale_factor' would change the data when a file"),
         ({"add_offset": 2.0}, "the attribute 'add_offset' would change the data when a file"),
@@ -185,7 +187,7 @@ def test_attributes_of_any_name_come_back(through, name):
         (
             {"units": "seconds since 1970-01-01"},
             "the units 'seconds since 1970-01-01' would turn numbers into dates when a file is read "
-            "back; name the reference in another attribute",
+            "back; put the reference date into another attribute",
         ),
         (
             {"about": 1j},

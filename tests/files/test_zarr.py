@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import math
-import os
 import re
 import shutil
-import subprocess
 import sys
-from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -19,10 +16,10 @@ import xarray as xr
 
 import gridax as gx
 from gridax._files import chunks as chunks_module
-from gridax._plan import blocks
+from gridax._stores import chunking
+from tests.faults.disk import watching
 from tests.ids import plain
-
-ROOT = Path(__file__).parents[2]
+from tests.processes import finished
 
 
 def product(**axes):
@@ -63,13 +60,13 @@ def result(store):
 def reads(monkeypatch):
     """Which variables are read, once per read."""
     seen = []
-    read = chunks_module.Guarded.__getitem__
+    read = chunks_module.LazyArray.__getitem__
 
     def spy(self, index):
-        seen.append(self._name)
+        seen.append(self._array.key)
         return read(self, index)
 
-    monkeypatch.setattr(chunks_module.Guarded, "__getitem__", spy)
+    monkeypatch.setattr(chunks_module.LazyArray, "__getitem__", spy)
     return seen
 
 
@@ -93,6 +90,65 @@ def test_opening_reads_no_output(store, reads):
     assert opened.progress == (132, 0, 132)
     repr(opened)
     assert {"y", "n", "bits"}.isdisjoint(reads)
+
+
+@pytest.fixture
+def files_read(tmp_path):
+    """Return a function that counts the files of a folder that are opened for reading."""
+
+    def count(folder, what):
+        opened = []
+
+        def act(operation, path, source):
+            if operation == "read":
+                opened.append(path.relative_to(folder).as_posix())
+
+        with watching(folder, act):
+            what()
+        return opened
+
+    return count
+
+
+def test_opening_reads_the_root_and_the_labels(store, files_read):
+    opened = files_read(store, lambda: gx.open_result(store))
+    assert sorted(opened) == ["trial/c/0", "trial_value/c/0/0", "u/c/0", "x/c/0", "zarr.json"]
+
+
+def test_a_chunk_takes_one_request(store, files_read):
+    dataset = gx.open_result(store).dataset
+    opened = files_read(store, lambda: dataset["y"].isel(x=slice(2, 4), trial=slice(2)).load())
+    assert opened == ["y/c/1/0/0/0"]
+    opened = files_read(store, lambda: dataset["y"].isel(x=[0, 5], trial=1).load())
+    assert sorted(opened) == ["y/c/0/0/0/0", "y/c/2/0/0/0"]
+
+
+def test_a_block_is_a_file_per_output_and_one_for_its_status(store):
+    chunks = [path.relative_to(store).parts for path in store.rglob("*") if is_chunk(path)]
+    blocks = [parts[0] for parts in chunks if parts[2:4] == ("3", "1")]
+    assert sorted(blocks) == ["bits", "n", "status", "y"]
+    assert {parts[0] for parts in chunks} == {"bits", "n", "status", "y", *gx_labels(store)}
+
+
+def gx_labels(store):
+    return set(gx.open_result(store).dataset.coords)
+
+
+def test_a_result_is_saved_and_opened_in_the_home_folder(result, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    result.to_zarr("~/copy.zarr")
+    result.to_netcdf("~/copy.nc")
+    name = "x" * 245
+    result.to_zarr(f"~/{name}.zarr")
+    for path in ("copy.zarr", "copy.nc", f"{name}.zarr"):
+        assert gx.open_result(f"~/{path}").dataset.identical(result.dataset)
+    line = product(a=gx.DataAxis([1.0, 2.0]))
+    for _ in range(2):
+        gx.SequentialExecution(lambda s: s["a"], line).run(store="~/run.zarr", progress=False)
+    assert gx.open_result("~/run.zarr").progress == (2, 0, 2)
+    assert sorted(p.name for p in tmp_path.iterdir()) == sorted(
+        ["copy.nc", "copy.zarr", "run.zarr", f"{name}.zarr"]
+    )
 
 
 def test_a_point_and_a_selection_read_the_chunks_they_need_and_no_others(copy, result):
@@ -198,6 +254,7 @@ DTYPES = [
 @pytest.mark.filterwarnings("ignore:the model 'typed' was compiled as")
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("execution", [gx.SequentialExecution, gx.ParallelExecution])
+@pytest.mark.sampled(3)
 def test_outputs_of_every_type_lie_in_a_store(execution, dtype, tmp_path):
     def typed(state):
         row = (state["a"] * jnp.arange(3.0)).astype(dtype)
@@ -257,7 +314,7 @@ def test_outputs_of_any_shape_lie_in_a_store(shape, tmp_path):
 
 
 def test_an_output_that_is_too_large_for_a_chunk_is_cut(tmp_path, monkeypatch):
-    monkeypatch.setattr(blocks, "_CHUNK_BYTES", 200)
+    monkeypatch.setattr(chunking, "_CHUNK_BYTES", 200)
     space = product(a=gx.DataAxis([1.0, 2.0, 3.0]))
     executor = gx.ParallelExecution(
         lambda s: s["a"] * jnp.arange(7.0)[:, None] * jnp.ones((1, 20)), space
@@ -454,20 +511,10 @@ for step in sweep(200, "large"):
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems count memory in other units")
 def test_a_sweep_that_is_larger_than_the_memory_it_takes(tmp_path):
-    done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", LARGE, tmp_path],
-        env={
-            **os.environ,
-            "PYTHONPATH": str(ROOT),
-            "JAX_PLATFORMS": "cpu",
-            "DASK_NUM_WORKERS": "2",
-        },
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
+    done = finished("-W", "error", "-c", LARGE, tmp_path, env={"DASK_NUM_WORKERS": "2"})
     assert done.returncode == 0, done.stderr
     steps = dict(line.split() for line in done.stdout.splitlines())
     assert list(steps) == ["run", "netCDF", "Zarr", "reduce"]

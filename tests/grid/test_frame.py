@@ -57,3 +57,13 @@ def test_a_dataframe_finds_a_row_by_what_a_person_types() -> None:
         {"x": gx.GridAxis(0, 1, 11), "b": gx.DataAxis(jnp.array([0.3, 0.1]))}
     ).to_dataframe()
     assert len(frame[(frame.x == 0.3) & (frame.b == 0.3)]) == 1
+
+
+def test_arrays_in_rows_of_a_dataframe_follow_a_selection() -> None:
+    matrices = np.arange(12.0).reshape(3, 2, 2)
+    keys = gx.KeyAxis(3)
+    space = product({"W": gx.DataAxis(matrices), "k": keys, "x": gx.GridAxis(0, 1, 2)})
+    frame = space.isel(W=[2, 0, 1], k=1).to_dataframe()
+    np.testing.assert_array_equal(np.stack(frame["W"]), matrices[[2, 2, 0, 0, 1, 1]])
+    scattered = space[[17, 0, 6]].to_dataframe()
+    np.testing.assert_array_equal(np.stack(scattered["W"]), matrices[[2, 0, 1]])

@@ -50,7 +50,7 @@ def test_groups_are_equal_as_python_says() -> None:
 def test_different_groups_of_one_text_are_refused() -> None:
     state = {"a": gx.GridAxis(0, 1, 3, group=1), "b": gx.GridAxis(0, 1, 3, group="1")}
     message = (
-        "the groups 1 and '1' are different, but the dimension of both would be called '1'; "
+        "the groups 1 and '1' are different, but the dimensions of both would be named '1'; "
         "rename one of them"
     )
     with pytest.raises(ValueError, match=re.escape(message)):
@@ -69,7 +69,7 @@ def test_a_group_may_bear_the_name_of_a_member() -> None:
 def test_a_group_may_not_bear_the_name_of_an_axis_outside_it(other: dict[str, Any]) -> None:
     state = {"a": gx.GridAxis(0, 1, 3, group="b"), "b": gx.GridAxis(0, 1, 3, **other)}
     message = (
-        "the group 'b' of axis 'a' bears the name of the axis at 'b', which is not in it; rename "
+        "the group 'b' of axis 'a' has the name of the axis at 'b', which is not in the group; rename "
         "one of them"
     )
     with pytest.raises(ValueError, match=re.escape(message)):
@@ -91,15 +91,15 @@ def test_a_group_that_cannot_name_a_dimension_is_refused(group: str, problem: st
     [
         (
             {"a": gx.GridAxis(0, 1, 3, name="G"), "b": {"c": gx.GridAxis(0, 1, 3, name="G")}},
-            "the axes at 'a' and 'b.c' are both called 'G'; give one of them another name=",
+            "the axes at 'a' and 'b.c' are both named 'G'; pass another name= to one of them",
         ),
         (
             {"a": gx.GridAxis(0, 1, 3, name="b"), "b": gx.GridAxis(0, 1, 3)},
-            "the axes at 'a' and 'b' are both called 'b'; give one of them another name=",
+            "the axes at 'a' and 'b' are both named 'b'; pass another name= to one of them",
         ),
         (
             {"a.b": gx.GridAxis(0, 1, 3), "a": {"b": gx.GridAxis(0, 1, 3)}},
-            "the axes at 'a.b' and 'a.b' are both called 'a.b'; give one of them another name=",
+            "the axes at 'a.b' and 'a.b' are both named 'a.b'; pass another name= to one of them",
         ),
     ],
 )
@@ -152,14 +152,17 @@ def test_members_of_a_group_are_cut_to_the_shortest_too() -> None:
     assert space.sizes == {"g": 2, "x": 4}
     assert space.sel(a=0.25).sizes == {"x": 4}
     assert len(space.to_dataframe()) == 8
-    with pytest.raises(KeyError, match=re.escape("no point along 'g' has a=0.5; a has 0.0, 0.25")):
+    with pytest.raises(
+        KeyError, match=re.escape("no points match a=0.5; nearest labels of 'a': 0.25, 0.0")
+    ):
         space.sel(a=0.5)
 
 
 def test_equal_sizes_warn_nobody() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        gx.Space({"a": gx.GridAxis(0, 1, 3), "b": gx.KeyAxis(3)})
+        space = gx.Space({"a": gx.GridAxis(0, 1, 3), "b": gx.KeyAxis(3)})
+    assert space.shape == (3,)
 
 
 @pytest.mark.parametrize(
@@ -307,7 +310,7 @@ def test_axes_may_share_the_dimensions_of_their_values() -> None:
         ),
         (
             {"a": gx.DataAxis(subjects()), "b": gx.DataAxis(subjects(region=["a", "b", "d"]))},
-            "axis 'a' and axis 'b' both bring a coordinate 'region', with different values; "
+            "axis 'a' and axis 'b' both have a coordinate 'region', with different values; "
             "rename one of them",
         ),
         (
@@ -320,7 +323,7 @@ def test_axes_may_share_the_dimensions_of_their_values() -> None:
         ),
         (
             {"x": gx.DataAxis([5.0, 6.0], labels=["a", "b"]), "x_value": gx.GridAxis(0, 1, 2)},
-            "axis 'x' and axis 'x_value' both bring a coordinate 'x_value', with different "
+            "axis 'x' and axis 'x_value' both have a coordinate 'x_value', with different "
             "values; rename one of them",
         ),
     ],

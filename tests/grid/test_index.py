@@ -89,7 +89,7 @@ def test_numbers_are_selected_by_nearest_with_distances_scaled_by_range(
 def test_a_tolerance_holds_for_each_label_unscaled(points: xr.Dataset) -> None:
     near = {"a": 1.5, "b": 38}
     assert points.sel(near, method="nearest", tolerance=2).at == 3
-    message = "no point along 'p' has a=1.5, b=38 within 1; a has 3.0, 1.0, 2.0, 1.0; b has 30"
+    message = "no points match a=1.5, b=38 within 1; nearest labels of 'a': 1.0, 2.0, 3.0; nearest labels of 'b': 40"
     with pytest.raises(KeyError, match=re.escape(message)):
         points.sel(near, method="nearest", tolerance=1)
 
@@ -103,47 +103,52 @@ def test_a_member_of_no_range_does_not_disturb_the_others() -> None:
 @pytest.mark.parametrize(
     ("labels", "method", "error", "message"),
     [
-        ({"a": 2.5}, None, KeyError, "no point along 'p' has a=2.5; a has 3.0, 1.0, 2.0, 1.0"),
-        ({"c": "z"}, None, KeyError, "no point along 'p' has c='z'; c has 'c', 'a', 'b', 'a'"),
-        ({"c": "z"}, "nearest", KeyError, "no point along 'p' has c='z'; c has 'c', 'a'"),
+        ({"a": 2.5}, None, KeyError, "no points match a=2.5; nearest labels of 'a': 2.0, 3.0, 1.0"),
+        ({"c": "z"}, None, KeyError, "no points match c='z'; labels of 'c': 'c', 'a', 'b'"),
+        ({"c": "z"}, "nearest", KeyError, "no points match c='z'; labels of 'c': 'c', 'a', 'b'"),
         (
             {"a": 3.0, "b": 10},
             None,
             KeyError,
-            "no point along 'p' has a=3.0, b=10; a has 3.0, 1.0, 2.0, 1.0; b has 30, 10, 20, 40",
+            "no points match a=3.0, b=10; nearest labels of 'a': 3.0, 2.0, 1.0; nearest labels of 'b': 10, 20, 30, …",
         ),
-        ({"b": [10, 15]}, None, KeyError, "no point along 'p' has b=15; b has 30, 10, 20, 40"),
-        ({"a": np.nan}, "nearest", KeyError, "no point along 'p' has a=nan; a has 3.0"),
+        (
+            {"b": [10, 15]},
+            None,
+            KeyError,
+            "no points match b=15; nearest labels of 'b': 10, 20, 30, …",
+        ),
+        ({"a": np.nan}, "nearest", KeyError, "no points match a=nan; nearest labels of 'a': 1.0"),
         (
             {"a": 1.0, "b": slice(50, None)},
             "nearest",
             KeyError,
-            "no point along 'p' has a=1.0; a has 3.0, 1.0, 2.0, 1.0",
+            "no points match a=1.0, b=slice(50, None); nearest labels of 'a': 1.0, 2.0, 3.0; labels of 'b': 30",
         ),
         (
             {"a": "x"},
             "nearest",
             TypeError,
-            "'a' has numbers, 3.0, 1.0, 2.0, 1.0, but method='nearest' was asked for 'x'",
+            "labels of 'a' are numbers, got 'x'; pass a number, or a list or slice of numbers",
         ),
         (
             {"a": [1.0, 2.0], "b": [10, 20, 30]},
             None,
             ValueError,
-            "selecting several members of 'p' at once reads lists in pairs; their lengths differ: "
-            "a: (2,), b: (3,)",
+            "lists of labels for several coordinates along 'p' are read in pairs, but their shapes "
+            "differ (a: (2,), b: (3,)); pass lists of the same length",
         ),
         (
             {"b": slice(10, 30, 2)},
             None,
             ValueError,
-            "a slice of labels of 'b' takes no step, got slice(10, 30, 2)",
+            "a slice of labels of 'b' cannot have a step, got slice(10, 30, 2); select with isel()",
         ),
         (
             {"a": 1.0},
             "ffill",
             ValueError,
-            "selecting along 'p' knows method=None and 'nearest', got 'ffill'",
+            "method must be None or 'nearest', got 'ffill'",
         ),
     ],
     ids=plain,
@@ -161,7 +166,7 @@ def test_what_cannot_be_selected_says_why(
 
 def test_a_long_list_of_labels_is_cut_in_messages() -> None:
     points = xr.Dataset(coords={"a": ("p", np.arange(9.0)[::-1])}).set_xindex("a", PointIndex)
-    message = "no point along 'p' has a=0.5; a has 8.0, 7.0, 6.0, 5.0, 4.0, …"
+    message = "no points match a=0.5; nearest labels of 'a': 0.0, 1.0, 2.0, …"
     with pytest.raises(KeyError, match=re.escape(message)):
         points.sel(a=0.5)
 

@@ -1,4 +1,4 @@
-"""From what a person selects to positions: by flat index, by dimension, by label, by predicate."""
+"""From what a user selects to positions: by flat index, by dimension, by predicate."""
 
 from __future__ import annotations
 
@@ -10,9 +10,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
-import gridax as gx
-from gridax._grid.select import by_label, flat_positions, is_integer, positions, single, where
-from gridax.space import points_of
+from gridax._grid.select import flat_positions, is_integer, positions, single, where
 from tests.ids import plain
 
 SIZES = {"a": 2, "b": 3, "c": 4}
@@ -77,8 +75,8 @@ def test_a_mask_picks_where_it_holds() -> None:
 
 def test_a_tuple_is_refused_as_it_could_mean_one_point_or_several() -> None:
     text = (
-        "points are picked by one flat position, got (0, 1); use isel to give a position per "
-        "dimension, or a list to pick several points"
+        "a point is picked by one flat position, got (0, 1); use isel() for a position per "
+        "dimension, or a list for several points"
     )
     with pytest.raises(TypeError, match=f"^{re.escape(text)}$"):
         single((0, 1), 6)
@@ -91,29 +89,59 @@ def test_a_tuple_is_refused_as_it_could_mean_one_point_or_several() -> None:
         ([-7], 6, IndexError, "point -7 is out of range for a space of 6 points"),
         ([10**20], 10**20, IndexError, f"point {10**20} is out of range for a space of {10**20}"),
         ([True, False], 6, IndexError, "a boolean index must have 6 entries, got 2"),
-        ([], 6, IndexError, "the selection holds no point"),
-        (slice(4, 2), 6, IndexError, "the selection holds no point"),
-        (slice(9, None), 6, IndexError, "the selection holds no point"),
-        ([False] * 6, 6, IndexError, "the selection holds no point"),
+        ([], 6, IndexError, "the selection is empty; select at least one point"),
+        (slice(4, 2), 6, IndexError, "the selection is empty; select at least one point"),
+        (slice(9, None), 6, IndexError, "the selection is empty; select at least one point"),
+        ([False] * 6, 6, IndexError, "the selection is empty; select at least one point"),
         (
             [1.0],
             6,
             TypeError,
-            "points are picked by an int, a slice, or a list of ints or bools, got [1.0]",
+            "points are picked by an integer, a slice, or a list of integers or booleans, got [1.0]",
         ),
-        ("abc", 6, TypeError, "points are picked by an int, a slice, or a list of ints or bools"),
-        (None, 6, TypeError, "points are picked by an int, a slice, or a list of ints or bools"),
-        ([[0, 1]], 6, TypeError, "points are picked by an int, a slice, or a list of ints or"),
-        (["a"], 6, TypeError, "points are picked by an int, a slice, or a list of ints or bools"),
-        ([0.5], 10**20, TypeError, "points are picked by an int, a slice, or a list of ints"),
+        (
+            "abc",
+            6,
+            TypeError,
+            "points are picked by an integer, a slice, or a list of integers or booleans",
+        ),
+        (
+            None,
+            6,
+            TypeError,
+            "points are picked by an integer, a slice, or a list of integers or booleans",
+        ),
+        (
+            [[0, 1]],
+            6,
+            TypeError,
+            "points are picked by an integer, a slice, or a list of integers or",
+        ),
+        (
+            ["a"],
+            6,
+            TypeError,
+            "points are picked by an integer, a slice, or a list of integers or booleans",
+        ),
+        (
+            [0.5],
+            10**20,
+            TypeError,
+            "points are picked by an integer, a slice, or a list of integers",
+        ),
         (
             slice(None),
             10**12,
             ValueError,
-            "1000000000000 points cannot be picked one by one; select whole stretches of "
-            "dimensions with sel or isel",
+            "1000000000000 points are too many to be picked one by one; select along "
+            "dimensions with sel() or isel()",
         ),
-        (slice(None, None, 2), 10**20, ValueError, f"{5 * 10**19} points cannot be picked one by"),
+        (
+            slice(None, None, 2),
+            10**20,
+            ValueError,
+            f"{5 * 10**19} points are too many to be picked one by",
+        ),
     ],
     ids=plain,
 )
@@ -142,10 +170,15 @@ def test_positions_are_taken_per_dimension() -> None:
 @pytest.mark.parametrize(
     ("indexers", "error", "message"),
     [
-        ({"z": 0}, ValueError, "no dimension 'z'; the dimensions are 'a', 'b', 'c'"),
-        ({"a": 2}, IndexError, "'a' has 2 positions, 2 is out of range"),
-        ({"a": -3}, IndexError, "'a' has 2 positions, -3 is out of range"),
-        ({"a": []}, IndexError, "the selection holds no point"),
+        ({"z": 0}, ValueError, "there is no dimension 'z'; the dimensions are 'a', 'b', 'c'"),
+        ({"a": 2}, IndexError, "position 2 is out of range for 'a' of size 2"),
+        ({"a": -3}, IndexError, "position -3 is out of range for 'a' of size 2"),
+        (
+            {"a": [[0, 1]]},
+            ValueError,
+            "a selection along 'a' must be one-dimensional, got shape (1, 2)",
+        ),
+        ({"a": []}, IndexError, "the selection is empty; select at least one point"),
     ],
 )
 def test_positions_that_do_not_exist_are_refused(
@@ -159,161 +192,6 @@ def test_a_wrong_list_of_positions_names_its_dimension() -> None:
     with pytest.raises(IndexError, match="point 9 is out of range") as caught:
         positions({"b": [0, 9]}, SIZES)
     assert caught.value.__notes__ == ["while selecting along 'b'"]
-
-
-@pytest.fixture(scope="module")
-def space() -> gx.Space:
-    """A space with an axis of every kind of label."""
-    state = {
-        "x": gx.GridAxis(0, 1, 11),
-        "u": gx.DataAxis([3.0, 1.0, 2.0]),
-        "n": gx.DataAxis([10, 20, 30]),
-        "f": gx.DataAxis([True, False]),
-        "s": gx.ChoiceAxis(["low", "mid", "high"]),
-        "a": gx.DataAxis([1.0, 2.0, 3.0], group="pair"),
-        "b": gx.DataAxis([30.0, 10.0, 20.0], group="pair"),
-    }
-    return gx.Space(state, mode="product")
-
-
-@pytest.mark.parametrize(
-    ("labels", "method", "expected"),
-    [
-        ({"x": 0.3}, None, {"x": 3}),
-        ({"x": [0.1 + 0.2, 0.3]}, None, {"x": [3, 3]}),
-        ({"x": slice(0.2, 0.5)}, None, {"x": [2, 3, 4, 5]}),
-        ({"x": slice(None, 0.1)}, None, {"x": [0, 1]}),
-        ({"x": 0.34}, "nearest", {"x": 3}),
-        ({"x": [0.34, 0.36]}, "nearest", {"x": [3, 4]}),
-        ({"x": slice(0.2, 0.3)}, "nearest", {"x": [2, 3]}),
-        ({"u": 1.0}, None, {"u": 1}),
-        ({"u": 2.4}, "nearest", {"u": 2}),
-        ({"u": slice(1.5, 3)}, None, {"u": [0, 2]}),
-        ({"n": 20}, None, {"n": 1}),
-        ({"n": 20.0}, None, {"n": 1}),
-        ({"n": 24}, "nearest", {"n": 1}),
-        ({"n": np.int8(20)}, None, {"n": 1}),
-        ({"n": jnp.int32(20)}, None, {"n": 1}),
-        ({"n": jnp.array([30, 10])}, None, {"n": [2, 0]}),
-        ({"f": True}, None, {"f": 0}),
-        ({"f": [False, True]}, "nearest", {"f": [1, 0]}),
-        ({"s": "mid"}, "nearest", {"s": 1}),
-        ({"s": ["high", "low"]}, None, {"s": [2, 0]}),
-        ({"s": slice("low", "mid")}, None, {"s": [0, 1]}),
-        ({"a": 2.0}, None, {"pair": 1}),
-        ({"b": 21}, "nearest", {"pair": 2}),
-        ({"a": 1.2, "b": 28}, "nearest", {"pair": 0}),
-        ({"a": [3.0, 1.0], "b": [20.0, 30.0]}, None, {"pair": [2, 0]}),
-        (
-            {"x": 0.31, "s": "low", "b": 11, "f": True},
-            "nearest",
-            {"x": 3, "s": 0, "pair": 1, "f": 0},
-        ),
-        ({"x": xr.DataArray([0.3, 0.1], dims="z")}, None, {"x": [3, 1]}),
-        ({}, None, {}),
-    ],
-    ids=plain,
-)
-def test_labels_become_positions(
-    space: gx.Space, labels: dict[str, Any], method: str | None, expected: dict[str, Any]
-) -> None:
-    found = by_label(space.dataset, points_of(space).grid, labels, method, None)
-    assert {dim: np.asarray(index).tolist() for dim, index in found.items()} == expected
-
-
-def test_a_tolerance_limits_how_far_the_nearest_may_be(space: gx.Space) -> None:
-    assert by_label(space.dataset, points_of(space).grid, {"x": 0.34}, "nearest", 0.05) == {"x": 3}
-    message = "no point has x=0.34 within 0.01; x has 0.0, 0.1, 0.2, 0.3, 0.4, …, 1.0"
-    with pytest.raises(KeyError, match=re.escape(message)):
-        by_label(space.dataset, points_of(space).grid, {"x": 0.34}, "nearest", 0.01)
-
-
-@pytest.mark.parametrize(
-    ("labels", "options", "error", "message"),
-    [
-        (
-            {"x": 0.35},
-            {},
-            KeyError,
-            "no point has x=0.35; x has 0.0, 0.1, 0.2, 0.3, 0.4, …, 1.0",
-        ),
-        (
-            {"x": [0.3, 0.35]},
-            {},
-            KeyError,
-            "no point has x=[0.3, 0.35]; x has 0.0, 0.1, 0.2, 0.3, 0.4, …, 1.0",
-        ),
-        (
-            {"x": slice(0.21, 0.29)},
-            {},
-            KeyError,
-            "no point lies in x=slice(0.21, 0.29, None); x has 0.0, 0.1, 0.2, 0.3, 0.4, …, 1.0",
-        ),
-        ({"x": []}, {}, KeyError, "no point lies in x=[]; x has 0.0, 0.1, 0.2, 0.3, 0.4, …, 1.0"),
-        ({"x": np.nan}, {"method": "nearest"}, KeyError, "no point has x=nan; x has 0.0, 0.1"),
-        ({"x": None}, {}, KeyError, "no point has x=None; x has 0.0, 0.1, 0.2, 0.3, 0.4, …, 1.0"),
-        ({"n": 15}, {}, KeyError, "no point has n=15; n has 10, 20, 30"),
-        ({"s": "top"}, {}, KeyError, "no point has s='top'; s has 'low', 'mid', 'high'"),
-        ({"u": 5.0}, {}, KeyError, "no point along 'u' has u=5.0; u has 3.0, 1.0, 2.0"),
-        ({"u": slice(5, 6)}, {}, KeyError, "no point lies in u=slice(5, 6, None); u has 3.0, 1.0"),
-        (
-            {"a": 1.0, "b": 10.0},
-            {},
-            KeyError,
-            "no point along 'pair' has a=1.0, b=10.0; a has 1.0, 2.0, 3.0; b has 30.0, 10.0, 20.0",
-        ),
-        (
-            {"z": 1},
-            {},
-            ValueError,
-            "no axis 'z' to select by; the axes are 'x', 'u', 'n', 'f', 's', 'a', 'b'",
-        ),
-        ({"pair": 1}, {}, ValueError, "no axis 'pair' to select by; the axes are 'x', 'u', 'n'"),
-        ({"x": 0.3}, {"method": "pad"}, ValueError, "method must be None or 'nearest', got 'pad'"),
-        (
-            {"x": 0.3},
-            {"tolerance": 0.1},
-            ValueError,
-            "tolerance= goes with method='nearest'; labels match exactly without it",
-        ),
-        (
-            {"x": [True, False]},
-            {},
-            TypeError,
-            "the labels of 'x' are no bools, got [True, False]; isel takes masks",
-        ),
-        ({"n": True}, {}, TypeError, "the labels of 'n' are no bools, got True; isel takes masks"),
-        (
-            {"x": xr.DataArray([[0.1]], dims=("y", "z"))},
-            {},
-            ValueError,
-            "labels of 'x' must stand in one row, got x=",
-        ),
-        (
-            {"a": [1.0, 2.0], "b": [30.0]},
-            {},
-            ValueError,
-            "selecting several members of 'pair' at once reads lists in pairs; their lengths "
-            "differ: a: (2,), b: (1,)",
-        ),
-    ],
-    ids=plain,
-)
-def test_labels_that_select_nothing_say_what_there_is(
-    space: gx.Space,
-    labels: dict[str, Any],
-    options: dict[str, Any],
-    error: type[Exception],
-    message: str,
-) -> None:
-    with pytest.raises(error, match=re.escape(message)):
-        space.sel(labels, **options)
-
-
-def test_an_error_of_xarray_says_what_was_asked_for(space: gx.Space) -> None:
-    with pytest.raises(ValueError, match="could not convert string to float") as caught:
-        space.sel(x="high")
-    assert caught.value.__notes__ == ["while selecting x='high'"]
 
 
 def mask(dims: tuple[str, ...], *hits: tuple[int, ...]) -> xr.DataArray:
@@ -345,34 +223,41 @@ def test_a_mask_over_some_dimensions_holds_for_all_of_the_others(
 
 def test_a_mask_of_no_dimension_holds_everywhere_or_nowhere() -> None:
     assert where(xr.DataArray(True), SIZES).tolist() == list(range(24))
-    with pytest.raises(ValueError, match="the filter keeps no point"):
+    with pytest.raises(
+        ValueError, match="the filter keeps no points; the predicate must hold for at least one"
+    ):
         where(xr.DataArray(False), SIZES)
 
 
 @pytest.mark.parametrize(
     ("result", "sizes", "error", "message"),
     [
-        (mask(("a", "b")), SIZES, ValueError, "the filter keeps no point"),
+        (
+            mask(("a", "b")),
+            SIZES,
+            ValueError,
+            "the filter keeps no points; the predicate must hold for at least one",
+        ),
         (
             xr.DataArray([True], dims="z"),
             SIZES,
             ValueError,
-            "the predicate's result has the dimension 'z', which is none of the space's: 'a', 'b'",
+            "the result of the predicate has the dimension 'z', but the dimensions of the space are 'a', 'b'",
         ),
         (
             xr.DataArray([1.0], dims="a"),
             SIZES,
             TypeError,
-            "the predicate must return a DataArray of bools, such as lambda ds: ds.a < ds.b, got "
+            "the predicate must return a DataArray of booleans, such as lambda ds: ds.a < ds.b; it returned "
             "DataArray of float64",
         ),
-        (np.array([True]), SIZES, TypeError, "lambda ds: ds.a < ds.b, got ndarray of bool"),
-        (True, SIZES, TypeError, "lambda ds: ds.a < ds.b, got bool"),
+        (np.array([True]), SIZES, TypeError, "lambda ds: ds.a < ds.b; it returned ndarray of bool"),
+        (True, SIZES, TypeError, "lambda ds: ds.a < ds.b; it returned bool"),
         (
             xr.DataArray([True, False], dims="a"),
             {"a": 2, "b": 10**10, "c": 10**10},
             ValueError,
-            f"{10**20} points cannot be picked one by one; select whole stretches of dimensions",
+            f"{10**20} points are too many to be picked one by one; select along dimensions",
         ),
     ],
     ids=plain,

@@ -104,9 +104,7 @@ def test_a_batch_of_no_size_is_refused(
 
 def test_choices_do_not_stack() -> None:
     space = product({"f": gx.ChoiceAxis([jnp.tanh, jnp.sin]), "x": gx.GridAxis(0, 1, 2)})
-    message = (
-        "axis 'f': choices cannot be stacked to an array; fix one with sel or isel before collect"
-    )
+    message = "axis 'f': choices cannot be stacked to an array; select one with sel() or isel() before collect()"
     with pytest.raises(TypeError, match=re.escape(message)):
         space.collect()
 

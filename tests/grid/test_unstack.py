@@ -108,7 +108,7 @@ def test_a_result_that_was_read_from_a_file_unfolds_as_well(save, tmp_path):
 )
 def test_points_that_are_not_scattered_over_a_product_are_refused(space, dims):
     text = (
-        "unstack needs points that were picked from a product, by filter or by position; the "
+        "unstack() needs points that were picked from a product, by filter() or by position; the "
         f"dimensions here are {dims}"
     )
     with pytest.raises(ValueError, match=re.escape(text)):
@@ -116,7 +116,7 @@ def test_points_that_are_not_scattered_over_a_product_are_refused(space, dims):
 
 
 def test_points_that_were_picked_twice_are_refused():
-    text = "unstack cannot place points that have the same labels: they were picked more than once"
+    text = "unstack() cannot place several points with the same labels: points were picked more than once"
     with pytest.raises(ValueError, match=re.escape(text)):
         run(GRID[[0, 3, 0]]).unstack()
 
@@ -124,7 +124,7 @@ def test_points_that_were_picked_twice_are_refused():
 def test_keys_have_nothing_to_fill_gaps_with():
     space = gx.Space({"a": gx.GridAxis(0, 1, 2), "key": gx.KeyAxis(2)}, mode="product")
     some = gx.SequentialExecution(lambda s: s["key"], space[:3]).run(progress=False)
-    with pytest.raises(ValueError, match="unstack cannot fill an output of PRNG keys"):
+    with pytest.raises(ValueError, match=r"unstack\(\) cannot fill an output of PRNG keys"):
         some.unstack()
     every = gx.SequentialExecution(lambda s: s["key"], space[:4]).run(progress=False)
     assert every.unstack()["value"].shape == (2, 2, 2)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from jax.extend.core import jaxpr_as_fun
 
-from gridax._kernel.layout import vectors_first
+from gridax._kernel.layout import vectors_first, with_own_constants
 
 W = np.random.default_rng(0).normal(size=(3, 4)).astype(np.float32)
 X = np.arange(4, dtype=np.float32)
@@ -70,6 +70,7 @@ MODELS = {
     "in a custom derivative": _custom,
     "recomputed": jax.checkpoint(lambda x: W @ x),
     "precise": lambda x: jnp.matmul(W, x, precision=("highest", "default")),
+    "by a preset": lambda x: jnp.matmul(W, x, precision=jax.lax.DotAlgorithmPreset.F32_F32_F32),
     "of integers": lambda x: W.astype(int) @ x.astype(int),
     "accumulated": lambda x: jnp.matmul(
         W.astype(jnp.bfloat16), x.astype(jnp.bfloat16), preferred_element_type=jnp.float32
@@ -114,3 +115,20 @@ def test_under_vmap_the_stack_is_not_transposed():
     shapes = {e.primitive.name: e.outvars[0].aval.shape for e in stacked.jaxpr.eqns}
     assert shapes["dot_general"] == shapes["tanh"] == (5, 3)
     assert "transpose" not in shapes
+
+
+def test_an_algorithm_for_different_operands_is_turned_with_them():
+    algorithm = jax.lax.DotAlgorithm(jnp.bfloat16, np.float32, np.float32, 1, 3)
+    closed = jax.make_jaxpr(lambda x: jnp.matmul(W, x, precision=algorithm))(X)
+    (product,) = [e for e in vectors_first(closed).jaxpr.eqns if e.primitive.name == "dot_general"]
+    turned = jax.lax.DotAlgorithm(np.float32, jnp.bfloat16, np.float32, 3, 1)
+    assert product.params["precision"] == turned
+
+
+def test_constants_do_not_change_with_the_arrays_that_they_come_from():
+    outer, inner = np.array([1.0, 2.0], np.float32), np.array([3.0, 4.0], np.float32)
+    closed = jax.make_jaxpr(lambda x: jax.jit(lambda y: y * inner)(x) + outer)(np.float32(1))
+    own = with_own_constants(closed)
+    outer[:], inner[:] = 50, 60
+    (value,) = jaxpr_as_fun(own)(np.float32(1))
+    assert value.tolist() == [4, 6]

@@ -4,11 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import os
 import re
-import subprocess
-import sys
-from pathlib import Path
 from typing import NamedTuple
 
 import jax
@@ -19,8 +15,7 @@ import pytest
 import gridax as gx
 from gridax._kernel.layout import vectors_first
 from gridax._kernel.trace import fingerprint
-
-ROOT = Path(__file__).parents[2]
+from tests.processes import finished
 
 
 def product(**axes):
@@ -100,6 +95,7 @@ def test_a_new_function_of_the_same_program_compiles_nothing(compilations):
 
 
 @pytest.mark.parametrize("array", [np.asarray, jnp.asarray], ids=["NumPy", "JAX"])
+@pytest.mark.sampled(2)
 def test_large_arrays_that_a_model_reads_from_outside_are_not_compiled_in(array, compilations):
     def make(weights):
         return lambda state: jax.lax.scan(
@@ -170,12 +166,9 @@ for what in "hits", "misses":
 
 
 def test_the_persistent_cache_of_jax_serves_the_next_process(tmp_path):
-    environment = os.environ | {"JAX_COMPILATION_CACHE_DIR": str(tmp_path), "PYTHONPATH": str(ROOT)}
     counts = []
     for _ in range(2):
-        done = subprocess.run(
-            [sys.executable, "-c", CACHED], env=environment, capture_output=True, text=True
-        )
+        done = finished("-c", CACHED, env={"JAX_COMPILATION_CACHE_DIR": str(tmp_path)})
         assert done.returncode == 0, done.stderr[-2000:]
         counts.append(tuple(map(int, done.stdout.split())))
     (hits, misses), (later_hits, later_misses) = counts
@@ -276,6 +269,7 @@ def test_outputs_may_be_numbers_that_never_change(number, n_vmap):
     assert executor.run(progress=False).dataset["value"].values.tolist() == [[number] * 2] * 2
 
 
+@pytest.mark.slow
 def test_programs_within_programs_are_looked_at_once():
     def doubled(inner):
         return jax.jit(lambda x: inner(inner(x)))

@@ -10,8 +10,9 @@ from jax.custom_batching import custom_vmap
 
 import gridax as gx
 from gridax._kernel.arguments import Arguments
+from gridax._kernel.fingerprint import fingerprint
 from gridax._kernel.program import Lookup
-from gridax._kernel.trace import fingerprint, trace
+from gridax._kernel.trace import trace
 from gridax.space import points_of
 
 
@@ -345,10 +346,10 @@ def test_an_error_of_the_model_itself_gets_no_advice_but_its_choice_named():
     def model(state):
         raise KeyError("tau")
 
-    space = product(method=gx.ChoiceAxis(["euler", "heun"]), x=gx.GridAxis(0, 1, 3))
+    space = product(solver=gx.ChoiceAxis(["euler", "heun"]), x=gx.GridAxis(0, 1, 3))
     with pytest.raises(KeyError, match="tau") as caught:
         traced(model, space, choice=(1,))
     *others, note = caught.value.__notes__
-    assert note == "while the model was traced with method='heun'"
+    assert note == "while the model was traced with solver='heun'"
     assert NEEDS_A_NUMBER not in others
     assert CALLS_NUMPY not in others

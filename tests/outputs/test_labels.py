@@ -63,24 +63,24 @@ def test_a_name_that_results_keep_for_themselves_gets_a_prefix():
         (
             ("time",),
             TypeError,
-            "dims= must name the dimensions by output, such as {'activity': ('time',)}, got "
+            "dims= must be a mapping from outputs to dimensions, such as {'activity': ('time',)}; got "
             "('time',)",
         ),
-        ("time", TypeError, "dims= must name the dimensions by output, such as"),
+        ("time", TypeError, "dims= must be a mapping from outputs to dimensions, such as"),
         (
             {"speed": ()},
             ValueError,
-            "dims= names 'speed', but the outputs are ['activity', 'rate']",
+            "dims= names an output 'speed', but the outputs are ['activity', 'rate']",
         ),
         (
             {"activity": ("time",)},
             ValueError,
-            "dims= gives output 'activity' 1 names, ('time',), but its shape is (3, 2)",
+            "dims= has 1 names for output 'activity', ('time',), but its shape is (3, 2)",
         ),
         (
             {"activity": "time"},
             ValueError,
-            "dims= gives output 'activity' 1 names, ('time',), but its shape is (3, 2)",
+            "dims= has 1 names for output 'activity', ('time',), but its shape is (3, 2)",
         ),
         (
             {"activity": 2},
@@ -110,8 +110,8 @@ def test_a_name_that_results_keep_for_themselves_gets_a_prefix():
         (
             {"activity": ("time", "G")},
             ValueError,
-            "output 'activity' has a dimension 'G', which is a dimension of the space; give it "
-            "another name, with dims= or in the model",
+            "output 'activity' has a dimension 'G', which is also a dimension of the space; "
+            "rename it with dims= or in the model",
         ),
     ],
     ids=plain,
@@ -124,8 +124,8 @@ def test_dims_that_do_not_fit_are_refused(dims, error, text):
 def test_one_name_for_dimensions_of_different_sizes_is_refused():
     raw = template_of({"a": np.zeros(3), "b": np.zeros(4)})
     text = (
-        "the dimension 'time' has size 3 in output 'a' and 4 in output 'b'; give one of them "
-        "another name"
+        "the dimension 'time' has size 3 in output 'a' and 4 in output 'b'; rename one of "
+        "them with dims="
     )
     with pytest.raises(ValueError, match=re.escape(text)):
         labeled(raw, (), (), {"a": ("time",), "b": ("time",)})
@@ -210,13 +210,13 @@ def test_a_coordinate_that_the_space_has_already_is_not_repeated():
         (
             [0.1, 0.2],
             TypeError,
-            "coords= must give coordinates by name, such as {'time': times}, got [0.1, 0.2]",
+            "coords= must be a mapping from names to coordinates, such as {'time': times}; got [0.1, 0.2]",
         ),
         (
             {"when": [1, 2, 3]},
             ValueError,
-            "coords=: the coordinate 'when' lies along 'when', but the outputs' dimensions are "
-            "['time', 'region']; name them with dims=",
+            "coords=: the coordinate 'when' is along 'when', but the dimensions of the outputs are "
+            "['time', 'region']; rename them with dims=",
         ),
         (
             {"time": [1, 2]},
@@ -226,15 +226,15 @@ def test_a_coordinate_that_the_space_has_already_is_not_repeated():
         (
             {"rate": ("time", [1, 2, 3])},
             ValueError,
-            "coords=: 'rate' names both a coordinate and an output",
+            "coords=: 'rate' is the name of a coordinate and of an output",
         ),
         ({"time": 3}, ValueError, "coords= for 'time': dimensions ('time',) must have the same"),
         ({"time": (1,)}, ValueError, "coords= for 'time': not enough values to unpack"),
         (
             {"time": np.array([1, None, "x"], dtype=object)},
             TypeError,
-            "coords=: the coordinate 'time' holds object, which files cannot hold; make it numbers, "
-            "strings or dates",
+            "coords=: the coordinate 'time' has the dtype object, which files cannot store; convert it "
+            "to numbers, strings or dates",
         ),
         (
             {"time": ("time", [1, 2, 3], {"units": "days since 1970-01-01"})},
@@ -277,13 +277,13 @@ def test_outputs_that_disagree_about_a_coordinate_are_refused():
     [
         (
             {"time": xr.Variable((), 2.0)},
-            "output 'activity' has a dimension 'time', but the space has another coordinate of "
-            "that name; give the dimension another name, with dims= or in the model",
+            "output 'activity' has a dimension 'time', but the space has a coordinate of that "
+            "name; rename the dimension with dims= or in the model",
         ),
         (
             {"W_value": xr.Variable(("W", "region"), np.zeros((2, 4)))},
             "the dimension 'region' has size 2 in output 'activity' and 4 in the coordinate "
-            "'W_value'; give one of them another name",
+            "'W_value'; rename one of them",
         ),
     ],
     ids=["the name of a fixed value", "another size"],

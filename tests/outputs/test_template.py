@@ -88,22 +88,40 @@ def test_sizes_count_all_outputs_of_a_point():
 @pytest.mark.parametrize(
     ("result", "text"),
     [
-        (None, "the model returned None; it must return arrays or numbers (is there no return?)"),
-        ({}, "the model returned {}, which holds no array"),
-        ((), "the model returned (), which holds no array"),
-        ({"a": None}, "the model returned {'a': None}, which holds no array"),
-        ("done", "output 'value' is the string 'done'; a model must return arrays or numbers, so "),
-        ({"a": 1.0, "how": "heun"}, "output 'how' is the string 'heun'; a model must return"),
-        ([object()], "output '[0]' is of the type object; a model must return arrays"),
-        ({"f": abs}, "output 'f' is of the type builtin_function_or_method; a model must"),
-        ({"x": np.array(["a"])}, "output 'x' is an array of <U1; a model must return arrays"),
-        ({"x": np.array([None])}, "output 'x' is an array of object; a model must return"),
-        (np.datetime64("2020-01-01"), "output 'value' is an array of datetime64[D]; a model must"),
+        (
+            None,
+            "the model returned None, but must return arrays or numbers; add a return statement",
+        ),
+        ({}, "the model returned {}, which contains no array"),
+        ((), "the model returned (), which contains no array"),
+        ({"a": None}, "the model returned {'a': None}, which contains no array"),
+        (
+            "done",
+            "output 'value' is the string 'done', but a model must return arrays or numbers; ",
+        ),
+        ({"a": 1.0, "how": "heun"}, "output 'how' is the string 'heun', but a model must return"),
+        (
+            [object()],
+            "output '[0]' is an object of the type object, but a model must return arrays",
+        ),
+        (
+            {"f": abs},
+            "output 'f' is an object of the type builtin_function_or_method, but a model must",
+        ),
+        ({"x": np.array(["a"])}, "output 'x' is an array of <U1, but a model must return arrays"),
+        ({"x": np.array([None])}, "output 'x' is an array of object, but a model must return"),
+        (
+            np.datetime64("2020-01-01"),
+            "output 'value' is an array of datetime64[D], but a model must",
+        ),
         (
             2**70,
-            "output 'value' is the integer 1180591620717411303424, which is too large; a model",
+            "output 'value' is the integer 1180591620717411303424, which is too large, but a model",
         ),
-        (xr.Dataset({"s": "text"}), "output 's' is an array of <U4; a model must return arrays"),
+        (
+            xr.Dataset({"s": "text"}),
+            "output 's' is an array of <U4, but a model must return arrays",
+        ),
     ],
     ids=plain,
 )
@@ -114,7 +132,7 @@ def test_what_is_no_array_is_refused_with_the_output_named(result, text):
 
 
 def test_two_outputs_of_one_name_are_refused():
-    text = "the model returns two outputs called 'a.b'; rename one of them"
+    text = "the model returns two outputs named 'a.b'; rename one of them"
     with pytest.raises(ValueError, match=re.escape(text)):
         template_of({"a": {"b": 1.0}, "a.b": 2.0})
 
@@ -126,8 +144,8 @@ def test_a_coordinate_that_depends_on_the_parameters_is_refused():
         )
 
     text = (
-        "output 'value': the coordinate 'late' is traced; make it with NumPy if it is the same at "
-        "every point, else return it as an output of its own"
+        "output 'value': the coordinate 'late' is traced; compute it with NumPy if it is the same "
+        "at every point, or return it as a separate output"
     )
     with pytest.raises(TypeError, match=re.escape(text)):
         jax.eval_shape(model, 1.0)
@@ -173,12 +191,12 @@ TIMES = {"t": [0.0, 0.1]}
         (
             xr.DataArray(np.zeros(2), TIMES, ["t"]),
             xr.DataArray(np.zeros(2), {"t": [0.0, 0.2]}, ["t"]),
-            "the coordinate 't' of output 'value' is not what it was",
+            "the coordinate 't' of output 'value' differs from before",
         ),
         (
             xr.DataArray(np.zeros(2), dims=["t"]),
             xr.DataArray(np.zeros(2), TIMES, ["t"]),
-            "the coordinate 't' of output 'value' is not what it was",
+            "the coordinate 't' of output 'value' differs from before",
         ),
     ],
     ids=plain,

@@ -397,9 +397,9 @@ def test_many_levels_are_planned_quickly():
     n = 12
     time_of = {frozenset({d}): 1e5 for d in range(n)} | {frozenset(range(n)): 1e5}
     many = sweep((6, 7) * (n // 2), Work(time_of))
-    start = time.perf_counter()
+    start = time.process_time()
     plan = many.plan(n_vmap=512)
-    assert time.perf_counter() - start < 5
+    assert time.process_time() - start < 5
     assert len(plan.levels) == n
     assert 1 <= plan.n_vmap <= 512
 

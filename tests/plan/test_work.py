@@ -41,6 +41,84 @@ def test_an_output_varies_along_what_it_is_computed_from(model, varies):
     assert work(model).outputs == (varies,)
 
 
+def unitriangular(x, y):
+    """Multiply matrices ((1, x), (0, 1)): their reducer adds, whatever came before."""
+    return x[0] * y[0], x[1] + y[1] * x[0]
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        lambda a, b: jax.lax.reduce(
+            (jnp.full(3, b), jnp.full(3, a)), (1.0, 0.0), unitriangular, (0,)
+        )[0],
+        lambda a, b: jax.lax.reduce(
+            (jnp.ones(3), jnp.full(3, a)), (1.0, b), lambda x, y: (x[1], y[0]), (0,)
+        )[0],
+        lambda a, b: jax.lax.reduce_window(
+            (jnp.full(3, a), jnp.full(3, b)),
+            (0.0, 0.0),
+            lambda x, y: (x[0] + y[1], x[1]),
+            (2,),
+            (1,),
+            "VALID",
+        )[0],
+        lambda a, b: jnp.full(3, a).at[1].apply(lambda x: x * 2) + 0 * b,
+        lambda a, b: jax.lax.custom_linear_solve(
+            lambda v: a * v, b, solve=lambda matvec, v: v / a, symmetric=True
+        ),
+        lambda a, b: jax.lax.associative_scan(
+            lambda x, y: (x[0] * y[0], x[1] * y[0] + y[1]), (jnp.full(4, a), jnp.full(4, b))
+        )[1],
+    ],
+    ids=["reduce", "crossed reduce", "reduce_window", "scatter", "linear solve", "scan"],
+)
+def test_an_operation_with_a_program_of_its_own_varies_with_all_its_inputs(model):
+    assert work(model).outputs == (BOTH,)
+
+
+def test_a_rule_for_batches_may_mix_its_inputs():
+    @jax.custom_batching.custom_vmap
+    def first(x, y):
+        return x
+
+    first.def_vmap(lambda size, batched, x, y: (x, batched[0]))
+    assert work(first).outputs == (BOTH,)
+
+
+@pytest.mark.parametrize(
+    "wrap",
+    [jax.jit, jax.checkpoint, jax.custom_jvp, jax.custom_vjp, jax.named_call],
+    ids=lambda wrap: wrap.__name__,
+)
+def test_a_call_varies_with_the_inputs_that_each_output_needs(wrap):
+    def both(x, y):
+        return jnp.sin(x), jnp.cos(y)
+
+    called = wrap(both)
+    if wrap is jax.custom_jvp:
+        called.defjvp(lambda primals, tangents: (both(*primals), tangents))
+    if wrap is jax.custom_vjp:
+        called.defvjp(lambda x, y: (both(x, y), None), lambda _, g: g)
+    assert work(called).outputs == (A, B)
+
+
+def test_kinds_of_keys_that_a_program_creates_or_draws_from_point_by_point_are_known():
+    def created(a, b):
+        return jax.random.normal(jax.random.key(0, impl="rbg"))
+
+    def folded(a, b):
+        return jax.random.normal(jax.random.fold_in(outside, a.astype(int)))
+
+    def drawn_once(a, b):
+        return jax.random.normal(outside) * a
+
+    outside = jax.random.key(0, impl="unsafe_rbg")
+    assert work(created).drawn == {"key<rbg>"}
+    assert work(folded).drawn == {"key<urbg>"}
+    assert work(drawn_once).drawn == frozenset()
+
+
 def test_what_reaches_a_carry_only_after_several_turns_is_found():
     def model(a, b):
         def step(carry, _):

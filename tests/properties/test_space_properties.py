@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 import gridax as gx
 from gridax._axes import is_random, tabulate
-from gridax._axes.labels import shortest
+from gridax._decimals import as_decimals
 from gridax._grid.grid import draw_key
 from gridax.space import points_of
 from tests.properties.strategies import FLOAT32, FLOAT64, PATHS, Case, cases, leaf, plain
@@ -225,7 +225,7 @@ def test_lone_random_numbers_are_sorted_and_nothing_is_lost(seed: int, n: int) -
 @given(st.lists(FLOAT32, min_size=1))
 def test_a_float32_label_says_its_float32_as_numpy_prints_it(numbers: list[float]) -> None:
     values = np.float32(numbers)
-    labels = shortest(values)
+    labels = as_decimals(values)
     assert (labels.astype(np.float32) == values).all()
     assert labels.tolist() == [float(str(value)) for value in values]
 
@@ -233,10 +233,10 @@ def test_a_float32_label_says_its_float32_as_numpy_prints_it(numbers: list[float
 @given(st.lists(FLOAT64, min_size=1, unique=True))
 def test_float64_labels_are_themselves_and_tell_values_apart(numbers: list[float]) -> None:
     values = np.array(numbers)
-    labels = shortest(values)
+    labels = as_decimals(values)
     assert np.unique(labels).size == np.unique(values).size
     np.testing.assert_allclose(labels, values, rtol=5e-15, atol=0)
-    np.testing.assert_array_equal(shortest(labels), labels)
+    np.testing.assert_array_equal(as_decimals(labels), labels)
 
 
 @given(st.lists(st.integers(-(10**9), 10**9), min_size=1), st.integers(-20, 5))
@@ -246,8 +246,8 @@ def test_a_decimal_is_its_own_label_and_that_of_its_neighbors(
     typed = np.array([float(f"{digit}e{power}") for digit in digits])
     others = typed != 0  # the neighbors of zero are no rounding errors of zero
     for toward in (-np.inf, np.inf):
-        assert shortest(np.nextafter(typed, toward))[others].tolist() == typed[others].tolist()
-    assert shortest(typed).tolist() == typed.tolist()
+        assert as_decimals(np.nextafter(typed, toward))[others].tolist() == typed[others].tolist()
+    assert as_decimals(typed).tolist() == typed.tolist()
 
 
 @given(st.lists(FLOAT64, min_size=1, max_size=6, unique=True))

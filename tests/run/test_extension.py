@@ -180,6 +180,27 @@ CASES = {
         base(how=gx.ChoiceAxis(["euler-maruyama", "heun"])),
         6,
     ),
+    "choices of other values": (
+        base(how=gx.ChoiceAxis([{"n": 1}, {"n": 2}], labels=["few", "many"])),
+        base(how=gx.ChoiceAxis([{"n": 1}, {"n": 100}], labels=["few", "many"])),
+        6,
+    ),
+    "numbers of another dtype": (
+        base(j=gx.DataAxis(np.array([1, 2], np.uint8))),
+        base(j=gx.DataAxis(np.array([1, 2], np.int32))),
+        6,
+    ),
+    "a number of another dtype that was fixed": (
+        base(n=np.uint8(3)),
+        base(n=gx.DataAxis([3, 4])),
+        12,
+    ),
+    "integers that are numbers with a fraction now": (base(), base(j=gx.DataAxis([1.0, 2.0])), 6),
+    "an array of another dtype": (
+        base(W=gx.DataAxis(W.astype(np.int32))),
+        base(W=gx.DataAxis(W.astype(np.float32))),
+        12,
+    ),
     "labels that are named": (
         base(u=gx.DataAxis([1.0, 2.0], labels=["low", "high"])),
         base(u=gx.DataAxis([1.0, 2.0, 3.0], labels=["low", "high", "higher"])),
@@ -197,6 +218,7 @@ CASES = {
 
 
 @pytest.mark.parametrize("kind", CASES)
+@pytest.mark.sampled(3)
 def test_what_an_older_sweep_holds_is_copied_and_the_rest_computed(execution, kind):
     old, new, n_new = CASES[kind]
     result = run(execution, old)
@@ -222,12 +244,15 @@ def test_what_an_older_sweep_holds_is_copied_and_the_rest_computed(execution, ki
         "more trials",
         "a longer group",
         "a longer zip",
+        "choices of other values",
+        "numbers of another dtype",
         "more connectomes",
         "a fixed connectome, and several",
         "scattered points",
         "no dimension",
     ],
 )
+@pytest.mark.sampled(3)
 def test_sweeps_are_extended_from_store_to_store(kind, tmp_path):
     old, new, n_new = CASES[kind]
     execution = gx.SequentialExecution
@@ -250,6 +275,7 @@ def test_sweeps_are_extended_from_store_to_store(kind, tmp_path):
 
 @pytest.mark.parametrize(("n_vmap", "n_pmap"), [(1, 1), (3, 2), (None, None)])
 @pytest.mark.parametrize("kept", [False, True])
+@pytest.mark.sampled(3)
 def test_tiles_of_any_size_evaluate_only_what_is_new(tmp_path, n_vmap, n_pmap, kept):
     old = base(k=gx.KeyAxis(3))
     new = base(k=gx.KeyAxis(4), x=gx.GridAxis(0.1, 0.5, 5), dt=gx.DataAxis([0.2, 0.1]))
@@ -264,6 +290,7 @@ def test_tiles_of_any_size_evaluate_only_what_is_new(tmp_path, n_vmap, n_pmap, k
 
 
 @pytest.mark.parametrize("source", ["result", "path of a store", "netCDF", "Zarr", "opened"])
+@pytest.mark.sampled(3)
 def test_the_older_sweep_may_lie_anywhere(execution, tmp_path, source):
     old = base(k=gx.KeyAxis(2))
     new = base(k=gx.KeyAxis(3))
@@ -282,6 +309,7 @@ def test_the_older_sweep_may_lie_anywhere(execution, tmp_path, source):
 
 
 @pytest.mark.parametrize("kept", [False, True])
+@pytest.mark.sampled(3)
 def test_values_of_the_older_sweep_are_kept_bit_for_bit(execution, tmp_path, kept):
     old, new = base(), base(x=gx.GridAxis(0.1, 0.5, 5), j=gx.DataAxis([0, 1, 2]))
     result = run(execution, old, model=changed)
@@ -504,6 +532,7 @@ def test_an_extension_into_the_store_it_comes_from_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize("how", ["path", "relative", "result"])
+@pytest.mark.sampled(3)
 def test_a_store_that_is_extended_is_not_overwritten(tmp_path, monkeypatch, how):
     path = tmp_path / "run.zarr"
     result = run(gx.SequentialExecution, base(), store=path)
@@ -775,6 +804,7 @@ def test_any_grid_extends_any_other_or_says_why_not(old, new, execution):
     ],
     ids=["keys", "uniform", "arrays"],
 )
+@pytest.mark.sampled(3)
 def test_more_draws_leave_those_before_as_they_are(axis):
     def draws(n):
         coords = product(a=axis(n)).dataset.coords

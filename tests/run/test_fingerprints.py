@@ -4,11 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
-import os
 import re
-import subprocess
-import sys
-from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -21,9 +17,8 @@ from gridax._outputs.template import template_of
 from gridax._run import fingerprints
 from gridax.space import points_of
 from tests.ids import plain
+from tests.processes import finished
 from tests.x64 import x64
-
-ROOT = Path(__file__).parents[2]
 
 
 def state(**changes):
@@ -33,7 +28,7 @@ def state(**changes):
         "u": gx.UniformAxis(0, 1, 3),
         "k": gx.KeyAxis(3, name="trial"),
         "m": gx.DataAxis(np.arange(8.0).reshape(2, 2, 2)),
-        "method": gx.ChoiceAxis(["euler", "heun"]),
+        "solver": gx.ChoiceAxis(["euler", "heun"]),
         "level": gx.DataAxis([0.5, 2.0], labels=["low", "high"]),
         "a": gx.DataAxis([1, 2], group="pair"),
         "b": gx.DataAxis([3.0, 4.0], group="pair"),
@@ -70,11 +65,11 @@ def test_fingerprints_name_all_that_a_space_holds():
         ["u", 3],
         ["trial", 3],
         ["m", 2],
-        ["method", 2],
+        ["solver", 2],
         ["level", 2],
         ["pair", 2],
     ]
-    assert list(parts["axes"]) == ["x", "u", "trial", "m", "method", "level", "a", "b"]
+    assert list(parts["axes"]) == ["x", "u", "trial", "m", "solver", "level", "a", "b"]
     fixed = ["dt", "n", "flag", "name", "weights", "key", "single", "inner.tau", "inner.f"]
     given = ["argument args[0]", "argument args[1]", "argument speed"]
     assert sorted(parts["fixed"]) == sorted([*fixed, *given])
@@ -95,8 +90,8 @@ def test_fingerprints_survive_json():
         ),
         (
             {"x": gx.GridAxis(0, 1, 12)},
-            "its space has the dimensions (x: 11, u: 3, trial: 3, m: 2, method: 2, level: 2, "
-            "pair: 2), but this one has (x: 12, u: 3, trial: 3, m: 2, method: 2, level: 2, pair: 2)",
+            "its space has the dimensions (x: 11, u: 3, trial: 3, m: 2, solver: 2, level: 2, "
+            "pair: 2), but this one has (x: 12, u: 3, trial: 3, m: 2, solver: 2, level: 2, pair: 2)",
         ),
         (
             {"a": gx.DataAxis([1, 5], group="pair")},
@@ -158,9 +153,9 @@ def test_a_message_shows_both_sides(changes, text):
             "'low', 'high' (2 along 'level', values with digest B) here",
         ),
         (
-            {"method": gx.ChoiceAxis(["euler", "rk4"])},
-            "the axis 'method' is 'euler', 'heun' (2 along 'method', values with digest A) there "
-            "and 'euler', 'rk4' (2 along 'method', values with digest B) here",
+            {"solver": gx.ChoiceAxis(["euler", "rk4"])},
+            "the axis 'solver' is 'euler', 'heun' (2 along 'solver', values with digest A) there "
+            "and 'euler', 'rk4' (2 along 'solver', values with digest B) here",
         ),
         (
             {"x": gx.DataAxis([0, 0.1, 0.2, 0.3, 0.4, 0.55, 0.6, 0.7, 0.8, 0.9, 1.0])},
@@ -313,16 +308,18 @@ def model(state):
     return state["x"]
 
 
+def source_of(model, space, args, kwargs):
+    return fingerprints.of_model(model, points_of(space), args, kwargs)["source"]
+
+
 def test_a_function_that_wraps_values_is_part_of_the_source():
     def space(wrap):
         return gx.Space({"x": gx.GridAxis(0, 1, 3, wrap=wrap)}, "product")
 
-    plain_, squared = (
-        fingerprints.of_source(model, points_of(space(w)), (), {}) for w in (None, jnp.square)
-    )
+    plain_, squared = (source_of(model, space(w), (), {}) for w in (None, jnp.square))
     assert plain_ != squared
-    assert squared == fingerprints.of_source(model, points_of(space(jnp.square)), (), {})
-    assert squared != fingerprints.of_source(lambda s: s, points_of(space(jnp.square)), (), {})
+    assert squared == source_of(model, space(jnp.square), (), {})
+    assert squared != source_of(lambda s: s, space(jnp.square), (), {})
 
 
 @pytest.mark.parametrize(
@@ -351,6 +348,36 @@ def test_a_function_that_wraps_values_is_part_of_the_source():
             "the source differs; JAX is 0.9 there and 0.10 here",
         ),
         (
+            {"source": "a", "libraries": {"numpy": "2.1"}},
+            {"source": "a", "libraries": {"numpy": "2.4"}},
+            False,
+            "numpy is 2.1 there and 2.4 here",
+        ),
+        (
+            {"source": "a", "program": "p", "jax": "0.9", "libraries": {"numpy": "2.1"}},
+            {"source": "b", "program": "p", "jax": "0.9", "libraries": {"numpy": "2.4"}},
+            True,
+            "the traced program differs",
+        ),
+        (
+            {"source": "a", "program": "p", "jax": "0.9"},
+            {"source": "a", "program": "q", "jax": "0.10"},
+            True,
+            "the traced program differs; JAX is 0.9 there and 0.10 here",
+        ),
+        (
+            {"source": "a", "program": "p", "jax": "0.9"},
+            {"source": "b", "program": "q", "jax": "0.10"},
+            False,
+            "the traced program differs; JAX is 0.9 there and 0.10 here",
+        ),
+        (
+            {"source": "a", "program": "p", "jax": "0.9"},
+            {"source": "a", "program": "q", "jax": "0.10", "unknown": ["solver"]},
+            False,
+            "the traced program differs; JAX is 0.9 there and 0.10 here",
+        ),
+        (
             {"source": "a", "version": "1"},
             {"source": "b", "version": "1"},
             True,
@@ -374,7 +401,7 @@ def test_a_function_that_wraps_values_is_part_of_the_source():
 )
 def test_models_are_the_same_by_version_then_by_program_then_by_source(there, here, same, text):
     assert fingerprints.same_model(there, here) == same
-    assert fingerprints.told(there, here) == text
+    assert fingerprints.model_difference(there, here) == text
 
 
 GOOD = {"dims": [["x", 3]], "axes": {"x": ["0", "1, 2"]}, "fixed": {}, "template": {}, "model": {}}
@@ -428,22 +455,16 @@ import jax.numpy as jnp
 import tests.run.test_fingerprints as here
 from gridax._run import fingerprints
 print(json.dumps(here.parts_of(here.state(), 1.0, jnp.zeros(3), speed="fast")))
-print(fingerprints.of_source(here.model, points_of(here.gx.Space(here.state(), "product")), (), {}))
+print(here.source_of(here.model, here.gx.Space(here.state(), "product"), (), {}))
 """
 
 
 def test_fingerprints_are_the_same_in_another_process():
-    done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", SCRIPT],
-        env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONHASHSEED": "5", "JAX_PLATFORMS": "cpu"},
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
+    done = finished("-W", "error", "-c", SCRIPT, env={"PYTHONHASHSEED": "5"})
     assert done.returncode == 0, done.stderr
     parts, source = done.stdout.splitlines()
     assert json.loads(parts) == parts_of(state(), 1.0, jnp.zeros(3), speed="fast")
-    assert source == fingerprints.of_source(model, points_of(gx.Space(state(), "product")), (), {})
+    assert source == source_of(model, gx.Space(state(), "product"), (), {})
 
 
 def step(state):
@@ -457,9 +478,18 @@ def test_functions_that_a_model_is_given_are_part_of_the_source():
         "product",
     )
     digests = [
-        fingerprints.of_source(model, points_of(space), (), {}),
-        fingerprints.of_source(model, points_of(other), (), {}),
-        fingerprints.of_source(model, points_of(space), (step,), {}),
-        fingerprints.of_source(model, points_of(space), (), {"f": model}),
+        source_of(model, space, (), {}),
+        source_of(model, other, (), {}),
+        source_of(model, space, (step,), {}),
+        source_of(model, space, (), {"f": model}),
     ]
     assert len(set(digests)) == 4
+
+
+def test_the_order_of_the_dimensions_is_part_of_the_space():
+    axes = {"x": gx.GridAxis(0, 1, 3), "y": gx.GridAxis(0, 1, 3)}
+    one, other = (parts_of(dict(items)) for items in (axes.items(), reversed(axes.items())))
+    assert fingerprints.difference(one, one) is None
+    assert fingerprints.difference(one, other) == (
+        "its space has the dimensions (x: 3, y: 3), but this one has (y: 3, x: 3)"
+    )

@@ -108,6 +108,7 @@ FAILURES = [
 
 
 @pytest.mark.parametrize("bad", FAILURES, ids=lambda bad: f"{len(bad)} from {(*bad, None)[0]}")
+@pytest.mark.sampled(3)
 def test_points_at_which_the_model_fails_are_recorded_and_cost_no_other(kind, kept, bad):
     result = Simulator(*bad).executor(kind).run(progress=False, on_error="record", **kept)
     check(result, bad)
@@ -119,6 +120,7 @@ def test_points_at_which_the_model_fails_are_recorded_and_cost_no_other(kind, ke
 
 @pytest.mark.parametrize("n_vmap", [1, 4, None])
 @pytest.mark.parametrize("n_pmap", [1, 3, 4])
+@pytest.mark.sampled(3)
 def test_one_bad_point_costs_no_other_in_tiles_of_any_size_on_any_devices(kept, n_vmap, n_pmap):
     bad = [(0, 0), (2, 1)]
     simulator = Simulator(*bad)

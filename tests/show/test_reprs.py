@@ -20,8 +20,9 @@ import gridax as gx
 from gridax._axes.base import brief, call
 from gridax._checks import unusable
 from gridax._plan.plan import Level, Plan
-from gridax._show.html import picture, progress, table
-from gridax._text import count, elided, joined, one_line, shorten, shorten_middle
+from gridax._plan.progress import Progress
+from gridax._show.html import grid_drawing, table
+from gridax._text import count, elide, join_within, one_line, shorten, shorten_middle
 
 # What a page must show and not obey.
 EVIL = "<script>alert('a')</script>\"'><img src=x onerror=alert(1)>&amp;"
@@ -101,7 +102,7 @@ SPACE = gx.Space(
         "age": gx.DataAxis([31, 44, 58], group="subject", attrs={"units": "years"}),
         "trial": gx.KeyAxis(16),
         "W": gx.DataAxis(np.ones((3, 4, 4)), group="subject"),
-        "method": gx.ChoiceAxis(["euler", "heun"]),
+        "solver": gx.ChoiceAxis(["euler", "heun"]),
         "dt": 0.1,
         "f": np.sin,
         "lengths": np.ones((84, 84)),
@@ -133,26 +134,26 @@ class Own(gx.Axis):
 def test_the_text_of_a_space_lists_axes_by_dimension_and_fixed_values() -> None:
     assert repr(SPACE).splitlines() == [
         "<gridax.Space: 768 points, product>",
-        "Dimensions:  (G: 8, subject: 3, trial: 16, method: 2)",
+        "Dimensions:  (G: 8, subject: 3, trial: 16, solver: 2)",
         "Axes:",
         "    G                  0.1 … 0.8 mV    GridAxis(0.1, 0.8, 8)",
         "    age     (subject)  31 44 58 years  DataAxis([31, 44, 58])",
         "    W       (subject)  0 1 2           DataAxis(<float64[3,4,4]>)",
         "    trial              0 … 15          KeyAxis(16)",
-        "    method             'euler' 'heun'  ChoiceAxis(('euler', 'heun'))",
+        "    solver             'euler' 'heun'  ChoiceAxis(('euler', 'heun'))",
         "Fixed:  dt = 0.1",
     ]
 
 
 def test_the_text_of_a_selection_says_what_was_selected() -> None:
-    lines = repr(SPACE.isel(G=[2, 1], subject=1, method=0)).splitlines()
+    lines = repr(SPACE.isel(G=[2, 1], subject=1, solver=0)).splitlines()
     assert lines[1] == "Dimensions:  (G: 2, trial: 16)"
     assert lines[3:8] == [
         "    G           0.3 0.2 mV  GridAxis(0.1, 0.8, 8)",
         "    trial       0 … 15      KeyAxis(16)",
         "    age     ()  44 years    DataAxis([31, 44, 58])",
         "    W       ()  1           DataAxis(<float64[3,4,4]>)",
-        "    method  ()  'euler'     ChoiceAxis(('euler', 'heun'))",
+        "    solver  ()  'euler'     ChoiceAxis(('euler', 'heun'))",
     ]
     assert "    age     (point)  31 44 years" in repr(SPACE[[0, 40]])
 
@@ -332,7 +333,7 @@ def test_a_plan_of_more_points_than_64_bits_count_is_shown() -> None:
 def test_the_html_of_a_space_is_a_headline_tables_and_coordinates() -> None:
     shown = page(SPACE)
     assert shown.text.startswith("gridax.Space 768 points product axes hold 644 B Dimensions:")
-    assert "(G: 8, subject: 3, trial: 16, method: 2)" in shown.text
+    assert "(G: 8, subject: 3, trial: 16, solver: 2)" in shown.text
     assert shown.is_open == [True, False, False]
     found, fixed = shown.tables[:2]
     assert found == [
@@ -341,7 +342,7 @@ def test_the_html_of_a_space_is_a_headline_tables_and_coordinates() -> None:
         ["age", "subject: 3", "31 44 58 years", "", "DataAxis([31, 44, 58])"],
         ["W", "0 1 2", "", "DataAxis(<float64[3,4,4]>)"],
         ["trial", "trial: 16", "0 … 15", "", "KeyAxis(16)"],
-        ["method", "method: 2", "'euler' 'heun'", "", "ChoiceAxis(('euler', 'heun'))"],
+        ["solver", "solver: 2", "'euler' 'heun'", "", "ChoiceAxis(('euler', 'heun'))"],
     ]
     assert shown.values_of("rowspan") == ["2"]
     assert fixed == [
@@ -386,7 +387,7 @@ def test_the_html_of_a_result_tells_outputs_and_provenance() -> None:
 
 
 def test_an_unfinished_result_shows_a_bar() -> None:
-    bar = Page(progress(12_000, 3, 20_000))
+    bar = page(Progress(12_000, 3, 20_000))
     assert bar.text == "12 000 of 20 000 points done, 3 failed, 7997 pending"
     assert bar.values_of("style") == ["width:60%", "width:0.015%"]
     space = product(x=gx.DataAxis([1, 0]))
@@ -508,7 +509,7 @@ def test_nothing_that_a_user_names_becomes_markup(evil: list[Any]) -> None:
 def test_a_cell_of_a_table_is_escaped() -> None:
     shown = Page(table([EVIL], [[EVIL], None, [EVIL]]))
     assert shown.tables == [[[EVIL], [EVIL], ["…"], [EVIL]]]
-    drawn = Page(picture((EVIL, 2, 1), (EVIL, 2, 1), [], [("block", EVIL)]))
+    drawn = Page(grid_drawing((EVIL, 2, 1), (EVIL, 2, 1), [], [("block", EVIL)]))
     assert not {"script", "img"} & set(drawn.tags)
 
 
@@ -596,11 +597,11 @@ def test_shortened_text_fits_and_keeps_its_ends(text: str, width: int) -> None:
 
 @given(st.lists(st.text(max_size=9), max_size=20), st.integers(1, 60))
 def test_joined_text_fits(parts: list[str], width: int) -> None:
-    text = joined(parts, ", ", width)
+    text = join_within(parts, ", ", width)
     assert len(text) <= width
     if len(", ".join(parts)) <= width:
         assert text == ", ".join(parts)
-    assert elided(parts, 100) == parts
+    assert elide(parts, 100) == parts
 
 
 @given(st.text())

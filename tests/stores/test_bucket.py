@@ -11,11 +11,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import xarray as xr
-from zarr.core.sync import sync
 
 import gridax as gx
+from gridax._stores.arrays import HEAD
 from gridax._stores.bucket import _FEW, Bucket
-from gridax._stores.place import HEAD, TAIL, Ends
+from gridax._stores.location import Head
 
 FILES = {"zarr.json": b"root", "x/zarr.json": b"array", "x/c/0/1": b"chunk", "empty": b""}
 
@@ -55,15 +55,11 @@ def s3():
         }
         fsspec.filesystem("s3", **options).mkdir("sweeps")
         yield "s3://sweeps", options
-        # Zarr's own connections are closed by nobody.
-        for filesystem in list(s3fs.S3FileSystem._cache.values()):
-            if filesystem.asynchronous and filesystem._s3 is not None:
-                sync(filesystem._s3.close())
         s3fs.S3FileSystem.clear_instance_cache()
         server.stop()
 
 
-@pytest.fixture(params=["memory", "s3"])
+@pytest.fixture(params=["memory", pytest.param("s3", marks=pytest.mark.slow)])
 def anywhere(request):
     """A URL under which there is nothing yet, and how to reach it."""
     base, options = request.getfixturevalue("s3") if request.param == "s3" else ("memory:/", {})
@@ -105,7 +101,9 @@ def test_a_url_may_hold_what_names_hold(anywhere, name):
 @pytest.mark.parametrize("name", ["run[1].zarr", "run*.zarr", "run?.zarr"])
 def test_a_url_that_fsspec_takes_for_a_pattern_is_refused(anywhere, name):
     url, options = anywhere
-    text = f"{url + name!r} holds one of * ? [, which are patterns; give another name"
+    text = (
+        f"{url + name!r} contains one of * ? [, which fsspec takes for patterns; use another name"
+    )
     with pytest.raises(ValueError, match=re.escape(text)):
         Bucket(url + name, options)
 
@@ -153,6 +151,26 @@ def test_nothing_need_stand_there_to_be_replaced(place):
     assert content_of(place) == FILES
 
 
+def test_files_are_written_at_once(place):
+    place.create(FILES)
+    place.writer(durable=True)({"x/c/0/1": b"new", "y/c/0/0": b"chunk"})
+    assert content_of(place) == {**FILES, "x/c/0/1": b"new", "y/c/0/0": b"chunk"}
+
+
+def test_what_an_interrupted_creation_has_left_is_nothing_yet(place, anywhere):
+    described = b'{"attributes": {"flag_meanings": "pending done failed"}}'
+    place.put("status/zarr.json", described)
+    place.put("y/zarr.json", b"array")
+    assert not place.exists()
+    assert Bucket(*anywhere).create({**FILES, "status/zarr.json": described})
+    assert place.exists()
+
+
+def test_a_status_of_somebody_else_is_theirs(place):
+    place.put("status/zarr.json", b"{}")
+    assert place.exists()
+
+
 def test_neighbors_stay(place, anywhere):
     url, options = anywhere
     neighbor = Bucket(f"{url}2", options)
@@ -167,35 +185,34 @@ def test_files_are_read_in_the_order_in_which_they_are_asked_for(place):
     place.create(FILES)
     keys = ["x/c/0/1", "nothing", "zarr.json", "x", "empty", "zarr.json"]
     assert place.read(keys) == [b"chunk", None, b"root", None, b"", b"root"]
-    assert place.read([]) == place.ends([]) == []
+    assert place.read([]) == place.heads([]) == []
 
 
 @pytest.mark.parametrize("times", [1, _FEW])
-def test_the_ends_of_files_are_their_first_and_last_bytes_and_their_size(place, times):
+def test_the_heads_of_files_are_their_first_bytes_and_their_size(place, times):
     place.create(FILES)
-    sizes = [1, TAIL, HEAD, HEAD + 1, 1000]
-    contents = {f"of {size}": bytes(i % 256 for i in range(size)) for size in sizes}
+    contents = {f"of {n}": bytes(i % 256 for i in range(n)) for n in (1, HEAD, HEAD + 1, 1000)}
     for key, content in contents.items():
         place.put(key, content)
     asked = ["nothing", "empty", "x", *contents] * times
-    wanted = [None, Ends(b"", b"", 0), None]
-    wanted += [Ends(c[:HEAD], c[-TAIL:], len(c)) for c in contents.values()]
-    assert place.ends(asked) == wanted * times
+    wanted = [None, Head(b"", 0), None]
+    wanted += [Head(content[:HEAD], len(content)) for content in contents.values()]
+    assert place.heads(asked) == wanted * times
 
 
 def test_a_key_that_looks_like_a_pattern_is_a_key(place):
     place.create({**FILES, "[0]/c/0": b"brackets", "0/c/0": b"none"})
     assert place.read(["[0]/c/0", "0/c/0"]) == [b"brackets", b"none"]
-    assert place.ends(["[0]/c/0"]) == [Ends(b"brackets", b"kets", 8)]
+    assert place.heads(["[0]/c/0"]) == [Head(b"brackets", 8)]
 
 
 def test_a_file_is_replaced_and_seen_by_who_asks_next(place, anywhere):
     place.create(FILES)
     other = Bucket(*anywhere)
-    assert other.ends(["zarr.json"]) == [Ends(b"root", b"root", 4)]
+    assert other.heads(["zarr.json"]) == [Head(b"root", 4)]
     place.put("zarr.json", b"longer root")
     assert other.read(["zarr.json"]) == [b"longer root"]
-    assert other.ends(["zarr.json"]) == [Ends(b"longer root", b"root", 11)]
+    assert other.heads(["zarr.json"]) == [Head(b"longer root", 11)]
 
 
 def test_it_keeps_its_name_and_knows_no_room(place, anywhere):
@@ -282,7 +299,7 @@ def test_a_run_that_failed_is_gone_on_with(anywhere):
     with pytest.raises(ArithmeticError, match="no fixed point") as caught:
         run(model, anywhere)
     url = repr(anywhere[0])
-    note = f"1 of 3 blocks are saved in {url}; call run(store={url}) again to resume"
+    note = f"6 of 12 points are saved in {url}; call run(store={url}) again to resume"
     assert note in caught.value.__notes__
     kept = caught.value.result
     assert kept.progress.done == model.n_calls == 4 + 2  # half of the block that was begun
@@ -430,6 +447,7 @@ def test_damage_that_nobody_looks_for_costs_no_call(in_memory, how, verify):
     assert model.n_calls == 0
 
 
+@pytest.mark.slow
 def test_a_bucket_that_is_not_there_says_so(s3):
     _, options = s3
     with pytest.raises(FileNotFoundError, match="bucket does not exist"):

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import time
 
-import numpy as np
 import pytest
-import zarr
 
-from gridax._stores import folder
-from gridax._stores.folder import Folder, FolderStore
-from gridax._stores.place import HEAD, TAIL, Ends
+from gridax._stores.arrays import HEAD
+from gridax._stores.folder import Folder, FolderWriter
+from gridax._stores.location import Head
 
 FILES = {"zarr.json": b"root", "x/zarr.json": b"array", "x/c/0/1": b"chunk", "empty": b""}
 
@@ -37,105 +36,123 @@ def synced(monkeypatch):
 
     if not os.path.exists("/proc/self/fd"):
         pytest.skip("the system does not say which file a descriptor belongs to")
-    monkeypatch.setattr(folder.os, "fsync", fsync)
+    monkeypatch.setattr(os, "fsync", fsync)
     return found
 
 
-def test_it_is_a_folder_like_any_other(tmp_path):
-    array = zarr.create_array(FolderStore(tmp_path / "a"), data=np.arange(100), chunks=(10,))
-    assert array[37] == 37
-    np.testing.assert_array_equal(zarr.open_array(tmp_path / "a")[:], np.arange(100))
+@pytest.fixture
+def made(tmp_path):
+    place = Folder(tmp_path / "run.zarr")
+    place.create(FILES)
+    return place
 
 
-def test_nothing_is_written_after_it_was_halted(tmp_path):
-    store = FolderStore(tmp_path / "a")
-    array = zarr.create_array(store, shape=(100,), chunks=(10,), dtype="i8")
-    store.halt()
-    before = sorted(tmp_path.rglob("*"))
-    with pytest.raises(OSError, match="'c/0' is not written, as another write failed"):
-        array[:10] = 1
-    assert sorted(tmp_path.rglob("*")) == before
+def test_files_are_written_whole_and_folders_made_for_them(made):
+    write = made.writer(durable=False)
+    write({"x/c/0/1": b"new", "y/c/3/4": b"chunk"})
+    write({"y/c/3/5": b""})
+    new = {"x/c/0/1": b"new", "y/c/3/4": b"chunk", "y/c/3/5": b""}
+    assert content_of(made.path) == {**FILES, **new}
 
 
-def test_one_failure_stops_the_other_chunks(tmp_path):
-    store = FolderStore(tmp_path / "a")
-    array = zarr.create_array(store, shape=(64,), chunks=(1,), dtype="i8")
-    (tmp_path / "a" / "c").write_text("a file where the folder of the chunks should be")
+def test_nothing_is_written_after_a_failure(made):
+    write = made.writer(durable=False)
+    before = content_of(made.path)
     with pytest.raises(OSError, match=r"exist|Not a directory"):
-        array[:] = 1
-    store.halt()
-    (tmp_path / "a" / "c").unlink()
-    assert names_in(tmp_path / "a") == ["zarr.json"]
-    with pytest.raises(OSError, match="is not written, as another write failed"):
-        array[0] = 1
+        write({"empty/c/0": b"in a file", "x/c/0/1": b"new"})
+    assert content_of(made.path) == before
 
 
-@pytest.mark.parametrize("read_only", [True, False])
-def test_it_is_read_as_it_was_asked_for(tmp_path, read_only):
-    zarr.create_array(FolderStore(tmp_path / "a"), data=np.arange(4))
-    store = Folder(tmp_path / "a").zarr(read_only=read_only)
-    assert store.read_only == read_only
-    assert zarr.open_array(store, mode="r" if read_only else "r+")[3] == 3
-
-
-def test_a_store_that_was_removed_meanwhile_does_not_come_back(tmp_path):
-    zarr.create_array(tmp_path / "a", shape=(20,), chunks=(10,), dtype="i8")
-    array = zarr.open_array(Folder(tmp_path / "a").zarr(read_only=False), mode="r+")
-    array[:10] = 1
-    shutil.rmtree(tmp_path / "a")
-    text = f"the store {str(tmp_path / 'a')!r} was removed during the run"
-    with pytest.raises(FileNotFoundError, match=text):
-        array[10:] = 1
+def test_a_store_that_was_removed_meanwhile_does_not_come_back(made, tmp_path):
+    write = made.writer(durable=False)
+    write({"x/c/0/0": b"chunk"})
+    shutil.rmtree(made.path)
+    text = f"the store {str(made.path)!r} was removed during the run"
+    for key in ("x/c/0/1", "new"):
+        with pytest.raises(FileNotFoundError, match=text):
+            write({key: b"chunk"})
     assert names_in(tmp_path) == []
 
 
-def test_a_store_that_was_replaced_meanwhile_gets_nothing_of_the_old_one(tmp_path):
-    zarr.create_array(tmp_path / "a", shape=(20,), chunks=(10,), dtype="i8")
-    array = zarr.open_array(Folder(tmp_path / "a").zarr(read_only=False), mode="r+")
-    os.rename(tmp_path / "a", tmp_path / "old")
-    (tmp_path / "a").mkdir()
-    text = f"the store {str(tmp_path / 'a')!r} was replaced by another during the run"
+def test_a_store_that_was_replaced_meanwhile_gets_nothing_of_the_old_one(made, tmp_path):
+    write = made.writer(durable=False)
+    os.rename(made.path, tmp_path / "old")
+    made.path.mkdir()
+    text = f"the store {str(made.path)!r} was replaced by another during the run"
     with pytest.raises(FileNotFoundError, match=text):
-        array[:10] = 1
-    (tmp_path / "a").rmdir()
-    os.rename(tmp_path / "old", tmp_path / "a")
-    with pytest.raises(OSError, match="is not written, as another write failed"):
-        array[:10] = 1
-    assert names_in(tmp_path / "a") == ["zarr.json"]
+        write({"x/c/0/0": b"chunk"})
+    assert names_in(made.path) == []
+    assert content_of(tmp_path / "old") == FILES
 
 
-def test_a_chunk_is_on_the_disk_before_the_next_is_begun(tmp_path, synced):
-    zarr.create_group(tmp_path / "a")
-    for name in ("data", "status"):
-        zarr.create_array(tmp_path / "a", name=name, shape=(4,), chunks=(2,), dtype="i8")
-    group = zarr.open_group(Folder(tmp_path / "a").zarr(False, durable=True), mode="r+")
-    synced.clear()
-    group["data"][:2] = 1
-    assert synced.count("0") == 1
-    group["status"][2:] = 1
-    assert [name for name in synced if name in "01"] == ["0", "1"]
+def test_a_writer_keeps_its_folder_open_only_as_long_as_it_lives(made):
+    before = len(os.listdir("/proc/self/fd")) if os.path.exists("/proc/self/fd") else None
+    writer = FolderWriter(made.path)
+    writer.write({"x/c/0/0": b"chunk"})
+    del writer
+    if before is not None:
+        assert len(os.listdir("/proc/self/fd")) == before
 
 
-def test_nothing_waits_for_the_disk_unless_it_is_asked_for(tmp_path, synced):
-    zarr.create_array(tmp_path / "a", shape=(4,), chunks=(2,), dtype="i8")
-    zarr.open_array(Folder(tmp_path / "a").zarr(False), mode="r+")[:] = 1
+def test_a_chunk_is_on_the_disk_before_the_next_is_begun(made, synced):
+    made.writer(durable=True)({"x/c/0/2": b"data", "x/c/0/3": b"status"})
+    names = [name.split(".")[0] for name in synced]
+    assert names == ["2", "0", "3", "0"]  # each file, then the folder with its name
+
+
+def test_nothing_waits_for_the_disk_unless_it_is_asked_for(made, synced):
+    made.writer(durable=False)({"x/c/0/2": b"data", "y/c/0": b"data"})
     assert synced == []
-    assert (zarr.open_array(tmp_path / "a")[:] == 1).all()
+    assert made.read(["x/c/0/2", "y/c/0"]) == [b"data"] * 2
 
 
-def test_a_disk_that_cannot_be_waited_for_ends_the_store(tmp_path, monkeypatch):
-    zarr.create_array(tmp_path / "a", shape=(4,), chunks=(2,), dtype="i8")
-    array = zarr.open_array(Folder(tmp_path / "a").zarr(False, durable=True), mode="r+")
-
+def test_a_disk_that_cannot_be_waited_for_ends_the_writing(made, monkeypatch):
     def fsync(number):
         raise OSError(5, "Input/output error")
 
-    monkeypatch.setattr(folder.os, "fsync", fsync)
+    monkeypatch.setattr(os, "fsync", fsync)
     with pytest.raises(OSError, match="Input/output error"):
-        array[:2] = 1
-    monkeypatch.undo()
-    with pytest.raises(OSError, match="is not written, as another write failed"):
-        array[2:] = 1
+        made.writer(durable=True)({"x/c/0/2": b"data", "x/c/0/3": b"status"})
+    assert content_of(made.path) == FILES
+
+
+@pytest.mark.parametrize("number", [errno.ENOTSUP, errno.EINVAL, errno.ENOSYS])
+def test_a_file_system_that_cannot_sync_folders_is_good_enough(tmp_path, monkeypatch, number):
+    def fsync(descriptor, really=os.fsync):
+        if os.path.isdir(f"/proc/self/fd/{descriptor}"):
+            raise OSError(number, os.strerror(number))
+        really(descriptor)
+
+    if not os.path.exists("/proc/self/fd"):
+        pytest.skip("the system does not say which file a descriptor belongs to")
+    monkeypatch.setattr(os, "fsync", fsync)
+    place = Folder(tmp_path / "run.zarr")
+    assert place.create(FILES)
+    place.writer(durable=True)({"x/c/0/2": b"data"})
+    place.put("zarr.json", b"new")
+    assert content_of(place.path) == {**FILES, "x/c/0/2": b"data", "zarr.json": b"new"}
+
+
+def test_the_home_folder_has_its_short_name(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    place = Folder("~/run.zarr")
+    assert (place.name, place.path) == ("~/run.zarr", tmp_path / "run.zarr")
+
+
+@pytest.mark.parametrize("name", ["x" * 250, "ü" * 125, "x" * 255])
+def test_a_name_may_be_as_long_as_names_can_be(tmp_path, name):
+    place = Folder(tmp_path / name)
+    assert place.create({"zarr.json": b"old"})
+    assert place.create(FILES, replace=True)
+    assert content_of(place.path) == FILES
+    left = place.beside()
+    (tmp_path / left.name).mkdir()
+    neighbor = Folder(tmp_path / f"{name[:-1]}y").beside()
+    (tmp_path / neighbor.name).mkdir()
+    for each in (left, neighbor):
+        os.utime(each, (1, 1))
+    place.tidy(time.time())
+    assert names_in(tmp_path) == sorted([name, neighbor.name])
 
 
 @pytest.mark.parametrize("name", ["run.zarr", "no suffix", "a [b] *.zarr", "ünï"])
@@ -254,13 +271,6 @@ def test_hidden_names_differ(tmp_path):
     assert all(name.startswith(".run.zarr.") for name in names)
 
 
-@pytest.fixture
-def made(tmp_path):
-    place = Folder(tmp_path / "run.zarr")
-    place.create(FILES)
-    return place
-
-
 def test_files_are_read_in_the_order_in_which_they_are_asked_for(made):
     keys = ["x/c/0/1", "zarr.json", "empty", "zarr.json"]
     assert made.read(keys) == [b"chunk", b"root", b"", b"root"]
@@ -269,19 +279,18 @@ def test_files_are_read_in_the_order_in_which_they_are_asked_for(made):
 @pytest.mark.parametrize("key", ["nothing", "x", "x/c/0/1/0", "zarr.json/c/0", "y/c/0"])
 def test_what_is_no_file_is_none(made, key):
     assert made.read([key, "zarr.json"]) == [None, b"root"]
-    assert made.ends([key, "zarr.json"]) == [None, Ends(b"root", b"root", 4)]
+    assert made.heads([key, "zarr.json"]) == [None, Head(b"root", 4)]
 
 
-@pytest.mark.parametrize("size", [0, 1, TAIL, HEAD, HEAD + 1, HEAD + TAIL, 1000])
-def test_the_ends_of_a_file_are_its_first_and_last_bytes_and_its_size(made, size):
+@pytest.mark.parametrize("size", [0, 1, HEAD, HEAD + 1, 1000])
+def test_the_head_of_a_file_is_its_first_bytes_and_its_size(made, size):
     content = bytes(i % 256 for i in range(size))
     made.put("chunk", content)
-    first, last = content[:HEAD], content[max(0, size - TAIL) :]
-    assert made.ends(["chunk"]) == [Ends(first, last, size)]
+    assert made.heads(["chunk"]) == [Head(content[:HEAD], size)]
 
 
 def test_nothing_is_asked_for_and_nothing_returned(made):
-    assert made.read([]) == made.ends([]) == []
+    assert made.read([]) == made.heads([]) == []
 
 
 @pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="root may read everything")

@@ -10,14 +10,12 @@ import pytest
 import zarr
 
 import gridax as gx
-from gridax._plan import blocks
 from gridax._plan.plan import boxes
-from gridax._stores import inventory
-from gridax._stores.base import DONE, FAILED, PENDING
+from gridax._stores import chunking, inventory
+from gridax._stores.base import DONE, ERROR, FAILED, PENDING, STATUS
 from gridax._stores.folder import Folder
-from gridax._stores.format import look_through, recorded
+from gridax._stores.format import count_states, read_header
 from gridax._stores.inventory import Inventory, is_finished
-from gridax._stores.records import GROUP, NAME, Records, Stored
 from tests.ids import plain
 
 
@@ -59,15 +57,14 @@ def path(finished, tmp_path):
 
 
 def inventory_of(path, verify="size"):
-    group = zarr.open_group(path, mode="r")
-    status, outputs = Stored.of(group["status"]), recorded(group)
+    arrays = read_header(Folder(path)).arrays
+    outputs = [arrays[name] for name in ("n", "none", "rate", "series")]
+    return Inventory(Folder(path), arrays[STATUS], outputs, arrays[ERROR], verify)
 
-    def decode(box):
-        for stored in outputs:
-            group[stored.key][tuple(slice(*bounds) for bounds in box)]
 
-    records = Records(status, outputs)
-    return Inventory(Folder(path), status, outputs, records, verify, decode)
+def counts(path):
+    """Return how many points are done, how many failed, and how many there are."""
+    return count_states(Folder(path), read_header(Folder(path)).arrays[STATUS])
 
 
 def boxes_of(path):
@@ -75,13 +72,13 @@ def boxes_of(path):
     return list(boxes(status.shape, status.chunks))
 
 
-def look(path, verify="size"):
-    return list(inventory_of(path, verify).look(iter(boxes_of(path))))
+def states_of(path, verify="size"):
+    return list(inventory_of(path, verify).states(iter(boxes_of(path))))
 
 
 def damaged(path, verify):
     """Return the numbers of the blocks that are damaged; all others are whole and done."""
-    found = look(path, verify)
+    found = states_of(path, verify)
     assert all((states == DONE).all() for states, bad in found if not bad)
     assert all(states is None for states, bad in found if bad)
     return [i for i, (_, bad) in enumerate(found) if bad]
@@ -106,14 +103,14 @@ def test_states_are_what_zarr_reads(finished, tmp_path, sizes, block):
     array = zarr.open_group(path, mode="r+")["status"].with_config({"write_empty_chunks": True})
     states = np.random.default_rng(0).integers(0, 3, sizes, dtype=np.uint8)
     array[...] = states
-    for box, (found, bad) in zip(boxes_of(path), look(path, "none"), strict=True):
+    for box, (found, bad) in zip(boxes_of(path), states_of(path, "none"), strict=True):
         here = tuple(slice(*bounds) for bounds in box)
         assert not bad
         assert found.dtype == np.uint8
         np.testing.assert_array_equal(found, states[here])
         np.testing.assert_array_equal(found, array[here])
-    counts = tuple(int((states == state).sum()) for state in (DONE, FAILED))
-    assert look_through(Folder(path)) == (*counts, states.size)
+    n_done, n_failed = (int((states == state).sum()) for state in (DONE, FAILED))
+    assert counts(path) == (n_done, n_failed, states.size)
 
 
 @pytest.mark.parametrize("verify", ["none", "size", "full"])
@@ -126,10 +123,10 @@ def test_a_finished_store_is_done_and_undamaged(finished, tmp_path, sizes, block
 @pytest.mark.parametrize("verify", ["none", "size", "full"])
 def test_a_block_without_status_is_not_begun(path, verify):
     (path / "status" / "c" / "1" / "0").unlink()
-    found = look(path, verify)
+    found = states_of(path, verify)
     assert found[2] == (None, False)
     assert sum(states is None for states, _ in found) == 1
-    assert look_through(Folder(path)) == (11, 0, 15)
+    assert counts(path) == (11, 0, 15)
 
 
 def test_blocks_are_looked_at_in_any_order_and_some_at_a_time(finished, tmp_path, monkeypatch):
@@ -137,10 +134,10 @@ def test_blocks_are_looked_at_in_any_order_and_some_at_a_time(finished, tmp_path
     for i in (1, 4, 5):
         (path / "status" / "c" / str(i)).unlink()
     (path / "rate" / "c" / "7").unlink()
-    monkeypatch.setattr(inventory, "_AT_ONCE", 2)
+    monkeypatch.setattr(inventory, "_BATCH", 2)
     order = [8, 1, 7, 0, 5, 4, 2]
     asked = (((i, i + 1),) for i in order)
-    found = list(inventory_of(path).look(asked))
+    found = list(inventory_of(path).states(asked))
     assert [states is not None for states, _ in found] == [
         True,
         False,
@@ -150,7 +147,7 @@ def test_blocks_are_looked_at_in_any_order_and_some_at_a_time(finished, tmp_path
         True,
     ]
     assert [bad for _, bad in found] == [i == 7 for i in order]
-    assert list(inventory_of(path).look(iter([]))) == []
+    assert list(inventory_of(path).states(iter([]))) == []
 
 
 def truncated(path):
@@ -188,15 +185,6 @@ def flipped_in_its_checksum(path):
     flipped(path, 1.0)
 
 
-def swapped(path):
-    """Put the chunk of the last block in the place of another."""
-    other = path.parents[1] / "1" / "1"
-    content = path.read_bytes()
-    shutil.copy(other, path)
-    assert path.read_bytes() != content
-    other.write_bytes(content)
-
-
 @pytest.mark.parametrize("name", ["rate", "series", "n"])
 @pytest.mark.parametrize("damage", [truncated, halved, emptied, removed, zeroed, longer])
 def test_a_chunk_that_lost_something_is_noticed_by_its_size(path, name, damage):
@@ -225,13 +213,6 @@ def test_every_flipped_byte_is_noticed(finished, tmp_path):
     assert damaged(path, "full") == []
 
 
-def test_a_chunk_in_the_place_of_another_is_noticed_though_it_is_intact(finished, tmp_path):
-    path = finished(tmp_path / "run.zarr", (4, 4), (2, 2))
-    swapped(path / "rate" / "c" / "0" / "0")
-    assert damaged(path, "none") == damaged(path, "size") == []
-    assert damaged(path, "full") == [0, 3]
-
-
 @pytest.mark.parametrize("verify", ["none", "size", "full"])
 @pytest.mark.parametrize(
     "damage", [truncated, emptied, zeroed, longer, flipped, flipped_in_its_checksum]
@@ -239,40 +220,32 @@ def test_a_chunk_in_the_place_of_another_is_noticed_though_it_is_intact(finished
 def test_a_damaged_status_is_always_noticed(path, damage, verify):
     damage(path / "status" / "c" / "1" / "0")
     assert damaged(path, verify) == [2]
-    assert look_through(Folder(path)) == (11, 0, 15)
+    assert counts(path) == (11, 0, 15)
 
 
-def test_a_status_in_the_place_of_another_is_noticed_by_the_record(finished, tmp_path):
-    path = finished(tmp_path / "run.zarr", (4, 4), (2, 2))
-    group = zarr.open_group(path, mode="r+")
-    group["status"][3, 3] = FAILED  # of the last block
-    swapped(path / "status" / "c" / "0" / "0")
-    assert [bad for _, bad in look(path, "none")] == [False] * 4
-    assert [bad for _, bad in look(path, "size")] == [True, False, False, False]
-
-
-@pytest.mark.parametrize("damage", [truncated, emptied, removed, zeroed, longer, flipped])
-def test_a_block_without_its_record_is_computed_again(path, damage):
-    damage(path / GROUP / NAME / "c" / "1" / "0" / "0")
+def test_a_status_that_promises_what_is_not_there_is_noticed(path):
+    for chunk in ("rate/c/1/0", "series/c/1/0/0", "n/c/1/0"):
+        (path / chunk).unlink()
     assert damaged(path, "none") == []
     assert damaged(path, "size") == damaged(path, "full") == [2]
 
 
-def test_a_record_in_the_place_of_another_is_noticed_when_all_is_read(finished, tmp_path):
-    path = finished(tmp_path / "run.zarr", (4, 4), (2, 2))
-    records = path / GROUP / NAME / "c"
-    one, other = records / "0" / "0" / "0", records / "1" / "1" / "0"
-    content = one.read_bytes()
-    shutil.copy(other, one)
-    other.write_bytes(content)
-    assert damaged(path, "full") == [0, 3]
+def test_where_all_is_pending_nothing_is_lost(path):
+    status = zarr.open_group(path, mode="r+")["status"].with_config({"write_empty_chunks": True})
+    status[2:4, :2] = PENDING
+    (path / "rate/c/1/0").unlink()
+    flipped(path / "series/c/1/0/0")
+    for verify in ("none", "size", "full"):
+        states, is_damaged = states_of(path, verify)[2]
+        assert (states == PENDING).all()
+        assert not is_damaged
 
 
 @pytest.mark.parametrize(
     ("damage", "verify"), [(removed, "size"), (truncated, "size"), (flipped, "full")]
 )
 def test_each_part_of_a_large_output_is_looked_at(tmp_path, monkeypatch, damage, verify):
-    monkeypatch.setattr(blocks, "_CHUNK_BYTES", 110)
+    monkeypatch.setattr(chunking, "_CHUNK_BYTES", 110)
     path = run(tmp_path / "run.zarr", (5, 3), (2, 2))
     parts = sorted(p.name for p in (path / "series" / "c" / "2" / "1").iterdir())
     assert parts == ["0", "1", "2", "3"]
@@ -286,16 +259,26 @@ def test_each_part_of_a_large_output_is_looked_at(tmp_path, monkeypatch, damage,
         chunk.write_bytes(content)
 
 
-def test_a_file_that_cannot_be_read_is_not_taken_for_a_damaged_one(path):
+def test_a_file_that_cannot_be_read_is_not_taken_for_a_damaged_one(path, monkeypatch):
+    def read(self, keys, really=Folder.read):
+        if any(key.startswith("rate/c") for key in keys):
+            raise OSError(5, "Input/output error")
+        return really(self, keys)
 
-    def decode(box):
-        raise OSError(5, "Input/output error")
-
-    group = zarr.open_group(path, mode="r")
-    status, outputs = Stored.of(group["status"]), recorded(group)
-    found = Inventory(Folder(path), status, outputs, Records(status, outputs), "full", decode)
+    monkeypatch.setattr(Folder, "read", read)
     with pytest.raises(OSError, match="Input/output error"):
-        list(found.look(iter(boxes_of(path))))
+        states_of(path, "full")
+
+
+def test_a_block_is_read_with_its_messages(path):
+    values, messages = inventory_of(path).read(((2, 4), (0, 2)))
+    group = zarr.open_group(path, mode="r")
+    for array, name in zip(values, ("n", "none", "rate", "series"), strict=True):
+        np.testing.assert_array_equal(array, group[name][2:4, :2])
+    assert messages is None
+    text = np.array([["", "no"], ["", ""]], np.dtypes.StringDType())
+    zarr.open_group(path, mode="r+")["error"][2:4, :2] = text
+    assert inventory_of(path).read(((2, 4), (0, 2)))[1].tolist() == text.tolist()
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import json
 import os
 import re
@@ -17,8 +19,8 @@ import pytest
 from gridax._stores import lock as lock_module
 from gridax._stores.lock import Lock
 from tests.ids import plain
+from tests.processes import PATIENCE, environment
 
-ROOT = Path(__file__).parents[2]
 HERE = socket.gethostname()
 LONG_AGO = 2 * lock_module._DEAD
 
@@ -48,7 +50,7 @@ class Taker:
     def __init__(self):
         self.process = subprocess.Popen(
             [sys.executable, "-c", TAKER],
-            env={**os.environ, "PYTHONPATH": str(ROOT), "JAX_PLATFORMS": "cpu"},
+            env=environment(),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -61,24 +63,26 @@ class Taker:
     def hear(self):
         return self.process.stdout.readline().strip()
 
-    def end(self):
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
         self.process.kill()
-        self.process.communicate(timeout=60)
+        self.process.communicate(timeout=PATIENCE)
 
 
 @pytest.fixture(scope="module")
 def takers():
-    found = [Taker(), Taker()]
-    assert [taker.hear() for taker in found] == ["ready", "ready"]
-    yield found
-    for taker in found:
-        taker.end()
+    with contextlib.ExitStack() as stack:
+        found = [stack.enter_context(Taker()) for _ in range(2)]
+        assert [taker.hear() for taker in found] == ["ready", "ready"]
+        yield found
 
 
 @pytest.fixture(scope="module")
 def dead_pid():
     process = subprocess.Popen([sys.executable, "-c", ""])
-    process.wait(timeout=60)
+    process.wait(timeout=PATIENCE)
     return process.pid
 
 
@@ -258,21 +262,87 @@ DAMAGED = {
     "no pid": b'{"host": "a", "started": "1", "token": "t", "shard": [0, 1]}',
     "no number": b'{"host": "a", "pid": "me", "started": "1", "token": "t", "shard": [0, 1]}',
     "no shard": b'{"host": "a", "pid": 1, "started": "1", "token": "t", "shard": 3}',
+    "a shard of none": b'{"host": "a", "pid": 1, "started": "1", "token": "t", "shard": [0, 0]}',
+    "infinity": b'{"host": "a", "pid": 1, "started": "1", "token": "t", "shard": [0, 1e999]}',
+    "no host": b'{"host": 3, "pid": 1, "started": "1", "token": "t", "shard": [0, 1]}',
+    "no token": b'{"host": "a", "pid": 1, "started": "1", "token": [], "shard": [0, 1]}',
+    "no start": b'{"host": "a", "pid": 1, "started": 1, "token": "t", "shard": [0, 1]}',
+    "deep": b"[" * 10**5,
 }
 
 
+@pytest.mark.parametrize("seconds_ago", [0.5 * lock_module._DEAD, LONG_AGO, -1e6])
 @pytest.mark.parametrize("content", DAMAGED.values(), ids=DAMAGED)
-def test_a_damaged_lock_counts_while_it_is_young_and_is_replaced_later(tmp_path, content):
+def test_a_damaged_lock_is_replaced(tmp_path, content, seconds_ago):
     store, path = tmp_path / "run.zarr", tmp_path / "run.zarr.lock"
     path.write_bytes(content)
-    text = refusal(store, path, "process 0 on an unknown host")
-    with pytest.raises(BlockingIOError, match=text), Lock(store, (0, 1)):
-        pass
-    assert path.read_bytes() == content
-    age(path, LONG_AGO)
-    text = taken_over(store, "the process 0 on an unknown host")
+    age(path, seconds_ago)
+    text = re.escape(f"the lock {str(path)!r} was damaged and named no process; it was replaced")
     with pytest.warns(UserWarning, match=text), Lock(store, (0, 1)):
         assert names_in(tmp_path) == ["run.zarr.lock"]
+    assert names_in(tmp_path) == []
+
+
+def test_a_lock_that_is_just_being_written_is_waited_for(tmp_path, monkeypatch):
+    store, path = tmp_path / "run.zarr", tmp_path / "run.zarr.lock"
+    with Lock(store, (0, 1)):
+        content = path.read_text()
+    path.touch()
+
+    def sleep(seconds):
+        path.write_text(content)  # as its owner would, in the meantime
+
+    monkeypatch.setattr(lock_module.time, "sleep", sleep)
+    with pytest.raises(BlockingIOError, match="is writing"), Lock(store, (0, 1)):
+        pass
+    assert path.read_text() == content
+
+
+def test_a_token_that_is_no_text_of_any_encoding_is_replaced(tmp_path, dead_pid):
+    store = tmp_path / "run.zarr"
+    leave_lock(store, pid=dead_pid, token="\ud800")
+    with pytest.warns(UserWarning, match="did not end properly"), Lock(store, (0, 1)):
+        assert names_in(tmp_path) == ["run.zarr.lock"]
+
+
+def test_a_writer_on_another_machine_whose_sign_is_of_the_future_is_dead(tmp_path):
+    store = tmp_path / "run.zarr"
+    leave_lock(store, host="elsewhere", pid=12, seconds_ago=-LONG_AGO)
+    text = taken_over(store, "the process 12 on elsewhere")
+    with pytest.warns(UserWarning, match=text), Lock(store, (0, 1)):
+        assert names_in(tmp_path) == ["run.zarr.lock"]
+
+
+@pytest.mark.parametrize(
+    "number", [errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EXDEV, errno.EMLINK]
+)
+def test_a_file_system_without_hard_links_has_locks_too(tmp_path, monkeypatch, dead_pid, number):
+    def link(*args):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(lock_module.os, "link", link)
+    store = tmp_path / "run.zarr"
+    with Lock(store, (0, 1)):
+        with pytest.raises(BlockingIOError, match="is writing"), Lock(store, (0, 1)):
+            pass
+        assert names_in(tmp_path) == ["run.zarr.lock"]
+    leave_lock(store, pid=dead_pid)
+    with pytest.warns(UserWarning, match="did not end properly"), Lock(store, (0, 1)):
+        assert names_in(tmp_path) == ["run.zarr.lock"]
+    assert names_in(tmp_path) == []
+
+
+@pytest.mark.parametrize("shard", [(0, 1), (3, 12)])
+def test_a_name_may_be_as_long_as_names_can_be(tmp_path, shard, dead_pid):
+    store = tmp_path / ("x" * 255)
+    leave_lock(store, shard, pid=dead_pid)
+    with pytest.warns(UserWarning, match="did not end properly"), Lock(store, shard):
+        assert len(names_in(tmp_path)) == 1
+    with Lock(store, shard) as lock, Lock(tmp_path / ("x" * 254 + "y"), shard):
+        assert lock.alone_since() is not None
+        with pytest.raises(BlockingIOError, match="is writing"), Lock(store, (0, 5)):
+            pass
+    assert names_in(tmp_path) == []
 
 
 @pytest.mark.parametrize("pid", [-1, 0, 10**30], ids=plain)
@@ -304,7 +374,7 @@ def test_a_writer_is_alone_unless_another_shard_is_written(tmp_path, dead_pid):
 
 def until(condition):
     """Wait until something is the case, for as long as a slow machine may need."""
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + PATIENCE
     while not condition() and time.monotonic() < deadline:
         time.sleep(0.002)
     return condition()
@@ -360,3 +430,40 @@ def test_of_two_that_take_over_a_dead_lock_one_wins(takers, tmp_path, dead_pid):
             taker.tell()
         assert [taker.hear() for taker in takers] == ["over", "over"]
     assert names_in(tmp_path) == []
+
+
+@pytest.mark.skipif(
+    not Path("/proc/self/stat").exists(), reason="the system does not say when a process started"
+)
+def test_when_a_process_started_is_read_whatever_its_name_is(tmp_path):
+    def started():
+        with Lock(tmp_path / "run.zarr", (0, 1)):
+            return json.loads((tmp_path / "run.zarr.lock").read_text())["started"]
+
+    before, name = started(), Path("/proc/self/comm")
+    own = name.read_text()
+    try:
+        name.write_text("my ) sim 1")
+        assert started() == before
+    finally:
+        name.write_text(own)
+
+
+def test_a_dead_lock_that_another_process_has_taken_over_just_now_is_left_to_it(
+    tmp_path, dead_pid, monkeypatch
+):
+    store = tmp_path / "run.zarr"
+    path = leave_lock(store, pid=dead_pid)
+    theirs = json.dumps({**json.loads(path.read_text()), "pid": os.getpid(), "token": "theirs"})
+    make = Lock._made
+
+    def made(self, claim):
+        if claim != path:  # between reading the lock and taking it over
+            path.write_text(theirs)
+        return make(self, claim)
+
+    monkeypatch.setattr(Lock, "_made", made)
+    with pytest.raises(BlockingIOError, match="is writing"), Lock(store, (0, 1)):
+        pass
+    assert path.read_text() == theirs
+    assert names_in(tmp_path) == ["run.zarr.lock"]

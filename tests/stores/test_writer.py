@@ -10,7 +10,7 @@ from gridax._stores import writer as writer_module
 from gridax._stores.writer import Writer
 
 # Longer than any of this takes on the slowest machine.
-PATIENCE = 60
+PATIENCE = 600
 
 
 class Gate:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import json
 import math
 import re
 import shutil
@@ -16,17 +15,15 @@ import xarray as xr
 import zarr
 
 import gridax as gx
-from gridax._files import zarr as files_zarr
+from gridax._files.zarr import create_store, open_store
 from gridax._outputs.template import arrays_of, template_of
-from gridax._plan import blocks as blocks_module
 from gridax._plan.plan import Region
 from gridax._run.assembly import Assembly
 from gridax._run.job import Job
-from gridax._stores import folder
-from gridax._stores.base import DONE, FAILED, PENDING, Keeping
-from gridax._stores.folder import Folder, FolderStore
-from gridax._stores.format import check_seal, look_through, seal, update
-from gridax._stores.records import GROUP
+from gridax._stores import chunking, folder
+from gridax._stores.base import DONE, FAILED, PENDING, STATUS, StoreOptions
+from gridax._stores.folder import Folder, FolderWriter
+from gridax._stores.format import check_seal, count_states, read_header, set_attributes
 from gridax._stores.zarr import ZarrStore
 from gridax.space import points_of
 from tests.ids import plain
@@ -44,7 +41,7 @@ def attempt(path, result=None, sizes=None, block=(2, 2)):
     raw = template_of(RESULT if result is None else result)
     assembly = Assembly(Job(lambda state: result, points_of(space)), raw, None, None)
     outputs = assembly.template.outputs
-    return files_zarr.create(Folder(path), assembly.skeleton({}), outputs, block, False), outputs
+    return create_store(Folder(path), assembly.skeleton({}), outputs, block, False), outputs
 
 
 def create(*args, **kwargs):
@@ -58,9 +55,9 @@ def axes(sizes):
     return {dim: gx.GridAxis(0, 1, n) for dim, n in sizes.items()}
 
 
-def opened(path, outputs, only=None, **keeping):
+def opened(path, outputs, only=None, **options):
     place = Folder(path)
-    return ZarrStore(place, files_zarr.read(place).names, outputs, Keeping(**keeping), only)
+    return ZarrStore(place, open_store(place).names, outputs, StoreOptions(**options), only)
 
 
 @pytest.fixture
@@ -119,11 +116,17 @@ def fill(store, values, boxes=None):
 
 def assert_holds(path, outputs, values):
     """Compare bit by bit, through Zarr itself and as a user reads it."""
-    dataset = files_zarr.read(Folder(path)).dataset
+    dataset = open_store(Folder(path)).dataset
     for output, wanted in zip(outputs, values, strict=True):
         found = dataset[output.name].values
         assert found.dtype == wanted.dtype
         assert found.tobytes() == np.ascontiguousarray(wanted).tobytes()
+
+
+def counts(path):
+    """Return how many points are done, how many failed, and how many there are."""
+    place = Folder(path)
+    return count_states(place, read_header(place).arrays[STATUS])
 
 
 def status_of(path):
@@ -143,7 +146,7 @@ def test_a_new_store_is_all_to_be_done(path, outputs):
         part(times, task.box)[...] += 1
     assert (times == 1).all()
     assert (status_of(path) == PENDING).all()
-    assert look_through(Folder(path)) == (0, 0, 15)
+    assert counts(path) == (0, 0, 15)
 
 
 def test_a_new_store_opens_in_xarray_without_gridax(path, outputs):
@@ -160,7 +163,7 @@ def test_what_is_written_is_read_bit_by_bit(path, outputs):
     assert fill(store, values) == 15
     assert_holds(path, outputs, values)
     assert (status_of(path) == DONE).all()
-    assert store.saved() == (6, 6)
+    assert store.saved() == (15, 15)
 
 
 def test_a_block_is_a_chunk_of_every_output(path, outputs):
@@ -183,46 +186,51 @@ def test_a_block_is_written_when_its_last_point_is(path, outputs):
     assert store.write(at(task.box, 1, 1), [array[1, 1] for array in values]) == 1
     assert store.close() == 0
     assert (status_of(path)[:2, :2] == DONE).all()
-    assert store.saved() == (1, 6)
+    assert store.saved() == (4, 15)
 
 
 def test_the_status_of_a_block_is_written_last(path, outputs, monkeypatch):
     keys = []
 
-    async def set_(self, key, value, really=FolderStore.set):
-        await really(self, key, value)
-        keys.append(key)
+    def write(self, files, really=FolderWriter.write):
+        really(self, files)
+        keys.extend(files)
 
-    monkeypatch.setattr(FolderStore, "set", set_)
+    monkeypatch.setattr(FolderWriter, "write", write)
     fill(opened(path, outputs), values_of(outputs, (5, 3)))
     names = [key.split("/")[0] for key in keys]
-    assert names == [*sorted(RESULT), GROUP, "status"] * 6
+    assert names == [*sorted(RESULT), "status"] * 6
     blocks = [tuple(key.split("/c/")[1].split("/")[:2]) for key in keys]
-    assert [set(blocks[i : i + 5]) for i in range(0, 30, 5)] == [
+    assert [set(blocks[i : i + 4]) for i in range(0, 24, 4)] == [
         {(str(a), str(b))} for a in range(3) for b in range(2)
     ]
 
 
-@pytest.mark.parametrize(("durability", "n"), [("power", 2), ("process", 0)])  # file and folder
+@pytest.mark.parametrize(("durability", "n"), [("power", 2), ("process", 0)])
 def test_with_power_each_file_is_on_the_disk_before_the_next_is_written(
     path, outputs, monkeypatch, durability, n
 ):
     events = []
 
-    async def set_(self, key, value, really=FolderStore.set):
+    def replace(path, content, is_synced, really=folder._replace):
         events.append("begun")
-        await really(self, key, value)
-        events.append("written")
+        really(path, content, is_synced)
+        events.append("named")
 
     def sync(place, really=folder.sync):
         really(place)
         events.append("synced")
 
-    monkeypatch.setattr(FolderStore, "set", set_)
+    for key in ("rate", "series", "n", "status"):  # so that no folder is missing
+        (path / key / "c" / "0" / "0").mkdir(parents=True)
+    for key in ("rate", "n", "status"):
+        (path / key / "c" / "0" / "0").rmdir()
+    monkeypatch.setattr(folder, "_replace", replace)
     monkeypatch.setattr(folder, "sync", sync)
     store = opened(path, outputs, durability=durability)
     fill(store, values_of(outputs, (5, 3)), [next(iter(store.tasks())).box])
-    assert events == ["begun", *["synced"] * n, "written"] * 5
+    content, name = (["synced"], ["synced"]) if n else ([], [])
+    assert events == ["begun", *content, "named", *name] * 4
 
 
 def test_what_is_all_zeros_is_written_too(path, outputs):
@@ -230,7 +238,7 @@ def test_what_is_all_zeros_is_written_too(path, outputs):
     fill(opened(path, outputs), values)
     assert len([p for p in (path / "n" / "c").rglob("*") if p.is_file()]) == 6
     assert_holds(path, outputs, values)
-    assert opened(path, outputs, verify="full").look()
+    assert opened(path, outputs, verify="full").scan()
 
 
 def test_a_resumed_store_lacks_what_was_not_written(path, outputs):
@@ -239,7 +247,7 @@ def test_a_resumed_store_lacks_what_was_not_written(path, outputs):
     boxes = [task.box for task in first.tasks()]
     fill(opened(path, outputs), values, boxes[1:4])
     store = opened(path, outputs)
-    assert not store.look()
+    assert not store.scan()
     assert store.n_done == 2 + 4 + 2
     assert list(store.left()) == [boxes[0], *boxes[4:]]
     assert [(task.box, task.todo) for task in store.tasks()] == [
@@ -247,7 +255,7 @@ def test_a_resumed_store_lacks_what_was_not_written(path, outputs):
     ]
     assert fill(store, values) == 15 - 8
     assert_holds(path, outputs, values)
-    assert opened(path, outputs).look()
+    assert opened(path, outputs).scan()
 
 
 @pytest.mark.parametrize("n", [1, 2, 5, 6, 9])
@@ -260,7 +268,7 @@ def test_shards_divide_the_blocks_among_them(path, outputs, n):
     assert sum(store.n_points for store in stores) == 15
     for store in stores:
         fill(store, values)
-        assert store.look()
+        assert store.scan()
     assert_holds(path, outputs, values)
 
 
@@ -272,7 +280,7 @@ def test_a_store_may_be_restricted_to_some_blocks(path, outputs):
     assert fill(store, values) == 2 + 2
     assert sorted(opened(path, outputs, only=boxes).left()) == sorted(boxes)
     rest = opened(path, outputs)
-    rest.look()
+    rest.scan()
     assert set(rest.left()) == set(boxes) - {boxes[4], boxes[1]}
 
 
@@ -298,7 +306,7 @@ def test_a_block_can_be_opened_without_a_task(path, outputs):
     store.begin(box)  # is done, and stays so
     assert store.write(whole(box), [part(array, box) for array in values]) == 0
     assert (part(status_of(path), box) == DONE).all()
-    assert look_through(Folder(path)) == (4, 0, 15)
+    assert counts(path) == (4, 0, 15)
 
 
 def test_a_point_that_failed_has_no_value_and_its_message_is_kept(path, outputs):
@@ -314,7 +322,7 @@ def test_a_point_that_failed_has_no_value_and_its_message_is_kept(path, outputs)
     assert store.fail(at(box, 1, 1), error) == 1
     assert store.fail(at(box, 1, 1), error) == 0
     store.close()
-    assert look_through(Folder(path)) == (14, 1, 15)
+    assert counts(path) == (14, 1, 15)
     assert status_of(path)[1, 1] == FAILED
     messages = messages_of(path)
     assert messages[1][1] == "ValueError: no fixed point\nin 100 steps: ∞"
@@ -322,7 +330,7 @@ def test_a_point_that_failed_has_no_value_and_its_message_is_kept(path, outputs)
     for array, empty in zip(values, (0, np.nan, np.nan), strict=True):
         array[1, 1] = empty
     assert_holds(path, outputs, values)
-    assert opened(path, outputs).look()  # nothing is left to do
+    assert opened(path, outputs).scan()  # nothing is left to do
 
 
 def failing_store(path, outputs, values):
@@ -344,7 +352,7 @@ def test_points_that_failed_are_tried_again_alone_and_their_messages_go(path, ou
     values = values_of(outputs, (5, 3))
     failing_store(path, outputs, values)
     store = opened(path, outputs, retry_failed=True)
-    assert not store.look()
+    assert not store.scan()
     assert store.n_done == 11
     (task,) = store.tasks()
     assert task.box == ((0, 2), (0, 2))
@@ -352,17 +360,17 @@ def test_points_that_failed_are_tried_again_alone_and_their_messages_go(path, ou
     assert store.write(at(task.box, 0, 1), [array[0, 1] for array in values]) == 1 + 2
     assert store.fail(at(task.box, 1, 0), ValueError("again")) == 1
     store.close()
-    assert look_through(Folder(path)) == (14, 1, 15)
+    assert counts(path) == (14, 1, 15)
     assert [text for row in messages_of(path) for text in row if text] == ["ValueError: again"]
 
     store = opened(path, outputs, retry_failed=True)
-    assert not store.look()
+    assert not store.scan()
     (task,) = store.tasks()
     assert store.write(at(task.box, 1, 0), [array[1, 0] for array in values]) == 1 + 3
     store.close()
     assert_holds(path, outputs, values)
     assert {text for row in messages_of(path) for text in row} == {""}
-    assert opened(path, outputs, retry_failed=True).look()
+    assert opened(path, outputs, retry_failed=True).scan()
 
 
 def test_messages_survive_where_a_block_is_gone_on_with(path, outputs):
@@ -373,7 +381,7 @@ def test_messages_survive_where_a_block_is_gone_on_with(path, outputs):
     store.fail(at(box, 0, 1), ValueError("no"))
     store.rescue()
     store = opened(path, outputs)
-    store.look()
+    store.scan()
     task = next(iter(store.tasks()))
     assert (task.box, task.todo.tolist()) == (box, [[False, False], [True, True]])
     region = Region(box, (2, 2), (slice(1, 2), slice(0, 2)))
@@ -393,10 +401,10 @@ def test_a_block_that_is_interrupted_is_kept_as_far_as_it_is(path, outputs):
     store.rescue()
     assert status_of(path)[:2, :2].tolist() == [[DONE, DONE], [PENDING, PENDING]]
     assert not (path / "status" / "c" / "0" / "1").exists()  # nothing is known of the other
-    assert store.saved() == (0, 6)
+    assert store.saved() == (2, 15)
 
     store = opened(path, outputs)
-    assert not store.look()
+    assert not store.scan()
     first, second, *rest = store.tasks()
     assert (second.box, second.todo) == (other, None)
     assert first.todo.tolist() == [[False, False], [True, True]]
@@ -421,8 +429,8 @@ def test_rescue_writes_nothing_after_a_write_failed(path, outputs):
         store.close()
     (note,) = caught.value.__notes__
     assert note == (
-        f"while a block was written to {str(path)!r}; the blocks before it are kept, and "
-        f"run(store={str(path)!r}) goes on from there"
+        f"while writing a block to {str(path)!r}; the blocks before it are saved, and "
+        f"run(store={str(path)!r}) computes the rest"
     )
     with pytest.raises(FileNotFoundError, match="was removed during the run"):
         store.rescue()
@@ -471,7 +479,7 @@ def test_values_that_the_store_can_hold_are_cast(path, outputs):
     given = {"rate": np.float16(0.5), "series": np.arange(4, dtype=np.int32), "n": np.bool_(True)}
     store.write(at(box, 0, 0), [np.asarray(given[output.name]) for output in outputs])
     store.close()
-    dataset = files_zarr.read(Folder(path)).dataset.isel(x=4, y=2).load()
+    dataset = open_store(Folder(path)).dataset.isel(x=4, y=2).load()
     assert dataset["rate"].item() == 0.5
     assert dataset["series"].values.tolist() == [0, 1, 2, 3]
     assert dataset["n"].item() == 1
@@ -503,14 +511,14 @@ def test_every_dtype_is_kept_bit_by_bit_in_whole_and_partial_blocks(path):
     store.write(at(second, 1), [array[3] for array in values])
     store.rescue()
     store = opened(path, outputs)
-    assert not store.look()
+    assert not store.scan()
     half, last = store.tasks()
     assert half.todo.tolist() == [True, False]
     store.write(at(half.box, 0), [array[2] for array in values])
     store.write(whole(last.box), [array[4:] for array in values])
     store.close()
     assert_holds(path, outputs, values)
-    assert opened(path, outputs, verify="full").look()
+    assert opened(path, outputs, verify="full").scan()
 
 
 def test_a_point_without_a_value_is_nan_where_the_dtype_has_one_else_zero(path):
@@ -520,7 +528,7 @@ def test_a_point_without_a_value_is_nan_where_the_dtype_has_one_else_zero(path):
     store.write(at(box, 0), [np.ones(output.shape, output.dtype) for output in outputs])
     store.fail(at(box, 1), ValueError("no"))
     store.close()
-    dataset = files_zarr.read(Folder(path)).dataset
+    dataset = open_store(Folder(path)).dataset
     for output in outputs:
         found = dataset[output.name].values
         assert found.dtype == output.dtype
@@ -552,12 +560,12 @@ def test_outputs_without_elements_are_kept(path, shape, block):
     values = values_of(outputs, (5,))
     for done in (2, 5):
         store = opened(path, outputs, verify="full")
-        store.look()
+        store.scan()
         for task in store.tasks():
             if task.box[0][0] < done:
                 store.write(whole(task.box), [part(array, task.box) for array in values])
         store.close()
-    assert opened(path, outputs, verify="full").look()
+    assert opened(path, outputs, verify="full").scan()
     assert_holds(path, outputs, values)
     assert gx.open_result(path)[3]["none"].shape == shape
 
@@ -566,7 +574,7 @@ def test_a_store_of_nothing_but_outputs_without_elements_is_kept(path):
     outputs = create(path, {"none": np.zeros(0)}, {"x": 3}, (2,))
     values = values_of(outputs, (3,))
     fill(opened(path, outputs), values)
-    assert opened(path, outputs, verify="full").look()
+    assert opened(path, outputs, verify="full").scan()
     assert_holds(path, outputs, values)
 
 
@@ -579,8 +587,8 @@ def test_a_grid_without_dimensions_is_one_block_of_one_point(path):
     assert store.write(Region((), (), ()), values) == 1
     store.close()
     assert_holds(path, outputs, values)
-    assert opened(path, outputs, verify="full").look()
-    assert look_through(Folder(path)) == (1, 0, 1)
+    assert opened(path, outputs, verify="full").scan()
+    assert counts(path) == (1, 0, 1)
 
 
 def test_a_failure_on_a_grid_without_dimensions_is_kept(path):
@@ -591,7 +599,7 @@ def test_a_failure_on_a_grid_without_dimensions_is_kept(path):
     store.close()
     assert messages_of(path) == "ValueError: no"
     store = opened(path, outputs, retry_failed=True)
-    assert not store.look()
+    assert not store.scan()
     (task,) = store.tasks()
     assert task.todo is None or task.todo.all()
     values = values_of(outputs, ())
@@ -602,7 +610,7 @@ def test_a_failure_on_a_grid_without_dimensions_is_kept(path):
 
 
 def test_outputs_that_are_too_large_for_a_chunk_are_cut(path, monkeypatch):
-    monkeypatch.setattr(blocks_module, "_CHUNK_BYTES", 64)
+    monkeypatch.setattr(chunking, "_CHUNK_BYTES", 64)
     outputs = create(path, {"map": np.zeros((5, 7)), "n": np.int32(0)}, {"x": 5}, (2,))
     array = zarr.open_group(path, mode="r")["map"]
     assert array.chunks[0] == 2
@@ -614,7 +622,7 @@ def test_outputs_that_are_too_large_for_a_chunk_are_cut(path, monkeypatch):
     store.write(at(second, 0), [a[2] for a in values])
     store.rescue()
     store = opened(path, outputs, verify="full")
-    store.look()
+    store.scan()
     half, last = store.tasks()
     assert half.todo.tolist() == [False, True]
     store.write(at(half.box, 1), [a[3] for a in values])
@@ -623,7 +631,7 @@ def test_outputs_that_are_too_large_for_a_chunk_are_cut(path, monkeypatch):
     assert_holds(path, outputs, values)
     n_parts = math.prod(math.ceil(n / c) for n, c in zip((5, 7), array.chunks[1:], strict=True))
     assert len([p for p in (path / "map" / "c").rglob("*") if p.is_file()]) == 3 * n_parts
-    assert opened(path, outputs, verify="full").look()
+    assert opened(path, outputs, verify="full").scan()
 
 
 def test_damaged_blocks_are_told_once_and_done_again(path, outputs):
@@ -634,8 +642,8 @@ def test_damaged_blocks_are_told_once_and_done_again(path, outputs):
     store = opened(path, outputs)
     text = f"2 block(s) of {str(path)!r} are damaged, and are computed again"
     with pytest.warns(UserWarning, match=re.escape(text)):
-        assert not store.look()
-    assert not store.look()  # under the lock, once more
+        assert not store.scan()
+    assert not store.scan()  # under the lock, once more
     assert store.n_done == 15 - 2 - 2
     assert [(task.box, task.todo) for task in store.tasks()] == [
         (((0, 2), (2, 3)), None),
@@ -643,7 +651,7 @@ def test_damaged_blocks_are_told_once_and_done_again(path, outputs):
     ]
     assert fill(store, values) == 4
     assert_holds(path, outputs, values)
-    assert opened(path, outputs, verify="full").look()
+    assert opened(path, outputs, verify="full").scan()
 
 
 def half_done(path, outputs, values):
@@ -663,13 +671,13 @@ def test_a_block_that_was_begun_and_cannot_be_read_is_done_again(path, outputs, 
     box = half_done(path, outputs, values)
     (path / name / "c" / "0" / "0").write_bytes(content)
     store = opened(path, outputs, verify="none")
-    store.look()
+    store.scan()
     task = next(iter(store.tasks()))
     assert (task.box, task.todo) == (box, None)
     fill(store, values)
     assert_holds(path, outputs, values)
     assert {text for row in messages_of(path) for text in row} == {""}
-    assert opened(path, outputs, verify="full").look()
+    assert opened(path, outputs, verify="full").scan()
 
 
 def test_damaged_messages_are_found_when_all_is_read(path, outputs):
@@ -677,15 +685,15 @@ def test_damaged_messages_are_found_when_all_is_read(path, outputs):
     failing_store(path, outputs, values)
     chunk = path / "error" / "c" / "0" / "0"
     chunk.write_bytes(chunk.read_bytes()[:-1] + b"?")
-    assert opened(path, outputs).look()
+    assert opened(path, outputs).scan()
     store = opened(path, outputs, verify="full")
     with pytest.warns(UserWarning, match=re.escape("1 block(s) of")):
-        assert not store.look()
+        assert not store.scan()
     (task,) = store.tasks()
     assert (task.box, task.todo) == (((0, 2), (0, 2)), None)
     fill(store, values)
     assert_holds(path, outputs, values)
-    assert opened(path, outputs, verify="full").look()
+    assert opened(path, outputs, verify="full").scan()
 
 
 @pytest.mark.parametrize("n_known", [1, 2, 5])
@@ -710,7 +718,7 @@ def test_what_is_known_of_a_block_is_filled_in(path, n_known):
             new += store.write(at(task.box, local), [a[task.box[0][0] + local] for a in values])
     assert new + store.close() == 5
     assert_holds(path, outputs, values)
-    assert opened(path, outputs).look()
+    assert opened(path, outputs).scan()
 
 
 def test_what_is_known_can_be_stored_before_anything_is_done(path):
@@ -756,75 +764,12 @@ def test_a_store_that_would_not_fit_on_the_disk_is_announced(tmp_path):
         create(tmp_path / "run.zarr", result, {"x": 2}, (1,))
 
 
-ROOT = {"zarr_format": 3, "node_type": "group", "attributes": {"a": 1, "ü": [1.5, None]}}
-
-
-def placed(folder, content):
-    place = Folder(folder)
-    place.create({"zarr.json": content})
-    return place
-
-
-def test_sealed_metadata_are_what_they_were(tmp_path):
-    place = placed(tmp_path / "run.zarr", seal(json.dumps(ROOT).encode()))
-    assert check_seal(place) == ROOT
-
-
-def test_sealing_twice_is_sealing_once():
-    once = seal(json.dumps(ROOT).encode())
-    assert seal(once) == once
-    assert json.loads(once)["attributes"].keys() == {"a", "ü", "gridax_checksum"}
-
-
-def test_metadata_that_nobody_sealed_are_taken_as_they_are(tmp_path):
-    assert check_seal(placed(tmp_path / "run.zarr", json.dumps(ROOT).encode())) == ROOT
-
-
-def test_every_changed_byte_of_sealed_metadata_is_noticed(tmp_path):
-    content = seal(json.dumps(ROOT).encode())
-    place = placed(tmp_path / "run.zarr", content)
-    unsealed = []
-    for i in range(len(content)):
-        damaged = content[:i] + bytes([content[i] ^ 1]) + content[i + 1 :]
-        place.put("zarr.json", damaged)
-        try:
-            unsealed.append(check_seal(place))
-        except ValueError as error:
-            told = str(error)
-        else:
-            told = "its metadata are damaged, but for the name of the checksum"
-        assert told.startswith("its metadata are damaged")
-    # A checksum that has another name is none; all else is as it was.
-    assert len(unsealed) == len("gridax_checksum")
-    for found in unsealed:
-        assert {
-            **found,
-            "attributes": {k: found["attributes"][k] for k in ROOT["attributes"]},
-        } == ROOT
-
-
-@pytest.mark.parametrize(
-    "content",
-    [b"", b"\0" * 50, b"[]", b"3", b"{}", b'{"attributes": 3}', b"\xff\xfe", b"[" * 10**5],
-    ids=["empty", "zeros", "list", "number", "no attributes", "no table", "no text", "deep"],
-)
-def test_damaged_metadata_say_so(tmp_path, content):
-    with pytest.raises(ValueError, match="its metadata are damaged"):
-        check_seal(placed(tmp_path / "run.zarr", content))
-
-
-def test_no_metadata_is_no_store(tmp_path):
-    (tmp_path / "run.zarr").mkdir()
-    with pytest.raises(ValueError, match="there is no Zarr store of format 3"):
-        check_seal(Folder(tmp_path / "run.zarr"))
-
-
 def test_attributes_are_changed_under_a_new_seal(path, outputs):
     values = values_of(outputs, (5, 3))
     fill(opened(path, outputs), values)
     place = Folder(path)
     before = check_seal(place)
-    update(place, {"note": "resumed", "more": [1, 2]})
+    set_attributes(place, {"note": "resumed", "more": [1, 2]})
     after = check_seal(place)
     assert after["attributes"] == {**before["attributes"], "note": "resumed", "more": [1, 2]}
     assert {k: v for k, v in after.items() if k != "attributes"} == {
@@ -832,3 +777,48 @@ def test_attributes_are_changed_under_a_new_seal(path, outputs):
     }
     assert_holds(path, outputs, values)
     assert sorted(p.name for p in path.parent.iterdir()) == ["run.zarr"]
+
+
+def finished(path):
+    return read_header(Folder(path)).finished
+
+
+def test_a_store_in_which_nothing_is_pending_says_so_until_a_block_is_written_again(path, outputs):
+    values = values_of(outputs, (5, 3))
+    store = opened(path, outputs)
+    first = next(iter(store.tasks())).box
+    fill(opened(path, outputs), values, [first])
+    opened(path, outputs).finish()
+    assert finished(path) is None
+    store = opened(path, outputs)
+    store.scan()
+    for task in store.tasks():
+        for index in np.ndindex(*(stop - start for start, stop in task.box)):
+            store.fail(at(task.box, *index), ValueError("no"))
+    store.close()
+    store.finish()
+    assert finished(path) == (4, 11)
+
+    store = opened(path, outputs, retry_failed=True)
+    store.scan()
+    box = next(iter(store.tasks())).box
+    assert finished(path) == (4, 11)
+    store.write(whole(box), [part(array, box) for array in values])
+    store.close()
+    assert finished(path) is None
+    assert counts(path) == (6, 9, 15)
+    store.finish()
+    assert finished(path) == (6, 9)
+
+
+def test_a_note_that_cannot_be_written_costs_nothing(path, outputs, monkeypatch):
+    store = opened(path, outputs)
+    fill(store, values_of(outputs, (5, 3)))
+
+    def put(self, key, content):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Folder, "put", put)
+    store.finish()
+    assert finished(path) is None
+    assert counts(path) == (15, 0, 15)

@@ -1,4 +1,4 @@
-"""The placeholder for a leaf, and what every axis has in common."""
+"""The base classes of axes, and what all axes have in common."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import numpy as np
 import xarray as xr
 
 from gridax import _checks
-from gridax._axes.labels import is_keys
+from gridax._arrays import is_keys
 from gridax._axes.table import Table
 from gridax._text import one_line, shorten
 
@@ -22,18 +22,19 @@ from gridax._text import one_line, shorten
 class Axis(abc.ABC):
     """Placeholder for a leaf of the state: the values that the leaf takes.
 
-    A subclass implements `size` and `generate_values`, nothing more.
+    A subclass only needs to implement `size` and `generate_values`.
 
     Parameters
     ----------
     group : hashable, optional
-        Axes that share a group move together along one dimension, which bears the group's name.
+        Axes of the same group vary together along one dimension, which is named after the group.
     name : str, optional
-        Name of the dimension or coordinate, in place of the dotted path of the leaf.
+        Name of the dimension or coordinate; by default, the dotted path of the leaf.
     attrs : mapping, optional
         Attributes of the coordinate, such as ``units`` and ``long_name``; plots show them.
     wrap : callable, optional
-        Applied to the value of one point as it enters the state; labels do not see it.
+        Function applied to the value of one point as it enters the state. It does not affect the
+        labels.
 
     Examples
     --------
@@ -89,12 +90,12 @@ def is_axis(leaf: Any) -> bool:
 
 
 def owner(axis: Axis) -> str:
-    """Return how messages call an axis: by its name if it has one, else by its kind."""
+    """Return how messages refer to an axis: by its name if it has one, or else by its class."""
     return f"axis {axis.name!r}" if isinstance(axis.name, str) else type(axis).__name__
 
 
 def check_options(axis: Axis) -> None:
-    """Check what every axis accepts: group, name, attrs, wrap."""
+    """Check the options that every axis accepts: group, name, attrs and wrap."""
     try:
         hash(axis.group)
     except TypeError:
@@ -110,7 +111,7 @@ def check_options(axis: Axis) -> None:
 
 @dataclasses.dataclass(frozen=True, eq=False, repr=False, kw_only=True)
 class LabeledAxis(Axis):
-    """An axis that knows its labels, not only its values. Abstract: `size` and `table`."""
+    """An axis that defines its labels as well as its values. Abstract: `size` and `table`."""
 
     group: Hashable | None = None
     name: str | None = None
@@ -122,11 +123,11 @@ class LabeledAxis(Axis):
         self._normalize(functools.partial(object.__setattr__, self))
 
     def __repr__(self) -> str:
-        """Return the call that made the axis, arrays in short, as wide as xarray shall print."""
+        """Return the call that creates the axis, shortened to xarray's display width."""
         return _fitted(self._call())
 
     def _call(self) -> str:
-        """Return the call that made the axis, arrays in short."""
+        """Return the call that creates the axis, with arrays abbreviated."""
         parts = []
         for field in sorted(dataclasses.fields(self), key=lambda field: bool(field.kw_only)):
             value = getattr(self, field.name)
@@ -138,11 +139,11 @@ class LabeledAxis(Axis):
 
     @abc.abstractmethod
     def _normalize(self, put: Callable[[str, Any], None]) -> None:
-        """Check the parameters and `put` them back in one canonical form."""
+        """Check the parameters and `put` them back in a canonical form."""
 
     @abc.abstractmethod
     def table(self, key: jax.Array | None, owner: str) -> Table:
-        """Return values and labels; `owner` names the axis in errors."""
+        """Return values and labels; error messages start with `owner`."""
 
     def generate_values(self, key: jax.Array | None = None) -> jax.Array:
         """Return all values as a JAX array of shape ``(size, *value_shape)``."""
@@ -150,12 +151,12 @@ class LabeledAxis(Axis):
 
 
 def call(axis: Axis) -> str:
-    """Return the call that made an axis, however wide."""
+    """Return the call that creates an axis, in full length."""
     return axis._call() if isinstance(axis, LabeledAxis) else repr(axis)
 
 
 def brief(axis: Axis) -> str:
-    """Return the call that made an axis without the options that every axis has.
+    """Return the call that creates an axis, without the options that every axis has.
 
     Examples
     --------
@@ -163,9 +164,9 @@ def brief(axis: Axis) -> str:
     >>> brief(gx.KeyAxis(16, group="setting", name="trial"))
     'KeyAxis(16)'
     """
-    found = call(axis)
-    options = _OPTIONS.search(found)  # in the text, as an axis of a file has nothing else
-    return found if options is None else found[: options.start()] + ")"
+    text = call(axis)
+    options = _OPTIONS.search(text)  # in the text, as an axis read from a file has nothing else
+    return text if options is None else text[: options.start()] + ")"
 
 
 _OPTIONS = re.compile(r", (group|name|attrs|wrap)=")
@@ -180,17 +181,17 @@ def _is_empty(value: Any) -> bool:
 
 
 def short(value: Any) -> str:
-    """Return a repr that fits a line: arrays by shape once they hold more than a few numbers."""
+    """Return a repr that fits on one line; arrays of more than a few numbers appear by shape."""
     if isinstance(value, (np.ndarray, jax.Array, xr.DataArray)):
         if np.ndim(value) == 1 and value.size <= 6 and not is_keys(value):
             return repr(np.asarray(value).tolist())
         return f"<{value.dtype}[{','.join(map(str, value.shape))}]>"
-    if hasattr(value, "arg_constraints"):  # NumPyro's own repr says only where it lies in memory
-        given = (f"{name}={short(getattr(value, name))}" for name in value.arg_constraints)
-        return f"{type(value).__name__}({', '.join(given)})"
+    if hasattr(value, "arg_constraints"):  # NumPyro's own repr is only an address in memory
+        parameters = (f"{name}={short(getattr(value, name))}" for name in value.arg_constraints)
+        return f"{type(value).__name__}({', '.join(parameters)})"
     return shorten(one_line(repr(value)), 60)
 
 
 def default_key() -> jax.Array:
-    """Return the key used where the user gives none: ``jax.random.key(0)``."""
+    """Return the key that is used by default: ``jax.random.key(0)``."""
     return jax.random.key(0)

@@ -17,19 +17,20 @@ from gridax._pytree import natively_ordered
 
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
 class ChoiceAxis(LabeledAxis):
-    """Alternatives that JAX cannot trace: integrator names, callables, sizes of arrays.
+    """Alternatives that JAX cannot trace: names of integrators, callables, sizes of arrays.
 
-    Each choice is static under JAX: one compiled program per choice.
+    Each choice is static under JAX, so there is one compiled program per choice.
 
     Parameters
     ----------
     values : sequence of objects
         The alternatives.
     labels : sequence of str, int or float, optional
-        What to select them by. Strings, numbers and bools are their own labels, callables have
-        their ``__name__``, other objects their `repr`.
+        Labels to select the alternatives by. By default, strings, numbers and booleans are their
+        own labels, the label of a callable is its ``__name__``, and that of any other object is
+        its `repr`.
     group, name, attrs, wrap
-        As for every axis, see `Axis`.
+        The same for every axis; see `Axis`.
 
     Raises
     ------

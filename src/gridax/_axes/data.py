@@ -1,4 +1,4 @@
-"""Given values, and values read back from a file."""
+"""Values that a user gives, and values that were read from a file."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ import numpy as np
 import xarray as xr
 
 from gridax import _checks
+from gridax._arrays import is_keys
 from gridax._axes.base import LabeledAxis, check_options, owner
-from gridax._axes.labels import given_labels, is_keys
+from gridax._axes.labels import given_labels
 from gridax._axes.table import (
     Table,
     array_table,
@@ -27,28 +28,29 @@ from gridax._units import without_units
 
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
 class DataAxis(LabeledAxis):
-    """Given values: any array whose first dimension is the axis.
+    """Values given as an array whose first dimension is the axis.
 
     Parameters
     ----------
     values : array_like, shape ``(n, *value_shape)``
         Lists, NumPy and JAX arrays, pandas Series, typed PRNG keys, or an `xarray.DataArray`, whose
         name, attrs and coordinates are kept. The units of a quantity (pint, unyt, astropy) become
-        the attribute ``units``; the model receives plain numbers. Numbers are their own labels
-        (floats as shortest decimals); arrays and keys have the labels 0..n-1 or those of the
-        DataArray's first dimension.
-        A dtype that is given stays: float32 data reach the model as float32 under x64 too.
+        the attribute ``units``; the model receives plain numbers. Numbers are their own labels,
+        without the rounding noise of a computation; a float32 number has the shortest decimal that
+        identifies it as its label. Arrays and keys have the labels 0..n-1. Labels from a coordinate
+        of a DataArray are kept bit for bit, so that results align with the data.
+        The dtype of an array is kept: float32 data reach the model as float32, also under x64.
     labels : array_like, optional
-        One label per value, all different: numbers, bools or strings. The values are kept beside
-        them in the Dataset, as ``<name>_value``.
+        One label per value, all different: numbers, booleans or strings. The Dataset then holds
+        the values as the coordinate ``<name>_value``.
     group, name, attrs, wrap
-        As for every axis, see `Axis`.
+        The same for every axis; see `Axis`.
 
     Raises
     ------
     TypeError, ValueError
-        If the values are empty, a scalar, ragged, masked, or not numbers; if a number is NaN; if
-        JAX would change a value silently.
+        If the values are empty, a scalar, ragged, masked, or not numbers; if a number is NaN; or
+        if a value does not fit in the dtype that JAX would use.
 
     Examples
     --------
@@ -73,6 +75,7 @@ class DataAxis(LabeledAxis):
     def _normalize(self, put: Callable[[str, Any], None]) -> None:
         array, units = _magnitudes(self.values, owner(self))
         if units is not None:
+            put("values", array)
             put("attrs", {"units": units, **(self.attrs or {})})
         if isinstance(array, xr.DataArray):
             if self.name is None and array.name is not None:
@@ -83,8 +86,8 @@ class DataAxis(LabeledAxis):
             put("values", array.copy(deep=True))
         elif is_keys(array):
             if array.ndim == 0:
-                raise ValueError(f"{owner(self)}: one key is no axis; use KeyAxis or split it")
-        elif isinstance(array, jax.Array):  # which nobody can change
+                raise ValueError(f"{owner(self)}: got a single key; use KeyAxis, or split the key")
+        elif isinstance(array, jax.Array):  # which cannot be changed
             check_values(np.asarray(array), owner(self))
         else:
             put("values", check_values(as_array(array, owner(self)), owner(self)))
@@ -123,7 +126,7 @@ def _magnitudes(values: Any, owner: str) -> tuple[Any, str | None]:
 
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
 class StoredAxis(LabeledAxis):
-    """An axis read back from a file: its table, and how it was written."""
+    """An axis that was read from a file: its table, and the call that created it."""
 
     stored: Table
     written: str
@@ -134,7 +137,7 @@ class StoredAxis(LabeledAxis):
         return len(self.stored)
 
     def _normalize(self, put: Callable[[str, Any], None]) -> None:
-        """Nothing to check: the table was checked when it was made."""
+        """Do nothing: the table was checked when it was created."""
 
     def table(self, key: jax.Array | None, owner: str) -> Table:
         """Return values and labels."""

@@ -1,4 +1,4 @@
-"""Joint designs: several axes of one group whose values are spread, or drawn, together."""
+"""Joint designs: axes of one group whose values are spread or drawn together."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
+import pandas as pd
+import xarray as xr
 
 from gridax import _checks
 from gridax._axes import DataAxis
-from gridax._axes.labels import device_values
-from gridax._axes.table import number_table
+from gridax._axes.table import check_numbers, grid_table
 
 __all__ = ["from_samples", "halton", "latin_hypercube", "sobol"]
 
@@ -29,12 +30,12 @@ def sobol(
     Parameters
     ----------
     over : mapping of str to (low, high) or numpyro distribution
-        Name of each axis and what it covers: bounds, evenly, or a distribution of numbers,
-        through its inverse cumulative distribution function.
+        Name of each axis and the range that it covers: evenly between bounds, or with the density
+        of a distribution, through its inverse cumulative distribution function.
     n : int
         Number of points; a power of two keeps the sequence balanced.
     group : hashable, optional
-        Group of the axes, which names their dimension.
+        Group of the axes; their dimension is named after it.
     seed : int, optional
         Seed of the scrambling; the same seed gives the same points.
     attrs : mapping of str to mapping, optional
@@ -43,12 +44,12 @@ def sobol(
     Returns
     -------
     dict of str to DataAxis
-        One axis per name, to be put into the state.
+        One axis per name, to put into the state.
 
     Raises
     ------
     TypeError, ValueError
-        If there is nothing to cover, bounds are not ascending, or a distribution has no inverse
+        If `over` is empty, bounds are not in ascending order, or a distribution has no inverse
         cumulative distribution function.
 
     References
@@ -77,7 +78,7 @@ def halton(
 ) -> dict[str, DataAxis]:
     """Return axes of one group that fill their ranges as a scrambled Halton sequence.
 
-    Parameters, results and errors as `sobol`; any `n` does.
+    Parameters, results and errors are those of `sobol`, but any `n` is equally suitable.
 
     References
     ----------
@@ -101,8 +102,8 @@ def latin_hypercube(
 ) -> dict[str, DataAxis]:
     """Return axes of one group that fill their ranges as a Latin hypercube.
 
-    Parameters, results and errors as `sobol`; any `n` does: each axis has one value in each of
-    `n` intervals of equal probability.
+    Parameters, results and errors are those of `sobol`, but any `n` is equally suitable. Each axis
+    has one value in each of `n` intervals of equal probability.
 
     References
     ----------
@@ -119,7 +120,7 @@ def latin_hypercube(
 
 
 def from_samples(
-    samples: Mapping[str, Any],
+    samples: Mapping[str, Any] | pd.DataFrame | xr.Dataset,
     *,
     group: Hashable = "sample",
     attrs: Mapping[str, Mapping[str, Any]] | None = None,
@@ -128,23 +129,25 @@ def from_samples(
 
     Parameters
     ----------
-    samples : mapping of str to array_like, shape ``(n, *value_shape)``
-        Draws by name; the first dimension is the draw. Also what `numpyro.infer.Predictive`
-        returns.
+    samples : mapping, pandas.DataFrame or xarray.Dataset
+        Draws by name: arrays of shape ``(n, *value_shape)``, such as those of
+        `numpyro.infer.Predictive`; a table with one row per draw; or a Dataset with the dimensions
+        ``chain`` and ``draw``, such as ``idata.posterior``, also if these are stacked. All draws of
+        all chains become points, and ``chain`` and ``draw`` axes of the group.
     group : hashable, optional
-        Group of the axes, which names their dimension.
+        Group of the axes; their dimension is named after it.
     attrs : mapping of str to mapping, optional
         Attributes by axis name.
 
     Returns
     -------
     dict of str to DataAxis
-        One axis per name, to be put into the state.
+        One axis per name, to put into the state.
 
     Raises
     ------
     TypeError, ValueError
-        If there are no samples, or their numbers differ.
+        If there are no samples, their numbers differ, or a draw is NaN or infinite.
 
     Examples
     --------
@@ -152,13 +155,71 @@ def from_samples(
     >>> axes = from_samples({"G": np.array([0.2, 0.1]), "W": np.ones((2, 3, 3))})
     >>> {name: axis.size for name, axis in axes.items()}
     {'G': 2, 'W': 2}
+    >>> posterior = xr.Dataset({"G": (("chain", "draw"), [[0.2, 0.1, 0.3], [0.4, 0.5, 0.6]])})
+    >>> {name: axis.size for name, axis in from_samples(posterior).items()}
+    {'chain': 6, 'draw': 6, 'G': 6}
     """
+    if isinstance(samples, pd.DataFrame):
+        levels = [name for name in samples.index.names if name is not None]
+        table = samples.reset_index(levels) if levels else samples
+        samples = {str(name): table[name].to_numpy() for name in table.columns}
+    elif isinstance(samples, xr.Dataset):
+        samples = _flat_draws(samples)
     _check_mapping(samples, "from_samples", "samples by name, such as mcmc.get_samples()")
+    for name, values in samples.items():
+        if isinstance(values, (list, tuple)) and any(np.ndim(value) for value in values):
+            raise TypeError(
+                f"from_samples: {name!r} is a list of arrays; join chains with np.concatenate(), "
+                "or samples with np.stack(), to one array whose first dimension is the sample"
+            )
     axes = _axes(samples, group, attrs)
     sizes = {name: axis.size for name, axis in axes.items()}
     if len(set(sizes.values())) > 1:
-        raise ValueError(f"from_samples: the numbers of samples differ: {sizes}")
+        raise ValueError(
+            f"from_samples: the numbers of samples differ: {sizes}; pass arrays with the same "
+            "first dimension"
+        )
+    for name, axis in axes.items():
+        if np.ndim(axis.values) == 1 and np.asarray(axis.values).dtype.kind == "f":
+            check_numbers(np.asarray(axis.values), f"axis {name!r}", drawn=True)
     return axes
+
+
+def _flat_draws(samples: xr.Dataset) -> dict[str, Any]:
+    """Return the variables of a Dataset with all draws of all chains along one dimension."""
+    if {"chain", "draw"} <= set(samples.dims):
+        sizes = [samples.sizes["chain"], samples.sizes["draw"]]
+        labels = [samples[name].to_numpy() for name in ("chain", "draw")]
+        flat = dict(zip(("chain", "draw"), np.meshgrid(*labels, indexing="ij"), strict=True))
+        along = ["chain", "draw"]
+    elif {"chain", "draw"} <= set(samples.coords) and samples["chain"].dims == samples["draw"].dims:
+        along = list(map(str, samples["chain"].dims))
+        sizes = [samples.sizes[dim] for dim in along]
+        flat = {name: samples[name].to_numpy() for name in ("chain", "draw")}
+    elif len(samples.dims) == 1 or "sample" in samples.dims:
+        along = ["sample" if "sample" in samples.dims else str(next(iter(samples.dims)))]
+        sizes, flat = [samples.sizes[along[0]]], {}
+    else:
+        raise ValueError(
+            "from_samples: a Dataset needs the dimensions 'chain' and 'draw', or 'sample', got "
+            f"{list(map(str, samples.dims))}; rename its dimensions"
+        )
+    draws: dict[str, Any] = {name: values.reshape(-1) for name, values in flat.items()}
+    for name, variable in samples.data_vars.items():
+        if not set(along) <= set(variable.dims):
+            raise ValueError(
+                f"from_samples: {str(name)!r} has the dimensions {list(map(str, variable.dims))}, "
+                f"but draws have {along}; drop the variable"
+            )
+        inner = [dim for dim in variable.dims if dim not in along]
+        values = variable.transpose(*along, *inner).to_numpy()
+        draws[str(name)] = xr.DataArray(
+            values.reshape(-1, *values.shape[len(sizes) :]),
+            dims=("sample", *inner),
+            coords={dim: variable.coords[dim].variable for dim in inner if dim in variable.coords},
+            attrs=variable.attrs,
+        )
+    return draws
 
 
 def _design(
@@ -184,13 +245,13 @@ def _spread(unit: np.ndarray, onto: Any, name: str) -> np.ndarray:
     owner = f"axis {name!r}"
     if isinstance(onto, (tuple, list)) and len(onto) == 2:
         low, high = _checks.bounds(onto[0], onto[1], owner)
-        number_table(np.array([low, high]), owner)  # refuses bounds that are one number in JAX
-        return device_values(low + (high - low) * unit, owner)
+        grid_table(np.array([low, high]), owner)  # rejects bounds that JAX could not tell apart
+        return low + (high - low) * unit
     if not hasattr(onto, "icdf"):
-        raise TypeError(f"{owner}: give bounds (low, high) or a numpyro distribution, got {onto!r}")
+        raise TypeError(f"{owner}: pass bounds (low, high) or a numpyro distribution, got {onto!r}")
     if onto.batch_shape or onto.event_shape:
         raise ValueError(
-            f"{owner}: a design needs a distribution of single numbers, got batch shape "
+            f"{owner}: a design needs a distribution of scalars, got batch shape "
             f"{onto.batch_shape} and event shape {onto.event_shape}"
         )
     # The ends of the unit interval may lie at infinity.
@@ -199,11 +260,11 @@ def _spread(unit: np.ndarray, onto: Any, name: str) -> np.ndarray:
     try:
         return np.asarray(onto.icdf(jnp.asarray(unit)))
     except (NotImplementedError, ImportError):
-        return _scipy_icdf(onto, unit, owner).astype(jnp.result_type(float))
+        return _scipy_icdf(onto, unit, owner)
 
 
 def _scipy_icdf(onto: Any, unit: np.ndarray, owner: str) -> np.ndarray:
-    """Invert what NumPyro cannot without a further package."""
+    """Invert distribution functions for which NumPyro needs another package."""
     from scipy import stats
 
     match type(onto).__name__:
@@ -213,7 +274,7 @@ def _scipy_icdf(onto: Any, unit: np.ndarray, owner: str) -> np.ndarray:
             return stats.gamma(float(onto.concentration), scale=1 / float(onto.rate)).ppf(unit)
     raise ValueError(
         f"{owner}: {type(onto).__name__} has no inverse cumulative distribution function in "
-        "NumPyro; give bounds, or use NumPyroAxis"
+        "NumPyro; pass bounds, or use NumPyroAxis"
     )
 
 
@@ -222,13 +283,13 @@ def _axes(
 ) -> dict[str, DataAxis]:
     unknown = set(attrs or {}) - set(values)
     if unknown:
-        raise ValueError(f"attrs are given for {sorted(unknown)}, which is none of {list(values)}")
+        raise ValueError(f"attrs names {sorted(unknown)}, but the axes are {list(values)}")
     return {
         name: DataAxis(v, group=group, name=name, attrs=(attrs or {}).get(name))
         for name, v in values.items()
     }
 
 
-def _check_mapping(given: Any, owner: str, wanted: str) -> None:
+def _check_mapping(given: Any, owner: str, expected: str) -> None:
     if not isinstance(given, Mapping) or not given:
-        raise TypeError(f"{owner}: give {wanted}; got {given!r}")
+        raise TypeError(f"{owner}: pass {expected}; got {given!r}")

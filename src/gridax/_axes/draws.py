@@ -19,25 +19,26 @@ from gridax._axes.table import Table, array_table, key_table, number_table
 class NumPyroAxis(LabeledAxis):
     """Random draws from a NumPyro distribution.
 
-    In a product, the draws of an ungrouped axis of numbers stand in ascending order.
+    In a product, the draws of an ungrouped axis of numbers are sorted in ascending order.
 
     Parameters
     ----------
     distribution : numpyro.distributions.Distribution
-        Its batch and event shape become part of the value's shape.
+        Its batch and event shapes become part of the shape of a value.
     n : int
         Number of points.
     sample_shape : tuple of int, optional
-        Shape of independent draws per point, in front of batch and event shape.
+        Shape of independent draws per point; it precedes the batch and event shapes.
     broadcast_mode : bool, optional
         One draw per point, broadcast to `sample_shape`.
     group, name, attrs, wrap
-        As for every axis, see `Axis`.
+        The same for every axis; see `Axis`.
 
     Raises
     ------
     TypeError, ValueError
-        If `distribution` cannot be sampled or `n` is not a positive integer.
+        If `distribution` cannot be sampled, `n` is not a positive integer, or a draw is NaN or
+        infinite.
 
     Examples
     --------
@@ -74,10 +75,10 @@ class NumPyroAxis(LabeledAxis):
         key = default_key() if key is None else key
         if not self.broadcast_mode:
             draws = self.distribution.sample(key, (self.n, *self.sample_shape))
-            return array_table(np.asarray(draws), None, owner)
+            return array_table(np.asarray(draws), None, owner, drawn=True)
         draws = np.asarray(self.distribution.sample(key, (self.n,)))
         if draws.ndim == 1:
-            return number_table(draws, owner, self.sample_shape or None)
+            return number_table(draws, owner, self.sample_shape or None, drawn=True)
         extended = draws.reshape((self.n,) + (1,) * len(self.sample_shape) + draws.shape[1:])
         shape = (self.n, *self.sample_shape, *draws.shape[1:])
         return array_table(np.broadcast_to(extended, shape), None, owner)
@@ -85,16 +86,16 @@ class NumPyroAxis(LabeledAxis):
 
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
 class KeyAxis(LabeledAxis):
-    """Independent PRNG keys with the labels 0..n-1: trials of a stochastic model.
+    """Independent PRNG keys with the labels 0..n-1, for trials of a stochastic model.
 
-    More trials leave the keys of the first ones as they are.
+    A larger `n` does not change the keys of the first trials.
 
     Parameters
     ----------
     n : int
         Number of keys.
     group, name, attrs, wrap
-        As for every axis, see `Axis`.
+        The same for every axis; see `Axis`.
 
     Raises
     ------

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import abc
 import dataclasses
 from collections.abc import Callable
-from typing import Any, ClassVar
+from typing import Any
 
 import jax
 import numpy as np
 
 from gridax import _checks
 from gridax._axes.base import LabeledAxis, default_key, owner
-from gridax._axes.table import Table, number_table
+from gridax._axes.table import Table, grid_table, number_table
+from gridax._decimals import linear, logarithmic
 
 
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
@@ -23,8 +25,6 @@ class _RangeAxis(LabeledAxis):
     n: int
     shape: tuple[int, ...] | None = None
 
-    _positive: ClassVar[bool] = False
-
     @property
     def size(self) -> int:
         """Number of values."""
@@ -32,11 +32,6 @@ class _RangeAxis(LabeledAxis):
 
     def _normalize(self, put: Callable[[str, Any], None]) -> None:
         low, high = _checks.bounds(self.low, self.high, owner(self))
-        if self._positive and low <= 0:
-            raise ValueError(
-                f"{owner(self)}: a logarithmic grid needs positive bounds, got low={low}, "
-                f"high={high}"
-            )
         put("low", low)
         put("high", high)
         put("n", _checks.count(self.n, owner(self), "n"))
@@ -45,19 +40,57 @@ class _RangeAxis(LabeledAxis):
 
 
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
-class GridAxis(_RangeAxis):
-    """Evenly spaced values, both ends included.
+class _ComputedGrid(_RangeAxis):
+    """A grid whose labels are computed in decimal arithmetic. Abstract: `_labels`."""
+
+    digits: int | None = dataclasses.field(default=None, kw_only=True)
+
+    def _normalize(self, put: Callable[[str, Any], None]) -> None:
+        super()._normalize(put)
+        if self.digits is None:
+            return
+        put("digits", _checks.count(self.digits, owner(self), "digits"))
+        if self.digits > 15:
+            raise ValueError(
+                f"{owner(self)}: digits must be at most 15, which is what a float64 can hold, got "
+                f"{self.digits}"
+            )
+
+    @abc.abstractmethod
+    def _labels(self) -> np.ndarray:
+        """Return the labels in ascending order."""
+
+    def table(self, key: jax.Array | None, owner: str) -> Table:
+        """Return values and labels."""
+        labels = self._labels()
+        (equal,) = np.nonzero(labels[1:] <= labels[:-1])
+        if equal.size and self.digits is not None:
+            raise ValueError(
+                f"{owner}: with digits={self.digits}, the label {labels[equal[0]].item()!r} occurs "
+                "more than once; use more digits or fewer points"
+            )
+        return grid_table(labels, owner, self.shape)
+
+
+@dataclasses.dataclass(frozen=True, eq=False, repr=False)
+class GridAxis(_ComputedGrid):
+    """Evenly spaced values, including both ends.
+
+    Labels are computed in decimal arithmetic, so that they are the numbers that a person would
+    write: ``GridAxis(-0.2, 0.4, 7)`` has 0.0 and 0.1.
 
     Parameters
     ----------
     low, high : float
-        First and last value, ``low < high``.
+        First and last value, with ``low < high``.
     n : int
-        Number of values; one value is `low`.
+        Number of values. If it is one, the value is `low`.
     shape : tuple of int, optional
-        Shape to which each value is broadcast inside the model. The label stays the number.
+        Shape to which each value is broadcast inside the model. The label remains the number.
+    digits : int, optional
+        Round labels and values, bounds included, to this many significant digits, up to 15.
     group, name, attrs, wrap
-        As for every axis, see `Axis`.
+        The same for every axis; see `Axis`.
 
     Raises
     ------
@@ -71,31 +104,37 @@ class GridAxis(_RangeAxis):
     >>> import gridax as gx
     >>> gx.Space({"x": GridAxis(0.0, 1.0, 11)}).sel(x=0.3)[0]["x"].item()
     0.30000001192092896
+    >>> gx.Space({"x": GridAxis(0, 1, 4, digits=3)}).to_dataframe()["x"].tolist()
+    [0.0, 0.333, 0.667, 1.0]
     >>> GridAxis(1.0, 0.5, 3, name="G")
     Traceback (most recent call last):
         ...
     ValueError: axis 'G': low must be smaller than high, got low=1.0, high=0.5
     """
 
-    def table(self, key: jax.Array | None, owner: str) -> Table:
-        """Return values and labels."""
-        return number_table(np.linspace(self.low, self.high, self.n), owner, self.shape)
+    def _labels(self) -> np.ndarray:
+        return linear(self.low, self.high, self.n, self.digits)
 
 
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
-class LogGridAxis(_RangeAxis):
-    """Values evenly spaced on a logarithmic scale, both ends included.
+class LogGridAxis(_ComputedGrid):
+    """Values evenly spaced on a logarithmic scale, including both ends.
+
+    Labels are computed in decimal arithmetic and rounded to 15 significant digits, so that decades
+    are exact.
 
     Parameters
     ----------
     low, high : float
-        First and last value, ``0 < low < high``: the bounds themselves, not their exponents.
+        First and last value, with ``0 < low < high``: the bounds themselves, not their exponents.
     n : int
-        Number of values; one value is `low`.
+        Number of values. If it is one, the value is `low`.
     shape : tuple of int, optional
-        Shape to which each value is broadcast inside the model.
+        Shape to which each value is broadcast inside the model. The label remains the number.
+    digits : int, optional
+        Round labels and values, bounds included, to this many significant digits, up to 15.
     group, name, attrs, wrap
-        As for every axis, see `Axis`.
+        The same for every axis; see `Axis`.
 
     Raises
     ------
@@ -107,31 +146,39 @@ class LogGridAxis(_RangeAxis):
     >>> import gridax as gx
     >>> gx.Space({"sigma": LogGridAxis(1e-3, 1e-1, 3)}).to_dataframe()["sigma"].tolist()
     [0.001, 0.01, 0.1]
+    >>> space = gx.Space({"sigma": LogGridAxis(1e-3, 1e-1, 5, digits=3)}, mode="product")
+    >>> space.sel(sigma=0.00316)[0]["sigma"].item()
+    0.0031599998474121094
     """
 
-    _positive = True
+    def _normalize(self, put: Callable[[str, Any], None]) -> None:
+        super()._normalize(put)
+        if self.low <= 0:
+            raise ValueError(
+                f"{owner(self)}: a logarithmic grid needs positive bounds, got low={self.low}, "
+                f"high={self.high}"
+            )
 
-    def table(self, key: jax.Array | None, owner: str) -> Table:
-        """Return values and labels."""
-        return number_table(np.geomspace(self.low, self.high, self.n), owner, self.shape)
+    def _labels(self) -> np.ndarray:
+        return logarithmic(self.low, self.high, self.n, self.digits)
 
 
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
 class UniformAxis(_RangeAxis):
     """Random values, uniform between two bounds.
 
-    In a product, the values of an ungrouped axis stand in ascending order.
+    In a product, the values of an ungrouped axis are sorted in ascending order.
 
     Parameters
     ----------
     low, high : float
-        Bounds, ``low < high``; values lie in ``[low, high)``.
+        Bounds, with ``low < high``; values lie in ``[low, high)``.
     n : int
         Number of values.
     shape : tuple of int, optional
-        Shape to which each value is broadcast inside the model.
+        Shape to which each value is broadcast inside the model. The label remains the number.
     group, name, attrs, wrap
-        As for every axis, see `Axis`.
+        The same for every axis; see `Axis`.
 
     Raises
     ------
@@ -148,7 +195,7 @@ class UniformAxis(_RangeAxis):
     def table(self, key: jax.Array | None, owner: str) -> Table:
         """Return values and labels."""
         key = default_key() if key is None else key
-        # Bounds that collapse in JAX's default dtype would draw one value n times.
-        low, high = number_table(np.array([self.low, self.high]), owner).values
+        # Bounds that are equal in JAX's default dtype would give the same value n times.
+        low, high = grid_table(np.array([self.low, self.high]), owner).values
         draws = jax.random.uniform(key, (self.n,), minval=low, maxval=high)
-        return number_table(np.asarray(draws), owner, self.shape)
+        return number_table(np.asarray(draws), owner, self.shape, drawn=True)

@@ -12,7 +12,9 @@ import numpy as np
 import xarray as xr
 
 from gridax import _checks
-from gridax._axes.labels import device_values, given_labels, is_keys, shortest, whole
+from gridax._arrays import device_values, is_floating, is_keys, native, whole
+from gridax._axes.labels import given_labels
+from gridax._decimals import as_decimals
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -22,17 +24,17 @@ class Table:
     Attributes
     ----------
     labels : numpy.ndarray of float64, int64, bool or str, shape (n,)
-        What a person selects by.
+        What a user selects by.
     values : numpy.ndarray, shape ``(n, *value_shape)``, or tuple of n objects
-        What the model receives, in the dtype that it receives; raw uint32 data for keys.
+        What the model receives, in the dtype in which it receives it; raw uint32 data for keys.
     kind : {"number", "array", "key", "choice"}
-        A number has itself as label unless `labeled`; the others have labels of their own.
+        A number is its own label unless `labeled`; the other kinds have separate labels.
     shape : tuple of int or None
         Shape to which a number is broadcast inside the model.
     dims, coords : names and coordinates of the dimensions after the first.
-    extra : coordinates that came with a DataArray, the axis' dimension first.
-    impl : name of the keys' implementation, for keys.
-    labeled : whether a number's label was given by the user and differs from it.
+    extra : coordinates that came with a DataArray, with the axis' dimension first.
+    impl : name of the implementation of the keys, for keys.
+    labeled : whether the user gave labels for numbers that differ from the numbers.
     host : the values as the user gave them, before they were cast to JAX's dtype; None if they are
         their own labels, or are JAX arrays.
     """
@@ -53,7 +55,7 @@ class Table:
 
     @property
     def kept_beside(self) -> bool:
-        """Whether the labels alone do not say the values."""
+        """Whether the values are a coordinate of their own, as the labels do not determine them."""
         return self.kind in ("array", "key") or self.labeled
 
     def sorted(self) -> Table:
@@ -95,32 +97,66 @@ class Table:
         return jnp.broadcast_to(column, values.shape + self.shape)
 
 
-def number_table(values: np.ndarray, owner: str, shape: tuple[int, ...] | None = None) -> Table:
-    """Return the table of real numbers, bools or integers that are their own labels."""
-    if jnp.issubdtype(values.dtype, jnp.floating):
-        if np.isnan(values).any():
-            raise ValueError(f"{owner}: NaN cannot be a label; remove it or pass labels=")
-        dtype, values = values.dtype, shortest(values)
-        labels = values
-        values = device_values(values if dtype == np.float64 else values.astype(dtype), owner)
-        if np.unique(labels).size != np.unique(values).size:
-            first, second = _colliding(labels, values)
-            raise ValueError(
-                f"{owner}: the values {first!r} and {second!r} are different, but the same in "
-                f"{values.dtype}, which JAX would use; enable 64 bits with "
-                "jax.config.update('jax_enable_x64', True) or choose values further apart"
-            )
-    else:
-        values = device_values(values, owner)
-        labels = values if values.dtype == bool else whole(values)
+def grid_table(labels: np.ndarray, owner: str, shape: tuple[int, ...] | None = None) -> Table:
+    """Return the table of a computed grid, whose values must differ in the dtype that JAX uses."""
+    values = device_values(labels, owner)
+    (equal,) = np.nonzero(values[1:] == values[:-1])
+    if equal.size:
+        first, second = labels[equal[0]].item(), labels[equal[0] + 1].item()
+        raise ValueError(
+            f"{owner}: the grid is too fine for {values.dtype}, the dtype that JAX would use: "
+            f"{first!r} and {second!r} become equal; choose fewer points or a wider range, or "
+            "enable 64 bits with jax.config.update('jax_enable_x64', True)"
+        )
     return Table(labels, values, "number", shape)
 
 
-def _colliding(labels: np.ndarray, values: np.ndarray) -> tuple[float, float]:
-    order = np.argsort(labels)
-    same = (np.diff(values[order]) == 0) & (np.diff(labels[order]) != 0)
-    i = int(np.flatnonzero(same)[0])
-    return labels[order][i].item(), labels[order][i + 1].item()
+def number_table(
+    values: np.ndarray,
+    owner: str,
+    shape: tuple[int, ...] | None = None,
+    *,
+    drawn: bool = False,
+    exact: bool = False,
+) -> Table:
+    """Return the table of real numbers, booleans or integers that are their own labels.
+
+    Labels that differ only in float64 stay different, although JAX may round their values to the
+    same float32 number.
+
+    Parameters
+    ----------
+    values : numpy.ndarray, shape (n,)
+        The numbers.
+    owner : str
+        Start of error messages.
+    shape : tuple of int, optional
+        Shape to which each number is broadcast inside the model.
+    drawn : bool, optional
+        Whether the numbers are random draws, which must be finite.
+    exact : bool, optional
+        Whether labels are the numbers bit for bit, even if they contain rounding noise.
+    """
+    values = native(values)
+    if not is_floating(values.dtype):
+        values = device_values(values, owner)
+        labels = values if values.dtype == bool else whole(values)
+        return Table(labels, values, "number", shape)
+    check_numbers(values, owner, drawn)
+    labels = values.astype(np.float64) + 0.0 if exact else as_decimals(values)
+    values = device_values(labels if values.dtype == np.float64 else values, owner)
+    return Table(labels, values, "number", shape)
+
+
+def check_numbers(values: np.ndarray, owner: str, drawn: bool) -> None:
+    """Reject NaN, and infinite draws."""
+    if np.isnan(values).any():
+        raise ValueError(f"{owner}: NaN cannot be a label; remove it or pass labels=")
+    if drawn and np.isinf(values).any():
+        raise ValueError(
+            f"{owner}: a draw is infinite, which cannot be a label; remove it, or use a "
+            "distribution whose draws fit in the dtype"
+        )
 
 
 def key_table(keys: jax.Array, labels: np.ndarray | None = None) -> Table:
@@ -133,49 +169,59 @@ def key_table(keys: jax.Array, labels: np.ndarray | None = None) -> Table:
     )
 
 
-def array_table(array: np.ndarray, labels: Any, owner: str) -> Table:
+def array_table(
+    array: np.ndarray, labels: Any, owner: str, *, drawn: bool = False, exact: bool = False
+) -> Table:
     """Return the table of an array whose first dimension is the axis."""
-    if labels is not None and array.ndim == 1 and array.dtype.kind != "c":
-        values = device_values(array, owner)
-        return Table(labels, values, "number", labeled=True)
     if array.ndim == 1 and array.dtype.kind != "c":
-        return number_table(array, owner)
+        if labels is None:
+            return number_table(array, owner, drawn=drawn, exact=exact)
+        return Table(labels, device_values(array, owner), "number", labeled=True)
     values = device_values(array, owner)
     return Table(np.arange(len(values)) if labels is None else labels, values, "array")
 
 
 def dataarray_table(array: xr.DataArray, labels: Any, owner: str) -> Table:
-    """Return the table of a DataArray, with its names and coordinates."""
-    along, values = array.dims[0], array.to_numpy()
+    """Return the table of a DataArray, with its names and coordinates.
+
+    Labels from its coordinate are kept bit for bit, so that results align with the data.
+    """
+    along, values = array.dims[0], native(array.to_numpy())
+    exact = False
     if labels is None and along in array.coords:
-        labels = given_labels(array.coords[along].to_numpy(), len(array), owner)
+        coordinate = native(array.coords[along].to_numpy())
+        labels = given_labels(coordinate, len(array), owner, exact=True)
         if values.ndim == 1 and values.dtype.kind in "fiub":
-            own = shortest(values) if values.dtype.kind == "f" else values
-            if np.array_equal(labels, own):
+            exact = np.array_equal(coordinate, values)
+            if exact or np.array_equal(labels, _own_labels(values)):
                 labels = None  # numbers that are their own coordinate
     others = {name: c.variable for name, c in array.coords.items() if name != along}
     for name in (*array.dims[1:], *others):
         _checks.name(name, f"{owner}, its DataArray")
     return dataclasses.replace(
-        array_table(values, labels, owner),
+        array_table(values, labels, owner, exact=exact),
         dims=tuple(map(str, array.dims[1:])) or None,
         coords={str(name): v for name, v in others.items() if along not in v.dims},
         extra={str(name): v.transpose(along, ...) for name, v in others.items() if along in v.dims},
     )
 
 
+def _own_labels(values: np.ndarray) -> np.ndarray:
+    return as_decimals(values) if is_floating(values.dtype) else values
+
+
 def as_array(values: Any, owner: str) -> np.ndarray:
-    """Return a copy of values as one array, refusing ragged and masked ones."""
+    """Return a copy of values as one array, rejecting ragged and masked ones."""
     if isinstance(values, np.ma.MaskedArray):
-        raise TypeError(f"{owner}: masked values have no meaning here; fill or drop them first")
+        raise TypeError(f"{owner}: masked values are not supported; fill or drop them first")
     if isinstance(values, (list, tuple)) and values and all(is_keys(v) for v in values):
-        raise TypeError(f"{owner}: stack the keys to one array first: jnp.stack(keys)")
+        raise TypeError(f"{owner}: got a list of keys; stack them to one array: jnp.stack(keys)")
     try:
-        return np.array(values)  # a copy, which nobody changes afterwards
+        return native(np.array(values))  # a copy, so that later changes have no effect
     except ValueError:
         raise ValueError(
-            f"{owner}: values must all have the same shape; these are ragged. Use ChoiceAxis for "
-            "values whose shapes differ"
+            f"{owner}: values must all have the same shape, but these are ragged; use ChoiceAxis "
+            "for values whose shapes differ"
         ) from None
 
 
@@ -187,15 +233,15 @@ def read_only(array: np.ndarray) -> np.ndarray:
 
 
 def check_values(array: np.ndarray, owner: str) -> np.ndarray:
-    """Return an array that can be an axis, refusing what JAX has no dtype for."""
+    """Return an array that can be an axis, rejecting dtypes that JAX does not have."""
     if array.dtype.kind in "OUSTMm":
         kind = {"O": "objects", "M": "dates", "m": "durations"}.get(array.dtype.kind, "strings")
         advice = "convert them to numbers" if kind in ("dates", "durations") else "use ChoiceAxis"
-        raise TypeError(f"{owner}: values must be numbers that JAX knows, got {kind}; {advice}")
+        raise TypeError(f"{owner}: values must be numbers, got {kind}; {advice}")
     if array.ndim == 0:
         raise ValueError(
             f"{owner}: values must have at least one dimension, got the scalar {array.item()!r}; "
-            "write a plain number for a fixed value"
+            "for a fixed value, put the number itself into the state"
         )
     if array.size == 0:
         raise ValueError(f"{owner}: values must not be empty")

@@ -1,21 +1,21 @@
-"""Values and labels of any axis, a user's own included."""
+"""Values and labels of any axis, including those that users define."""
 
 from __future__ import annotations
 
 import jax
 
 from gridax import _checks
+from gridax._arrays import is_keys
 from gridax._axes.base import Axis, LabeledAxis
 from gridax._axes.draws import NumPyroAxis
-from gridax._axes.labels import is_keys
 from gridax._axes.ranges import UniformAxis
 from gridax._axes.table import Table, array_table, as_array, check_values, key_table
 
 
 def tabulate(axis: Axis, key: jax.Array, owner: str) -> Table:
-    """Return values and labels of any axis, a user's own included; `owner` names it in errors."""
-    own = type(axis).generate_values
-    if isinstance(axis, LabeledAxis) and own is LabeledAxis.generate_values:
+    """Return values and labels of any axis; error messages start with `owner`."""
+    generate = type(axis).generate_values
+    if isinstance(axis, LabeledAxis) and generate is LabeledAxis.generate_values:
         return axis.table(key, owner)
     size = _checks.count(axis.size, owner, "size")
     values = axis.generate_values(key)
@@ -31,5 +31,5 @@ def tabulate(axis: Axis, key: jax.Array, owner: str) -> Table:
 
 
 def is_random(axis: Axis) -> bool:
-    """Whether the order of the axis' values has no meaning."""
+    """Whether the order of the values of an axis has no meaning."""
     return isinstance(axis, (UniformAxis, NumPyroAxis))

@@ -10,7 +10,7 @@ from typing import Any
 import jax
 
 from gridax._axes import is_axis
-from gridax._pytree import Skeleton
+from gridax._pytree import owned
 from gridax._run.assembly import Assembler
 from gridax._run.evaluator import Evaluator
 from gridax._run.job import Job
@@ -198,11 +198,8 @@ def checked_job(
             raise TypeError(
                 f"{leaf!r} was passed as an argument of the model; axes belong in the state"
             )
-    given = Skeleton.of((args, kwargs))
-    leaves = zip(given.leaves, jax.tree.leaves((args, kwargs)), strict=True)
-    if any(leaf is not as_given for leaf, as_given in leaves):  # in another byte order
-        args, kwargs = given.fill({})
-    return Job(model, points_of(space), args, kwargs)
+    # Every run has the values that the arguments have now, even if arrays are changed in place.
+    return Job(model, points_of(space), owned(args), owned(kwargs))
 
 
 def _check_keywords(executor: str, model: Callable[..., Any], kwargs: Mapping[str, Any]) -> None:

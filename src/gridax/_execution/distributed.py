@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from gridax import _checks
 from gridax._execution.base import Execution, checked_job
-from gridax._execution.cluster import ClusterEvaluator
+from gridax._execution.dask_workers import DaskWorkers
+from gridax._execution.remote import RemoteEvaluator
 from gridax.space import Space
 
 if TYPE_CHECKING:
@@ -83,7 +84,7 @@ class DaskExecution(Execution):
                 "point at a time"
             )
         self.client, self.n_vmap, self.jit = client, n_vmap, jit
-        super().__init__(space, job, ClusterEvaluator(job, client, n_vmap, jit))
+        super().__init__(space, job, RemoteEvaluator(job, DaskWorkers(client), n_vmap, jit))
 
 
 def _distributed() -> Any:

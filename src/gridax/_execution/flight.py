@@ -7,9 +7,10 @@ import contextlib
 import time
 from collections.abc import Iterator
 from concurrent.futures import CancelledError
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from gridax._execution.worker import BlockOutputs, RemoteJob, VersionMismatch, check, identity, work
+from gridax._execution.workers import Killed, Tasks
 from gridax._stores.base import Task
 
 if TYPE_CHECKING:
@@ -22,15 +23,6 @@ _PATIENCE = 60.0
 # Seconds between two queries of the workers.
 _LOOK = 1.0
 
-Tasks = tuple[Task, ...]
-
-
-class Killed(NamedTuple):
-    """A block whose workers died every time, and the text of the error."""
-
-    task: Task
-    text: str
-
 
 class Flight:
     """Sends blocks to the workers of a cluster.
@@ -38,13 +30,11 @@ class Flight:
     Parameters
     ----------
     client : of the cluster.
-    job : what is evaluated.
-    title : of the tasks, on the dashboard.
+    job : what is evaluated; its name is that of the tasks on the dashboard.
     """
 
-    def __init__(self, client: Client, job: RemoteJob, title: str) -> None:
+    def __init__(self, client: Client, job: RemoteJob) -> None:
         self._client, self._job = client, job
-        self._key = f"{title}-{job.name}"
         self._suspects: collections.deque[Task] = collections.deque()
         self._alone = False  # whether a suspect is in flight
         self._in_flight: dict[Future, Tasks] = {}
@@ -127,7 +117,7 @@ class Flight:
 
     def _submit(self, tasks: Tasks) -> None:
         self._n += 1
-        key = (self._key, self._n)
+        key = (self._job.name, self._n)
         future = self._client.submit(work, self._sent, tasks, key=key, pure=False)
         self._in_flight[future] = tasks
 
@@ -222,15 +212,3 @@ def _explained(error: BaseException) -> BaseException:
             "modules with client.upload_file"
         )
     return error
-
-
-def batches(tasks: Iterator[Task], n: int) -> Iterator[Tasks]:
-    """Yield blocks in groups of `n`, one group per task."""
-    waiting: list[Task] = []
-    for task in tasks:
-        waiting.append(task)
-        if len(waiting) == n:
-            yield tuple(waiting)
-            waiting = []
-    if waiting:
-        yield tuple(waiting)

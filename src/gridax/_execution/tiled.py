@@ -20,6 +20,7 @@ from gridax._plan.blocks import Wish, pieces
 from gridax._plan.plan import Plan, Region, Tile, n_points, shape_of
 from gridax._plan.tuning import Tuner
 from gridax._run.evaluator import Evaluated, Evaluator, Failed, Request
+from gridax._run.fingerprints import digest_of_callback
 from gridax._run.job import Job
 from gridax._stores.base import Task
 
@@ -63,7 +64,7 @@ class TiledEvaluator(Evaluator):
 
     def program(self) -> str:
         """Return a fingerprint of the traced model."""
-        return self._prepared().digest()
+        return self._prepared().digest(digest_of_callback)
 
     def _prepared(self) -> Prepared:
         """Trace the model once per static choice; kept for the next run."""

@@ -15,7 +15,7 @@ import jax
 import numpy as np
 
 from gridax import _version
-from gridax._execution.sequential import SequentialEvaluator
+from gridax._execution.pointwise import PointwiseEvaluator
 from gridax._execution.tiled import TiledEvaluator
 from gridax._outputs.template import Output, Template, unit_difference
 from gridax._run.evaluator import Evaluator, Request, store_evaluated
@@ -66,9 +66,9 @@ class RemoteJob:
     handle : where blocks are written; if None, they are returned.
     block : points of a block along each dimension.
     memory, record : as in `Request`.
-    cores : the core of each worker, by its address, if all of them share one machine.
     versions : versions that must be the same in all processes.
     settings : settings of JAX in the process that sends the job.
+    cores : the core of each worker, by its address, if all of them share one machine.
     """
 
     name: str
@@ -80,9 +80,9 @@ class RemoteJob:
     block: tuple[int, ...]
     memory: int | None
     record: bool
-    cores: Mapping[str, int]
     versions: dict[str, str]
     settings: dict[str, Any]
+    cores: Mapping[str, int] = dataclasses.field(default_factory=dict)
 
 
 def versions() -> dict[str, str]:
@@ -198,7 +198,7 @@ def _evaluator(job: RemoteJob) -> Evaluator:
         _take_core(job.cores)
         local = cloudpickle.loads(job.pickled)
         _evaluators[job.name] = (
-            TiledEvaluator(local, job.n_vmap, None) if job.jit else SequentialEvaluator(local)
+            TiledEvaluator(local, job.n_vmap, None) if job.jit else PointwiseEvaluator(local)
         )
         while len(_evaluators) > _KEPT:
             _evaluators.popitem(last=False)
@@ -241,7 +241,7 @@ def _evaluated(job: RemoteJob, evaluator: Evaluator, task: Task) -> BlockOutputs
 
 def _stored(job: RemoteJob, evaluator: Evaluator, tasks: Sequence[Task]) -> list[BlockOutputs]:
     store = job.handle.open([task.box for task in tasks])
-    store.look()
+    store.scan()
     before = store.n_done
     try:
         new = sum(store_evaluated(evaluator, _request(job, store)))

@@ -1,147 +1,125 @@
-"""Chunks of a Zarr store that are read when they are needed, and named where they are damaged."""
+"""Chunks of a store that are read when they are needed, and named if they are damaged."""
 
 from __future__ import annotations
 
+import contextlib
 import functools
-import itertools
 import math
-import time
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import xarray as xr
 
+from gridax._stores.arrays import DamagedChunk, Number, StoredArray
 from gridax._stores.base import ERROR, STATUS
-from gridax._stores.place import Place
-
-if TYPE_CHECKING:
-    from gridax._stores.records import Records
+from gridax._stores.location import Location
 
 
-class Chunks:
-    """What is known of the chunks of a store: which may be missing, and the checksums of others.
+def damaged(location: Location, name: str, why: DamagedChunk) -> OSError:
+    """Return the error that tells a user what is damaged, and what to do."""
+    return OSError(
+        f"{name!r} of {location.name!r} is damaged ({why}). If it is the store of a run, "
+        f"run(store={location.name!r}, verify='full') computes what is damaged again"
+    )
+
+
+class LazyArray:
+    """An array of a store whose chunks are read when it is indexed, with one request for each.
+
+    A chunk that is missing is an error, unless its block is still to be computed: zeros are no
+    data.
 
     Parameters
     ----------
-    place : where it lies.
-    stored : its variables, as they are there.
-    sums : checksums of the chunks that stay as they are.
-    is_store : whether it is the store of a run, and no saved result.
+    location : of the store.
+    array : what is read.
+    status : the states of the points, if it is the store of a run.
     """
-
-    # A block that is written again just now has chunks that do not fit its record, for a moment.
-    _PATIENCE = 0.5
 
     def __init__(
-        self, place: Place, stored: xr.Dataset, sums: Mapping[str, int], is_store: bool
+        self, location: Location, array: StoredArray, status: StoredArray | None = None
     ) -> None:
-        self._place, self._sums = place, sums
-        self._status = stored.variables.get(STATUS) if is_store else None
-        self._records: Records | None = None
-        if is_store:
-            import zarr
-
-            from gridax._stores.format import recorded
-            from gridax._stores.records import Records, Stored
-
-            group = zarr.open_group(place.zarr(), mode="r")
-            self._records = Records(Stored.of(group[STATUS]), recorded(group))
-
-    def problem(self, name: str, number: tuple[int, ...]) -> str | None:
-        """Say what is wrong with a chunk, by its number along each dimension, or return None."""
-        key = "/".join([name, "c", *map(str, number)])
-        since = time.monotonic()
-        while True:
-            (end,) = self._place.ends([key])
-            if end is None:
-                return None if self._may_be_missing(name, number) else "a part of it is missing"
-            expected = self._expected(name, key, number)
-            if expected is None or int.from_bytes(end.tail, "little") == expected:
-                return None
-            if time.monotonic() - since > self._PATIENCE:
-                return "a part of it is not what was written there"
-            time.sleep(0.02)
-
-    def _expected(self, name: str, key: str, number: tuple[int, ...]) -> int | None:
-        if key in self._sums:
-            return self._sums[key]
-        position = None if self._records is None else self._records.position(name, number)
-        if self._records is None or position is None or self._status is None:
-            return None
-        (record,) = self._records.read(self._place, [number[: self._status.ndim]])
-        return None if record is None else int(record[position]) or None
-
-    def _may_be_missing(self, name: str, number: tuple[int, ...]) -> bool:
-        """Whether it is still to be computed: zeros are no data."""
-        if self._status is None:
-            return False
-        if name in (STATUS, ERROR):
-            return True
-        sizes = self._status.encoding["chunks"]
-        pairs = zip(number[: self._status.ndim], sizes, strict=True)
-        states = self._status[tuple(slice(k * size, (k + 1) * size) for k, size in pairs)]
-        return not states.values.any()
-
-
-class Guarded:
-    """A variable of a store that names itself where a chunk is damaged, missing or another's.
-
-    Parameters
-    ----------
-    place, name, variable : where it lies.
-    chunks : what is known of the chunks.
-    """
-
-    def __init__(self, place: Place, name: str, variable: xr.Variable, chunks: Chunks) -> None:
-        self._place, self._name, self.variable, self._chunks = place, name, variable, chunks
-        self.shape, self.ndim = variable.shape, variable.ndim
-        # Zarr names the order of bytes where it is the machine's own, which netCDF4 trips over.
-        plain = variable.dtype.kind in "biufc"
-        self.dtype = variable.dtype.newbyteorder("=") if plain else variable.dtype
+        self._location, self._array, self._status = location, array, status
+        self.shape, self.ndim, self.dtype = array.shape, len(array.shape), array.dtype
 
     def __getitem__(self, index: Any) -> np.ndarray:
-        try:
-            for number in self._numbers(index):
-                problem = self._chunks.problem(self._name, number)
-                if problem:
-                    raise self._damaged(problem)
-            values = self.variable[index].values
-        except OSError:
-            raise
-        except Exception as error:  # whatever a damaged chunk makes the codecs raise
-            raise self._damaged(f"{type(error).__name__}: {error}") from error
-        return values if self.dtype.kind in "OT" else values.view(self.dtype)
-
-    def _damaged(self, why: str) -> OSError:
-        name = self._place.name
-        return OSError(
-            f"{self._name!r} of {name!r} is damaged ({why}). If it is the store of a run, "
-            f"run(store={name!r}, verify='full') computes what is damaged again"
-        )
-
-    def _numbers(self, index: Any) -> Iterator[tuple[int, ...]]:
-        """Yield the numbers of the chunks that an index touches."""
         index = index if isinstance(index, tuple) else (index,)
         if not index or index[0] is Ellipsis:
             index = (slice(None),) * self.ndim
-        sizes = self.variable.encoding["chunks"]
+        sizes = self._array.chunks
+        positions = [np.arange(n)[i] for n, i in zip(self.shape, index, strict=True)]
         along = [
-            np.unique(np.arange(n)[taken] // size).tolist()
-            for taken, size, n in zip(index, sizes, self.shape, strict=True)
+            np.unique(each // size).tolist() for each, size in zip(positions, sizes, strict=True)
         ]
-        return itertools.product(*along)
+        values = self._array.join(along, self._chunk)
+        # One dimension after the other, the last one first, as a number takes its dimension away.
+        for axis in reversed(range(self.ndim)):
+            numbers = np.searchsorted(along[axis], positions[axis] // sizes[axis])
+            local = numbers * sizes[axis] + positions[axis] % sizes[axis]
+            if not np.array_equal(local, np.arange(values.shape[axis])):
+                values = values[(slice(None),) * axis + (local,)]
+        return values
+
+    def _chunk(self, number: Number) -> np.ndarray:
+        key = self._array.key_of(number)
+        (raw,) = self._location.read([key])
+        if raw is None and self._is_pending(number):
+            return self._array.empty_chunk()
+        if raw is None:
+            # Another process may have written the block after this one had asked for the chunk.
+            (raw,) = self._location.read([key])
+        try:
+            return self._array.decode(raw)
+        except DamagedChunk as error:
+            raise damaged(self._location, self._array.key, error) from error
+
+    def _is_pending(self, number: Number) -> bool:
+        """Whether the block of a missing chunk is still to be computed."""
+        if self._status is None:
+            return False
+        if self._array.key in (STATUS, ERROR):
+            return True  # there are messages only where a point has failed
+        block = number[: len(self._status.shape)]
+        (raw,) = self._location.read([self._status.key_of(block)])
+        try:
+            return raw is None or not self._status.decode(raw).any()
+        except DamagedChunk:
+            return False
 
 
-def lazy(guarded: Guarded) -> xr.Variable:
-    """Return a variable as a dask array with the chunks of the store."""
-    import dask.array
+def lazy(location: Location, array: StoredArray, status: StoredArray | None) -> xr.Variable:
+    """Return a variable as a dask array with the chunks of the store; a scalar is read at once."""
+    attrs = user_attributes(array.attrs)
+    values = LazyArray(location, array, status)
+    if not array.shape:
+        return xr.Variable(array.dims, values[...], attrs)
+    import dask.array  # takes time
 
-    variable = guarded.variable
-    chunks = variable.encoding["chunks"]
-    meta = np.empty((0,) * variable.ndim, guarded.dtype)
-    data = dask.array.from_array(guarded, chunks, name=False, asarray=False, meta=meta)
-    return xr.Variable(variable.dims, data, variable.attrs)
+    meta = np.empty((0,) * len(array.shape), array.dtype)
+    data = dask.array.from_array(values, array.chunks, name=False, asarray=False, meta=meta)
+    return xr.Variable(array.dims, data, attrs)
+
+
+@contextlib.contextmanager
+def in_this_thread(dataset: xr.Dataset) -> Iterator[None]:
+    """Let dask compute in this thread.
+
+    With threads of its own it would read ahead as much as there are cores, and a thread that goes
+    on after an error would bring a file back.
+    """
+    if not dataset.chunks:
+        yield
+        return
+    import dask  # takes time
+
+    with dask.config.set(scheduler="synchronous"):
+        yield
+
+
+def user_attributes(attrs: Mapping[str, Any]) -> dict[str, Any]:
+    """Return attributes without those that tell xarray how to read a variable."""
+    return {k: v for k, v in attrs.items() if k not in ("coordinates", "_FillValue")}
 
 
 def by_chunk(variable: xr.Variable, n_grid: int) -> Any:

@@ -1,8 +1,8 @@
 """Datasets as files can hold them, and back.
 
 netCDF has no complex numbers, no half-precision floats, no dates, no names that start with a
-bracket, no bool, None or dict attributes and no secondary indexes. What it has not is written in
-another way, and the attribute ``gridax_encoding`` says how, as JSON.
+bracket, no bool, None or dict attributes and no secondary indexes. These are written in another
+way, and the attribute ``gridax_encoding`` says how, as JSON.
 """
 
 from __future__ import annotations
@@ -86,6 +86,12 @@ def stored_names(attrs: Mapping[str, Any]) -> dict[str, str]:
     return {str(name): str(safe) for name, safe in names.items()}
 
 
+def stored_coordinates(attrs: Mapping[str, Any]) -> set[str]:
+    """Return the names under which an encoded Dataset holds its coordinates."""
+    notes = json.loads(attrs[_KEY]) if _KEY in attrs else {"names": {}, "coords": ()}
+    return {notes["names"][name] for name in notes["coords"]}
+
+
 def decode(dataset: xr.Dataset) -> xr.Dataset:
     """Return what `encode` was given; a Dataset without its notes passes unchanged."""
     if _KEY not in dataset.attrs:
@@ -111,11 +117,12 @@ def decode(dataset: xr.Dataset) -> xr.Dataset:
 
 def _ordered(dataset: xr.Dataset, order: Sequence[str], coords: Sequence[str]) -> xr.Dataset:
     """Return the variables in an order, as folders have none, and some of them as coordinates."""
-    place = {name: i for i, name in enumerate(order)}
-    names = sorted(dataset.variables, key=lambda name: place.get(str(name), len(place)))
-    found = {name: dataset.variables[name] for name in names}
-    those = {name: found.pop(name) for name in names if name in coords or name in dataset.coords}
-    return xr.Dataset(found, xr.Coordinates(those, indexes={}), dataset.attrs)
+    position = {name: i for i, name in enumerate(order)}
+    names = sorted(dataset.variables, key=lambda name: position.get(str(name), len(position)))
+    variables = {name: dataset.variables[name] for name in names}
+    labels = [name for name in names if name in coords or name in dataset.coords]
+    coordinates = {name: variables.pop(name) for name in labels}
+    return xr.Dataset(variables, xr.Coordinates(coordinates, indexes={}), dataset.attrs)
 
 
 def _safe_names(names: list[str]) -> dict[str, str]:
@@ -125,7 +132,7 @@ def _safe_names(names: list[str]) -> dict[str, str]:
         text = unicodedata.normalize("NFC", name.replace(" ", "_"))  # as netCDF does anyway
         if not _GOOD_START.match(text):
             text = f"_{text}"
-        while text in (*safe.values(), "zarr.json", "_gridax") or (text != name and text in names):
+        while text in (*safe.values(), "zarr.json") or (text != name and text in names):
             text += "_"
         safe[name] = text
     return safe

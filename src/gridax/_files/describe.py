@@ -23,7 +23,9 @@ from gridax._outputs.template import Template
 from gridax._pytree import Path, Skeleton, entry
 from gridax._version import __version__
 
-FORMAT = 1
+FORMAT = 2
+# Format 1 differs in how its stores keep checksums, see `gridax._stores.format`.
+READABLE = (1, FORMAT)
 
 
 def stamp() -> dict[str, Any]:

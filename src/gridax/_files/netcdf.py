@@ -2,37 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
 import itertools
-import os
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import xarray as xr
 
-from gridax._disk import sibling, sync
+from gridax._disk import check_target, whole
 from gridax._files import codec
+from gridax._files.chunks import in_this_thread
 from gridax._memory import human
-
-
-@contextlib.contextmanager
-def whole(path: Path) -> Iterator[Path]:
-    """Give a temporary name beside `path` to write to; it takes the place of `path` at the end.
-
-    An exception leaves what stood at `path` as it was, and nothing beside it.
-    """
-    beside = sibling(path, "partial")
-    try:
-        yield beside
-        sync(beside)
-        os.replace(beside, path)
-        sync(path.parent)
-    finally:
-        if beside.exists():
-            os.truncate(beside, 0)  # HDF5 may not let go of a file that it failed to write
-            beside.unlink()
 
 
 def write_netcdf(dataset: xr.Dataset, path: Path, complevel: int = 0) -> None:
@@ -56,11 +36,11 @@ def write_netcdf(dataset: xr.Dataset, path: Path, complevel: int = 0) -> None:
     encoded = codec.encode(dataset)
     for variable in encoded.variables.values():
         if variable.dtype.kind in "OTU":
-            # As rows of characters: HDF5 2 may crash the process where a file with texts of any
-            # length is opened twice (HDFGroup/hdf5#5359).
+            # As rows of characters: HDF5 2 may crash the process when a file with strings of
+            # variable length is opened twice (HDFGroup/hdf5#5359).
             variable.encoding["dtype"] = "S1"
             if variable.size and variable.ndim:
-                # All are as long as the longest, mostly of zeros, which take no room then.
+                # Each is padded to the longest one; compressed, the padding takes no space.
                 variable.encoding |= {"zlib": True, "complevel": 1, "fletcher32": True}
         if variable.size and variable.ndim and variable.dtype.kind not in "OTU":
             variable.encoding["fletcher32"] = True  # so that damage is found when it is read
@@ -68,47 +48,25 @@ def write_netcdf(dataset: xr.Dataset, path: Path, complevel: int = 0) -> None:
                 variable.encoding |= {"zlib": True, "shuffle": True, "complevel": complevel}
             if variable.chunks is not None:  # each is written and read as a whole
                 variable.encoding["chunksizes"] = tuple(along[0] for along in variable.chunks)
-    # HDF5 keeps a file that it could not write open, and with it the room: better not begin.
+    # HDF5 keeps a file that it failed to write open, and with it the disk space: better not begin.
     needed = sum(v.nbytes for v in encoded.variables.values() if v.dtype.kind not in "OTU")
     if not complevel and needed > shutil.disk_usage(path.parent).free:
         raise _not_written(path, f"it needs {human(needed)}")
     with whole(path.resolve()) as beside:  # a link stays one
         try:
-            with _in_this_thread(encoded):
+            with in_this_thread(encoded):
                 encoded.to_netcdf(beside, engine="netcdf4", format="NETCDF4")
         except RuntimeError as error:  # how netCDF4 says that the disk is full, too
             raise _not_written(path, str(error)) from error
         with xr.open_dataset(beside, engine="netcdf4", decode_times=False) as written:
             for name in encoded.variables:
                 if not _same(encoded.variables[name], written.variables[name]):
-                    raise _not_written(path, f"{str(name)!r} reads back otherwise")
-
-
-@contextlib.contextmanager
-def _in_this_thread(dataset: xr.Dataset) -> Iterator[None]:
-    """Let dask compute here: a thread that goes on after an error would make the file again."""
-    if not dataset.chunks:
-        yield
-        return
-    import dask  # takes time
-
-    with dask.config.set(scheduler="synchronous"):
-        yield
+                    raise _not_written(path, f"{str(name)!r} reads back differently")
 
 
 def _not_written(path: Path, why: str) -> OSError:
     free = human(shutil.disk_usage(path.parent).free)
     return OSError(f"{str(path)!r} was not written: {why}; its disk has {free} of free space")
-
-
-def check_target(path: Path) -> None:
-    """Refuse a path that no file can take."""
-    if not path.parent.is_dir():
-        raise FileNotFoundError(f"the folder {str(path.parent)!r} does not exist; create it first")
-    if path.is_dir():
-        raise IsADirectoryError(f"{str(path)!r} is a folder; give the name of a file")
-    if path.exists() and not path.is_file():
-        raise FileExistsError(f"{str(path)!r} is a device or the like; give the name of a file")
 
 
 def _refuse_foreign(path: Path) -> None:
@@ -118,8 +76,8 @@ def _refuse_foreign(path: Path) -> None:
     import netCDF4  # takes time
 
     try:
-        with netCDF4.Dataset(path) as found:
-            ours = "gridax_format" in found.ncattrs()
+        with netCDF4.Dataset(path) as file:
+            ours = "gridax_format" in file.ncattrs()
     except (OSError, RuntimeError):
         ours = False
     if not ours:
@@ -129,26 +87,26 @@ def _refuse_foreign(path: Path) -> None:
         )
 
 
-def _same(wanted: xr.Variable, found: xr.Variable) -> bool:
+def _same(given: xr.Variable, written: xr.Variable) -> bool:
     """Compare piece by piece, so that a large array is not held twice."""
-    if wanted.shape != found.shape:
+    if given.shape != written.shape:
         return False
-    if not wanted.shape:
-        return _equal(wanted.values, found.values)
-    if wanted.chunks is not None:
-        ends = [np.cumsum([0, *along]).tolist() for along in wanted.chunks]
+    if not given.shape:
+        return _equal(given.values, written.values)
+    if given.chunks is not None:
+        ends = [np.cumsum([0, *along]).tolist() for along in given.chunks]
         pieces = itertools.product(*([*map(slice, e, e[1:])] for e in ends))
-        return all(_equal(wanted[piece].values, found[piece].values) for piece in pieces)
-    row = max(1, wanted.nbytes // wanted.shape[0]) if wanted.shape[0] else 1
+        return all(_equal(given[piece].values, written[piece].values) for piece in pieces)
+    row = max(1, given.nbytes // given.shape[0]) if given.shape[0] else 1
     step = max(1, 2**26 // row)
     return all(
-        _equal(wanted[start : start + step].values, found[start : start + step].values)
-        for start in range(0, wanted.shape[0], step)
+        _equal(given[start : start + step].values, written[start : start + step].values)
+        for start in range(0, given.shape[0], step)
     )
 
 
-def _equal(wanted: np.ndarray, found: np.ndarray) -> bool:
-    return np.array_equal(wanted, found, equal_nan=wanted.dtype.kind == "f")
+def _equal(given: np.ndarray, written: np.ndarray) -> bool:
+    return np.array_equal(given, written, equal_nan=given.dtype.kind == "f")
 
 
 def read(path: Path) -> xr.Dataset:

@@ -21,7 +21,7 @@ from jax.tree_util import DictKey, SequenceKey
 from gridax import _checks
 from gridax._axes import StoredAxis, is_axis
 from gridax._axes.table import Table
-from gridax._files.describe import FORMAT, is_result
+from gridax._files.describe import FORMAT, READABLE, is_result
 from gridax._grid.grid import Column, Grid
 from gridax._grid.points import MODES, Points
 from gridax._outputs.template import Output, Part, PartKind, Template
@@ -53,10 +53,10 @@ def read(dataset: xr.Dataset) -> tuple[Points, Template]:
             "it holds no gridax result, as the attribute 'gridax_format' is missing; "
             "xarray.open_dataset opens any netCDF file"
         )
-    if dataset.attrs["gridax_format"] != FORMAT:
+    if dataset.attrs["gridax_format"] not in READABLE:
         raise ValueError(
             f"it has the format {dataset.attrs['gridax_format']}, but this version of gridax "
-            f"reads format {FORMAT}; install a newer gridax"
+            f"reads formats up to {FORMAT}; install a newer gridax"
         )
     for dim, size in _sizes(dataset).items():
         if dataset.sizes.get(dim) != size:

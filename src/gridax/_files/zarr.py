@@ -1,231 +1,188 @@
-"""Zarr stores on a disk or behind a URL: opened lazily, created empty, written whole."""
+"""Results in Zarr stores: opened lazily, created empty, saved whole."""
 
 from __future__ import annotations
 
-import os
+import itertools
+import math
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
-from urllib.parse import unquote, urlsplit
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
 import xarray as xr
 
-from gridax._files import codec, describe
-from gridax._files.chunks import Chunks, Guarded, lazy
+from gridax._files import codec
 from gridax._outputs.template import Output
-from gridax._plan import blocks
-from gridax._show import html
+from gridax._plan.progress import Progress
 from gridax._stores.base import DONE, ERROR, STATUS
-from gridax._stores.place import Place
+from gridax._stores.chunking import inner_chunks
+from gridax._stores.location import ROOT, Location
+
+if TYPE_CHECKING:
+    from gridax._stores.arrays import StoredArray
+    from gridax._stores.format import Header
+
+# Modules of stores that decode chunks are imported where they are needed: numcodecs takes time.
 
 
-class Progress(NamedTuple):
-    """How far a run has come, in points."""
-
-    done: int
-    failed: int
-    total: int
-
-    @property
-    def pending(self) -> int:
-        """Points that nothing is known of yet."""
-        return self.total - self.done - self.failed
-
-    def __str__(self) -> str:
-        failed = f", {self.failed} failed" if self.failed else ""
-        return f"{self.done} of {self.total} points done{failed}"
-
-    def _repr_html_(self) -> str:
-        return html.frame(html.progress(*self))
-
-
-def is_url(path: Any) -> bool:
-    """Whether a place is named as fsspec names them, such as ``s3://bucket/run.zarr``."""
-    return isinstance(path, str) and "://" in path
-
-
-def local_path(path: Any) -> str | None:
-    """Return the path that a URL of this machine names, or None for anything else."""
-    return unquote(urlsplit(path).path) if str(path).startswith("file://") else None
-
-
-def place_of(path: str | os.PathLike[str], options: Mapping[str, Any] | None = None) -> Place:
-    """Return the place that a path or a URL names.
-
-    Raises
-    ------
-    TypeError
-        If it is neither.
-    """
-    # Zarr and fsspec take time to import.
-    if is_url(path) and local_path(path) is None:
-        from gridax._stores.bucket import Bucket
-
-        return Bucket(str(path), options or {})
-    if not isinstance(path, (str, os.PathLike)):
-        raise TypeError(f"store must be a path or a URL, got {path!r}")
-    from gridax._stores.folder import Folder
-
-    return Folder(local_path(path) or path)
-
-
-def address(place: Place) -> str:
-    """Return what tells a place from any other, whatever it is called here."""
-    return str(getattr(place, "path", place.name))
-
-
-class Opened(NamedTuple):
-    """A Zarr store, with its outputs left there.
+class OpenedStore(NamedTuple):
+    """A Zarr store whose outputs are read when they are needed.
 
     Attributes
     ----------
     dataset : outputs are dask arrays with one chunk per block.
-    is_store : whether it is the store of a run, and no result that was saved.
-    names : path in the store of each variable.
+    header : what the root metadata say.
+    names : name of the array of each variable.
     """
 
     dataset: xr.Dataset
-    is_store: bool
+    header: Header
     names: Mapping[str, str]
 
+    @property
+    def is_run(self) -> bool:
+        """Whether it is the store of a run; otherwise a result was saved there."""
+        return self.header.kind == "run"
 
-def read(place: Place) -> Opened:
-    """Open a Zarr store.
+
+def open_store(location: Location) -> OpenedStore:
+    """Open a Zarr store; this reads the root metadata and the coordinates.
 
     Raises
     ------
     ValueError
-        If it is no Zarr store, or damaged.
+        If it is no Zarr store, its metadata are damaged, or gridax does not write such arrays.
+    OSError
+        If a coordinate is damaged.
     """
-    from gridax._stores.format import CHUNKS, SEAL, check_seal, is_store
+    from gridax._files.chunks import lazy, user_attributes
+    from gridax._stores.format import read_header
 
-    root = check_seal(place)
-    consolidated = "consolidated_metadata" in root
-    try:
-        stored = xr.open_zarr(
-            place.zarr(), consolidated=consolidated, chunks=None, decode_times=False
-        )
-    except RuntimeError as error:  # what a damaged coordinate makes the codecs raise
-        raise ValueError(f"a coordinate is damaged ({error})") from error
-    attrs = root["attributes"]
-    chunks = Chunks(place, stored, attrs.get(CHUNKS, {}), is_store(root))
-    for attr in (SEAL, CHUNKS):
-        stored.attrs.pop(attr, None)
-    found = {}
-    for name, variable in stored.variables.items():
-        guarded = Guarded(place, str(name), variable, chunks)
-        if name in stored.coords or not variable.ndim:
-            found[name] = xr.Variable(variable.dims, guarded[...], variable.attrs)
-        else:
-            found[name] = lazy(guarded)
-    coords = {name: found.pop(name) for name in stored.coords}
-    indexless = xr.Coordinates(coords, indexes={})
-    dataset = codec.decode(xr.Dataset(found, indexless, stored.attrs))
-    return Opened(dataset, is_store(root), codec.stored_names(attrs))
+    header = read_header(location)
+    attrs = user_attributes(header.attrs)
+    status = header.arrays.get(STATUS) if header.kind == "run" else None
+    labels = codec.stored_coordinates(attrs)
+    in_memory = [array for name, array in header.arrays.items() if name in labels]
+    variables = _read_whole(location, in_memory)
+    for name, array in header.arrays.items():
+        if name not in variables:
+            variables[name] = lazy(location, array, status)
+    coords = {name: variables.pop(name) for name in list(variables) if name in labels}
+    plain = xr.Dataset(variables, xr.Coordinates(coords, indexes={}), attrs)
+    return OpenedStore(codec.decode(plain), header, codec.stored_names(attrs))
 
 
-def view(opened: Opened, place: Place) -> tuple[xr.Dataset, Progress | None]:
+def _read_whole(location: Location, arrays: Sequence[StoredArray]) -> dict[str, xr.Variable]:
+    """Return variables in memory, of which every chunk must be there."""
+    from gridax._files.chunks import damaged, user_attributes
+    from gridax._stores.arrays import DamagedChunk
+
+    keys = [[array.key_of(number) for number in array.numbers()] for array in arrays]
+    contents = iter(location.read(list(itertools.chain(*keys))))
+    variables = {}
+    for array, its_keys in zip(arrays, keys, strict=True):
+        try:
+            values = array.read(list(itertools.islice(contents, len(its_keys))))
+        except DamagedChunk as error:
+            raise damaged(location, array.key, error) from error
+        variables[array.key] = xr.Variable(array.dims, values, user_attributes(array.attrs))
+    return variables
+
+
+def view_of_run(opened: OpenedStore, location: Location) -> tuple[xr.Dataset, Progress | None]:
     """Return the Dataset of a run's store as a user sees it, and how far the run has come.
 
-    A result that was saved, and is no store of a run, passes unchanged.
+    A result that was saved, and is no store of a run, is returned unchanged.
     """
-    from gridax._stores.format import look_through
+    from gridax._stores.format import count_states
 
-    dataset = opened.dataset
-    if not opened.is_store:
+    dataset, header = opened.dataset, opened.header
+    if not opened.is_run:
         return dataset, None
-    done, failed, total = look_through(place)
-    if done == total:
-        return dataset.drop_vars([STATUS, ERROR]), Progress(done, failed, total)
+    array = header.arrays[STATUS]
+    if header.finished is None:
+        progress = Progress(*count_states(location, array))
+    else:
+        progress = Progress(*header.finished, math.prod(array.shape))
+    if progress.done == progress.total:
+        return dataset.drop_vars([STATUS, ERROR]), progress
     status = dataset[STATUS].variable
     for name, output in dataset.data_vars.items():
-        # Where there is no NaN, zeros would pass for data.
-        whole = output.dtype.kind in "iub" or jnp.issubdtype(output.dtype, jnp.integer)
-        if whole and name != STATUS and "prng_impl" not in output.attrs:
+        # Where there is no NaN, zeros would be taken for data.
+        has_no_nan = output.dtype.kind in "iub" or jnp.issubdtype(output.dtype, jnp.integer)
+        if has_no_nan and name != STATUS and "prng_impl" not in output.attrs:
             dataset[name] = output.variable.astype(float).where(status == DONE)
             dataset[name].attrs.update(output.attrs)
     dataset[ERROR] = dataset[ERROR].astype(object)
-    if not failed:
+    if not progress.failed:
         dataset = dataset.drop_vars(ERROR)
-    return dataset, Progress(done, failed, total)
+    return dataset, progress
 
 
-def is_result(place: Place) -> bool:
-    """Whether there is a result of ours."""
-    try:
-        return describe.is_result(read(place).dataset)
-    except (ValueError, OSError):
-        return False
-
-
-def refuse(place: Place, overwrite: bool) -> None:
-    """Refuse to write where something stands, unless it is a result and shall be replaced.
+def refuse_existing(location: Location, overwrite: bool) -> None:
+    """Refuse to write where something exists, unless it is a result and shall be replaced.
 
     Raises
     ------
     FileExistsError
         With what to do.
     """
-    if not place.exists():
+    if not location.exists():
         return
     if not overwrite:
-        raise FileExistsError(f"{place.name!r} exists; pass overwrite=True to replace a result")
-    if not is_result(place):
+        raise FileExistsError(f"{location.name!r} exists; pass overwrite=True to replace a result")
+    from gridax._stores.format import read_header
+
+    try:
+        is_result = read_header(location).is_result
+    except ValueError:
+        is_result = False
+    if not is_result:
         raise FileExistsError(
-            f"{place.name!r} is no gridax result, so it is not replaced even with overwrite=True"
+            f"{location.name!r} is no gridax result, so it is not replaced even with overwrite=True"
         )
 
 
-def write(dataset: xr.Dataset, path: Path, overwrite: bool) -> None:
-    """Write a Dataset to a Zarr store; what dask holds is written chunk by chunk.
+def save_store(dataset: xr.Dataset, path: Path, overwrite: bool) -> None:
+    """Save a Dataset to a new Zarr store; lazy variables are read and written chunk by chunk.
 
     Raises
     ------
     FileExistsError
-        If something stands at `path` that may not be replaced.
+        If something exists at `path` that may not be replaced.
     """
-    # Zarr takes time to import.
-    from gridax._stores.folder import Folder, FolderStore
-    from gridax._stores.format import encodings, save, seal
+    from gridax._files.chunks import in_this_thread
+    from gridax._stores.folder import Folder, fill, sync_all
+    from gridax._stores.format import split_all, store_files
 
-    place = Folder(path)
-    place.check_parent()
-    refuse(place, overwrite)
-    encoded = _for_zarr(dataset)
-    outputs = {
-        name: output.variable if output.chunks else output.variable.chunk("auto")
-        for name, output in encoded.data_vars.items()
-        if output.dtype.kind not in "OT"  # of which nobody knows the size
-    }
-    encoded = encoded.assign(outputs)
-    beside = place.beside()
-    store = FolderStore(beside, durable=overwrite)  # before the old one goes
+    location = Folder(path)
+    location.check_parent()
+    refuse_existing(location, overwrite)
+    encoded = codec.encode(dataset, codec.ZARR)
+    arrays = {str(name): _stored(str(name), each) for name, each in encoded.variables.items()}
+    labels = {str(name): variable.values for name, variable in encoded.coords.items()}
+    files = store_files(arrays, labels, _with_coordinates(encoded), "saved")
+    root = files.pop(ROOT)
+    beside = location.beside()
     try:
-        save(encoded, store, encodings(encoded, (), {}))
-        root = beside / "zarr.json"
-        root.write_bytes(seal(root.read_bytes(), _sums(beside)))
-        if not place.adopt(beside, overwrite):
-            raise FileExistsError(f"{place.name!r} was made by somebody else just now")
+        fill(beside, files)
+        with in_this_thread(encoded):
+            for name, variable in encoded.data_vars.items():
+                for key, content in split_all(arrays[str(name)], variable.variable):
+                    fill(beside, {key: content})
+        fill(beside, {ROOT: root})
+        if overwrite:  # before the old one is removed
+            sync_all(file for file in beside.rglob("*") if file.is_file())
+        if not location.adopt(beside, overwrite):
+            raise FileExistsError(f"{location.name!r} was created by another process just now")
     finally:
-        store.halt()
         shutil.rmtree(beside, ignore_errors=True)
 
 
-def _sums(folder: Path) -> dict[str, int]:
-    """Return the checksums of all chunks in a folder."""
-    from gridax._stores.folder import Folder
-
-    files = [path for path in folder.rglob("*") if path.is_file() and path.suffix != ".json"]
-    keys = [path.relative_to(folder).as_posix() for path in files]
-    ends = Folder(folder).ends(keys)
-    return {k: int.from_bytes(e.tail, "little") for k, e in zip(keys, ends, strict=True) if e}
-
-
-def create(
-    place: Place,
+def create_store(
+    location: Location,
     dataset: xr.Dataset,
     outputs: Sequence[Output],
     block: Sequence[int],
@@ -235,28 +192,55 @@ def create(
 
     Parameters
     ----------
-    place : where.
-    dataset : all labels and attributes; what dask holds is left out.
+    location : of the store.
+    dataset : all labels and attributes; lazy variables are left out.
     outputs : what the model returns.
     block : points of a block along each dimension.
-    replace : whether a result that stands there goes.
+    replace : whether an existing result is replaced.
     """
-    from gridax._stores.format import check_room, encodings, template_files
+    from gridax._stores.format import check_room, store_files
 
-    n_points = int(np.prod(dataset[STATUS].shape, dtype=object))
-    check_room(place, n_points * sum(output.nbytes for output in outputs))
-    encoded = _for_zarr(dataset)
-    names = codec.stored_names(encoded.attrs)
-    inner = {
-        names[output.name]: blocks.inner_chunks(output.shape, output.nbytes) for output in outputs
-    }
-    inner |= {STATUS: (), ERROR: ()}
-    return place.create(template_files(encoded, encodings(encoded, block, inner)), replace)
-
-
-def _for_zarr(dataset: xr.Dataset) -> xr.Dataset:
+    n_points = math.prod(dataset[STATUS].shape)
+    check_room(location, n_points * sum(output.nbytes for output in outputs))
     encoded = codec.encode(dataset, codec.ZARR)
-    for name, variable in encoded.variables.items():
-        if variable.dtype.kind == "U":  # Zarr has no stable format for strings of fixed length
-            encoded[name] = variable.copy(data=variable.values.astype(np.dtypes.StringDType()))
-    return encoded
+    names = codec.stored_names(encoded.attrs)
+    chunks: dict[str, tuple[int, ...]] = {
+        names[output.name]: (*block, *inner_chunks(output.shape, output.nbytes))
+        for output in outputs
+    }
+    chunks |= {STATUS: tuple(block), ERROR: tuple(block)}
+    arrays = {
+        str(name): _stored(str(name), variable, chunks.get(str(name)))
+        for name, variable in encoded.variables.items()
+    }
+    labels = {str(n): v.values for n, v in encoded.variables.items() if n not in chunks}
+    files = store_files(arrays, labels, _with_coordinates(encoded), "run")
+    return location.create(files, replace)
+
+
+def _stored(name: str, variable: xr.Variable, chunks: tuple[int, ...] | None = None) -> StoredArray:
+    """Return the layout of a variable; its chunks are those of dask, or cut to be of some size."""
+    from gridax._stores.arrays import StoredArray
+
+    is_text = variable.dtype.kind in "OTU"
+    if chunks is None and variable.chunks is not None:
+        chunks = tuple(max(1, along[0]) for along in variable.chunks)
+    elif chunks is None:
+        chunks = inner_chunks(variable.shape, variable.nbytes)
+    return StoredArray(
+        key=name,
+        shape=variable.shape,
+        chunks=chunks,
+        # Zarr has no stable format for strings of fixed length.
+        dtype=np.dtypes.StringDType() if is_text else variable.dtype,
+        dims=tuple(map(str, variable.dims)),
+        attrs=variable.attrs,
+        # One byte per point, which `gridax._stores.inventory` reads for all blocks at once.
+        is_compressed=not is_text and name != STATUS,
+    )
+
+
+def _with_coordinates(encoded: xr.Dataset) -> dict[str, Any]:
+    """Return the attributes of a Dataset, with one that tells xarray which variables are labels."""
+    labels = sorted(str(name) for name in encoded.coords if name not in encoded.dims)
+    return {**encoded.attrs, **({"coordinates": " ".join(labels)} if labels else {})}

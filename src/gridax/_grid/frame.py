@@ -13,7 +13,8 @@ from gridax._grid.grid import Column, Grid
 def parameter_columns(grid: Grid) -> dict[str, Any]:
     """Return one column per axis, each with one entry per point in the order of the points.
 
-    Arrays are object cells; an array that was given labels has a column of each.
+    Arrays are object cells. An array that was given labels has one column for its labels and one
+    for its values.
     """
     columns: dict[str, Any] = {}
     for column in grid.columns:
@@ -39,7 +40,7 @@ def _cells(column: Column, grid: Grid) -> dict[str, np.ndarray]:
 
 
 def spread(along: np.ndarray, dim: str | None, grid: Grid) -> np.ndarray:
-    """Repeat what stands along one dimension to one entry per point of the grid."""
+    """Repeat the entries along one dimension to one entry per point of the grid."""
     shape = [size if name == dim else 1 for name, size in grid.sizes.items()]
     full = tuple(grid.sizes.values())
     return np.broadcast_to(along.reshape(shape), full).reshape(-1)
@@ -47,6 +48,6 @@ def spread(along: np.ndarray, dim: str | None, grid: Grid) -> np.ndarray:
 
 def cells(values: Sequence[Any] | np.ndarray) -> np.ndarray:
     """Return an object array with one element per entry of the first dimension."""
-    result = np.empty(len(values), dtype=object)
-    result[:] = list(values)
-    return result
+    objects = np.empty(len(values), dtype=object)
+    objects[:] = list(values)
+    return objects

@@ -1,7 +1,7 @@
-"""The grid behind a space: named dimensions, each with the axes that move along it.
+"""The grid behind a space: named dimensions, each with the axes that vary along it.
 
-Nothing here is as long as the number of points, unless a person picks points one by one: a
-column of a product has as many rows as its own axis has values.
+Nothing here is as long as the number of points, unless the user picks single points: a column of a
+product has as many rows as its own axis has values.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import numpy as np
 import xarray as xr
 
 from gridax import _checks
+from gridax._arrays import fitted
 from gridax._axes import Axis, is_random, tabulate
 from gridax._axes.table import Table
 from gridax._warnings import warn
@@ -28,9 +29,9 @@ POINT = "point"
 class Column:
     """One axis within a grid.
 
-    `rows` says which row of the table stands at each index of `dim` (None: row = index). A column
-    whose dimension was selected away has ``dim=None`` and a single row. `home` is the dimension
-    along which the axis moved when the space was made.
+    `rows` holds the row of the table for each index of `dim` (None: the row is the index). A column
+    whose dimension was dropped by a selection has ``dim=None`` and a single row. `home` is the
+    dimension along which the axis varied when the space was created.
     """
 
     name: str
@@ -76,12 +77,12 @@ class Column:
 
     @property
     def repeats(self) -> bool:
-        """Whether the grid holds more rows than the table, so values are best not copied out."""
+        """Whether the grid has more rows than the table, so values should not be copied out."""
         return np.ndim(self.rows) == 1 and len(self.rows) > len(self.table)
 
     @property
     def value_name(self) -> str:
-        """Name of the coordinate that keeps the values which the labels do not say."""
+        """Name of the coordinate with the values, if the labels do not determine them."""
         return f"{self.name}_value"
 
     @property
@@ -96,43 +97,36 @@ class Column:
         return tuple(f"{self.name}_dim_{i}" for i in range(np.ndim(self.table.values) - 1))
 
     def coordinates(self, size: int) -> dict[str, xr.Variable]:
-        """Return the coordinates of this column along a dimension of `size`."""
+        """Return the coordinates of this column along a dimension of the given size."""
         along = () if self.dim is None else (self.dim,)
         rows = np.arange(size) if self.rows is None else self.rows
         table = self.table
-        found = {self.name: xr.Variable(along, _as_narrow(table.labels[rows]), self.attrs)}
+        coordinates = {self.name: xr.Variable(along, fitted(table.labels[rows]), self.attrs)}
         if table.kept_beside:
             attrs = {"prng_impl": table.impl} if table.kind == "key" else self.attrs
             if self.repeats:
-                found[self.item_name] = xr.Variable((self.item_name,), table.labels)
+                coordinates[self.item_name] = xr.Variable((self.item_name,), table.labels)
                 along, rows = (self.item_name,), slice(None)
             dims = along + self.value_dims()
-            found[self.value_name] = xr.Variable(dims, table.values[rows], attrs)
-        found.update(table.coords)
+            coordinates[self.value_name] = xr.Variable(dims, table.values[rows], attrs)
+        coordinates.update(table.coords)
         for name, variable in table.extra.items():
             inner = tuple(map(str, variable.dims[1:]))
-            values = _as_narrow(variable.values[rows])
-            found[name] = xr.Variable(along + inner, values, variable.attrs)
-        return found
-
-
-def _as_narrow(labels: Any) -> Any:
-    """Return text as wide as its longest, as files give it back; anything else as it is."""
-    if not isinstance(labels, np.ndarray) or labels.dtype.kind != "U" or not labels.size:
-        return labels
-    return labels.astype(f"U{max(1, int(np.strings.str_len(labels).max()))}")
+            values = fitted(variable.values[rows])
+            coordinates[name] = xr.Variable(along + inner, values, variable.attrs)
+        return coordinates
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Grid:
-    """Sizes of the dimensions, the last one varying fastest, and the columns along them."""
+    """Sizes of the dimensions, of which the last varies fastest, and the columns along them."""
 
     sizes: dict[str, int]
     columns: tuple[Column, ...]
 
     @property
     def n_points(self) -> int:
-        """Number of points, a Python integer of any size."""
+        """Number of points, as a Python integer of any size."""
         return math.prod(self.sizes.values())
 
     @property
@@ -149,7 +143,7 @@ class Grid:
         return {dim: [column.name for column in self.members(dim)] for dim in self.dims}
 
     def unravel(self, i: int) -> tuple[int, ...]:
-        """Return the index of a point along each dimension, in Python integers of any size."""
+        """Return the index of a point along each dimension, as Python integers of any size."""
         index = []
         for size in reversed(self.sizes.values()):
             i, rest = divmod(i, size)
@@ -157,7 +151,7 @@ class Grid:
         return tuple(reversed(index))
 
     def isel(self, indexers: Mapping[str, Any]) -> Grid:
-        """Return the grid at some indices of some dimensions; an int drops its dimension."""
+        """Return the grid at some positions along some dimensions; an int drops its dimension."""
         sizes = {}
         for dim, size in self.sizes.items():
             indexer = indexers.get(dim)
@@ -178,7 +172,7 @@ class Grid:
         return Grid(sizes, tuple(columns))
 
     def scatter(self, points: np.ndarray) -> Grid:
-        """Return the grid of single points along one dimension, by their flat positions."""
+        """Return the grid of single points along one dimension, given their flat positions."""
         index: dict[str, np.ndarray] = {}
         rest = points
         for dim, size in reversed(self.sizes.items()):
@@ -192,19 +186,19 @@ class Grid:
         return Grid({POINT: len(points)}, columns)
 
     def coordinates(self) -> dict[str, xr.Variable]:
-        """Return every coordinate, refusing a name that two owners claim differently."""
-        found: dict[str, xr.Variable] = {}
+        """Return all coordinates, rejecting different ones of the same name."""
+        coordinates: dict[str, xr.Variable] = {}
         owners: dict[str, str] = {}
         lengths: dict[Any, tuple[int, str]] = {}
         for column in self.columns:
             size = self.sizes.get(column.dim, 1) if column.dim is not None else 1
             for name, variable in column.coordinates(size).items():
-                if name in found and not found[name].identical(variable):
+                if name in coordinates and not coordinates[name].identical(variable):
                     raise ValueError(
-                        f"axis {owners[name]!r} and axis {column.name!r} both bring a coordinate "
+                        f"axis {owners[name]!r} and axis {column.name!r} both have a coordinate "
                         f"{name!r}, with different values; rename one of them"
                     )
-                found.setdefault(name, variable)
+                coordinates.setdefault(name, variable)
                 owners.setdefault(name, column.name)
                 for dim, length in variable.sizes.items():
                     known, other = lengths.setdefault(dim, (length, column.name))
@@ -214,16 +208,16 @@ class Grid:
                             f"dimension {dim!r}, but its size is {known} in one and {length} in "
                             "the other; rename one of them"
                         )
-        return found
+        return coordinates
 
 
-def build(found: Sequence[tuple[int, str, Axis]], mode: str, key: jax.Array) -> Grid:
-    """Build the grid of the axes found in a state: their slot, dotted path and axis, in order."""
-    names = [_name(axis, path) for _, path, axis in found]
-    homes = _homes(names, [axis for _, _, axis in found], mode)
-    _check_unique(names, homes, found)
+def build(placed: Sequence[tuple[int, str, Axis]], mode: str, key: jax.Array) -> Grid:
+    """Build the grid of the axes of a state, given slot, dotted path and axis in order."""
+    names = [_name(axis, path) for _, path, axis in placed]
+    homes = _homes(names, [axis for _, _, axis in placed], mode)
+    _check_unique(names, homes, placed)
     columns = []
-    for name, home, (slot, _, axis) in zip(names, homes, found, strict=True):
+    for name, home, (slot, _, axis) in zip(names, homes, placed, strict=True):
         table = _tabulate(axis, key, name)
         shared = homes.count(home) > 1 or home == POINT
         if not shared and is_random(axis) and axis.group is None and table.kind == "number":
@@ -236,10 +230,10 @@ def build(found: Sequence[tuple[int, str, Axis]], mode: str, key: jax.Array) -> 
 
 
 def draw_key(key: jax.Array, name: str) -> jax.Array:
-    """Return the key of one axis' draws.
+    """Return the key for the draws of one axis.
 
-    It depends on the space's key and the axis' name alone, so that adding or reordering axes
-    reshuffles nobody else's draws; crc32 is the same on every machine.
+    It only depends on the key of the space and the name of the axis, so that adding or reordering
+    axes does not change the draws of the others. crc32 is the same on every machine.
     """
     return jax.random.fold_in(key, zlib.crc32(name.encode()))
 
@@ -258,7 +252,7 @@ def _name(axis: Axis, path: str) -> str:
 
 
 def _homes(names: Sequence[str], axes: Sequence[Axis], mode: str) -> list[str]:
-    """Return the dimension along which each axis moves; a group's is the group as text."""
+    """Return the dimension along which each axis varies; that of a group is the group as text."""
     if mode == "zip":
         return [POINT] * len(axes)
     homes = list(names)
@@ -271,34 +265,34 @@ def _homes(names: Sequence[str], axes: Sequence[Axis], mode: str) -> list[str]:
     for group, text in texts.items():
         if groups[text] != group:
             raise ValueError(
-                f"the groups {group!r} and {groups[text]!r} are different, but the dimension of "
-                f"both would be called {text!r}; rename one of them"
+                f"the groups {group!r} and {groups[text]!r} are different, but the dimensions of "
+                f"both would be named {text!r}; rename one of them"
             )
     return homes
 
 
 def _check_unique(
-    names: Sequence[str], homes: Sequence[str], found: Sequence[tuple[int, str, Axis]]
+    names: Sequence[str], homes: Sequence[str], placed: Sequence[tuple[int, str, Axis]]
 ) -> None:
-    """Refuse two axes of one name, or a group that bears the name of an axis outside it."""
+    """Reject two axes of the same name, and a group named like an axis outside the group."""
     owner: dict[str, tuple[int, str, Axis]] = {}
-    for name, entry in zip(names, found, strict=True):
+    for name, entry in zip(names, placed, strict=True):
         if name in owner:
             raise ValueError(
-                f"the axes at {owner[name][1]!r} and {entry[1]!r} are both called {name!r}; give "
-                "one of them another name="
+                f"the axes at {owner[name][1]!r} and {entry[1]!r} are both named {name!r}; pass "
+                "another name= to one of them"
             )
         owner[name] = entry
-    for home, name, (_, _, axis) in zip(homes, names, found, strict=True):
+    for home, name, (_, _, axis) in zip(homes, names, placed, strict=True):
         if home in owner and owner[home][2].group != axis.group:
             raise ValueError(
-                f"the group {home!r} of axis {name!r} bears the name of the axis at "
-                f"{owner[home][1]!r}, which is not in it; rename one of them"
+                f"the group {home!r} of axis {name!r} has the name of the axis at "
+                f"{owner[home][1]!r}, which is not in the group; rename one of them"
             )
 
 
 def _sizes(columns: Iterable[Column], mode: str) -> dict[str, int]:
-    """Return the size of each dimension: that of its shortest axis; warn if they differ."""
+    """Return the size of each dimension, that of its shortest axis; warn if sizes differ."""
     lengths: dict[str, dict[str, int]] = {}
     for column in columns:
         lengths.setdefault(column.home, {})[column.name] = len(column.table)
@@ -306,7 +300,7 @@ def _sizes(columns: Iterable[Column], mode: str) -> dict[str, int]:
         if len(set(sizes.values())) > 1:
             where = "zipped axes" if mode == "zip" else f"axes of group {home!r}"
             listed = ", ".join(f"{name}: {size}" for name, size in sizes.items())
-            advice = "; mode='product' combines all with all" if mode == "zip" else ""
+            advice = "; mode='product' would combine all values" if mode == "zip" else ""
             warn(
                 f"the {where} differ in size ({listed}); the shortest wins, so only the first "
                 f"{min(sizes.values())} values of each are used{advice}"
@@ -315,7 +309,7 @@ def _sizes(columns: Iterable[Column], mode: str) -> dict[str, int]:
 
 
 def _check_value_dims(grid: Grid) -> None:
-    """Refuse a dimension of a value that bears the name of an axis or group."""
+    """Reject dimensions and coordinates of values that are named like an axis or group."""
     taken = {column.name for column in grid.columns} | set(grid.dims)
     for column in grid.columns:
         table = column.table

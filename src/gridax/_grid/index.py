@@ -1,13 +1,12 @@
-"""The xarray index of a dimension that several coordinates label, or one that is not sorted.
+"""The xarray index of a dimension with several coordinates, or with labels that are not sorted.
 
-xarray allows a coordinate one index only, pandas refuses nearest on unsorted labels, and
-`xarray.indexes.NDPointIndex` wants every coordinate named: hence this small one.
+xarray allows only one index per coordinate, pandas rejects nearest selection on unsorted labels,
+and `xarray.indexes.NDPointIndex` requires every coordinate to be named. Hence this small index.
 """
 
 from __future__ import annotations
 
 import functools
-import math
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -16,19 +15,20 @@ import pandas as pd
 import xarray as xr
 from xarray.indexes import Index, PandasIndex
 
-from gridax._axes.labels import canonical_query
+from gridax._grid.labels import Labels
+from gridax._grid.lookup import check_method, find
 
-# xarray accepts a custom index to return this; it is public behavior under a core path.
+# xarray expects a custom index to return this; it is public, although its module is not.
 from xarray.core.indexing import IndexSelResult  # isort: skip
 
 
 class PointIndex(Index):
     """Select the points of one dimension by any of their labels, exactly or by nearest.
 
-    Members are the coordinates along the dimension, one label per point. One member, or several
-    at once, select exactly; numeric ones also by nearest, with distances scaled by each member's
-    range; a slice keeps what lies between its ends, in the order of the points. Lists of several
-    members are read in pairs, as the members move together.
+    The members are coordinates along the dimension, with one label per point. Points are selected
+    by one member or by several at once, exactly or, where labels are numbers, by nearest, with
+    distances scaled by the range of each member. A slice selects what lies between its ends, in the
+    order of the points. Lists for several members are read in pairs.
 
     Examples
     --------
@@ -94,7 +94,7 @@ class PointIndex(Index):
         }
 
     def isel(self, indexers: Mapping[Any, Any]) -> PointIndex | None:
-        """Follow a selection by position; a single point has no index any more."""
+        """Return the index of a selection by position; a single point has none."""
         indexer = indexers.get(self.dim)
         if indexer is None:
             return self
@@ -109,104 +109,20 @@ class PointIndex(Index):
     def sel(
         self, labels: dict[Any, Any], method: str | None = None, tolerance: float | None = None
     ) -> IndexSelResult:
-        """Turn labels of one or several members into positions along the dimension."""
-        if method not in (None, "nearest"):
-            raise ValueError(
-                f"selecting along {self.dim!r} knows method=None and 'nearest', got {method!r}"
-            )
-        queries = {name: canonical_query(q, self.members[name]) for name, q in labels.items()}
-        ranges = {name: q for name, q in queries.items() if isinstance(q, slice)}
-        inside = self._inside(ranges)
-        for name in ranges:
-            del queries[name]
-        if not queries:
-            return IndexSelResult({self.dim: np.flatnonzero(inside)})
-        wanted, shape, like = _aligned(queries, self.dim)
-        found = self._find(wanted, inside, method == "nearest", tolerance)
-        if len(found) != math.prod(shape):  # one query that several points match
-            return IndexSelResult({self.dim: found})
-        found = found.reshape(shape)
-        if like is not None and like.dims != (self.dim,):
-            return IndexSelResult({self.dim: like.copy(data=found)})
-        return IndexSelResult({self.dim: found if found.ndim else int(found)})
-
-    def _inside(self, ranges: Mapping[Any, slice]) -> np.ndarray:
-        """Mark the points that lie within all slices, ends included."""
-        mask = np.ones(self.size, dtype=bool)
-        for name, part in ranges.items():
-            if part.step is not None:
-                raise ValueError(f"a slice of labels of {name!r} takes no step, got {part}")
-            labels = self.members[name]
-            if part.start is not None:
-                mask &= labels >= part.start
-            if part.stop is not None:
-                mask &= labels <= part.stop
-        return mask
-
-    def _find(
-        self,
-        wanted: Mapping[Any, np.ndarray],
-        inside: np.ndarray,
-        nearest: bool,
-        tolerance: float | None,
-    ) -> np.ndarray:
-        """Return where the points of all queries stand; an exact query may match several.
-
-        What is no number is matched exactly even if the nearest point is asked for.
-        """
-        near = [name for name in wanted if nearest and self.members[name].dtype.kind in "fiu"]
-        for name in near:
-            if wanted[name].dtype.kind not in "fiub":
-                raise TypeError(
-                    f"{name!r} has numbers, {_few(self.members[name])}, but method='nearest' was "
-                    f"asked for {_few(wanted[name])}"
+        """Return the positions along the dimension that have labels of one or several members."""
+        check_method(method, tolerance)
+        for name, query in labels.items():
+            if isinstance(query, slice) and query.step is not None:
+                raise ValueError(
+                    f"a slice of labels of {name!r} cannot have a step, got {query}; select with "
+                    "isel() afterwards"
                 )
-        found = [np.zeros(0, dtype=np.int64)]
-        for query in zip(*wanted.values(), strict=True):
-            asked = dict(zip(wanted, query, strict=True))
-            mask = inside.copy()
-            for name in wanted.keys() - near:
-                mask &= self.members[name] == asked[name]
-            where = np.flatnonzero(mask)
-            if near and where.size:
-                where = self._closest(where, {name: asked[name] for name in near}, tolerance)
-            if where.size == 0:
-                raise KeyError(self._missing(asked, tolerance))
-            found.append(where)
-        return np.concatenate(found)
-
-    def _closest(
-        self, where: np.ndarray, asked: Mapping[Any, Any], tolerance: float | None
-    ) -> np.ndarray:
-        """Return the nearest of some points, or none if it is too far away.
-
-        Distances are scaled by each member's range; `tolerance` holds for each member unscaled.
-        """
-        distance = np.zeros(len(where))
-        far = np.zeros(len(where), dtype=bool)
-        for name, label in asked.items():
-            with np.errstate(invalid="ignore"):  # inf - inf
-                gap = np.abs(self.members[name][where].astype(float) - float(label))
-            distance += (gap / self._ranges[name]) ** 2
-            far |= np.isnan(gap) if tolerance is None else ~(gap <= tolerance)
-        best = np.argmin(distance)
-        return where[:0] if far[best] else where[best : best + 1]
+        return IndexSelResult({self.dim: find(self.labels, self.dim, labels, method, tolerance)})
 
     @functools.cached_property
-    def _ranges(self) -> dict[Hashable, float]:
-        """Width of the range of each member of numbers, or 1 if it has none."""
-        ranges = {}
-        for name, labels in self.members.items():
-            if labels.dtype.kind in "fiu":
-                finite = labels[np.isfinite(labels)].astype(float)
-                ranges[name] = float(np.ptp(finite) if finite.size else 0.0) or 1.0
-        return ranges
-
-    def _missing(self, query: Mapping[Any, Any], tolerance: float | None = None) -> str:
-        asked = ", ".join(f"{name}={_plain(label)!r}" for name, label in query.items())
-        have = "; ".join(f"{name} has {_few(self.members[name])}" for name in query)
-        within = f" within {tolerance}" if tolerance is not None else ""
-        return f"no point along {self.dim!r} has {asked}{within}; {have}"
+    def labels(self) -> dict[Hashable, Labels]:
+        """The members, prepared for lookups."""
+        return {name: Labels.of(name, values) for name, values in self.members.items()}
 
     @property
     def size(self) -> int:
@@ -225,12 +141,12 @@ class PointIndex(Index):
     def rename(
         self, name_dict: Mapping[Any, Hashable], dims_dict: Mapping[Any, Hashable]
     ) -> PointIndex:
-        """Follow renamed coordinates and dimensions."""
+        """Return the index with other names of coordinates and dimensions."""
         members = {name_dict.get(name, name): v for name, v in self.members.items()}
         return type(self)(dims_dict.get(self.dim, self.dim), members)
 
     def join(self, other: Index, how: str = "inner") -> PointIndex:
-        """Return the points that both hold, or either, as xarray's arithmetic asks."""
+        """Return the index of the points in both, or in either, for xarray's alignment."""
         if not isinstance(other, PointIndex) or other.members.keys() != self.members.keys():
             raise TypeError(f"cannot align {self!r} with {other!r}: their coordinates differ")
         left, right = self.to_pandas_index(), other.to_pandas_index()
@@ -242,13 +158,13 @@ class PointIndex(Index):
         return type(self)(self.dim, dict(zip(self.members, levels, strict=True)))
 
     def reindex_like(self, other: Index) -> dict[Hashable, np.ndarray]:
-        """Return where the points of `other` stand in this index, -1 where they do not."""
+        """Return the positions in this index of the points of `other`, or -1 for missing ones."""
         if not isinstance(other, PointIndex):
             raise TypeError(f"cannot reindex {self!r} like {other!r}")
         return {self.dim: self.to_pandas_index().get_indexer(other.to_pandas_index())}
 
     def to_pandas_index(self) -> pd.Index:
-        """Return the labels as pandas' index, of one level per member."""
+        """Return the labels as an index of pandas, with one level per member."""
         if len(self.members) > 1:
             return pd.MultiIndex.from_arrays(
                 list(self.members.values()), names=list(self.members.keys())
@@ -263,38 +179,12 @@ class PointIndex(Index):
         return f"PointIndex ({', '.join(map(str, self.members))})"[:max_width]
 
 
-def _aligned(
-    queries: Mapping[Any, Any], dim: Hashable
-) -> tuple[dict[Any, np.ndarray], tuple[int, ...], xr.DataArray | None]:
-    """Bring the queries of several members to one shape; scalars go with every element.
-
-    Return the flat queries, their shape, and a DataArray that lends its dims and coordinates to
-    what is found, if there is one among the queries.
-    """
-    given = {name: xr.DataArray(q) for name, q in queries.items() if hasattr(q, "dims") and q.ndim}
-    labeled = dict(zip(given, xr.broadcast(*given.values()), strict=True))
-    arrays = {
-        name: np.asarray(getattr(query, "values", query))
-        for name, query in {**queries, **labeled}.items()
-    }
-    shapes = {a.shape for a in arrays.values() if a.ndim}
-    if len(shapes) > 1:
-        lengths = ", ".join(f"{name}: {arrays[name].shape}" for name in arrays)
-        raise ValueError(
-            f"selecting several members of {dim!r} at once reads lists in pairs; their lengths "
-            f"differ: {lengths}"
-        )
-    shape = next(iter(shapes), ())
-    flat = {name: np.broadcast_to(a, shape).reshape(-1) for name, a in arrays.items()}
-    return flat, shape, next(iter(labeled.values()), None)
-
-
 def attach(dataset: xr.Dataset, dim: str, members: Sequence[str]) -> xr.Dataset:
     """Give a dimension the index that its labels need.
 
-    A single coordinate of sorted numbers, or of different strings, keeps pandas' index; everything
-    else gets a `PointIndex` over all members. (xarray takes bools for a mask where pandas' index
-    is, not for labels.)
+    A single coordinate of sorted numbers, or of strings that all differ, keeps the index of pandas;
+    everything else gets a `PointIndex` over all members. (With an index of pandas, xarray takes
+    booleans as a mask rather than as labels.)
     """
     if len(members) == 1 and members[0] == dim and _suits_pandas(dataset[dim].values):
         if isinstance(dataset.xindexes.get(dim), PandasIndex):
@@ -307,7 +197,7 @@ def attach(dataset: xr.Dataset, dim: str, members: Sequence[str]) -> xr.Dataset:
 
 
 def attach_all(dataset: xr.Dataset, members: Mapping[str, Sequence[str]]) -> xr.Dataset:
-    """Give every dimension its index: those with `members`, and those with a coordinate."""
+    """Give an index to every dimension that has `members` or a coordinate of its own."""
     for dim, names in members.items():
         if names:
             dataset = attach(dataset, dim, names)
@@ -337,12 +227,3 @@ def _suits_pandas(labels: np.ndarray) -> bool:
         return labels.dtype.kind != "b" and pd.Index(labels).is_unique
     steps = labels[1:] > labels[:-1]
     return bool(steps.all())
-
-
-def _plain(value: Any) -> Any:
-    return value.item() if isinstance(value, np.generic) else value
-
-
-def _few(labels: np.ndarray) -> str:
-    shown = [repr(_plain(label)) for label in np.atleast_1d(labels)[:5]]
-    return ", ".join(shown) + (", …" if np.size(labels) > 5 else "")

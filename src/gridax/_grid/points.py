@@ -17,12 +17,13 @@ import numpy as np
 import xarray as xr
 
 from gridax import _checks
+from gridax._arrays import is_keys
 from gridax._axes import Axis, default_key, is_axis
-from gridax._axes.labels import is_keys, shortest
+from gridax._decimals import as_decimals
 from gridax._grid.grid import Grid, build
 from gridax._grid.index import attach_all
 from gridax._grid.select import is_integer
-from gridax._pytree import Skeleton, attribute_holding, dotted, is_private
+from gridax._pytree import Skeleton, attribute_holding, dotted, is_private, owned
 
 MODES = ("product", "zip")
 # Each coordinate costs a Dataset several microseconds, whatever is done with it; a state with more
@@ -53,7 +54,7 @@ class Points:
         if mode not in MODES:
             raise ValueError(f"mode must be 'product' or 'zip', got {mode!r}")
         typed = _typed_key(key)
-        skeleton = Skeleton.of(state, is_axis)
+        skeleton = Skeleton.of(owned(state), is_axis)
         points = cls(skeleton, build(_axes_of(skeleton), mode, typed), mode, typed)
         points.coordinates()  # a name clash is reported now rather than at the first use
         return points
@@ -162,7 +163,7 @@ def fixed_scalar(leaf: Any) -> np.ndarray | None:
     if _is_scalar(leaf):
         array = np.asarray(leaf)
         if jnp.issubdtype(array.dtype, jnp.floating):
-            return shortest(array.reshape(1))[0]
+            return as_decimals(array.reshape(1))[0]
         return array if array.dtype.kind in "iubU" else None
     return None
 

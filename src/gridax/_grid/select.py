@@ -1,4 +1,4 @@
-"""From what a person selects to positions along the dimensions of a grid."""
+"""From flat positions, masks and predicates to positions along the dimensions of a grid."""
 
 from __future__ import annotations
 
@@ -10,18 +10,12 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from gridax._axes.labels import canonical_query
-from gridax._grid.grid import Grid
-
-# No axis can bear this name, because control characters are refused.
-_POSITION = "\0position"
-
-# Points that are picked one by one need an index each; beyond this, memory would not do.
+# Points that are picked one by one need an index each; more of them would not fit in memory.
 _MOST_POINTS = 2**31
 
 
 def is_integer(index: Any) -> bool:
-    """Whether something is one integer; a bool is none."""
+    """Whether something is a single integer; a boolean is not."""
     return (
         not isinstance(index, (bool, np.bool_))
         and hasattr(index, "__index__")
@@ -30,11 +24,11 @@ def is_integer(index: Any) -> bool:
 
 
 def single(index: Any, n: int) -> int | None:
-    """Return the position of one point, from 0 to n - 1, or None if `index` means several."""
-    if isinstance(index, tuple):  # one index per dimension to NumPy, several points in a list
+    """Return the position of a single point, from 0 to n - 1, or None if `index` is none."""
+    if isinstance(index, tuple):  # NumPy would take it as one index per dimension
         raise TypeError(
-            f"points are picked by one flat position, got {index!r}; use isel to give a position "
-            "per dimension, or a list to pick several points"
+            f"a point is picked by one flat position, got {index!r}; use isel() for a position "
+            "per dimension, or a list for several points"
         )
     if not is_integer(index):
         return None
@@ -45,8 +39,8 @@ def single(index: Any, n: int) -> int | None:
 
 
 def flat_positions(index: Any, n: int, empty: bool = False) -> np.ndarray:
-    """Return flat positions, int64 if that holds them, from a slice, or a list of ints or bools."""
-    huge = n > np.iinfo(np.int64).max  # positions are Python's own integers then
+    """Return flat positions from a slice, or a list of integers or booleans."""
+    huge = n > np.iinfo(np.int64).max  # positions are Python's integers then
     if isinstance(index, slice):
         chosen = range(n)[index]
         _check_count((chosen[-1] - chosen[0]) // chosen.step + 1 if chosen else 0, empty)
@@ -55,7 +49,8 @@ def flat_positions(index: Any, n: int, empty: bool = False) -> np.ndarray:
     array = np.asarray(index, dtype=object if huge else None)
     if array.ndim != 1 or not (array.dtype.kind in "iub" or all(map(is_integer, array))):
         raise TypeError(
-            f"points are picked by an int, a slice, or a list of ints or bools, got {index!r}"
+            f"points are picked by an integer, a slice, or a list of integers or booleans, got "
+            f"{index!r}"
         )
     if array.dtype == bool:
         if len(array) != n:
@@ -71,11 +66,11 @@ def flat_positions(index: Any, n: int, empty: bool = False) -> np.ndarray:
 
 def _check_count(count: int, empty: bool = False) -> None:
     if count == 0 and not empty:
-        raise IndexError("the selection holds no point")
+        raise IndexError("the selection is empty; select at least one point")
     if count > _MOST_POINTS:
         raise ValueError(
-            f"{count} points cannot be picked one by one; select whole stretches of dimensions "
-            "with sel or isel"
+            f"{count} points are too many to be picked one by one; select along dimensions with "
+            "sel() or isel()"
         )
 
 
@@ -84,13 +79,17 @@ def positions(indexers: Mapping[str, Any], sizes: Mapping[str, int]) -> dict[str
     chosen: dict[str, Any] = {}
     for dim, indexer in indexers.items():
         if dim not in sizes:
-            raise ValueError(f"no dimension {dim!r}; the dimensions are {_listed(sizes)}")
+            raise ValueError(f"there is no dimension {dim!r}; the dimensions are {_listed(sizes)}")
         if is_integer(indexer):
             i = operator.index(indexer)
             if not -sizes[dim] <= i < sizes[dim]:
-                raise IndexError(f"{dim!r} has {sizes[dim]} positions, {i} is out of range")
+                raise IndexError(f"position {i} is out of range for {dim!r} of size {sizes[dim]}")
             chosen[dim] = i % sizes[dim]
             continue
+        if np.ndim(indexer) > 1:
+            raise ValueError(
+                f"a selection along {dim!r} must be one-dimensional, got shape {np.shape(indexer)}"
+            )
         try:
             chosen[dim] = flat_positions(indexer, sizes[dim])
         except (IndexError, TypeError) as error:
@@ -99,91 +98,19 @@ def positions(indexers: Mapping[str, Any], sizes: Mapping[str, int]) -> dict[str
     return chosen
 
 
-def by_label(
-    dataset: xr.Dataset,
-    grid: Grid,
-    labels: Mapping[str, Any],
-    method: str | None,
-    tolerance: float | None,
-) -> dict[str, Any]:
-    """Return positions per dimension from labels per axis, with xarray's own selection."""
-    if method not in (None, "nearest"):
-        raise ValueError(f"method must be None or 'nearest', got {method!r}")
-    if tolerance is not None and method is None:
-        raise ValueError("tolerance= goes with method='nearest'; labels match exactly without it")
-    home: dict[str, dict[str, Any]] = {}
-    columns = {column.name: column for column in grid.columns if column.dim is not None}
-    for name, label in labels.items():
-        if name not in columns:
-            raise ValueError(f"no axis {name!r} to select by; the axes are {_listed(columns)}")
-        dim = columns[name].dim
-        assert dim is not None
-        table = columns[name].table
-        if np.asarray(label).dtype == bool and table.labels.dtype != bool:
-            raise TypeError(f"the labels of {name!r} are no bools, got {label!r}; isel takes masks")
-        home.setdefault(dim, {})[name] = canonical_query(label, table.labels)
-    chosen = {}
-    for dim, queries in home.items():
-        exact = all(
-            isinstance(query, slice) or columns[name].table.labels.dtype.kind not in "fiu"
-            for name, query in queries.items()
-        )
-        how: dict[str, Any] = {} if exact else {"method": method, "tolerance": tolerance}
-        probe = dataset.assign({_POSITION: ((dim,), np.arange(grid.sizes[dim]))})[_POSITION]
-        try:
-            found = probe.sel(queries, **how).values
-        except KeyError as error:
-            raise KeyError(_missing(queries, dataset, error, tolerance)) from None
-        except (IndexError, TypeError, ValueError) as error:
-            error.add_note(f"while selecting {_asked(queries)}")
-            raise
-        if found.size == 0:
-            raise KeyError(f"no point lies in {_asked(queries)}; {_have(queries, dataset)}")
-        if found.ndim > 1:
-            raise ValueError(f"labels of {dim!r} must stand in one row, got {_asked(queries)}")
-        chosen[dim] = found if found.ndim else int(found)
-    return chosen
-
-
-def _missing(
-    queries: Mapping[str, Any], dataset: xr.Dataset, error: KeyError, tolerance: float | None
-) -> str:
-    if "no point along" in str(error):
-        return str(error.args[0])
-    within = "" if tolerance is None else f" within {tolerance}"
-    return f"no point has {_asked(queries)}{within}; {_have(queries, dataset)}"
-
-
-def _asked(queries: Mapping[str, Any]) -> str:
-    def text(query: Any) -> str:
-        return repr(query.tolist() if isinstance(query, np.ndarray) else query)
-
-    return ", ".join(f"{name}={text(query)}" for name, query in queries.items())
-
-
-def _have(queries: Mapping[str, Any], dataset: xr.Dataset) -> str:
-    parts = []
-    for name in queries:
-        labels = dataset[name].values
-        few = ", ".join(repr(label) for label in labels[:5].tolist())
-        end = f", …, {labels[-1].item()!r}" if len(labels) > 5 else ""
-        parts.append(f"{name} has {few}{end}")
-    return "; ".join(parts)
-
-
 def where(mask: Any, sizes: Mapping[str, int]) -> np.ndarray:
-    """Return the flat positions, ascending, at which a mask over some dimensions holds."""
+    """Return the flat positions, in ascending order, where a mask over some dimensions is true."""
     if not isinstance(mask, xr.DataArray) or mask.dtype != bool:
-        of = f" of {mask.dtype}" if hasattr(mask, "dtype") else ""
+        dtype = f" of {mask.dtype}" if hasattr(mask, "dtype") else ""
         raise TypeError(
-            "the predicate must return a DataArray of bools, such as lambda ds: ds.a < ds.b, got "
-            f"{type(mask).__name__}{of}"
+            "the predicate must return a DataArray of booleans, such as lambda ds: ds.a < ds.b; "
+            f"it returned {type(mask).__name__}{dtype}"
         )
     unknown = [dim for dim in mask.dims if dim not in sizes]
     if unknown:
         raise ValueError(
-            f"the predicate's result has the dimension {unknown[0]!r}, which is none of the "
-            f"space's: {_listed(sizes)}"
+            f"the result of the predicate has the dimension {unknown[0]!r}, but the dimensions of "
+            f"the space are {_listed(sizes)}"
         )
     strides, stride = {}, 1
     for dim, size in reversed(list(sizes.items())):
@@ -193,7 +120,7 @@ def where(mask: Any, sizes: Mapping[str, int]) -> np.ndarray:
     hits = mask.transpose(*[dim for dim in sizes if dim in mask.dims]).values[None]  # 1-d at least
     count = int(hits.sum()) * math.prod(sizes[dim] for dim in rest)
     if count == 0:
-        raise ValueError("the filter keeps no point")
+        raise ValueError("the filter keeps no points; the predicate must hold for at least one")
     _check_count(count)
     points = np.zeros(int(hits.sum()), dtype=np.int64)
     for dim, index in zip([d for d in sizes if d in mask.dims], np.nonzero(hits)[1:], strict=True):
@@ -205,11 +132,3 @@ def where(mask: Any, sizes: Mapping[str, int]) -> np.ndarray:
 
 def _listed(names: Mapping[str, Any]) -> str:
     return ", ".join(map(repr, names)) or "none"
-
-
-def canonical_queries(dataset: xr.Dataset, labels: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what is asked for as labels are written: 0.3 for 0.1 + 0.2."""
-    return {
-        name: canonical_query(query, dataset[name].values) if name in dataset.coords else query
-        for name, query in labels.items()
-    }

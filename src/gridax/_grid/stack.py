@@ -1,4 +1,4 @@
-"""All points of a grid as stacked arrays, for a vmap of the user's own."""
+"""All points of a grid as stacked arrays, for a vmap that the user applies."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from gridax._warnings import warn
 def collect(
     grid: Grid, n_vmap: Any, n_pmap: Any, fill_value: Any
 ) -> tuple[dict[int, Any], dict[int, Any]]:
-    """Return the values of the axes by their slots: the stacked ones and the chosen ones.
+    """Return the values of the axes by slot, for stacked axes and for choices separately.
 
-    Stacked values have the shape ``(*batch, *value_shape)``; a choice must have been made, and
-    stays the object that it is.
+    Stacked values have the shape ``(*batch, *value_shape)``. A choice must have been selected, and
+    remains the object that it is.
     """
     batch = [
         _checks.count(size, "collect", what)
@@ -48,8 +48,8 @@ def collect(
 def _chosen(column: Column) -> Any:
     if column.dim is not None:
         raise TypeError(
-            f"axis {column.name!r}: choices cannot be stacked to an array; fix one with sel or "
-            "isel before collect"
+            f"axis {column.name!r}: choices cannot be stacked to an array; select one with sel() "
+            "or isel() before collect()"
         )
     value = column.table.value(int(column.rows))
     return value if column.axis.wrap is None else column.axis.wrap(value)
@@ -79,7 +79,7 @@ def _stack(column: Column, grid: Grid, shape: tuple[int, ...], fill_value: Any) 
 
 
 def point_rows(column: Column, grid: Grid) -> np.ndarray:
-    """Return the row of a column's table at every point, in the order of the points."""
+    """Return the row of the table of a column at every point, in the order of the points."""
     if column.dim is None:
         return np.full(grid.n_points, column.rows)
     shape = [size if dim == column.dim else 1 for dim, size in grid.sizes.items()]

@@ -1,4 +1,4 @@
-"""Scattered points put back on the grid that they were picked from."""
+"""Scattered points, placed back on the grid that they were picked from."""
 
 from __future__ import annotations
 
@@ -14,29 +14,28 @@ from gridax._grid.index import attach_all
 
 
 def unstack(dataset: xr.Dataset, grid: Grid) -> xr.Dataset:
-    """Return the Dataset with the dimension ``point`` unfolded to the axes' own dimensions.
+    """Return the Dataset with the dimensions of the axes in place of the dimension ``point``.
 
-    Points are matched by label, so a Dataset that was read from a file unfolds as well.
+    Points are matched by label, so this also works for a Dataset that was read from a file.
     """
     homes: dict[str, list[Column]] = {}
     for column in grid.members(POINT):
         homes.setdefault(column.home, []).append(column)
     if not homes or POINT in homes:
         raise ValueError(
-            "unstack needs points that were picked from a product, by filter or by position; "
+            "unstack() needs points that were picked from a product, by filter() or by position; "
             f"the dimensions here are {list(grid.sizes)}"
         )
-    where, picked = {}, {}
+    codes, picked = {}, {}
     for home, columns in homes.items():
         labels = [dataset[column.name].values for column in columns]
-        codes, first = _codes(labels)
-        where[home], picked[home] = codes, first
+        codes[home], picked[home] = _codes(labels)
     shape = tuple(len(first) for first in picked.values())
-    flat = np.ravel_multi_index(tuple(where.values()), shape)
+    flat = np.ravel_multi_index(tuple(codes.values()), shape)
     if np.unique(flat).size < flat.size:
         raise ValueError(
-            "unstack cannot place points that have the same labels: they were picked more than "
-            "once, or an axis holds a label more than once"
+            "unstack() cannot place several points with the same labels: points were picked more "
+            "than once, or an axis has duplicate labels; pick every point once"
         )
     full = flat.size == int(np.prod(shape))
     coords: dict[str, xr.Variable] = {}
@@ -58,7 +57,7 @@ def unstack(dataset: xr.Dataset, grid: Grid) -> xr.Dataset:
 
 
 def _codes(labels: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-    """Return a number for each point's label, and where each number first stands."""
+    """Return a number for the label of each point, and the first position of each number."""
     index = pd.Index(labels[0]) if len(labels) == 1 else pd.MultiIndex.from_arrays(labels)
     codes, distinct = index.factorize(sort=len(labels) == 1 and labels[0].dtype.kind in "fiu")
     first = np.full(len(distinct), -1)
@@ -75,7 +74,10 @@ def _placed(
     full: bool,
 ) -> xr.Variable:
     if not full and "prng_impl" in variable.attrs:
-        raise ValueError("unstack cannot fill an output of PRNG keys where points were not picked")
+        raise ValueError(
+            "unstack() cannot fill an output of PRNG keys where points were not picked; drop the "
+            "output, or pick all points"
+        )
     variable = variable.transpose(POINT, ...)
     values = variable.values
     if not full and not jnp.issubdtype(values.dtype, jnp.inexact):

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from gridax._arrays import device_values
 from gridax._axes import is_axis
-from gridax._axes.labels import device_values
 from gridax._grid.grid import Column
 from gridax._grid.points import Points
 from gridax._kernel.wraps import wrapped
@@ -105,13 +105,7 @@ class Arguments:
 
     def warn_of_keys(self) -> None:
         """Warn about PRNG keys whose draws depend on how many points are evaluated in one call."""
-        for impl in sorted({leaf.impl for leaf in self.leaves if leaf.impl is not None}):
-            if "rbg" in impl:
-                warn(
-                    f"draws from {impl!r} keys depend on how many points JAX evaluates in one "
-                    "call, so they vary with n_vmap and differ from SequentialExecution; use "
-                    "threefry keys, the default of jax.random.key, to avoid that"
-                )
+        warn_of_batched_keys({leaf.impl for leaf in self.leaves if leaf.impl is not None})
 
     def foreign(self) -> str:
         """Return the fixed values that are arrays of a kind that JAX does not know, as text."""
@@ -220,6 +214,17 @@ class Arguments:
                 alike.setdefault(tuple(int(c.take(i)) for c in columns), []).append(i)
             found.append(tuple(map(tuple, alike.values())))
         return found
+
+
+def warn_of_batched_keys(impls: Iterable[str]) -> None:
+    """Warn about PRNG keys whose draws depend on how many points are evaluated in one call."""
+    for impl in sorted(set(impls)):
+        if "rbg" in impl:
+            warn(
+                f"draws from {impl!r} keys depend on how many points JAX evaluates in one call, so "
+                "they vary with n_vmap and differ from SequentialExecution; use threefry keys, the "
+                "default of jax.random.key, to avoid that"
+            )
 
 
 def _is_numeric(leaf: Any) -> bool:

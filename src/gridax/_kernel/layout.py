@@ -1,4 +1,4 @@
-"""Products of a matrix and a vector, written so that vectorizing them moves nothing about.
+"""Products of a matrix and a vector, written so that vectorizing them copies nothing.
 
 Under `jax.vmap`, ``W @ x`` with one matrix for many vectors becomes the product of the matrix and
 the transposed stack of vectors, and its result is transposed back: two copies in every step of a
@@ -7,6 +7,7 @@ simulation. ``x @ W.T`` is the same sum, and its stack stays as it is.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -14,48 +15,65 @@ import numpy as np
 
 
 def vectors_first(closed: Any) -> Any:
-    """Return a closed jaxpr with the vector first in each product of a matrix and a vector.
+    """Return a closed jaxpr with the vector first in each product of a matrix and a vector."""
 
-    It has constants of its own, which do not change with arrays of the user's.
+    def swapped(equation: Any) -> Any:
+        is_product = equation.primitive.name == "dot_general"
+        return _swapped(equation) if is_product and _is_matrix_by_vector(equation) else equation
+
+    return _Rewriting(swapped, lambda constant: constant).closed(closed)
+
+
+def with_own_constants(closed: Any) -> Any:
+    """Return a closed jaxpr whose constants do not change with the user's arrays."""
+
+    def copied(constant: Any) -> Any:
+        return constant if isinstance(constant, jax.Array) else np.array(constant)
+
+    return _Rewriting(lambda equation: equation, copied).closed(closed)
+
+
+class _Rewriting:
+    """Rewrites a program and those within it.
+
+    Parameters
+    ----------
+    equation, constant : return what takes the place of one.
     """
-    return _closed(closed, {})
 
+    def __init__(self, equation: Callable[[Any], Any], constant: Callable[[Any], Any]) -> None:
+        self._equation, self._constant = equation, constant
+        # By the identity of the original: a program that occurs twice stays one program.
+        self._known: dict[int, Any] = {}
 
-# A program that occurs several times stays one program, by the identity of the one it was.
-_Known = dict[int, Any]
+    def closed(self, closed: Any) -> Any:
+        """Return a closed jaxpr, rewritten."""
+        if id(closed) not in self._known:
+            consts = [self._constant(constant) for constant in closed.consts]
+            new = closed.replace(jaxpr=self._open(closed.jaxpr), consts=consts)
+            self._known[id(closed)] = new
+        return self._known[id(closed)]
 
+    def _open(self, jaxpr: Any) -> Any:
+        if id(jaxpr) not in self._known:
+            equations = [self._rewritten(equation) for equation in jaxpr.eqns]
+            self._known[id(jaxpr)] = jaxpr.replace(eqns=equations)
+        return self._known[id(jaxpr)]
 
-def _closed(closed: Any, known: _Known) -> Any:
-    if id(closed) not in known:
-        consts = [c if isinstance(c, jax.Array) else np.array(c) for c in closed.consts]
-        known[id(closed)] = closed.replace(jaxpr=_open(closed.jaxpr, known), consts=consts)
-    return known[id(closed)]
+    def _rewritten(self, equation: Any) -> Any:
+        params = {name: self._within(value) for name, value in equation.params.items()}
+        same = all(params[name] is value for name, value in equation.params.items())
+        return self._equation(equation if same else equation.replace(params=params))
 
-
-def _open(jaxpr: Any, known: _Known) -> Any:
-    if id(jaxpr) not in known:
-        equations = [_rewritten(equation, known) for equation in jaxpr.eqns]
-        known[id(jaxpr)] = jaxpr.replace(eqns=equations)
-    return known[id(jaxpr)]
-
-
-def _rewritten(equation: Any, known: _Known) -> Any:
-    if equation.primitive.name == "dot_general":
-        return _swapped(equation) if _is_matrix_by_vector(equation) else equation
-    params = {name: _within(value, known) for name, value in equation.params.items()}
-    same = all(params[name] is value for name, value in equation.params.items())
-    return equation if same else equation.replace(params=params)
-
-
-def _within(value: Any, known: _Known) -> Any:
-    """Rewrite a program among the parameters of an equation; leave everything else."""
-    if type(value) in (tuple, list):  # those with named fields know more than their programs
-        inner = [_within(each, known) for each in value]
-        same = all(new is old for new, old in zip(inner, value, strict=True))
-        return value if same else type(value)(inner)
-    if not (hasattr(value, "eqns") and hasattr(value, "replace")):
-        return value
-    return (_closed if hasattr(value, "consts") else _open)(value, known)
+    def _within(self, value: Any) -> Any:
+        """Rewrite a program among the parameters of an equation; leave everything else."""
+        if type(value) in (tuple, list):  # named tuples hold facts about their programs, too
+            inner = [self._within(each) for each in value]
+            same = all(new is old for new, old in zip(inner, value, strict=True))
+            return value if same else type(value)(inner)
+        if not (hasattr(value, "eqns") and hasattr(value, "replace")):
+            return value
+        return self.closed(value) if hasattr(value, "consts") else self._open(value)
 
 
 def _is_matrix_by_vector(equation: Any) -> bool:
@@ -66,7 +84,23 @@ def _is_matrix_by_vector(equation: Any) -> bool:
 
 def _swapped(equation: Any) -> Any:
     (of_matrix, of_vector), batch = equation.params["dimension_numbers"]
-    params = {**equation.params, "dimension_numbers": ((of_vector, of_matrix), batch)}
-    if isinstance(params.get("precision"), tuple):
-        params["precision"] = params["precision"][::-1]
+    params = {
+        **equation.params,
+        "dimension_numbers": ((of_vector, of_matrix), batch),
+        "precision": _swapped_precision(equation.params.get("precision")),
+    }
     return equation.replace(invars=list(equation.invars[::-1]), params=params)
+
+
+def _swapped_precision(precision: Any) -> Any:
+    """Return the precision for operands in the other order."""
+    if type(precision) is tuple:  # one per operand
+        return precision[::-1]
+    if isinstance(precision, jax.lax.DotAlgorithm):  # a named tuple
+        return precision._replace(
+            lhs_precision_type=precision.rhs_precision_type,
+            rhs_precision_type=precision.lhs_precision_type,
+            lhs_component_count=precision.rhs_component_count,
+            rhs_component_count=precision.lhs_component_count,
+        )
+    return precision  # one for both

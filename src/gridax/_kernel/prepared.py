@@ -14,9 +14,10 @@ import jax
 from gridax import _memory
 from gridax._devices import n_cores
 from gridax._kernel import recompiling
-from gridax._kernel.arguments import Arguments
+from gridax._kernel.arguments import Arguments, warn_of_batched_keys
+from gridax._kernel.fingerprint import lasting_fingerprint
 from gridax._kernel.program import Kernel, on_devices
-from gridax._kernel.trace import lasting, trace
+from gridax._kernel.trace import trace
 from gridax._outputs.template import Template, warn_of_attributes
 from gridax._plan import tiling
 from gridax._plan.blocks import Wish
@@ -26,6 +27,8 @@ from gridax._plan.plan import Plan
 _USABLE = 0.8
 # More bytes than any device has.
 _TOO_MUCH = 2**62
+# Kinds of PRNG keys whose draws depend on how many are drawn in one call, by their dtype.
+_BATCHED = {"key<rbg>": "rbg", "key<urbg>": "unsafe_rbg"}
 
 Choice = tuple[int, ...]
 
@@ -49,6 +52,9 @@ class Prepared:
     def __init__(self, model: Callable[..., Any], arguments: Arguments, n_pmap: int | None) -> None:
         traced = {choice: trace(model, arguments, choice) for choice in arguments.choices()}
         self._model, self._arguments, self._traced = model, arguments, traced
+        known = {leaf.impl for leaf in arguments.leaves}  # which the executor has warned of
+        drawn = {_BATCHED.get(kind) for each in traced.values() for kind in each.work.drawn}
+        warn_of_batched_keys(impl for impl in drawn - known if impl is not None)
         self.template = self._template()
         # All tiles have one shape, so the choice with the most work determines it.
         self._heaviest = max(traced, key=lambda choice: sum(traced[choice].work.time.values()))
@@ -89,9 +95,16 @@ class Prepared:
             warn_of_attributes(first.template.outputs, other.template.outputs, warned)
         return first.template
 
-    def digest(self) -> str:
-        """Return a fingerprint of the model that is the same in every process."""
-        programs = [f"{self._arguments.named(c)}: {lasting(t)}" for c, t in self._traced.items()]
+    def digest(self, digest_of: Callable[[Any], str]) -> str:
+        """Return a fingerprint of the model that is the same in every process.
+
+        `digest_of` is as in `lasting_fingerprint`.
+        """
+        programs = []
+        for choice, traced in self._traced.items():
+            closed = traced.original
+            program = lasting_fingerprint(closed.jaxpr, closed.consts, digest_of)
+            programs.append(f"{self._arguments.named(choice)}: {program}")
         return hashlib.sha256("\n".join(programs).encode()).hexdigest()[:16]
 
     def plan(

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import weakref
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -46,6 +47,7 @@ class Program:
     outputs : dimensions that each output varies along.
     traced : the model at one point, as a jaxpr; its first inputs are fixed arrays.
     constants : constants of `traced`; None for those that are arguments, before the fixed arrays.
+    calls_back : whether it holds functions of the user's, which it keeps alive.
     """
 
     fingerprint: str
@@ -53,6 +55,7 @@ class Program:
     outputs: tuple[frozenset[int], ...]
     traced: Any = dataclasses.field(compare=False, repr=False)
     constants: tuple[Any, ...] = dataclasses.field(default=(), compare=False, repr=False)
+    calls_back: bool = dataclasses.field(default=False, compare=False, repr=False)
 
     def point(self, arrays: Sequence[Any], values: Sequence[Any]) -> list[Any]:
         """Evaluate the model at one point, from rows of the axes' tables."""
@@ -139,9 +142,24 @@ def _joined(out: Any, axis: int, constant: bool) -> Any:
     return out.reshape(*out.shape[:axis], -1, *out.shape[axis + 2 :])
 
 
-# Bounded, so that models that are no longer used do not stay in memory forever.
-@functools.lru_cache(maxsize=64)
 def compiled(
+    program: Program, levels: tuple[Level, ...], lengths: tuple[int, ...], on: tuple[Any, ...]
+) -> Callable[..., Any]:
+    """Return the jitted function of one batch of tiles, which equal programs share."""
+    if not program.calls_back:
+        return _kept(program, levels, lengths, on)
+    key = (program, levels, lengths, on)
+    function = _in_use.get(key)
+    if function is None:
+        function = _in_use[key] = _jitted(*key)
+    return function
+
+
+# Of programs that call back: these would keep the user's functions alive.
+_in_use: weakref.WeakValueDictionary[Any, Callable[..., Any]] = weakref.WeakValueDictionary()
+
+
+def _jitted(
     program: Program, levels: tuple[Level, ...], lengths: tuple[int, ...], on: tuple[Any, ...]
 ) -> Callable[..., Any]:
     """Return the jitted function of one batch of tiles, one per device.
@@ -170,6 +188,10 @@ def compiled(
     )
     whole = NamedSharding(_mesh(on), everywhere)
     return jax.jit(sharded, in_shardings=(NamedSharding(_mesh(on), here), whole, whole, whole))
+
+
+# Bounded, so that models that were thrown away do not stay in memory for good.
+_kept = functools.lru_cache(maxsize=64)(_jitted)
 
 
 def _mesh(on: tuple[Any, ...]) -> Mesh:

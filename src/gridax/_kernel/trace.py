@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import collections
 import dataclasses
-import hashlib
-import itertools
-import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gridax._axes.labels import is_keys
+from gridax._arrays import is_keys
 from gridax._kernel.arguments import Arguments
-from gridax._kernel.layout import vectors_first
+from gridax._kernel.fingerprint import calls_back, fingerprint
+from gridax._kernel.layout import vectors_first, with_own_constants
 from gridax._kernel.program import Lookup, Program
 from gridax._outputs.template import Template, arrays_of, template_of
 from gridax._plan.work import Work, work_of
@@ -28,7 +25,7 @@ _LARGE = 4096
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Traced:
-    """What a trace of a model at one point tells.
+    """What a trace of a model at one point shows.
 
     Attributes
     ----------
@@ -36,7 +33,7 @@ class Traced:
     program : what one point computes.
     constants : large arrays that the model reads from outside; the first fixed arrays of `program`.
     work : the work of one point.
-    original : the program before it was rewritten.
+    original : the program as the model was written.
     """
 
     template: Template
@@ -52,16 +49,17 @@ def trace(model: Callable[..., Any], arguments: Arguments, choice: tuple[int, ..
     Raises
     ------
     Exception
-        Whatever the model raises, with advice where JAX cannot trace it, and the choice named.
+        Whatever the model raises, with a note that names the choice, and with advice where JAX
+        cannot trace the model.
     """
-    found: list[Template] = []
+    templates: list[Template] = []
 
-    # What a jit around the model holds would be out of reach of what follows.
+    # Within a jit around the model, constants could not be told from the program.
     bare = getattr(model, "__wrapped__", model) if is_jitted(model) else model
 
     def point(arrays: Sequence[Any], values: Sequence[Any]) -> list[Any]:
         result = arguments.call(bare, choice, arrays, values)
-        found.append(template_of(result))
+        templates.append(template_of(result))
         return [jnp.asarray(array) for array in arrays_of(result)]
 
     try:
@@ -81,9 +79,10 @@ def trace(model: Callable[..., Any], arguments: Arguments, choice: tuple[int, ..
         raise
     outputs = tuple(
         dataclasses.replace(output, dtype=np.dtype(struct.dtype))
-        for output, struct in zip(found[-1].outputs, shapes, strict=True)
+        for output, struct in zip(templates[-1].outputs, shapes, strict=True)
     )
-    original, closed = closed, vectors_first(closed)
+    original = with_own_constants(closed)
+    closed = vectors_first(original)
     work = work_of(closed.jaxpr, arguments.varies())
     baked = tuple(None if _is_large(constant) else constant for constant in closed.consts)
     program = Program(
@@ -92,9 +91,10 @@ def trace(model: Callable[..., Any], arguments: Arguments, choice: tuple[int, ..
         outputs=work.outputs,
         traced=closed.jaxpr,
         constants=baked,
+        calls_back=calls_back(closed.jaxpr),
     )
     return Traced(
-        template=dataclasses.replace(found[-1], outputs=outputs),
+        template=dataclasses.replace(templates[-1], outputs=outputs),
         program=program,
         constants=tuple(filter(_is_large, closed.consts)),
         work=work,
@@ -109,117 +109,6 @@ def is_jitted(model: Callable[..., Any]) -> bool:
 
 def _is_large(constant: Any) -> bool:
     return hasattr(constant, "nbytes") and not is_keys(constant) and constant.nbytes > _LARGE
-
-
-def lasting(traced: Traced) -> str:
-    """Return a digest of a program that other processes find, too."""
-    return fingerprint(traced.original.jaxpr, traced.original.consts, lasting=True)
-
-
-# Places in memory, in the text of a program.
-_PLACE = re.compile(r" at 0x[0-9a-f]+")
-
-
-def fingerprint(jaxpr: Any, constants: Sequence[Any] = (), lasting: bool = False) -> str:
-    """Return a digest of what a traced program computes from its arguments.
-
-    Constants that are None are arguments. Text says which operations there are; the values of
-    constants count by their bytes, JAX's own objects by equality, and all else, such as functions
-    that are called back, by identity, or, if the digest shall last, by what the text says.
-    """
-    text = str(jaxpr)
-    digest = hashlib.sha256((_PLACE.sub("", text) if lasting else text).encode())
-    for part in (*constants, *_inner(jaxpr, set())):
-        if isinstance(part, _Token):
-            digest.update(b"" if lasting else str(part).encode())
-        elif part is None:
-            digest.update(b"argument")
-        else:
-            array = np.asarray(jax.random.key_data(part) if is_keys(part) else part)
-            digest.update(f"{array.shape}{array.dtype}".encode())
-            digest.update(np.ascontiguousarray(array).tobytes())
-    return digest.hexdigest()
-
-
-class _Token(str):
-    """Stands for a value that has no bytes."""
-
-
-# How a function is differentiated is settled when it is traced.
-_RULES = {"jvp_jaxpr_fun", "jvp_jaxpr_thunk", "fwd_jaxpr_thunk", "bwd", "out_trees"}
-# Types whose text says all there is.
-_PLAIN = {type(None), bool, int, float, complex, str, bytes}
-
-
-def _inner(jaxpr: Any, seen: set[int]) -> Iterator[Any]:
-    """Yield the constants within a program, and tokens of what has no bytes."""
-    if id(jaxpr) in seen:
-        return
-    seen.add(id(jaxpr))
-    for equation in jaxpr.eqns:
-        for atom in equation.invars:
-            if hasattr(atom, "val"):
-                yield atom.val
-        for name, value in equation.params.items():
-            if name not in _RULES:
-                yield from _of_param(value, seen)
-
-
-def _of_param(value: Any, seen: set[int]) -> Iterator[Any]:
-    if type(value) in _PLAIN:
-        return
-    if hasattr(value, "eqns"):
-        yield from getattr(value, "consts", ())
-        yield from _inner(getattr(value, "jaxpr", value), seen)
-    elif type(value) in (tuple, list):
-        for each in value:
-            yield from _of_param(each, seen)
-    elif type(value) is dict:
-        yield from _of_param(list(value.items()), seen)
-    elif isinstance(value, (np.ndarray, jax.Array)):
-        yield value
-    elif _is_of_jax(value) and isinstance(value, tuple):
-        yield from _of_param(list(value), seen)
-    elif _is_of_jax(value) and dataclasses.is_dataclass(value):
-        fields = dataclasses.fields(value)
-        yield from _of_param([getattr(value, field.name) for field in fields], seen)
-    else:
-        yield _token(value)
-
-
-def _is_of_jax(value: Any) -> bool:
-    return type(value).__module__.partition(".")[0] in ("jax", "jaxlib", "numpy", "ml_dtypes")
-
-
-_tokens: collections.OrderedDict[Any, _Token] = collections.OrderedDict()
-_numbers = itertools.count()
-
-
-def _token(value: Any) -> _Token:
-    """Return the same token for what JAX holds equal, and for the same object of anybody else's."""
-    try:
-        key: Any = (type(value), value) if _is_of_jax(value) else _Same(value)
-        hash(key)
-    except TypeError:
-        key = _Same(value)
-    if key not in _tokens:
-        _tokens[key] = _Token(f"token {next(_numbers)}")
-        while len(_tokens) > 1024:  # forgotten, not mistaken: the next one gets another number
-            _tokens.popitem(last=False)
-    return _tokens[key]
-
-
-class _Same:
-    """Equal to what holds the very same object, which it keeps alive."""
-
-    def __init__(self, value: Any) -> None:
-        self.value = value
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Same) and self.value is other.value
-
-    def __hash__(self) -> int:
-        return id(self.value)
 
 
 _CONCRETE = (

@@ -1,4 +1,4 @@
-"""Names, dimensions and coordinates of the outputs, beside those of the space."""
+"""Names, dimensions and coordinates of the outputs, distinct from those of the space."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import xarray as xr
 
 from gridax import _checks
 from gridax._arrays import native
-from gridax._axes import labels
+from gridax._decimals import as_decimals
 from gridax._outputs.template import Output, Template
 
 
@@ -21,24 +21,25 @@ def labeled(
     grid_dims: Collection[str],
     dims: Mapping[str, Any] | None,
 ) -> Template:
-    """Return the template with final names and every dimension named.
+    """Return the template with final names and with names for all dimensions.
 
-    A name that a coordinate bears already becomes ``result.<name>``.
+    An output with the name of a coordinate becomes ``result.<name>``.
 
     Raises
     ------
     TypeError, ValueError
-        If `dims` is no mapping, names an unknown output, has the wrong length, or clashes.
+        If `dims` is not a mapping, names an unknown output, has the wrong length, or uses the name
+        of another dimension or coordinate.
     """
     known = {output.name for output in template.outputs}
     if not isinstance(dims, Mapping | None):
         raise TypeError(
-            f"dims= must name the dimensions by output, such as {{{min(known)!r}: ('time',)}}, got "
-            f"{dims!r}"
+            f"dims= must be a mapping from outputs to dimensions, such as {{{min(known)!r}: "
+            f"('time',)}}; got {dims!r}"
         )
     for name in dims or {}:
         if name not in known:
-            raise ValueError(f"dims= names {name!r}, but the outputs are {sorted(known)}")
+            raise ValueError(f"dims= names an output {name!r}, but the outputs are {sorted(known)}")
     outputs = tuple(
         _labeled(output, taken, grid_dims, (dims or {}).get(output.name))
         for output in template.outputs
@@ -50,7 +51,7 @@ def labeled(
             if first != size:
                 raise ValueError(
                     f"the dimension {dim!r} has size {first} in output {other!r} and {size} in "
-                    f"output {output.name!r}; give one of them another name"
+                    f"output {output.name!r}; rename one of them with dims="
                 )
     return dataclasses.replace(template, outputs=outputs)
 
@@ -76,8 +77,8 @@ def _labeled(
         dims = (dims,) if isinstance(dims, str) else tuple(dims)
         if len(dims) != len(output.shape):
             raise ValueError(
-                f"dims= gives output {output.name!r} {len(dims)} names, {dims}, but its shape is "
-                f"{output.shape}"
+                f"dims= has {len(dims)} names for output {output.name!r}, {dims}, but its shape is "
+                f"{output.shape}; pass one name per dimension"
             )
         for dim in dims:
             _checks.name(dim, f"output {output.name!r}")
@@ -90,8 +91,8 @@ def _labeled(
             raise ValueError(f"output {output.name!r} has the dimension {dim!r} twice: {dims}")
         if dim in grid_dims:
             raise ValueError(
-                f"output {output.name!r} has a dimension {dim!r}, which is a dimension of the "
-                "space; give it another name, with dims= or in the model"
+                f"output {output.name!r} has a dimension {dim!r}, which is also a dimension of the "
+                "space; rename it with dims= or in the model"
             )
     return dataclasses.replace(output, name=final, dims=dims)
 
@@ -99,17 +100,18 @@ def _labeled(
 def coordinates(
     template: Template, given: Mapping[str, Any] | None, taken: Mapping[str, xr.Variable]
 ) -> dict[str, xr.Variable]:
-    """Return the coordinates of the outputs' own dimensions, from the model and from `given`.
+    """Return the coordinates along the dimensions of the outputs, from the model and from `given`.
 
     Raises
     ------
     TypeError, ValueError
-        If a coordinate has no such dimension, another size, clashes with another, or holds what
-        files cannot hold.
+        If a coordinate has another dimension or size, the name of a different coordinate, or values
+        that files cannot store.
     """
     if not isinstance(given, Mapping | None):
         raise TypeError(
-            f"coords= must give coordinates by name, such as {{'time': times}}, got {given!r}"
+            f"coords= must be a mapping from names to coordinates, such as {{'time': times}}; got "
+            f"{given!r}"
         )
     sizes = {
         dim: size
@@ -117,7 +119,7 @@ def coordinates(
         for dim, size in zip(output.dims or (), output.shape, strict=True)
     }
     _check_dims(template, taken)
-    found: dict[str, xr.Variable] = {}
+    coords: dict[str, xr.Variable] = {}
     names = {output.name for output in template.outputs}
     claims = [
         (name, variable, f"output {output.name!r}")
@@ -128,18 +130,18 @@ def coordinates(
     for name, variable, claimant in claims:
         variable = _canonical(name, variable, claimant)
         _check_coordinate(name, variable, claimant, sizes, names)
-        other = found.get(name, taken.get(name))
+        other = coords.get(name, taken.get(name))
         if other is not None and not other.equals(variable):
             raise ValueError(
                 f"{claimant}: the coordinate {name!r} has values that differ from those of another "
                 "coordinate of that name; rename one of them"
             )
-        found.setdefault(name, variable)
-    return {name: variable for name, variable in found.items() if name not in taken}
+        coords.setdefault(name, variable)
+    return {name: variable for name, variable in coords.items() if name not in taken}
 
 
 def own_coordinates(dataset: xr.Dataset, template: Template) -> dict[str, xr.Variable]:
-    """Return the coordinates of a result's Dataset that lie along the outputs' own dimensions."""
+    """Return the coordinates of the Dataset of a result along the dimensions of its outputs."""
     own = {dim for output in template.outputs for dim in output.dims or ()}
     return {
         str(name): coord.variable
@@ -149,26 +151,25 @@ def own_coordinates(dataset: xr.Dataset, template: Template) -> dict[str, xr.Var
 
 
 def _check_dims(template: Template, taken: Mapping[str, xr.Variable]) -> None:
-    """Refuse dimensions that xarray would refuse beside `taken`, but only after the run."""
+    """Reject dimensions that xarray would reject next to `taken`, but only after the run."""
     lengths = {dim: (n, name) for name, v in taken.items() for dim, n in v.sizes.items()}
     for output in template.outputs:
         for dim, size in zip(output.dims or (), output.shape, strict=True):
             if dim in taken and taken[dim].dims != (dim,):
                 raise ValueError(
-                    f"output {output.name!r} has a dimension {dim!r}, but the space has another "
-                    "coordinate of that name; give the dimension another name, with dims= or in "
-                    "the model"
+                    f"output {output.name!r} has a dimension {dim!r}, but the space has a "
+                    "coordinate of that name; rename the dimension with dims= or in the model"
                 )
             length, name = lengths.get(dim, (size, ""))
             if length != size:
                 raise ValueError(
                     f"the dimension {dim!r} has size {size} in output {output.name!r} and {length} "
-                    f"in the coordinate {name!r}; give one of them another name"
+                    f"in the coordinate {name!r}; rename one of them"
                 )
 
 
 def _as_variable(name: str, coord: Any) -> xr.Variable:
-    """Read a coordinate as xarray does: values, ``(dims, values[, attrs])``, or xarray's own."""
+    """Return a coordinate given as values, ``(dims, values[, attrs])``, or an xarray object."""
     if isinstance(coord, xr.DataArray):
         coord = coord.variable
     if isinstance(coord, xr.Variable):
@@ -183,17 +184,17 @@ def _as_variable(name: str, coord: Any) -> xr.Variable:
 
 
 def _canonical(name: str, variable: xr.Variable, claimant: str) -> xr.Variable:
-    """Return a coordinate as files can hold it; a time of 0.3 in float32 is selected by 0.3."""
+    """Return a coordinate as files can store it, with the labels that axes would have."""
     values = native(np.asarray(variable.values))
     if values.dtype.kind in "OT" and all(isinstance(value, str) for value in values.flat):
         values = values.astype(str)
     if values.dtype.kind not in "bcfiuMmU":
         raise TypeError(
-            f"{claimant}: the coordinate {name!r} holds {values.dtype}, which files cannot hold; "
-            "make it numbers, strings or dates"
+            f"{claimant}: the coordinate {name!r} has the dtype {values.dtype}, which files cannot "
+            "store; convert it to numbers, strings or dates"
         )
     if values.dtype.kind == "f" and values.ndim == 1:
-        values = labels.shortest(values)
+        values = as_decimals(values)
     return xr.Variable(variable.dims, values, variable.attrs)
 
 
@@ -207,15 +208,17 @@ def _check_coordinate(
     _checks.name(name, claimant)
     _checks.attributes(variable.attrs, f"{claimant}, coordinate {name!r}")
     if name in outputs:
-        raise ValueError(f"{claimant}: {name!r} names both a coordinate and an output")
+        raise ValueError(
+            f"{claimant}: {name!r} is the name of a coordinate and of an output; rename one of them"
+        )
     for dim, size in variable.sizes.items():
         if dim not in sizes:
             raise ValueError(
-                f"{claimant}: the coordinate {name!r} lies along {dim!r}, but the outputs' "
-                f"dimensions are {list(sizes)}; name them with dims="
+                f"{claimant}: the coordinate {name!r} is along {dim!r}, but the dimensions of the "
+                f"outputs are {list(sizes)}; rename them with dims="
             )
         if size != sizes[str(dim)]:
             raise ValueError(
                 f"{claimant}: the coordinate {name!r} has {size} values along {dim!r}, but the "
-                f"outputs have {sizes[str(dim)]}"
+                f"outputs have {sizes[str(dim)]}; pass one value per position"
             )

@@ -1,13 +1,14 @@
 """What a model returns: names, dimensions, shapes and dtypes of its outputs.
 
-A result is any pytree of arrays and numbers; its leaves may also be xarray objects, whose
-dimensions, coordinates and attributes reach the Dataset. xarray works on JAX tracers, so the same
-code reads a traced and a computed result.
+A model returns any pytree of arrays and numbers; leaves may also be xarray objects, whose
+dimensions, coordinates and attributes are kept in the Dataset. xarray works on JAX tracers, so the
+same code handles traced and computed results.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal
@@ -18,8 +19,7 @@ import numpy as np
 import xarray as xr
 
 from gridax import _checks
-from gridax._arrays import native
-from gridax._axes.labels import is_keys
+from gridax._arrays import is_keys, native
 from gridax._pytree import Path, dotted
 from gridax._units import without_units
 from gridax._warnings import warn
@@ -29,8 +29,8 @@ from gridax._warnings import warn
 class Output:
     """One array that a model returns for a point.
 
-    `dims` is None until they are named; `impl` is the implementation of PRNG keys, which are
-    kept as raw data.
+    `dims` is None until the dimensions are named; `impl` is the implementation of PRNG keys, which
+    are stored as raw data.
     """
 
     name: str
@@ -61,7 +61,7 @@ class Part:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Template:
-    """The outputs of a model in order, and how they stand in its result."""
+    """The outputs of a model in order, and their places in its result."""
 
     outputs: tuple[Output, ...]
     parts: tuple[Part, ...]
@@ -78,7 +78,7 @@ class Template:
         return sum(output.nbytes for output in self.outputs)
 
     def difference(self, other: Template) -> str | None:
-        """Say how another result differs in structure, shapes or labels, or return None."""
+        """Return how another result differs in structure, shapes or labels, or None."""
         before, now = [o.name for o in self.outputs], [o.name for o in other.outputs]
         if before != now:
             return f"the model returned {now}, but {before} before"
@@ -92,7 +92,7 @@ class Template:
             for name in {**old.coords, **new.coords}:
                 then, value = old.coords.get(name), new.coords.get(name)
                 if then is None or not then.equals(value):
-                    return f"the coordinate {name!r} of output {old.name!r} is not what it was"
+                    return f"the coordinate {name!r} of output {old.name!r} differs from before"
         return unit_difference(self.outputs, other.outputs)
 
 
@@ -167,7 +167,7 @@ def arrays_of(result: Any) -> list[Any]:
     Raises
     ------
     TypeError
-        If the model returned nothing, or something that is no array, with the output named.
+        If the model returned nothing, or something other than arrays; the output is named.
     """
     arrays = []
     for path, leaf in _flatten(result)[0]:
@@ -192,7 +192,7 @@ def template_of(result: Any) -> Template:
     names_ = [output.name for output in outputs]
     for name in names_:
         if names_.count(name) > 1:
-            raise ValueError(f"the model returns two outputs called {name!r}; rename one of them")
+            raise ValueError(f"the model returns two outputs named {name!r}; rename one of them")
     return Template(tuple(outputs), tuple(parts), treedef)
 
 
@@ -206,13 +206,15 @@ _XARRAY: dict[type, Any] = {
 def _flatten(result: Any) -> tuple[list[tuple[Path, Any]], Any]:
     if result is None:
         raise TypeError(
-            "the model returned None; it must return arrays or numbers (is there no return?)"
+            "the model returned None, but must return arrays or numbers; add a return statement"
         )
     leaves, treedef = jax.tree_util.tree_flatten_with_path(
         result, is_leaf=lambda leaf: isinstance(leaf, (xr.Variable, xr.DataArray, xr.Dataset))
     )
     if not leaves:
-        raise TypeError(f"the model returned {result!r}, which holds no array")
+        raise TypeError(
+            f"the model returned {result!r}, which contains no array; return at least one"
+        )
     return leaves, treedef
 
 
@@ -237,11 +239,11 @@ def _array(value: Any, name: str) -> Any:
         array = jnp.asarray(data) if is_jax_like else np.asarray(data)
         if array.dtype.kind not in "OUSMmT":
             return native(array) if isinstance(array, np.ndarray) else array
-    advice = "leave it out or turn it into a number"
+    advice = "leave it out or convert it to a number"
     if hasattr(data, "to_xarray"):
         advice = "return .to_xarray(), which keeps its index as a coordinate, or .to_numpy()"
     raise TypeError(
-        f"output {name!r} is {_a(data)}; a model must return arrays or numbers, so {advice}"
+        f"output {name!r} is {_a(data)}, but a model must return arrays or numbers; {advice}"
     )
 
 
@@ -253,7 +255,7 @@ def _a(value: Any) -> str:
     kind = f"{type(value).__name__}"
     if isinstance(value, (np.ndarray, np.generic)):
         return f"an array of {value.dtype}"
-    return f"of the type {kind}"
+    return f"an object of the type {kind}"
 
 
 def _output(leaf: Any, name: str, value: Any) -> Output:
@@ -261,16 +263,16 @@ def _output(leaf: Any, name: str, value: Any) -> Output:
     data: Any = value._data if isinstance(value, xr.Variable) else value
     keys = is_keys(data)
     _, units = without_units(data)
-    known: dict[str, Any] = {"attrs": {} if units is None else {"units": units}}
+    described: dict[str, Any] = {"attrs": {} if units is None else {"units": units}}
     if isinstance(value, xr.Variable):
         dims = tuple(str(dim) for dim in value.dims)
         # Raw key data have one dimension more than the keys.
-        known["dims"] = (*dims, f"{name}_key") if keys else dims
-        known["attrs"] |= _checks.attributes(value.attrs, f"output {name!r}")
+        described["dims"] = (*dims, f"{name}_key") if keys else dims
+        described["attrs"] |= _checks.attributes(value.attrs, f"output {name!r}")
     if isinstance(leaf, (xr.DataArray, xr.Dataset)):
-        known["coords"] = _concrete_coords(leaf, name, set(known["dims"]))
+        described["coords"] = _concrete_coords(leaf, name, set(described["dims"]))
     impl = str(jax.random.key_impl(data)) if keys else None
-    return Output(name, tuple(array.shape), np.dtype(array.dtype), impl=impl, **known)
+    return Output(name, tuple(array.shape), np.dtype(array.dtype), impl=impl, **described)
 
 
 def _concrete_coords(
@@ -282,8 +284,8 @@ def _concrete_coords(
             continue
         if isinstance(coord.variable._data, jax.core.Tracer):
             raise TypeError(
-                f"output {name!r}: the coordinate {str(key)!r} is traced; make it with NumPy if it "
-                "is the same at every point, else return it as an output of its own"
+                f"output {name!r}: the coordinate {str(key)!r} is traced; compute it with NumPy if "
+                "it is the same at every point, or return it as a separate output"
             )
         coords[str(key)] = coord.variable.copy(data=native(np.asarray(coord.variable.values)))
     return coords
@@ -291,25 +293,25 @@ def _concrete_coords(
 
 def restore(template: Template, arrays: Sequence[Any], coords: Mapping[str, Any]) -> Any:
     """Return a result in the model's own structure from the arrays of one point."""
-    left = list(zip(template.outputs, arrays, strict=True))
-    leaves: list[Any] = []
+    remaining = iter(zip(template.outputs, arrays, strict=True))
+    leaves = []
     for part in template.parts:
-        mine, left = left[: len(part.names)], left[len(part.names) :]
-        leaves.append(_restored(part, mine, coords))
+        outputs = list(itertools.islice(remaining, len(part.names)))
+        leaves.append(_restored(part, outputs, coords))
     return template.treedef.unflatten(leaves)
 
 
-def _restored(part: Part, mine: Sequence[tuple[Output, Any]], coords: Mapping[str, Any]) -> Any:
+def _restored(part: Part, outputs: Sequence[tuple[Output, Any]], coords: Mapping[str, Any]) -> Any:
     values = [
         array if output.impl is None else jax.random.wrap_key_data(array, impl=output.impl)
-        for output, array in mine
+        for output, array in outputs
     ]
     if part.kind == "array":
         return values[0]
     variables = [
         # The last dimension of raw key data is within a key.
         xr.Variable((output.dims or ())[: np.ndim(value)], value, dict(output.attrs))
-        for (output, _), value in zip(mine, values, strict=True)
+        for (output, _), value in zip(outputs, values, strict=True)
     ]
     if part.kind == "variable":
         return variables[0]

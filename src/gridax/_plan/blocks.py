@@ -13,8 +13,6 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from gridax._memory import human
-from gridax._outputs.template import Output
 from gridax._plan.plan import Take
 
 # What a block holds at most, as some of them are in memory at the same time; and where there would
@@ -26,9 +24,6 @@ _SECONDS = 10.0
 _LEAST_SECONDS = 0.1
 # Listing a folder of more files takes long.
 _MOST_BLOCKS = 50_000
-# Outputs of one point that are larger are cut to several chunks; blosc holds 2 GB at most.
-_CHUNK_BYTES = 2**27
-_BLOSC_BYTES = 2**31 - 2**10
 
 
 @dataclasses.dataclass(frozen=True)
@@ -105,35 +100,6 @@ def _grown(block: Sequence[int], bounds: Sequence[int], want: int) -> list[int]:
     sides = range(max(bounds, default=1) + 1)
     first_too_long = bisect.bisect_right(sides, want, key=lambda side: math.prod(at_least(side)))
     return at_least(max(0, first_too_long - 1))
-
-
-def inner_chunks(shape: Sequence[int], point_bytes: int) -> tuple[int, ...]:
-    """Return how the array of one point is cut, where it is too large for one chunk."""
-    chunks = [max(1, size) for size in shape]
-    most = _CHUNK_BYTES * math.prod(chunks) // max(1, point_bytes)
-    while math.prod(chunks) > max(1, most):
-        largest = chunks.index(max(chunks))
-        chunks[largest] = math.ceil(chunks[largest] / 2)
-    return tuple(chunks)
-
-
-def check_chunks(block: Sequence[int], outputs: Sequence[Output]) -> None:
-    """Refuse blocks whose chunks are larger than blosc can compress.
-
-    Raises
-    ------
-    ValueError
-        With the size, and what to do.
-    """
-    for output in outputs:
-        inner = inner_chunks(output.shape, output.nbytes)
-        nbytes = math.prod(block) * math.prod(inner) * output.dtype.itemsize
-        if nbytes > _BLOSC_BYTES:
-            raise ValueError(
-                f"a block of {math.prod(block)} points has {human(nbytes)} of output "
-                f"{output.name!r}, but a chunk holds {human(_BLOSC_BYTES)} at most; give fewer "
-                "points with block="
-            )
 
 
 def pieces(todo: np.ndarray) -> list[Take]:

@@ -18,17 +18,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from gridax._memory import human
-from gridax._show import html
-from gridax._text import count, joined, shorten
+from gridax._display import Displayed
 
 # First and one past the last index along each dimension.
 Box = tuple[tuple[int, int], ...]
 # Positions in a box along each dimension, whose product is meant; None for all of it.
 Take = tuple[np.ndarray, ...] | None
-
-# The plan does not know xarray, and so not how wide xarray shall print: this is its default.
-_WIDTH = 80
 
 
 class Tile(NamedTuple):
@@ -116,7 +111,7 @@ class Level:
 
 
 @dataclasses.dataclass(frozen=True, repr=False)
-class Plan:
+class Plan(Displayed):
     """How a sweep is cut to blocks and tiles, as `ParallelExecution.plan` returns it.
 
     Attributes
@@ -229,70 +224,6 @@ class Plan:
             local = _positions(tile, level.dims, run)
             mesh |= zip(level.dims, (index.reshape(spread) for index in local), strict=True)
         return Region(tile.box, shape, tuple(mesh[dim] for dim in range(len(shape))))
-
-    def __repr__(self) -> str:
-        lines = (f"{name:<9}{text}" for name, text in self._rows(_WIDTH - 9))
-        return "\n".join(["<gridax.Plan>", *(shorten(line, _WIDTH) for line in lines)])
-
-    def _rows(self, width: int) -> Iterator[tuple[str, str]]:
-        points = count(self.n_points)
-        sizes = _sizes(self.dims, self.sizes, width - len(points) - 3) or "no dimension"
-        yield "Points:", f"{points} ({sizes})"
-        yield "Outputs:", f"{human(self.n_points * self.point_bytes)}"
-        blocks = count(self.n_blocks)
-        if self.n_blocks > 1:
-            blocks += f" of {_sizes(self.dims, self.block, width - len(blocks) - 4)}"
-        yield "Blocks:", blocks
-        tile = f"{math.prod(self.tile)} points"
-        vectorized = "" if self.n_vmap == math.prod(self.tile) else f", {self.n_vmap} at a time"
-        lengths = [
-            f"{', '.join(self.dims[dim] for dim in level.dims)}: {level.length}"
-            for level in self.levels
-        ]
-        along = joined(lengths, " × ", width - len(tile) - len(vectorized) - 3)
-        yield "Tile:", tile + (f" ({along})" if along else "") + vectorized
-        yield "Tiles:", f"{count(self.n_tiles(next(self.blocks())))} in a block"
-        yield "Devices:", f"{self.n_devices}, about {human(self.tile_bytes)} on each at a time"
-
-    def _repr_html_(self) -> str:
-        facts = html.element("div", *(html.fact(name, text) for name, text in self._rows(200)))
-        return html.page("gridax.Plan", (), html.columns(facts, self._picture()))
-
-    def _picture(self) -> html.Markup:
-        """Draw the two dimensions that are cut most often, or else are longest, with a legend."""
-        pieces = [_ceil_div(*both) for both in zip(self.sizes, self.block, strict=True)]
-        varying = [dim for dim, size in enumerate(self.sizes) if size > 1]
-        alone = {level.dims[0] for level in self.levels if len(level.dims) == 1}
-        varying.sort(key=lambda dim: (pieces[dim], dim in alone, self.sizes[dim]), reverse=True)
-        shown = sorted(varying[:2])
-        if not shown:
-            return html.Markup()
-        cuts = [(self.dims[dim], self.sizes[dim], self.block[dim]) for dim in shown]
-        names = [self.dims[dim] for dim in shown]
-        entries = [("block", f"block: {_sizes(names, [cut[2] for cut in cuts], 60)}")]
-        tile = self._drawn(shown)
-        if tile:
-            entries.append(("tile", f"tile of {math.prod(self.tile)} points"))
-        down = cuts[0] if len(cuts) == 2 else ("", 1, 1)
-        return html.picture(down, cuts[-1], tile, entries)
-
-    def _drawn(self, shown: Sequence[int]) -> list[html.Rectangle]:
-        """Return where the first tile lies along one or two dimensions, where that can be drawn."""
-        level = {dim: level for level in self.levels for dim in level.dims}
-        if any(level[dim].groups is not None for dim in shown):
-            return []
-        sizes = [min(level[dim].length, self.block[dim]) for dim in shown]
-        if all(level[dim].dims == (dim,) for dim in shown):
-            return [(0, 0, sizes[0] if len(shown) == 2 else 1, sizes[-1])]
-        if level[shown[0]].dims != tuple(shown):
-            return []
-        tall, across = (self.block[dim] for dim in shown)
-        rows, rest = divmod(min(level[shown[0]].length, tall * across), across)
-        return [(0, 0, rows, across)] * (rows > 0) + [(rows, 0, 1, rest)] * (rest > 0)
-
-
-def _sizes(dims: Sequence[str], sizes: Sequence[int], width: int) -> str:
-    return joined([f"{dim} {n}" for dim, n in zip(dims, sizes, strict=True)], " × ", width)
 
 
 def shape_of(box: Box) -> tuple[int, ...]:

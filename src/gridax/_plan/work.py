@@ -1,8 +1,10 @@
 """What each stage of a traced model depends on, and roughly what it costs.
 
-A walk over the traced program follows which dimensions of the grid every value varies along. From
-it the plan learns what can be shared between points and which tiles are worth their size. Costs
-are estimates in nanoseconds on one core; only their proportions matter.
+A walk over the traced program follows along which dimensions of the grid every value varies. It
+tells the plan what points can share, and which tiles are worth their size. A value may be taken to
+vary where it does not, which only costs time; it must never be taken to be constant where it
+varies, since all points would then get the result of the first one. Costs are estimates in
+nanoseconds on one core; only their proportions matter.
 """
 
 from __future__ import annotations
@@ -27,6 +29,10 @@ _CALLBACK = 2e6  # of a call back to Python, whatever it does there
 _OPERATION = 0.04
 _MULTIPLY_ADD = 0.01
 _READ = 0.02
+# Operations whose inputs and outputs are those of their program, one to one.
+_CALLS = frozenset({"jit", "pjit", "closed_call", "core_call", "core_closed_call", "xla_call"})
+_CALLS |= {"checkpoint", "remat", "remat2", "custom_jvp_call", "custom_vjp_call"}
+_CALLS |= {"custom_jvp_call_jaxpr", "custom_vjp_call_jaxpr"}
 # What a loop pays per turn, and for an operation that is not fused, or fused, with its neighbors.
 _TURN, _APART_COST, _FUSED_COST = 500.0, 300.0, 10.0
 _APART = {"dot_general", "random_bits", "threefry2x32", "gather", "scatter", "sort", "cumsum"}
@@ -62,6 +68,7 @@ class Work:
     stacked : bytes of arrays that loops read or write slice by slice.
     outputs : dimensions that each output varies along.
     uneven : dimensions along which the number of turns of a loop differs.
+    drawn : kinds of PRNG keys that the program creates, or draws from point by point.
     """
 
     time: dict[Dims, float] = dataclasses.field(default_factory=dict)
@@ -70,6 +77,7 @@ class Work:
     stacked: dict[Dims, int] = dataclasses.field(default_factory=dict)
     outputs: tuple[Dims, ...] = ()
     uneven: Dims = frozenset()
+    drawn: frozenset[str] = frozenset()
 
 
 def work_of(jaxpr: Any, varies: Sequence[Dims]) -> Work:
@@ -84,13 +92,13 @@ def work_of(jaxpr: Any, varies: Sequence[Dims]) -> Work:
 
 
 class _Walk:
-    """A walk that adds up costs, or with ``work=None`` only follows dependences."""
+    """A walk that adds up costs, or with ``work=None`` only follows dependencies."""
 
     def __init__(self, work: Work | None) -> None:
         self.work = work
-        self._loop: Loop | None = None  # the innermost one that is being walked
-        self._searches = 0  # loops around, that end by a condition
-        self._branches = 0  # branches around
+        self._loop: Loop | None = None  # the innermost loop around
+        self._searches = 0  # number of loops around that end by a condition
+        self._branches = 0  # number of branches around
         self.writes = False  # whether values change in place, which is not followed
 
     @contextlib.contextmanager
@@ -122,6 +130,7 @@ class _Walk:
         name, params = equation.primitive.name, equation.params
         variables = (*equation.invars, *equation.outvars)
         self.writes |= any(type(v.aval).__name__ == "AbstractRef" for v in variables)
+        self._note_keys(equation, inputs)
         if name == "scan":
             return self._scan(equation, inputs, turns)
         if name == "while":
@@ -134,16 +143,25 @@ class _Walk:
             branches = [self.through(_open(b), rest, turns) for b in params["branches"]]
             self._branches -= 1
             return [index.union(*outs) for outs in zip(*branches, strict=True)]
-        inner = [_open(p) for p in params.values() if hasattr(_open(p), "eqns")]
-        if len(inner) == 1 and len(inner[0].invars) == len(inputs):
-            outputs = self.through(inner[0], inputs, turns)
+        programs = [*_programs(tuple(params.values()))]
+        if name in _CALLS and len(programs) == 1 and len(programs[0].invars) == len(inputs):
+            outputs = self.through(programs[0], inputs, turns)
             if len(outputs) == len(equation.outvars):
                 return outputs
         varies: Dims = frozenset().union(*inputs)
-        for sub in inner:
-            self.through(sub, [varies] * len(sub.invars), turns)
+        for program in programs:
+            self.through(program, [varies] * len(program.invars), turns)
         self._count(equation, inputs, turns)
         return [varies] * len(equation.outvars)
+
+    def _note_keys(self, equation: Any, inputs: list[Dims]) -> None:
+        if self.work is None:
+            return
+        name = equation.primitive.name
+        if name in ("random_seed", "random_wrap"):
+            self.work.drawn |= {_dtype(equation.outvars[0])}
+        elif name == "random_bits" and any(inputs):
+            self.work.drawn |= {_dtype(equation.invars[0])}
 
     def _scan(self, equation: Any, inputs: list[Dims], turns: float) -> list[Dims]:
         params = equation.params
@@ -221,6 +239,19 @@ class _Walk:
 def _open(program: Any) -> Any:
     """Return the bare program in a closed one."""
     return getattr(program, "jaxpr", program)
+
+
+def _programs(value: Any) -> Iterator[Any]:
+    """Yield the programs among the parameters of an operation."""
+    if hasattr(_open(value), "eqns"):
+        yield _open(value)
+    elif isinstance(value, (tuple, list)):
+        for each in value:
+            yield from _programs(each)
+
+
+def _dtype(variable: Any) -> str:
+    return str(getattr(variable.aval, "dtype", ""))
 
 
 def _size(variable: Any) -> int:

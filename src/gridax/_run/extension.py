@@ -15,15 +15,15 @@ import jax
 import numpy as np
 import xarray as xr
 
+from gridax._arrays import is_keys
 from gridax._axes import is_axis
-from gridax._axes.labels import is_keys
+from gridax._digest.digest import digest
 from gridax._grid.grid import Column
 from gridax._grid.points import Points, fixed_scalar
 from gridax._outputs.labels import own_coordinates
 from gridax._outputs.template import Template
 from gridax._pytree import dotted
 from gridax._run import fingerprints
-from gridax._run.digests import digest
 from gridax._stores.base import DONE
 from gridax._stores.memory import MemoryStore
 
@@ -93,9 +93,10 @@ class Extension:
         problem = fingerprints.fixed_difference(*both)
         there, here = parts["model"], about["model"]
         if not (problem or any_model or fingerprints.same_model(there, here)):
+            difference = fingerprints.model_difference(there, here)
             problem = (
-                f"it was computed with another model ({fingerprints.told(there, here)}); pass "
-                "resume='force' to combine them anyway"
+                f"it was computed with another model ({difference}); pass resume='force' to "
+                "combine them anyway"
             )
         if problem:
             raise ValueError(f"cannot extend a result of another sweep: {problem}")
@@ -146,7 +147,7 @@ class Extension:
         return np.expand_dims(values, missing)
 
     def _match(self) -> None:
-        old, new = _leaves(self._old), _leaves(self._new)
+        old, new = _leaves(self._old, self._parts().get("choices")), _leaves(self._new)
         for name in {**new, **old}:
             if name not in old or name not in new:
                 where = "the state that is run now" if name in new else "the result"
@@ -215,44 +216,57 @@ def _holding(array: np.ndarray, values: np.ndarray) -> np.ndarray:
     return array.astype(np.result_type(values.dtype, array.dtype))
 
 
-def _leaves(points: Points) -> dict[str, _Leaf]:
-    """Return the leaves of a state by their paths."""
+def _leaves(points: Points, choices: Mapping[str, Any] | None = None) -> dict[str, _Leaf]:
+    """Return how each leaf of a state varies, by its path.
+
+    `choices` are the digests of chosen objects that a file does not keep, by axis.
+    """
     columns = {column.slot: column for column in points.grid.columns}
-    found = {}
+    leaves = {}
     for slot, path in enumerate(points.skeleton.paths):
         leaf = points.skeleton.leaves[slot]
         if slot in columns:
             column = columns[slot]
-            keys = _keys(column, points)
-            found[dotted(path)] = _Leaf(column.dim, keys, column.name, column.dim is None)
+            keys = _keys(column, points, (choices or {}).get(column.name))
+            leaves[dotted(path)] = _Leaf(column.dim, keys, column.name, column.dim is None)
         elif not is_axis(leaf):
-            found[dotted(path)] = _Leaf(None, [_key(leaf)], dotted(path))
-    return found
+            leaves[dotted(path)] = _Leaf(None, [_key(leaf)], dotted(path))
+    return leaves
 
 
-def _keys(column: Column, points: Points) -> list[Any]:
+def _keys(column: Column, points: Points, choices: Any) -> list[Any]:
     table = column.table
     rows = column.all_rows(points.sizes)
-    labels = table.labels[rows]
+    labels = table.labels[rows].tolist()
     if table.kind == "number" and not table.labeled:
-        return [(labels.dtype.kind, label, table.shape) for label in labels.tolist()]
+        # Equal numbers of another dtype may give other results: 200 + 100 is 44 in uint8.
+        return [(_dtype(table.values), label, table.shape) for label in labels]
     if table.kind == "choice":
-        return [("choice", label, None) for label in labels.tolist()]
-    return [_array_key(value) for value in table.values[rows]]
+        digests = fingerprints.choices(column, points.sizes)
+        if isinstance(choices, list) and len(choices) == len(digests):
+            digests = choices
+        return [("choice", *key) for key in zip(labels, digests, strict=True)]
+    return [_array_key(value, table.impl) for value in table.values[rows]]
 
 
 def _key(leaf: Any) -> Any:
     scalar = fixed_scalar(leaf)
     if scalar is not None and scalar.dtype.kind in "fiub":
-        return (scalar.dtype.kind, scalar.item(), None)
+        return (_dtype(np.asarray(leaf)), scalar.item(), None)
     if hasattr(leaf, "__qualname__") or isinstance(leaf, str):
-        return ("choice", getattr(leaf, "__name__", leaf), None)
-    return _array_key(jax.random.key_data(leaf) if is_keys(leaf) else leaf)
+        return ("choice", getattr(leaf, "__name__", leaf), fingerprints.choice(leaf))
+    if is_keys(leaf):
+        return _array_key(jax.random.key_data(leaf), str(jax.random.key_impl(leaf)))
+    return _array_key(leaf, None)
 
 
-def _array_key(value: Any) -> Any:
+def _dtype(values: np.ndarray) -> str:
+    """Return the dtype in which JAX holds some values, whatever it is on the host."""
+    return str(jax.dtypes.canonicalize_dtype(values.dtype))
+
+
+def _array_key(value: Any, impl: str | None) -> Any:
     if hasattr(value, "dtype"):
         value = np.asarray(value)
-        # In JAX's dtype: a fixed float64 array is float32 in the table of an axis.
-        value = value.astype(jax.dtypes.canonicalize_dtype(value.dtype))
-    return ("array", digest(value), None)
+        value = value.astype(_dtype(value))
+    return ("array", digest(value, impl), None)

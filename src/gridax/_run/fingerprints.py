@@ -1,12 +1,12 @@
 """What a store was made for, part by part, so that a message can say what differs.
 
-The parts: the axes, the other leaves of the state and the arguments, the outputs, and the model.
+The parts are the axes, the other leaves of the state and the arguments, the outputs, and the model.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import jax
@@ -14,12 +14,14 @@ import numpy as np
 import xarray as xr
 
 from gridax._axes import is_axis
+from gridax._digest.digest import digest, examine
 from gridax._grid.grid import Column
 from gridax._grid.points import Points, fixed_scalar
 from gridax._outputs.template import Template
 from gridax._pytree import Skeleton, dotted
-from gridax._run.digests import digest
 from gridax._run.job import Job
+from gridax._text import listing
+from gridax._warnings import warn
 
 ATTRIBUTE = "gridax_fingerprints"
 # A hostile file could name any length.
@@ -28,60 +30,107 @@ _LONGEST = 2**24
 Parts = dict[str, Any]
 
 
-def of_space(space: Points, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Parts:
-    """Return the fingerprints of the axes and of all that is fixed, by name.
+def of_space(points: Points, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Parts:
+    """Return the fingerprints of the axes and of everything that is fixed, by name.
 
-    Each is a pair: a digest, and a text to show.
+    Each is a pair: a digest, and a text to show. What has no digest is listed as ``unknown``.
     """
-    columns = space.grid.columns
-    axes = {c.name: _axis(c, space.sizes) for c in columns if c.dim is not None}
-    fixed = {c.name: _axis(c, space.sizes) for c in columns if c.dim is None}
-    for slot, path in enumerate(space.skeleton.paths):
-        leaf = space.skeleton.leaves[slot]
+    columns = points.grid.columns
+    unknown: list[str] = []
+    axes = {c.name: _axis(c, points.sizes, unknown) for c in columns if c.dim is not None}
+    fixed = {c.name: _axis(c, points.sizes, unknown) for c in columns if c.dim is None}
+    for slot, path in enumerate(points.skeleton.paths):
+        leaf = points.skeleton.leaves[slot]
         if not is_axis(leaf):
-            fixed[dotted(path)] = _value(leaf)
+            fixed[dotted(path)] = _value(leaf, dotted(path), unknown)
     for tree in ({"args": list(args)}, dict(kwargs)):
         given = Skeleton.of(tree)
         for path, leaf in zip(given.paths, given.leaves, strict=True):
             name = f"argument {dotted(path)}"
-            fixed[f"keyword {name}" if name in fixed else name] = _value(leaf)
-    dims = [[dim, size] for dim, size in space.sizes.items()]
+            name = f"keyword {name}" if name in fixed else name
+            fixed[name] = _value(leaf, name, unknown)
+    dims = [[dim, size] for dim, size in points.sizes.items()]
     x64 = bool(jax.config.read("jax_enable_x64"))
-    return {"dims": dims, "axes": axes, "fixed": fixed, "x64": x64}
+    return {
+        "dims": dims,
+        "axes": axes,
+        "fixed": fixed,
+        "choices": {c.name: choices(c, points.sizes) for c in columns if c.table.kind == "choice"},
+        "x64": x64,
+        "unknown": unknown,
+    }
 
 
 def of_job(job: Job) -> Parts:
-    """Return the fingerprints of the points, of everything that is fixed, and of the source."""
+    """Return the fingerprints of the points, of everything that is fixed, and of the model."""
     parts = of_space(job.points, job.args, job.kwargs)
-    source = of_source(job.model, job.points, job.args, job.kwargs)
-    return {**parts, "model": {"source": source, "jax": jax.__version__}}
+    return {**parts, "model": of_model(job.model, job.points, job.args, job.kwargs)}
 
 
 def of_template(template: Template, coords: Mapping[str, xr.Variable]) -> dict[str, list[str]]:
     """Return the fingerprints of the outputs, and of the coordinates of their own dimensions."""
-    found = {}
+    outputs = {}
     for output in template.outputs:
         text = f"{output.dtype}{list(output.shape)} along {list(output.dims or ())}"
-        found[output.name] = [digest(text, output.impl), text]
+        outputs[output.name] = [digest(text, output.impl), text]
     for name, coord in coords.items():
         text = f"coordinate {coord.dtype}{list(coord.shape)} along {list(coord.dims)}"
-        found[name] = [digest(text, np.asarray(coord.values)), text]
-    return found
+        outputs[name] = [digest(text, np.asarray(coord.values)), text]
+    return outputs
 
 
-def of_source(
-    model: Callable[..., Any], space: Points, args: tuple[Any, ...], kwargs: Mapping[str, Any]
-) -> str:
-    """Return the fingerprint of a model's source, and of all functions that it is given."""
-    given = [column.axis.wrap for column in space.grid.columns]
-    for column in space.grid.columns:
+def of_model(
+    model: Callable[..., Any], points: Points, args: tuple[Any, ...], kwargs: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return the fingerprint of a model's source and of all functions that it is given.
+
+    With it are the versions of the packages that the source refers to, and the names in it that
+    have no digest.
+    """
+    given = [column.axis.wrap for column in points.grid.columns]
+    for column in points.grid.columns:
         if column.table.kind == "choice":
             given += column.table.values
-    given += Skeleton.of((space.skeleton.leaves, args, dict(kwargs)), is_axis).leaves
-    return digest(model, [each for each in given if callable(each) and not is_axis(each)])
+    given += Skeleton.of((points.skeleton.leaves, args, dict(kwargs)), is_axis).leaves
+    functions = [each for each in given if callable(each) and not is_axis(each)]
+    source = examine({"model": model, "functions": functions})
+    return {
+        "source": source.digest,
+        "unknown": list(source.unknown),
+        "libraries": source.libraries,
+        "jax": jax.__version__,
+    }
 
 
-def _axis(column: Column, sizes: Mapping[str, int]) -> list[str]:
+def digest_of_callback(function: Any) -> str:
+    """Return the digest of a function in a traced program; warn if part of it has none."""
+    source = examine({"callback": function})
+    warn_of_unknown(source.unknown)
+    return digest(source.digest, source.libraries)
+
+
+def warn_of_unknown(names: Iterable[str]) -> None:
+    """Warn of objects whose changes would not be noticed."""
+    names = list(dict.fromkeys(names))
+    if names:
+        warn(
+            f"a change to {listing(names)} would go unnoticed, since gridax cannot look "
+            "inside: results of different models could end up in one store. Pass version= to name "
+            "the model, and change that name whenever the model changes"
+        )
+
+
+def choices(column: Column, sizes: Mapping[str, int]) -> list[str]:
+    """Return what tells the values of a ChoiceAxis apart, whatever their labels."""
+    return [choice(column.table.values[row]) for row in column.all_rows(sizes)]
+
+
+def choice(value: Any) -> str:
+    """Return what tells a chosen object from others; what functions do is part of the model."""
+    return digest(_plain(value))
+
+
+def _axis(column: Column, sizes: Mapping[str, int], unknown: list[str]) -> list[str]:
     table = column.table
     rows = column.all_rows(sizes)
     labels = table.labels[rows]
@@ -91,14 +140,17 @@ def _axis(column: Column, sizes: Mapping[str, int]) -> list[str]:
         values: Any = [_plain(table.values[row]) for row in rows]
     else:
         values = table.values[rows]
-    found = digest([column.dim, table.kind, table.shape, table.impl], labels, values)
+    about = [column.dim, table.kind, table.shape, table.impl]
+    examined = examine({"axis": about, "labels": labels, column.name: values})
+    unknown += examined.unknown
+    code = examined.digest
     if column.dim is None:
-        return [found, repr(labels[0].item())]
-    few = len(labels) <= 6
-    shown = [*map(repr, (labels if few else labels[:3]).tolist())]
-    shown += [] if few else ["…", *map(repr, labels[-2:].tolist())]
-    same = "" if table.kind == "number" and not table.labeled else f", values with digest {found}"
-    return [found, f"{', '.join(shown)} ({len(labels)} along {column.dim!r}{same})"]
+        return [code, repr(labels[0].item())]
+    few_labels = len(labels) <= 6
+    shown = [*map(repr, (labels if few_labels else labels[:3]).tolist())]
+    shown += [] if few_labels else ["…", *map(repr, labels[-2:].tolist())]
+    same = "" if table.kind == "number" and not table.labeled else f", values with digest {code}"
+    return [code, f"{', '.join(shown)} ({len(labels)} along {column.dim!r}{same})"]
 
 
 def _plain(value: Any) -> Any:
@@ -106,15 +158,16 @@ def _plain(value: Any) -> Any:
     return getattr(value, "__qualname__", value)
 
 
-def _value(leaf: Any) -> list[str]:
+def _value(leaf: Any, name: str, unknown: list[str]) -> list[str]:
     scalar = fixed_scalar(leaf)
     if scalar is not None:
         kind = "" if isinstance(leaf, (bool, int, float, str)) else f" ({np.asarray(leaf).dtype})"
         return [digest(scalar.item(), kind), f"{scalar.item()!r}{kind}"]
-    found = digest(_plain(leaf))
+    examined = examine({name: _plain(leaf)})
+    unknown += examined.unknown
     if hasattr(leaf, "shape") and hasattr(leaf, "dtype"):
-        return [found, f"{leaf.dtype}{list(leaf.shape)} with digest {found}"]
-    return [found, f"{getattr(leaf, '__qualname__', type(leaf).__qualname__)}"]
+        return [examined.digest, f"{leaf.dtype}{list(leaf.shape)} with digest {examined.digest}"]
+    return [examined.digest, f"{getattr(leaf, '__qualname__', type(leaf).__qualname__)}"]
 
 
 def read(attrs: Mapping[str, Any]) -> Parts:
@@ -167,19 +220,42 @@ def same_model(stored: Mapping[str, Any], mine: Mapping[str, Any]) -> bool:
     """Whether two models are the same: by their versions, traced programs, or sources."""
     if stored.get("version") or mine.get("version"):
         return stored.get("version") == mine.get("version")
-    part = "program" if stored.get("program") and mine.get("program") else "source"
-    return stored.get(part) == mine.get(part)
+    if _are_traced(stored, mine):
+        if stored["program"] == mine["program"]:
+            return True
+        # Another version of JAX may trace the same source to another program.
+        if stored.get("jax") == mine.get("jax") or stored.get("unknown") or mine.get("unknown"):
+            return False
+    return stored.get("source") == mine.get("source") and not _other_libraries(stored, mine)
 
 
-def told(stored: Mapping[str, Any], mine: Mapping[str, Any]) -> str:
+def model_difference(stored: Mapping[str, Any], mine: Mapping[str, Any]) -> str:
     """Say how two models differ."""
     if stored.get("version") or mine.get("version"):
         return f"version {stored.get('version')!r} there, {mine.get('version')!r} here"
-    traced = stored.get("program") and mine.get("program")
-    found = f"{'the traced program' if traced else 'the source'} differs"
-    if stored.get("jax") != mine.get("jax"):
-        found += f"; JAX is {stored.get('jax')} there and {mine.get('jax')} here"
-    return found
+    versions = _other_libraries(stored, mine)
+    if not _are_traced(stored, mine) and stored.get("source") == mine.get("source") and versions:
+        return "; ".join(_versions(versions))
+    part = "the traced program" if _are_traced(stored, mine) else "the source"
+    jax_versions = stored.get("jax"), mine.get("jax")
+    other = {"JAX": jax_versions} if jax_versions[0] != jax_versions[1] else {}
+    return "; ".join([f"{part} differs", *_versions(other)])
+
+
+def _are_traced(stored: Mapping[str, Any], mine: Mapping[str, Any]) -> bool:
+    return bool(stored.get("program") and mine.get("program"))
+
+
+def _other_libraries(
+    stored: Mapping[str, Any], mine: Mapping[str, Any]
+) -> dict[str, tuple[Any, Any]]:
+    there, here = stored.get("libraries", {}), mine.get("libraries", {})
+    pairs = {name: (there.get(name), here.get(name)) for name in {**there, **here}}
+    return {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}
+
+
+def _versions(pairs: Mapping[str, tuple[Any, Any]]) -> list[str]:
+    return [f"{name} is {there} there and {here} here" for name, (there, here) in pairs.items()]
 
 
 def template_difference(stored: Parts, mine: Mapping[str, list[str]]) -> str | None:

@@ -10,7 +10,7 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from gridax import _checks, _memory
 from gridax._run.progress import Progress
-from gridax._stores.base import Keeping
+from gridax._stores.base import StoreOptions
 
 OnError = Literal["raise", "record"]
 Resume = Literal[True, False, "force"]
@@ -103,9 +103,9 @@ class Options:
         """Return the options for a store that another process has just created."""
         return dataclasses.replace(self, overwrite=False, resume=self.resume or True)
 
-    def keeping(self) -> Keeping:
+    def for_store(self) -> StoreOptions:
         """Return what the store needs to know."""
-        return Keeping(self.shard or (0, 1), self.verify, self.durability, self.retry_failed)
+        return StoreOptions(self.shard or (0, 1), self.verify, self.durability, self.retry_failed)
 
 
 def _allowed(hint: Any) -> tuple[Any, ...]:

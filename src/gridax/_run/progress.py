@@ -1,4 +1,4 @@
-"""Progress of a run: a bar, a function of the user's, or nothing."""
+"""Progress of a run, reported to a bar or to a function of the user's."""
 
 from __future__ import annotations
 
@@ -6,11 +6,13 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Any
 
+from gridax._show.progress import Bar
+
 Progress = bool | Callable[[int, int], Any]
 
 
 class Meter:
-    """Counts points and tells whoever watches."""
+    """Counts points and reports the numbers done and in total after each change."""
 
     def __init__(self, progress: Progress, total: int, title: str) -> None:
         if not isinstance(progress, bool) and not callable(progress):
@@ -18,28 +20,22 @@ class Meter:
                 f"progress must be True, False, or a function of (done, total), got {progress!r}"
             )
         self.done, self.total = 0, total
-        self._tell = progress if callable(progress) else None
-        self._bar = None
-        if progress is True:
-            from tqdm.auto import tqdm  # looks for a notebook, which takes time
-
-            self._bar = tqdm(total=total, desc=title, unit="point")
+        self._bar = Bar(title, total) if progress is True else None
+        self._report = progress if callable(progress) else self._bar
 
     def begin(self, points: int) -> None:
-        """Count points as done before; they say nothing of the pace."""
+        """Count points that were computed before this run, which say nothing about its pace."""
         if self._bar is not None:
-            self._bar.initial = points
+            self._bar.begin(points)
         self.add(points)
 
     def add(self, points: int) -> None:
         """Count points as done."""
         if self.done and not points:
-            return  # nothing new
+            return  # nothing has changed since the last report
         self.done += points
-        if self._bar is not None:
-            self._bar.update(points)
-        if self._tell is not None:
-            self._tell(self.done, self.total)
+        if self._report is not None:
+            self._report(self.done, self.total)
 
     def __enter__(self) -> Meter:
         return self

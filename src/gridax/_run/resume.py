@@ -10,14 +10,15 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from gridax._files import describe, restore
-from gridax._files.zarr import Opened, create, read, refuse
+from gridax._files.zarr import OpenedStore, create_store, open_store, refuse_existing
 from gridax._outputs.template import Template
 from gridax._plan import blocks
 from gridax._run import fingerprints
 from gridax._run.assembly import Assembly
 from gridax._run.fingerprints import Parts
 from gridax._run.options import Options
-from gridax._stores.place import Place
+from gridax._stores.chunking import check_chunks
+from gridax._stores.location import Location
 
 if TYPE_CHECKING:
     from gridax._stores.zarr import ZarrStore
@@ -30,22 +31,22 @@ class StoredRun:
 
     Parameters
     ----------
-    place : where.
+    location : where.
     options : of the run.
     mine : fingerprints of the points, of everything that is fixed, and of the model's source.
     """
 
-    def __init__(self, place: Place, options: Options, mine: Parts) -> None:
-        self._place, self._options, self._mine = place, options, mine
-        self._replace = False
+    def __init__(self, location: Location, options: Options, mine: Parts) -> None:
+        self._location, self._options, self._mine = location, options, mine
+        self._replace = self._warned = False
         self._theirs: Parts | None = None
         self.template: Template | None = None
-        self._opened: Opened | None = None
+        self._opened: OpenedStore | None = None
         self._store: ZarrStore | None = None
 
     @property
     def _name(self) -> str:
-        return repr(self._place.name)
+        return repr(self._location.name)
 
     def open(self) -> bool:
         """Open the store if there is one to resume, and return whether there is.
@@ -59,10 +60,10 @@ class StoredRun:
         """
         if self._theirs is not None:
             return True
-        if not self._place.exists():
+        if not self._location.exists():
             return False
         if self._options.overwrite:
-            refuse(self._place, overwrite=True)
+            refuse_existing(self._location, overwrite=True)
             self._replace = True
             return False
         opened = self._read()
@@ -74,10 +75,10 @@ class StoredRun:
         self._compare(opened)
         return True
 
-    def _read(self) -> Opened:
+    def _read(self) -> OpenedStore:
         advice = "it is left untouched, even with overwrite=True; give another store="
         try:
-            opened = read(self._place)
+            opened = open_store(self._location)
         except ValueError as error:
             raise FileExistsError(
                 f"{self._name} is not a gridax store ({error}): {advice}"
@@ -88,11 +89,11 @@ class StoredRun:
             )
         return opened
 
-    def _compare(self, opened: Opened) -> None:
+    def _compare(self, opened: OpenedStore) -> None:
         try:
             _, template = restore.read(opened.dataset)
             theirs = fingerprints.read(opened.dataset.attrs)
-            if not opened.is_store:
+            if not opened.is_run:
                 raise ValueError("it is a saved result, not the store of a run")
         except ValueError as error:
             raise ValueError(
@@ -120,14 +121,14 @@ class StoredRun:
             block = blocks.shape([size for _, size in sizes], suited, n_shards)
         else:
             block = tuple(self._options.block[dim] for dim, _ in sizes)
-        blocks.check_chunks(block, outputs)
+        check_chunks(block, outputs)
         dataset = assembly.skeleton({**self._mine, "template": assembly.fingerprints})
-        if not create(self._place, dataset, outputs, block, self._replace):
+        if not create_store(self._location, dataset, outputs, block, self._replace):
             self._replace = False
             self._options = self._options.resuming()
             self.open()
             return
-        self._compare(read(self._place))
+        self._compare(open_store(self._location))
 
     def check_outputs(self, assembly: Assembly) -> None:
         """Reject outputs that differ from those in the store."""
@@ -137,11 +138,8 @@ class StoredRun:
             raise self._another_sweep(problem)
 
     def check_model(self, traced: Callable[[], str | None]) -> None:
-        """Reject a finished store of another model; trace it only if its source differs."""
-        assert self._theirs is not None
-        theirs, mine = self._theirs[_MODEL], self._mine[_MODEL]
-        if mine["version"] or theirs.get("source") != mine["source"]:
-            self.check_program(None if mine["version"] else traced())
+        """Reject a finished store of another model, which is traced but not compiled."""
+        self.check_program(None if self._mine[_MODEL]["version"] else traced())
 
     def check_program(self, program: str | None) -> None:
         """Reject a store that was begun with another model, unless ``resume="force"``.
@@ -152,30 +150,35 @@ class StoredRun:
         """
         mine = self._mine[_MODEL]
         mine["program"] = program
+        if not (mine["version"] or self._warned):
+            self._warned = True
+            unknown = [] if program else mine["unknown"]
+            fingerprints.warn_of_unknown([*self._mine["unknown"], *unknown])
         if self._theirs is None:  # the store is yet to be created
             return
         theirs = self._theirs[_MODEL]
         if fingerprints.same_model(theirs, mine):
             return
         if self._options.resume != "force":
+            difference = fingerprints.model_difference(theirs, mine)
             raise ValueError(
-                f"cannot resume {self._name}, which was begun with another model "
-                f"({fingerprints.told(theirs, mine)}). Pass resume='force' to continue with this "
-                "model, which the store then records, or start over with overwrite=True. To decide "
-                "yourself which models count as the same, pass version= from the first run on"
+                f"cannot resume {self._name}, which was begun with another model ({difference}). "
+                "Pass resume='force' to continue with this model, which the store then records, or "
+                "start over with overwrite=True. To decide yourself which models count as the "
+                "same, pass version= from the first run on"
             )
         self._record_model(theirs, mine)
 
     def _record_model(self, theirs: dict[str, Any], mine: dict[str, Any]) -> None:
         """Write into the store that it continues with another model."""
-        from gridax._stores.format import update
+        from gridax._stores.format import set_attributes
 
         assert self._opened is not None
         before = json.loads(self._opened.dataset.attrs.get("gridax_resumed", "[]"))
         now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
         self._theirs = {**(self._theirs or {}), _MODEL: mine}
-        update(
-            self._place,
+        set_attributes(
+            self._location,
             {
                 "gridax_resumed": json.dumps([*before, {"when": now, "model_before": theirs}]),
                 fingerprints.ATTRIBUTE: json.dumps(self._theirs),
@@ -190,7 +193,7 @@ class StoredRun:
             assert self.template is not None
             assert self._opened is not None
             names, outputs = self._opened.names, self.template.outputs
-            self._store = ZarrStore(self._place, names, outputs, self._options.keeping())
+            self._store = ZarrStore(self._location, names, outputs, self._options.for_store())
         return self._store
 
     def lock(self) -> contextlib.AbstractContextManager[Any]:
@@ -198,21 +201,21 @@ class StoredRun:
         from gridax._stores.folder import Folder
         from gridax._stores.lock import Lock
 
-        if not isinstance(self._place, Folder):
+        if not isinstance(self._location, Folder):
             return contextlib.nullcontext()
-        self._place.check_parent()
-        return Lock(self._place.path, self._options.shard or (0, 1))
+        self._location.check_parent()
+        return Lock(self._location.path, self._options.shard or (0, 1))
 
     def tidy(self, lock: Any) -> None:
         """Remove what killed writers have left behind, unless another process is writing."""
         since = None if lock is None else lock.alone_since()
         if since is not None:
-            self._place.tidy(since)
+            self._location.tidy(since)
 
     def how_to_resume(self) -> str:
         """Return a note that says what is saved and how to continue."""
-        done, total = self.store().saved()
+        saved, total = self.store().saved()
         return (
-            f"{done} of {total} blocks are saved in {self._name}; call run(store={self._name}) "
+            f"{saved} of {total} points are saved in {self._name}; call run(store={self._name}) "
             "again to resume"
         )

@@ -14,7 +14,6 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from gridax._files import describe
-from gridax._files.zarr import address, place_of
 from gridax._outputs.template import Template, unit_difference
 from gridax._run import fingerprints
 from gridax._run.assembly import Assembler, Assembly
@@ -25,13 +24,15 @@ from gridax._run.job import Job
 from gridax._run.options import Options
 from gridax._run.progress import Meter
 from gridax._run.resume import StoredRun
+from gridax._stores.address import location_of
 from gridax._stores.base import Store
 from gridax._stores.memory import MemoryStore
-from gridax.result import Result, open_place, open_result, template_of_result
+from gridax._warnings import warn
+from gridax.result import Result, open_location, open_result, template_of_result
 from gridax.space import Space, points_of
 
 if TYPE_CHECKING:
-    from gridax._stores.place import Place
+    from gridax._stores.location import Location
 
 Check = Callable[[Assembly], None]
 
@@ -65,13 +66,13 @@ class Run:
         """Run, and return the outputs, in memory or as they are in a store."""
         if self._options.store is None:
             return self._in_memory()
-        place = place_of(self._options.store, self._options.storage_options)
+        location = location_of(self._options.store, self._options.storage_options)
         try:
-            return self._in_store(place)
+            return self._in_store(location)
         except OSError as error:
             # The system does not always name the file, for instance when a disk is full.
-            if place.name not in "\n".join([str(error), *getattr(error, "__notes__", ())]):
-                error.add_note(f"at the store {place.name!r}")
+            if location.name not in "\n".join([str(error), *getattr(error, "__notes__", ())]):
+                error.add_note(f"at the store {location.name!r}")
             raise
 
     def _in_memory(self) -> Result:
@@ -98,18 +99,18 @@ class Run:
                 raise
         return self._from_memory(store, old)
 
-    def _in_store(self, place: Place) -> Result:
+    def _in_store(self, location: Location) -> Result:
         about = fingerprints.of_job(self._job)
         about["model"]["version"] = self._options.version
-        stored = StoredRun(place, self._options, about)
-        if stored.open() and stored.store().look():
+        stored = StoredRun(location, self._options, about)
+        if stored.open() and stored.store().scan():
             stored.check_model(self._evaluator.program)
-            return self._from_store(place)
+            return self._from_store(location)
         with _exiting_on_sigterm(), stored.lock() as lock:
-            old = self._prepare(stored, about, place)
+            old = self._prepare(stored, about, location)
             store = stored.store()
             store.prefill = None if old is None else old.fill
-            store.look()
+            store.scan()
             stored.tidy(lock)
             with self._meter(store.n_points) as meter:
                 meter.begin(store.n_done)
@@ -120,16 +121,20 @@ class Run:
                     with contextlib.suppress(Exception):
                         store.rescue()
                     with contextlib.suppress(Exception):
-                        error.add_note(stored.how_to_resume())
-                        _attach(error, self._from_store(place))
+                        note = stored.how_to_resume()
+                        error.add_note(note)
+                        _attach(error, self._from_store(location))
+                        if isinstance(error, SystemExit):  # which Python does not show
+                            warn(note)
                     raise
-        return self._from_store(place)
+            store.finish()
+        return self._from_store(location)
 
-    def _prepare(self, stored: StoredRun, about: Parts, place: Place) -> Extension | None:
+    def _prepare(self, stored: StoredRun, about: Parts, location: Location) -> Extension | None:
         """Trace the model and compare it with the store, or create one; return what it extends."""
         exists = stored.open()
-        about["model"]["program"] = self._evaluator.program()
-        old = self._extension(lambda: about, place)
+        about["model"]["program"] = None if self._options.version else self._evaluator.program()
+        old = self._extension(lambda: about, location)
         known = stored.template if exists else None if old is None else old.template
         self._trace(known, stored.check_outputs if exists else _checks(old))
         stored.check_program(about["model"]["program"])
@@ -170,7 +175,7 @@ class Run:
             meter.add(n_new)
 
     def _extension(
-        self, about: Callable[[], Parts], place: Place | None = None
+        self, about: Callable[[], Parts], location: Location | None = None
     ) -> Extension | None:
         """Return the result given as ``extend=``, which has some of the points already."""
         old = self._options.extend
@@ -183,10 +188,10 @@ class Run:
         if not isinstance(old, Result):
             old = open_result(old, self._options.storage_options)
         source = old.dataset.encoding.get("source")
-        if self._options.overwrite and place is not None and source == address(place):
+        if self._options.overwrite and location is not None and source == location.address:
             raise ValueError(
-                f"extend= and overwrite=True both refer to {place.name!r}, which would be removed "
-                "before it is copied; give another store="
+                f"extend= and overwrite=True both refer to {location.name!r}, which would be "
+                "removed before it is copied; give another store="
             )
         extension = Extension(
             old.dataset, points_of(old.space), template_of_result(old), self._job.points
@@ -215,8 +220,8 @@ class Run:
         dataset = functools.partial(labels.dataset, store, describe.stamp())
         return Result(dataset, self._space, labels.template, store.arrays)
 
-    def _from_store(self, place: Place) -> Result:
-        opened = open_place(place)
+    def _from_store(self, location: Location) -> Result:
+        opened = open_location(location)
         template = self._assembly and self._assembly.template
         return Result(
             opened.dataset,

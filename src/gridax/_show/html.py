@@ -1,7 +1,7 @@
-"""Pieces of HTML for notebooks: no script, no ids, and everything that is not ours escaped.
+"""Pieces of HTML for notebooks, without scripts and ids, and with all foreign text escaped.
 
-Colors follow the page: text inherits its color, lines and grounds are translucent greys, so that
-light and dark themes are served alike, whatever they call their variables.
+Colors follow the page, so that light and dark themes work whatever their variables are called:
+text inherits its color, and lines and backgrounds are translucent greys.
 """
 
 from __future__ import annotations
@@ -9,22 +9,22 @@ from __future__ import annotations
 import html
 from collections.abc import Iterable, Sequence
 
-from gridax._text import count, number_of, shorten, shorten_middle
+from gridax._text import number_of, shorten, shorten_middle
 
 # The cells of a row of a table; see `table`.
 Row = Sequence[object]
 
 
 class Markup(str):
-    """Text that is HTML already; any other text is escaped where it enters a page."""
+    """Text that is already HTML; any other text is escaped when it is inserted into a page."""
 
     __slots__ = ()
 
 
-# Between groups of digits: narrow, and no place to break a line.
+# Separates groups of digits; lines do not break here.
 GAP = "\N{NARROW NO-BREAK SPACE}"
 
-# Notebooks and themes style tables and details of their own; hence the longer selectors.
+# The selectors are long in order to override the styles of notebooks and themes.
 STYLE = """
 .gridax-repr { max-width: 900px; line-height: 1.6; text-align: left; }
 .gridax-repr .gridax-head {
@@ -76,7 +76,7 @@ STYLE = """
 .gridax-repr .gridax-failed { background: #d8523f; }
 .gridax-repr .gridax-block { background: rgba(70, 130, 200, 0.4); fill: rgba(70, 130, 200, 0.4); }
 .gridax-repr .gridax-tile { background: #e58a2e; fill: #e58a2e; }
-/* xarray knows dark pages by some attributes only; so its colors follow the page here, too. */
+/* xarray detects dark pages by a few attributes only; here its colors follow the page instead. */
 .gridax-repr {
   --xr-font-color0: currentColor;
   --gridax-quiet: color-mix(in srgb, currentColor 65%, transparent);
@@ -104,7 +104,7 @@ def escape(content: object) -> Markup:
 
 
 def element(tag: str, *content: object, css: str = "") -> Markup:
-    """Return an element with texts or HTML in it.
+    """Return an element that contains texts or HTML.
 
     Examples
     --------
@@ -116,23 +116,23 @@ def element(tag: str, *content: object, css: str = "") -> Markup:
 
 
 def page(title: str, notes: Iterable[object], *parts: object) -> str:
-    """Return a whole repr: a headline with notes beside the title, then its parts."""
+    """Return a complete repr: a title with notes beside it, and the parts below."""
     spans = (element("span", note) for note in notes)
     return frame(element("div", element("strong", title), *spans, css="gridax-head"), *parts)
 
 
 def frame(*parts: object) -> str:
-    """Return parts with the style that all of them need."""
+    """Return parts together with the style sheet that they need."""
     return str(element("div", element("style", Markup(STYLE)), *parts, css="gridax-repr"))
 
 
 def fact(name: str, value: object) -> Markup:
-    """Return a line that says one thing."""
+    """Return a line with a name and a value."""
     return element("div", element("span", name), element("span", value), css="gridax-fact")
 
 
 def section(title: object, *content: object, is_open: bool = False) -> Markup:
-    """Return something that a reader folds and unfolds."""
+    """Return a section that can be folded and unfolded."""
     inside = "".join([element("summary", title), *map(escape, content)])
     return Markup(f"<details{' open' if is_open else ''}>{inside}</details>")
 
@@ -140,7 +140,7 @@ def section(title: object, *content: object, is_open: bool = False) -> Markup:
 def table(head: Sequence[str], rows: Iterable[Row | None]) -> Markup:
     """Return a table; the first cell of a row names it.
 
-    A cell that is None continues the one above; a row that is None stands for rows left out.
+    A cell that is None extends the cell above it; a row that is None represents omitted rows.
     """
     rows = list(rows)
     body = []
@@ -155,7 +155,7 @@ def table(head: Sequence[str], rows: Iterable[Row | None]) -> Markup:
 
 
 def _height(below: Sequence[Row | None], column: int) -> int:
-    """Return how many rows a cell covers, given the rows below it."""
+    """Return the number of rows that a cell spans, given the rows below it."""
     for height, row in enumerate(below, 1):
         if row is None or row[column] is not None:
             return height
@@ -174,31 +174,19 @@ def _cell(content: object, column: int, height: int) -> Markup:
 
 
 def code(text: str, width: int) -> Markup:
-    """Return code of which the first characters show, and all of it under the mouse."""
-    shown = escape(shorten(text, width))
+    """Return code that is cut to `width` characters, with all of it in a tooltip."""
+    visible = escape(shorten(text, width))
     title = f" title='{escape(text)}'" if len(text) > width else ""
-    return Markup(f"<code{title}>{shown}</code>")
+    return Markup(f"<code{title}>{visible}</code>")
 
 
 def points(n: int) -> str:
-    """Return a number of points, its digits in groups."""
+    """Return a number of points, with its digits in groups."""
     return number_of(n, "point", GAP)
 
 
-def progress(done: int, failed: int, total: int) -> Markup:
-    """Return a bar of the points that are done and that failed, and their numbers."""
-    pieces = (
-        Markup(f"<span class='gridax-{kind}' style='width:{100 * n / max(total, 1):.4g}%'></span>")
-        for kind, n in (("done", done), ("failed", failed))
-    )
-    text = f"{count(done, GAP)} of {points(total)} done"
-    for n, what in ((failed, "failed"), (total - done - failed, "pending")):
-        text += f", {count(n, GAP)} {what}" if n else ""
-    return element("div", element("div", *pieces, css="gridax-bar"), text)
-
-
 def columns(*parts: object) -> Markup:
-    """Return parts side by side where there is room."""
+    """Return parts side by side, or below each other on a narrow page."""
     return element("div", *parts, css="gridax-columns")
 
 
@@ -208,22 +196,22 @@ Rectangle = tuple[int, int, int, int]  # first row and column, numbers of rows a
 _WIDEST, _TALLEST, _NARROWEST, _MOST_LINES = 240, 150, 24, 40  # in pixels, but for the last
 
 
-def picture(
+def grid_drawing(
     down: Cut, right: Cut, tile: Iterable[Rectangle], legend: Iterable[tuple[str, str]]
 ) -> Markup:
-    """Return a drawing of a grid of two dimensions, cut to blocks; a tile lies in the first one.
+    """Return a drawing of a grid of two dimensions cut into blocks, with a tile in the first one.
 
-    The legend says of ``"block"`` and ``"tile"`` what they are.
+    The legend has pairs of ``"block"`` or ``"tile"`` and its description.
     """
     scale = min(_TALLEST / down[1], _WIDEST / right[1])
     names = [
         f"{shorten_middle(name, 18)} {size}" if name else "" for name, size, _ in (down, right)
     ]
     tall, wide = (
-        max(_NARROWEST, 6 * len(name), round(scale * cut[1]))  # no narrower than the name is long
+        max(_NARROWEST, 6 * len(name), round(scale * cut[1]))  # as wide as the name at least
         for name, cut in zip(names, (down, right), strict=True)
     )
-    y, x = tall / down[1], wide / right[1]  # pixels a point
+    y, x = tall / down[1], wide / right[1]  # pixels per point
     shapes = [_rectangle((0, 0, down[2], right[2]), y, x, "block")]
     shapes += [_rectangle(part, y, x, "tile") for part in tile]
     lines = [f"M0 {k:.4g}H{wide}" for k in _edges(down, y)]
@@ -250,7 +238,7 @@ def picture(
 
 
 def _edges(cut: Cut, scale: float) -> list[float]:
-    """Return where blocks end, or only where the first does if there are too many to be seen."""
+    """Return the ends of the blocks, or of the first one alone if there are too many to see."""
     _, size, block = cut
     ends = range(block, size, block)
     return [end * scale for end in (ends if len(ends) <= _MOST_LINES else ends[:1])]

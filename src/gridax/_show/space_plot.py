@@ -1,4 +1,4 @@
-"""Which points a space holds, as scatter plots of each pair of axes."""
+"""Plots of the points of a space: scatter plots of each pair of axes."""
 
 from __future__ import annotations
 
@@ -10,8 +10,17 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from gridax._checks import optional
 from gridax._grid.grid import Column, Grid
-from gridax._show.style import entitle, is_geometric, is_number, named, pyplot, scale, spread
+from gridax._show.plot_style import (
+    axis_label,
+    is_geometric,
+    is_number,
+    scale_axis,
+    set_title,
+    spread_indices,
+)
+from gridax._text import listing
 
 MOST_AXES = 8
 MOST_LINES = 60
@@ -24,16 +33,16 @@ def draw(grid: Grid, title: str, names: Sequence[str] | None, max_points: int, a
     Raises
     ------
     ValueError
-        If a name is no axis that varies, there are too many for one picture, or several panels
-        are to go into one Axes.
+        If a name is no axis that varies, if there are too many axes for a figure, or if `ax` is
+        given although there are several panels.
     """
-    plt = pyplot()
-    columns = _chosen(grid, names)
+    plt = optional("matplotlib.pyplot", "plot")
+    columns = _selected(grid, names)
     n = len(columns)
     if n > 2 and ax is not None:
         raise ValueError(
-            f"ax= takes one picture, but {n} axes give one for each pair; name two of them, such "
-            f"as plot({[column.name for column in columns[:2]]}, ax=ax)"
+            f"ax= takes a single plot, but {n} axes give one plot per pair; name two axes, such as "
+            f"plot({[column.name for column in columns[:2]]}, ax=ax)"
         )
     title = _thinned(title, columns, grid, max_points)
     if n > 2:
@@ -44,7 +53,7 @@ def draw(grid: Grid, title: str, names: Sequence[str] | None, max_points: int, a
         _strip(ax, columns[0], grid)
     else:
         _pair(ax, columns[0], columns[1], grid, max_points)
-    entitle(np.array([ax]), title)
+    set_title(np.array([ax]), title)
     return ax
 
 
@@ -74,55 +83,56 @@ def _all_pairs(
     if len(colors) == 2:
         for color, text in zip((TOGETHER, COMBINED), ("occur together", "combined"), strict=True):
             panels[0, 0].scatter([], [], color=color, label=text)
-        fig.legend(loc="upper right", bbox_to_anchor=(0.99, 0.93))  # where no panel is
+        fig.legend(loc="upper right", bbox_to_anchor=(0.99, 0.93))  # the empty upper right corner
     fig.align_labels()
-    entitle(panels, title)
+    set_title(panels, title)
     return panels
 
 
-def _chosen(grid: Grid, names: Sequence[str] | None) -> list[Column]:
+def _selected(grid: Grid, names: Sequence[str] | None) -> list[Column]:
     varying = {column.name: column for column in grid.columns if column.dim is not None}
     if not varying:
-        raise ValueError("no axis of this space varies, so there is nothing to draw")
+        raise ValueError("this space cannot be plotted, as none of its axes varies")
     if names is None:
         if len(varying) > MOST_AXES:
             raise ValueError(
-                f"{len(varying)} axes are too many for one picture; name up to {MOST_AXES} of "
+                f"{len(varying)} axes are too many for one figure; name up to {MOST_AXES} of "
                 f"them, such as plot({[*varying][:3]})"
             )
         return list(varying.values())
     names = [names] if isinstance(names, str) else list(names)
     for name in names:
         if name not in varying:
-            raise ValueError(f"plot got {name!r}, but the axes that vary are {[*varying]}")
+            raise ValueError(f"no axis {name!r} varies; the varying axes are {listing([*varying])}")
     if not names or len(names) > MOST_AXES or len(set(names)) < len(names):
-        raise ValueError(f"plot takes one to {MOST_AXES} different axes, got {names}")
+        raise ValueError(f"plot takes 1 to {MOST_AXES} different axes, got {names}")
     return [varying[name] for name in names]
 
 
 def _thinned(title: str, columns: Sequence[Column], grid: Grid, max_points: int) -> str:
     pairs = itertools.combinations(columns, 2)
     most = max((_n_pairs(a, b, grid.sizes) for a, b in pairs), default=0)
-    return f"{title} (a part of them is drawn)" if most > max_points else title
+    return f"{title} (a part of them is shown)" if most > max_points else title
 
 
 def _n_pairs(a: Column, b: Column, sizes: Mapping[Any, int]) -> int:
-    """Return how many pairs of labels there are, which is less than the number of points."""
+    """Return the number of different pairs of labels, at most the number of points."""
     return sizes[a.dim] if a.dim == b.dim else sizes[a.dim] * sizes[b.dim]
 
 
 def _pair(ax: Any, x: Column, y: Column, grid: Grid, max_points: int) -> None:
-    """Draw each pair of labels once: those that occur together, or every combination."""
+    """Plot each pair of labels once: those that occur together, or all combinations."""
     at_x, at_y = _positions(x, grid), _positions(y, grid)
     if x.dim == y.dim:
-        keep = spread(len(at_x), max_points)
+        keep = spread_indices(len(at_x), max_points)
         at_x, at_y = at_x[keep], at_y[keep]
     else:
-        # As square as it can be: a short axis leaves its share to the long one.
+        # As close to a square as possible: a short axis leaves its share of points to a long one.
         n_x = min(len(at_x), max(int(max_points**0.5), max_points // len(at_y)))
         n_y = min(len(at_y), max(1, max_points // n_x))
-        mesh = np.meshgrid(at_x[spread(len(at_x), n_x)], at_y[spread(len(at_y), n_y)])
-        at_x, at_y = mesh[0].ravel(), mesh[1].ravel()
+        at_x = at_x[spread_indices(len(at_x), n_x)]
+        at_y = at_y[spread_indices(len(at_y), n_y)]
+        at_x, at_y = (at.ravel() for at in np.meshgrid(at_x, at_y))
     size = float(np.clip(1500 / len(at_x), 2, 25))
     ax.scatter(at_x, at_y, s=size, color=_color(x, y), linewidths=0)
     _scale(ax, "x", x, grid)
@@ -134,7 +144,7 @@ def _color(x: Column, y: Column) -> str:
 
 
 def _strip(ax: Any, x: Column, grid: Grid) -> None:
-    """Draw the labels of one axis: a line for each, or a histogram of many."""
+    """Plot the labels of one axis: a line for each of a few, or a histogram of many."""
     at = _positions(x, grid)
     if len(np.unique(at)) <= MOST_LINES:
         ax.eventplot(np.unique(at), lineoffsets=0.5, linelengths=1, color="0.4", linewidths=1.5)
@@ -147,7 +157,7 @@ def _strip(ax: Any, x: Column, grid: Grid) -> None:
 
 
 def _positions(column: Column, grid: Grid) -> np.ndarray:
-    """Return where the labels lie: at their number, or one after the other."""
+    """Return the positions of the labels: their numbers, or 0, 1, 2, … for other labels."""
     labels = _labels(column, grid)
     return labels.astype(float) if is_number(labels) else pd.factorize(labels)[0].astype(float)
 
@@ -157,5 +167,5 @@ def _labels(column: Column, grid: Grid) -> np.ndarray:
 
 
 def _scale(ax: Any, which: str, column: Column, grid: Grid) -> None:
-    ax.set(**{f"{which}label": named(column.name, column.attrs)})
-    scale(ax, which, _labels(column, grid))
+    ax.set(**{f"{which}label": axis_label(column.name, column.attrs)})
+    scale_axis(ax, which, _labels(column, grid))

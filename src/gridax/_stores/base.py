@@ -1,4 +1,4 @@
-"""What a run loop asks of a store, whether it lies in memory or on a disk."""
+"""What a run asks of a store, whether it is in memory or on a disk."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Verify = Literal["none", "size", "full"]
 
 # States of a point. A failed one has been evaluated, but the model raised an error.
 PENDING, DONE, FAILED = 0, 1, 2
-# Their variable in a Dataset, and that of what the model raised.
+# The variable of the states in a Dataset, and that of the messages of failed points.
 STATUS, ERROR = "status", "error"
 FLAGS = {"flag_values": [PENDING, DONE, FAILED], "flag_meanings": "pending done failed"}
 
@@ -26,7 +26,7 @@ class Task(NamedTuple):
     Attributes
     ----------
     box : the block.
-    todo : bool array over the block that says which points; all if None.
+    todo : bool array over the block, True at the points to be evaluated; None if all are.
     """
 
     box: Box
@@ -34,8 +34,8 @@ class Task(NamedTuple):
 
 
 @dataclasses.dataclass(frozen=True)
-class Keeping:
-    """How a run uses its store; the meaning of each stands in `Execution.run`."""
+class StoreOptions:
+    """How a run uses its store; `Execution.run` explains each option."""
 
     shard: tuple[int, int] = (0, 1)
     verify: Verify = "size"
@@ -48,7 +48,7 @@ class Store(abc.ABC):
 
     @abc.abstractmethod
     def tasks(self) -> Iterator[Task] | None:
-        """Return what is left to be evaluated; None is everything, in blocks of any shape."""
+        """Return what is left to be evaluated; None if that is all, in blocks of any shape."""
 
     @abc.abstractmethod
     def write(self, region: Region, values: Sequence[Any]) -> int:
@@ -56,14 +56,14 @@ class Store(abc.ABC):
 
         Parameters
         ----------
-        region : the place of the tile.
+        region : where the tile is.
         values : outputs of the tile, each of shape ``(*tile, *output.shape)``, or with 1 in place
             of a size of the tile along which the output does not vary.
         """
 
     @abc.abstractmethod
     def fail(self, region: Region, error: Exception | str) -> int:
-        """Note that the model failed at some points; return how many are new."""
+        """Record that the model failed at some points; return how many are new."""
 
     @abc.abstractmethod
     def begin(self, box: Box) -> None:

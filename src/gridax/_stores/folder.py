@@ -1,115 +1,61 @@
-"""A Zarr store in a folder of this machine: whole files, checked and, if wanted, on the disk."""
+"""A store in a folder of this machine: every file is whole and, if wanted, on the disk."""
 
 from __future__ import annotations
 
-import asyncio
+import concurrent.futures
 import io
 import os
 import re
 import shutil
-import time
 import uuid
 import weakref
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
 
-from zarr.abc.buffer import Buffer
-from zarr.storage import LocalStore
-
-from gridax._disk import sibling, sync
-from gridax._stores.place import HEAD, TAIL, Ends, Place
+from gridax._disk import fitting, sibling, sync
+from gridax._stores.arrays import HEAD
+from gridax._stores.location import Head, Location
 
 T = TypeVar("T")
 
-
-class FolderStore(LocalStore):
-    """Zarr's view of a folder that ends with the first write that fails.
-
-    Zarr writes chunks side by side and goes on with the others when one of them fails, and it makes
-    folders that are missing. Both would bring back a store that has been removed or replaced.
-
-    Parameters
-    ----------
-    root : the folder.
-    durable : whether a write ends when the disk has it, so that not even a power cut undoes it.
-    """
-
-    def __init__(self, root: Path | str, *, read_only: bool = False, durable: bool = False) -> None:
-        super().__init__(root, read_only=read_only)
-        self._durable = durable
-        self._halted = False
-        self._n_writing = 0
-        self._identity = os.stat(root).st_ino if os.path.isdir(root) else None
-        if self._identity is not None and not read_only:
-            # While it is open, no folder that replaces it can get its number.
-            weakref.finalize(self, os.close, os.open(root, os.O_RDONLY))
-
-    async def set(self, key: str, value: Buffer) -> None:
-        """Write a chunk or metadata."""
-        if self._halted:
-            raise OSError(f"{key!r} is not written, as another write failed")
-        self._n_writing += 1
-        try:
-            self._check_there()
-            await super().set(key, value)
-            if self._durable:
-                await asyncio.to_thread(sync, self.root / key)
-                await asyncio.to_thread(sync, (self.root / key).parent)
-        except BaseException:
-            self._halted = True
-            raise
-        finally:
-            self._n_writing -= 1
-
-    def _check_there(self) -> None:
-        try:
-            there = os.stat(self.root).st_ino
-        except FileNotFoundError:
-            there = None
-        if self._identity is not None and there != self._identity:
-            what = "removed" if there is None else "replaced by another"
-            raise FileNotFoundError(f"the store {str(self.root)!r} was {what} during the run")
-
-    def halt(self) -> None:
-        """Let the writes that are under way end, and no other begin."""
-        self._halted = True
-        while self._n_writing:
-            time.sleep(0.01)
+# Threads that wait for the disk: it finishes many files in about the time of one.
+_SYNCING = 8
 
 
-class Folder(Place):
+class Folder(Location):
     """A folder, which appears whole and is replaced whole.
 
     Parameters
     ----------
-    path : its name; links are followed.
+    path : its path; links are followed.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         super().__init__(os.fspath(path))
-        self.path = Path(path).resolve()  # a link stays one
+        self.path = Path(path).expanduser().resolve()  # a link stays one
 
-    def zarr(self, read_only: bool = True, durable: bool = False) -> FolderStore:
-        """Return Zarr's view of it."""
-        return FolderStore(self.path, read_only=read_only, durable=durable)
+    @property
+    def address(self) -> str:
+        """The absolute path."""
+        return str(self.path)
 
     def exists(self) -> bool:
         """Whether there is anything."""
         return os.path.lexists(self.path)
 
     def read(self, keys: Sequence[str]) -> list[bytes | None]:
-        """Return the content of some files; None where there is none."""
-        return [self._of(key, io.FileIO.readall) for key in keys]
+        """Return the contents of some files; None for a missing one."""
+        return [self._opened(key, io.FileIO.readall) for key in keys]
 
-    def ends(self, keys: Sequence[str]) -> list[Ends | None]:
-        """Return how some files begin and end; None where there is none."""
-        return [self._of(key, _ends) for key in keys]
+    def heads(self, keys: Sequence[str]) -> list[Head | None]:
+        """Return first bytes and sizes of some files; None for a missing one."""
+        return [self._opened(key, _head) for key in keys]
 
-    def _of(self, key: str, what: Callable[[io.FileIO], T]) -> T | None:
+    def _opened(self, key: str, use: Callable[[io.FileIO], T]) -> T | None:
         try:
             with io.FileIO(f"{self.path}/{key}") as file:
-                return what(file)
+                return use(file)
         except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
             return None
 
@@ -118,16 +64,14 @@ class Folder(Place):
 
         Parameters
         ----------
-        files : content by key.
-        replace : whether what stands there goes, once the new one stands.
+        files : contents by key.
+        replace : whether an existing folder is replaced, once the new one is complete.
         """
         self.check_parent()
-        beside = sibling(self.path, "partial")
+        beside = self.beside()
         try:
-            for key, content in files.items():
-                (beside / key).parent.mkdir(parents=True, exist_ok=True)
-                (beside / key).write_bytes(content)
-                sync(beside / key)
+            fill(beside, files)
+            sync_all(beside / key for key in files)
             return self.adopt(beside, replace)
         finally:
             shutil.rmtree(beside, ignore_errors=True)
@@ -154,38 +98,44 @@ class Folder(Place):
         return True
 
     def beside(self) -> Path:
-        """Return a hidden name beside it that nobody uses."""
+        """Return a hidden name beside the folder that nobody uses."""
         return sibling(self.path, "partial")
 
+    def writer(self, durable: bool) -> Callable[[Mapping[str, bytes]], None]:
+        """Return a function that writes files into this very folder, each whole."""
+        return FolderWriter(self.path, durable).write
+
     def put(self, key: str, content: bytes) -> None:
-        """Replace a file."""
-        beside = self.path / f"{key}.{uuid.uuid4().hex}.partial"
-        try:
-            beside.write_bytes(content)
-            sync(beside)
-            os.replace(beside, self.path / key)
-        finally:
-            beside.unlink(missing_ok=True)
+        """Replace a file; a power cut leaves the old one or the new one."""
+        _replace(self.path / key, content, is_synced=True)
 
     def tidy(self, before: float) -> None:
         """Remove what writers that were killed before some time have left."""
         for left in self.path.rglob("*.partial"):
             if not left.is_dir() and left.lstat().st_mtime < before:  # an array may be called so
                 left.unlink(missing_ok=True)
-        # Not those of a store whose name only begins the same.
-        mine = re.compile(
-            rf"\.{re.escape(self.path.name)}\.((\d+-of-\d+\.)?lock\.)?[0-9a-f]{{12}}\.(partial|old)"
-        )
         for left in self.path.parent.iterdir():
-            if not mine.fullmatch(left.name) or left.lstat().st_mtime >= before:
+            if not self._is_leftover(left.name) or left.lstat().st_mtime >= before:
                 continue
             if left.is_dir():
                 shutil.rmtree(left, ignore_errors=True)
             else:  # of a lock
                 left.unlink(missing_ok=True)
 
+    def _is_leftover(self, name: str) -> bool:
+        """Whether a file beside the folder is temporary, and belongs to this store.
+
+        A store whose name only begins with the same letters has leftovers of its own.
+        """
+        match = re.search(r"((?:\.\d+-of-\d+)?\.lock)?(\.[0-9a-f]{12}\.(?:partial|old))$", name)
+        if match is None:
+            return False
+        lock, ending = match.groups()
+        owner = self.path.name if lock is None else fitting(self.path.name, lock)
+        return name == fitting(f".{owner}", ending)
+
     def free(self) -> int | None:
-        """Return the bytes that the disk has left."""
+        """Return the bytes of free space on the disk."""
         return shutil.disk_usage(self.path.parent).free
 
     def check_parent(self) -> None:
@@ -202,7 +152,84 @@ class Folder(Place):
             )
 
 
-def _ends(file: io.FileIO) -> Ends:
-    size = os.fstat(file.fileno()).st_size
-    head = os.pread(file.fileno(), HEAD, 0)
-    return Ends(head, os.pread(file.fileno(), TAIL, max(0, size - TAIL)), size)
+class FolderWriter:
+    """Writes files into one folder, and never into another that has taken its name meanwhile.
+
+    Parameters
+    ----------
+    root : the folder, which exists.
+    durable : whether a write ends when the disk has it, so that not even a power cut undoes it.
+    """
+
+    def __init__(self, root: Path, durable: bool = False) -> None:
+        self._root, self._durable = root, durable
+        self._identity = os.stat(root).st_ino
+        # While the folder is open, no other one can get its number.
+        weakref.finalize(self, os.close, os.open(root, os.O_RDONLY))
+
+    def write(self, files: Mapping[str, bytes]) -> None:
+        """Write some files, one after the other.
+
+        Raises
+        ------
+        FileNotFoundError
+            If the folder was removed or replaced. Writing would bring a part of it back.
+        """
+        for key, content in files.items():
+            self._check_identity()
+            path = self._root / key
+            try:
+                _replace(path, content, self._durable)
+            except FileNotFoundError:
+                self._check_identity()
+                path.parent.mkdir(parents=True, exist_ok=True)
+                _replace(path, content, self._durable)
+            if self._durable:
+                sync(path.parent)  # the file has its name there
+
+    def _check_identity(self) -> None:
+        try:
+            identity = os.stat(self._root).st_ino
+        except FileNotFoundError:
+            identity = None
+        if identity != self._identity:
+            what = "removed" if identity is None else "replaced by another"
+            raise FileNotFoundError(f"the store {str(self._root)!r} was {what} during the run")
+
+
+def fill(folder: Path, files: Mapping[str, bytes]) -> None:
+    """Write files into a folder that nobody else uses yet."""
+    for key, content in files.items():
+        path = folder / key
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+
+
+def sync_all(paths: Iterable[Path]) -> None:
+    """Make the system write some files to the disk."""
+    with concurrent.futures.ThreadPoolExecutor(_SYNCING) as threads:
+        for _ in threads.map(sync, paths):
+            pass
+
+
+def _replace(path: Path, content: bytes, is_synced: bool) -> None:
+    """Write a file under a temporary name, and give it its own name when it is whole.
+
+    Parameters
+    ----------
+    path, content : of the file.
+    is_synced : whether the disk has the content before the file gets its name.
+    """
+    beside = path.with_name(f"{path.name}.{uuid.uuid4().hex}.partial")
+    try:
+        beside.write_bytes(content)
+        if is_synced:
+            sync(beside)
+        os.replace(beside, path)
+    except BaseException:
+        beside.unlink(missing_ok=True)
+        raise
+
+
+def _head(file: io.FileIO) -> Head:
+    return Head(os.pread(file.fileno(), HEAD, 0), os.fstat(file.fileno()).st_size)

@@ -1,194 +1,221 @@
-"""The files of a store: how they are laid out, described, and protected against damage."""
+"""The root metadata of a store: what it holds, what kind of store it is, and a seal on all that.
+
+The root's ``zarr.json`` repeats the metadata of all arrays ("consolidated metadata"), so that one
+read tells everything about a store. A checksum of it stands among its attributes.
+"""
 
 from __future__ import annotations
 
-import contextlib
+import dataclasses
 import json
 import math
-import warnings
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Mapping
+from typing import Any, Literal, get_args
 
 import google_crc32c
 import numpy as np
-import zarr
-from zarr.codecs import BloscCodec, Crc32cCodec
 
 from gridax._memory import human
 from gridax._plan.plan import boxes
-from gridax._stores.base import DONE, ERROR, FAILED, STATUS
+from gridax._stores.arrays import StoredArray, plain_json
+from gridax._stores.base import DONE, FAILED, STATUS
 from gridax._stores.inventory import Inventory
-from gridax._stores.place import Place
-from gridax._stores.records import GROUP, NAME, Records, Stored, sums_of
+from gridax._stores.location import ROOT, Location
 from gridax._warnings import warn
 
-# Smooth float32 shrinks by a third; noise does not, and higher levels spend three times as long on
-# finding that out. Damage is found when a chunk is read.
-COMPRESSORS = (BloscCodec(cname="lz4", clevel=1, shuffle="shuffle"), Crc32cCodec())
-CHECKED = (Crc32cCodec(),)
+Kind = Literal["run", "saved"]
 
-_ROOT = "zarr.json"
-SEAL, CHUNKS = "gridax_checksum", "gridax_chunks"
-_OUTPUTS = "outputs"
-
-
-def recorded(group: Any) -> list[Stored]:
-    """Return the outputs of a store in the order of its records."""
-    return [Stored.of(group[key]) for key in group[f"{GROUP}/{NAME}"].attrs[_OUTPUTS]]
+_FORMAT = "gridax_format"
+_SEAL = "gridax_checksum"
+# Whether a store belongs to a run or holds a saved result.
+_KIND = "gridax_kind"
+# How many points are done and how many failed, once none is pending.
+_FINISHED = "gridax_finished"
+# Format 1 kept checksums in an array of its own and in an attribute. The chunks are the same, so
+# its stores can be opened and resumed; the additional checksums are ignored.
+_CHECKSUMS_1, _CHUNKS_1 = "_gridax/checksum", "gridax_chunks"
 
 
-def look_through(place: Place) -> tuple[int, int, int]:
-    """Return how many points of a store are done, how many failed, and how many there are."""
-    array: Any = zarr.open_group(place.zarr(), mode="r")[STATUS]
-    status = Stored.of(array)
-    found = Inventory(place, status, [], Records(status, []), "none", lambda box: None)
+@dataclasses.dataclass(frozen=True)
+class Header:
+    """What the root metadata say.
+
+    Attributes
+    ----------
+    arrays : the arrays by name; none for a store that is not gridax's.
+    attrs : attributes for the user's Dataset.
+    kind : what the store belongs to.
+    finished : numbers of points that are done and that failed, if none is pending; None if this
+        is not known, so that the states of the points must be counted.
+    """
+
+    arrays: Mapping[str, StoredArray]
+    attrs: dict[str, Any]
+    kind: Kind
+    finished: tuple[int, int] | None
+
+    @property
+    def is_result(self) -> bool:
+        """Whether the store was written by gridax."""
+        return _FORMAT in self.attrs
+
+
+def read_header(location: Location) -> Header:
+    """Return what the root metadata of a store say.
+
+    Raises
+    ------
+    ValueError
+        If there is no Zarr store, its metadata are damaged, or gridax does not write such arrays.
+    """
+    root = check_seal(location)
+    attrs = dict(root["attributes"])
+    if _FORMAT not in attrs and _KIND not in attrs:
+        return Header({}, attrs, "saved", None)
+    metadata = (root.get("consolidated_metadata") or {}).get("metadata", {})
+    kind = attrs.pop(_KIND, "run" if _CHECKSUMS_1 in metadata else "saved")
+    if kind not in get_args(Kind):
+        raise ValueError(f"its attribute {_KIND!r} is {kind!r}")
+    finished = attrs.pop(_FINISHED, None)
+    for name in (_SEAL, _CHUNKS_1):
+        attrs.pop(name, None)
+    try:
+        arrays = {
+            name: StoredArray.from_metadata(name, described)
+            for name, described in metadata.items()
+            if "/" not in name and described["node_type"] == "array"
+        }
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"it describes an array as no Zarr store does ({error})") from error
+    return Header(arrays, attrs, kind, None if finished is None else tuple(finished))
+
+
+def count_states(location: Location, status: StoredArray) -> tuple[int, int, int]:
+    """Return how many points of a run's store are done, how many failed, and how many there are."""
     done = failed = 0
-    for states, _ in found.look(boxes(status.shape, status.chunk)):
+    inventory = Inventory(location, status, [], None, "none")
+    for states, _ in inventory.states(boxes(status.shape, status.chunks)):
         if states is not None:
             done += int((states == DONE).sum())
             failed += int((states == FAILED).sum())
     return done, failed, math.prod(status.shape)
 
 
-def is_store(root: Mapping[str, Any]) -> bool:
-    """Whether root metadata are those of a run's store, and of no result that was saved."""
-    there = root.get("consolidated_metadata") or {}
-    return f"{GROUP}/{NAME}" in there.get("metadata", {})
+def note_finished(location: Location) -> None:
+    """Note in the root metadata of a run's store that no point is pending, if that is so."""
+    header = read_header(location)
+    done, failed, total = count_states(location, header.arrays[STATUS])
+    if done + failed == total and header.finished != (done, failed):
+        set_attributes(location, {_FINISHED: [done, failed]})
 
 
-def encodings(
-    dataset: Any, block: Sequence[int], inner: Mapping[str, Sequence[int]]
-) -> dict[str, dict[str, Any]]:
-    """Return how Zarr shall write the variables of a Dataset.
-
-    Parameters
-    ----------
-    dataset : as files can hold it.
-    block : points of a block along each dimension of the grid.
-    inner : by output, how the arrays of one point are cut.
-    """
-    found: dict[str, dict[str, Any]] = {}
-    for name, variable in dataset.variables.items():
-        numbers = variable.dtype.kind not in "OT" and str(name) != STATUS
-        found[name] = {"compressors": COMPRESSORS if numbers else CHECKED}
-        if name in inner:
-            found[name]["chunks"] = (*block, *inner[name])
-        if variable.dtype.kind in "fc":
-            found[name]["fill_value"] = variable.dtype.type(np.nan)
-    return found
+def note_unfinished(location: Location) -> None:
+    """Remove the note that no point is pending, before a block is written again."""
+    if read_header(location).finished is not None:
+        set_attributes(location, {_FINISHED: None})
 
 
-def check_room(place: Place, nbytes: int) -> None:
-    """Warn where a disk has less room than the outputs take if they do not compress."""
-    free = place.free()
-    if free is not None and nbytes > free:
-        warn(
-            f"the outputs take up to {human(nbytes)}, but the disk of {place.name!r} has "
-            f"{human(free)} of free space; if they do not compress, the run will end when it is "
-            "full, and go on when there is room"
-        )
-
-
-def seal(content: bytes, sums: Mapping[str, int] | None = None) -> bytes:
-    """Return the root metadata, which hold those of all arrays, with a checksum of them.
+def store_files(
+    arrays: Mapping[str, StoredArray],
+    values: Mapping[str, np.ndarray],
+    attrs: Mapping[str, Any],
+    kind: Kind,
+) -> dict[str, bytes]:
+    """Return all files of a new store.
 
     Parameters
     ----------
-    content : the metadata.
-    sums : checksums of all chunks that stay as they are, by key.
+    arrays : all arrays, by name.
+    values : of those arrays that are complete; the chunks of the others are still to be written.
+    attrs : of the Dataset.
+    kind : what the store belongs to.
     """
-    root = json.loads(content)
-    if sums is not None:
-        root["attributes"][CHUNKS] = dict(sums)
-    root["attributes"].pop(SEAL, None)
-    root["attributes"][SEAL] = _checksum(root)
-    return json.dumps(root).encode()
+    files: dict[str, bytes] = {}
+    described = {name: array.metadata() for name, array in arrays.items()}
+    for name, array in arrays.items():
+        files[f"{array.key}/{ROOT}"] = json.dumps(described[name]).encode()
+        if name in values:
+            files.update(split_all(array, values[name]))
+    root = {
+        "zarr_format": 3,
+        "node_type": "group",
+        "attributes": {**plain_json(attrs), _KIND: kind},
+        "consolidated_metadata": {
+            "kind": "inline",
+            "must_understand": False,
+            "metadata": described,
+        },
+    }
+    return {**files, ROOT: seal(root)}
 
 
-def check_seal(place: Place) -> dict[str, Any]:
-    """Return the root metadata of a store, after checking them.
+def split_all(array: StoredArray, values: Any) -> Iterator[tuple[str, bytes]]:
+    """Yield key and content of each chunk of an array.
+
+    Parameters
+    ----------
+    array : the array.
+    values : what it holds; a NumPy array, or a variable of which each chunk is computed in turn.
+    """
+    for number in array.numbers():
+        pairs = zip(number, array.chunks, strict=True)
+        chunk = values[tuple(slice(k * size, (k + 1) * size) for k, size in pairs)]
+        yield array.key_of(number), array.encode(np.asarray(chunk))
+
+
+def seal(root: Mapping[str, Any]) -> bytes:
+    """Return the content of the root's ``zarr.json``, with a checksum among its attributes."""
+    attributes = {k: v for k, v in root["attributes"].items() if k != _SEAL}
+    unsealed = {**root, "attributes": attributes}
+    return json.dumps(
+        {**unsealed, "attributes": {**attributes, _SEAL: _checksum(unsealed)}}
+    ).encode()
+
+
+def check_seal(location: Location) -> dict[str, Any]:
+    """Return the root metadata of a store without the checksum, after checking it.
 
     Raises
     ------
     ValueError
         If there is no Zarr store, or its metadata are damaged.
     """
-    (content,) = place.read([_ROOT])
+    (content,) = location.read([ROOT])
     if content is None:
         raise ValueError("there is no Zarr store of format 3")
     try:
         root = json.loads(content)
-        sealed = root["attributes"].pop(SEAL, None)
+        sealed = root["attributes"].pop(_SEAL, None)
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise ValueError(f"its metadata are damaged ({error})") from error
-    if sealed is not None and sealed != _checksum(root):
-        raise ValueError("its metadata are damaged, as their checksum tells")
+    # A user may have written the Dataset of a result with xarray: that has no seal. What gridax
+    # has written has one, so that damage to its name is noticed, too.
+    if sealed is None and _KIND not in root["attributes"]:
+        return root
+    if sealed != _checksum(root):
+        raise ValueError("its metadata are damaged: their checksum does not match")
     return root
 
 
-def _checksum(root: dict[str, Any]) -> int:
-    return google_crc32c.value(json.dumps(root, sort_keys=True).encode())
+def _checksum(root: Mapping[str, Any]) -> int:
+    # Of the content and not of the bytes, so that it survives a tool that formats JSON anew.
+    return int(google_crc32c.value(json.dumps(root, sort_keys=True).encode()))
 
 
-def update(place: Place, attrs: Mapping[str, Any]) -> None:
-    """Change some attributes of a store."""
-    (content,) = place.read([_ROOT])
-    root = json.loads(content or b"{}")
-    root["attributes"].update(attrs)
-    place.put(_ROOT, seal(json.dumps(root).encode()))
+def set_attributes(location: Location, attrs: Mapping[str, Any]) -> None:
+    """Set some attributes of a store, and remove those that are None."""
+    root = check_seal(location)
+    merged = {**root["attributes"], **attrs}
+    root["attributes"] = {name: value for name, value in merged.items() if value is not None}
+    location.put(ROOT, seal(root))
 
 
-def save(dataset: Any, store: Any, encoding: Mapping[str, Any], compute: bool = True) -> None:
-    """Write a Dataset to a new Zarr store; what dask holds is left out unless it is computed.
-
-    Parameters
-    ----------
-    dataset : as files can hold it.
-    store : where, as Zarr has it.
-    encoding : of each variable.
-    compute : whether to compute.
-    """
-    with _consolidated():
-        dataset.to_zarr(
-            store,
-            mode="w-",
-            zarr_format=3,
-            consolidated=True,
-            compute=compute,
-            encoding=encoding,
-            write_empty_chunks=True,  # so that a chunk that is missing was lost
+def check_room(location: Location, nbytes: int) -> None:
+    """Warn if a disk has less room than the outputs need when they do not compress."""
+    free = location.free()
+    if free is not None and nbytes > free:
+        warn(
+            f"the outputs take up to {human(nbytes)}, but the disk of {location.name!r} has "
+            f"{human(free)} of free space; if they do not compress, the run will stop when it is "
+            "full, and can be resumed when there is room"
         )
-
-
-@contextlib.contextmanager
-def _consolidated() -> Iterator[None]:
-    """Let metadata of all arrays stand in the root, too, which is no part of the format yet."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Consolidated metadata is currently not part")
-        yield
-
-
-def template_files(dataset: Any, encoding: Mapping[str, Any]) -> dict[str, bytes]:
-    """Return all files of a store whose outputs are still to be written."""
-    written: dict[str, Any] = {}
-    store = zarr.storage.MemoryStore(written)
-    save(dataset, store, encoding, compute=False)
-    group: Any = zarr.open_group(store, mode="r+")
-    status = Stored.of(group[STATUS])
-    grid = [*map(math.ceil, np.divide(status.shape, status.chunk))]
-    outputs = [Stored.of(group[name]) for name in dataset.data_vars if name in encoding]
-    outputs = [s for s in outputs if s.key not in (STATUS, ERROR) and 0 not in s.shape]
-    length = Records(status, outputs).length
-    group.create_array(
-        f"{GROUP}/{NAME}",
-        shape=(*grid, length),
-        chunks=(*(1 for _ in grid), length),
-        dtype=np.uint32,
-        compressors=CHECKED,
-        attributes={_OUTPUTS: [stored.key for stored in outputs]},
-        dimension_names=[*(f"block_{i}" for i in range(len(grid))), "chunk"],
-    )
-    with _consolidated():
-        zarr.consolidate_metadata(store)
-    files = {key: value.to_bytes() for key, value in written.items()}
-    return {**files, _ROOT: seal(files[_ROOT], sums_of(files))}

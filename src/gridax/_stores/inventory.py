@@ -1,132 +1,136 @@
-"""Which blocks of a store are done, from its files; nothing is decoded that need not be.
+"""Which blocks of a store are done, according to the files themselves.
 
-A store of ten thousand blocks is looked through in a second, so this reads the files themselves:
-a status chunk is one byte per point and a checksum, and every other chunk says in its header how
-long it is.
+A store of ten thousand blocks has to be looked through in a second, so nothing is decoded that need
+not be: a status chunk is one byte per point and a checksum, and every other chunk says in its first
+bytes how long it is.
 """
 
 from __future__ import annotations
 
 import itertools
-import struct
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
 from gridax._plan.plan import Box, shape_of
+from gridax._stores.arrays import DamagedChunk, Number, StoredArray
 from gridax._stores.base import FAILED, PENDING, Verify
-from gridax._stores.place import Ends, Place
-from gridax._stores.records import LENGTH, Records, Stored, intact, matches
+from gridax._stores.location import Location
 
-# What blosc writes before its data: versions and flags, then sizes of the data, of its blocks and
-# of all that it has written, header included.
-_HEADER = struct.Struct("<4BIII")
-# Files that are asked for in one go.
-_AT_ONCE = 1024
-
-Number = tuple[int, ...]
+# Files that are requested at once: many for a bucket, which answers them side by side, but not so
+# many that their contents take much memory.
+_BATCH = 1024
 
 
 class Inventory:
-    """Looks at the blocks of a store.
+    """Finds out the states of the points of a store, block by block.
 
     Parameters
     ----------
-    place : where it lies.
+    location : of the store.
     status : the array of the points' states.
-    outputs : the arrays of the outputs that hold something.
-    records : checksums of their chunks.
-    verify : what makes a block count as done beside its status.
-    decode : reads the outputs of a block, and raises an error if they are damaged.
+    outputs : the arrays of the outputs.
+    errors : the array of messages, whose chunks may be missing; None if there is none.
+    verify : what is checked before the status of a block is believed.
     """
 
     def __init__(
         self,
-        place: Place,
-        status: Stored,
-        outputs: Sequence[Stored],
-        records: Records,
+        location: Location,
+        status: StoredArray,
+        outputs: Sequence[StoredArray],
+        errors: StoredArray | None,
         verify: Verify,
-        decode: Callable[[Box], None],
     ) -> None:
-        self._place, self._status, self._outputs = place, status, outputs
-        self._records, self._verify, self._decode = records, verify, decode
+        self._location, self._status = location, status
+        self._outputs, self._errors, self._verify = outputs, errors, verify
 
     def number(self, box: Box) -> Number:
         """Return the number of a block along each dimension."""
-        return tuple(a // size for (a, _), size in zip(box, self._status.chunk, strict=True))
+        return tuple(a // size for (a, _), size in zip(box, self._status.chunks, strict=True))
 
-    def look(
+    def states(
         self, boxes: Iterator[Box], verify: Verify | None = None
     ) -> Iterator[tuple[np.ndarray | None, bool]]:
-        """Yield the state of all points of each block, or None, and whether it is damaged."""
+        """Yield the states of the points of each block, and whether the block is damaged.
+
+        The states are None if the block was never written, or is damaged.
+        """
         verify = verify or self._verify
-        while some := list(itertools.islice(boxes, _AT_ONCE)):
-            keys = [next(self._status.chunks_of(self.number(box))) for box in some]
-            there = {i: raw for i, raw in enumerate(self._place.read(keys)) if raw is not None}
-            states = self._checked([(some[i], raw) for i, raw in there.items()], verify)
-            found = dict(zip(there, states, strict=True))
-            for i in range(len(some)):
-                yield found.get(i), i in found and found[i] is None
+        while batch := list(itertools.islice(boxes, _BATCH)):
+            contents = self._location.read([self._status_key(box) for box in batch])
+            states: list[np.ndarray | None] = []
+            damaged = []
+            for box, raw in zip(batch, contents, strict=True):
+                try:
+                    states.append(None if raw is None else self._decoded(raw, box))
+                    damaged.append(False)
+                except DamagedChunk:
+                    states.append(None)
+                    damaged.append(True)
+            # Where all is pending, there is nothing to lose, so nothing to check.
+            written = [i for i, each in enumerate(states) if each is not None and each.any()]
+            whole = self._are_whole([batch[i] for i in written], verify)
+            for i, is_whole in zip(written, whole, strict=True):
+                if not is_whole:
+                    states[i], damaged[i] = None, True
+            yield from zip(states, damaged, strict=True)
 
-    def _checked(self, found: list[tuple[Box, bytes]], verify: Verify) -> list[np.ndarray | None]:
-        """Return the state of all points of each block that has one, or None if it is damaged."""
-        states = [self._decoded(raw, box) for box, raw in found]
+    def _status_key(self, box: Box) -> str:
+        return self._status.key_of(self.number(box))
+
+    def _decoded(self, raw: bytes, box: Box) -> np.ndarray:
+        return self._status.decode(raw)[tuple(map(slice, shape_of(box)))]
+
+    def _are_whole(self, boxes: Sequence[Box], verify: Verify) -> list[bool]:
+        """Return which blocks have all their chunks, as far as that is to be verified."""
         if verify == "none":
-            return states
-        numbers = [self.number(box) for box, _ in found]
-        records = self._records.read(self._place, numbers)
-        keys = [key for number in numbers for s in self._outputs for key in s.chunks_of(number)]
-        ends = iter(self._place.ends(keys))
-        for i, ((box, raw), record) in enumerate(zip(found, records, strict=True)):
-            chunks = [(s, next(ends)) for s in self._outputs for _ in s.chunks_of(numbers[i])]
-            whole = record is not None and self._is_whole(raw, chunks, record, verify)
-            if whole and verify == "full":
-                whole = self._is_readable(box)
-            if not whole:
-                states[i] = None
-        return states
-
-    def _decoded(self, raw: bytes, box: Box) -> np.ndarray | None:
-        content = intact(raw, self._status.nbytes)
-        if content is None:
-            return None
-        states = np.frombuffer(content, np.uint8).reshape(self._status.chunk)
-        return states[tuple(map(slice, shape_of(box)))]
-
-    def _is_whole(
-        self,
-        status: bytes,
-        chunks: Sequence[tuple[Stored, Ends | None]],
-        record: np.ndarray,
-        verify: Verify,
-    ) -> bool:
-        """Return whether the files of a block are those that were written."""
-        if not matches(status[-LENGTH:], record[0]):
-            return False
-        for (stored, end), checksum in zip(chunks, record[1:].tolist(), strict=True):
-            if end is None or not _has_its_size(end, stored.nbytes):
-                return False
-            if verify == "full" and not matches(end.tail, checksum):
-                return False
-        return True
+            return [True] * len(boxes)
+        if verify == "full":
+            return [self._is_readable(box) for box in boxes]
+        numbers = [self.number(box) for box in boxes]
+        chunks = [
+            (i, array, array.key_of(each))
+            for i, number in enumerate(numbers)
+            for array in self._outputs
+            for each in array.numbers(number)
+        ]
+        heads = self._location.heads([key for *_, key in chunks])
+        whole = [True] * len(boxes)
+        for (i, array, _), head in zip(chunks, heads, strict=True):
+            if head is None or not array.has_its_size(*head):
+                whole[i] = False
+        return whole
 
     def _is_readable(self, box: Box) -> bool:
         try:
-            self._decode(box)
-        except OSError:
-            raise
-        except Exception:  # whatever a damaged chunk makes the codecs raise
+            self.read(box)
+        except DamagedChunk:
             return False
         return True
 
+    def read(self, box: Box) -> tuple[list[np.ndarray], np.ndarray | None]:
+        """Return the outputs of a block, and the messages of points that failed, if any did.
 
-def _has_its_size(end: Ends, nbytes: int) -> bool:
-    """Whether a chunk is as long as its header says."""
-    if len(end.head) < _HEADER.size:
-        return False
-    *_, decoded, _, encoded = _HEADER.unpack(end.head[: _HEADER.size])
-    return decoded == nbytes and encoded + LENGTH == end.size
+        Raises
+        ------
+        DamagedChunk
+            If a chunk is missing or damaged.
+        """
+        block = self.number(box)
+        keys = [[array.key_of(n) for n in array.numbers(block)] for array in self._outputs]
+        if self._errors is not None:
+            keys.append([self._errors.key_of(block)])
+        contents = iter(self._location.read(list(itertools.chain(*keys))))
+        values = [
+            array.read(itertools.islice(contents, len(each)), block)
+            for array, each in zip(self._outputs, keys, strict=False)
+        ]
+        raw = next(contents, None)  # of the messages
+        messages = None
+        if self._errors is not None and raw is not None:
+            messages = self._errors.read([raw], block)
+        return values, messages
 
 
 def is_finished(states: np.ndarray | None, retry_failed: bool) -> bool:

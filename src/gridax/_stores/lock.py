@@ -1,29 +1,65 @@
 """Who writes to a store: one file beside it per writer.
 
-No two writers share a chunk, so a lock is taken once, at the start, and never waited for. A
-writer gives a sign of life now and then: that of one that died without removing its file ends.
+No two writers share a chunk, so a lock is taken once, at the start, and never waited for. A writer
+touches its file now and then; the file of one that died without removing it grows old.
 """
 
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import hashlib
 import json
 import os
 import re
 import socket
 import threading
+import time
 import uuid
 from pathlib import Path
 from types import TracebackType
-from typing import Any
 
+from gridax._disk import UNSUPPORTED, fitting, sync
 from gridax._warnings import warn
 
 Shard = tuple[int, int]
 
-# Seconds between signs of life, and without one until a writer elsewhere counts as dead.
+# Seconds between two touches of the file, and without one until a writer on another machine counts
+# as dead.
 _BEAT, _DEAD = 20.0, 300.0
+# Seconds that writing a lock may take where it does not appear whole (no hard links).
+_WRITING = 2.0
+
+
+@dataclasses.dataclass(frozen=True)
+class Holder:
+    """What a lock file says.
+
+    Attributes
+    ----------
+    host, pid : of the writer; None if the file is damaged and names nobody.
+    started : when the process started, as its pid may be given to another one.
+    shard : which blocks it writes.
+    token : tells this lock from any other.
+    path : the file.
+    touched : time of the last touch, by the clock of the file system.
+    """
+
+    host: str | None
+    pid: int
+    started: str | None
+    shard: Shard
+    token: str
+    path: Path
+    touched: float
+
+    def __str__(self) -> str:
+        return f"process {self.pid} on {self.host}"
+
+    @property
+    def is_here(self) -> bool:
+        """Whether it is a process of this machine."""
+        return self.host == socket.gethostname()
 
 
 class Lock:
@@ -43,7 +79,7 @@ class Lock:
     def __init__(self, path: Path, shard: Shard) -> None:
         self._store, self._shard = path, shard
         middle = "" if shard[1] == 1 else f".{shard[0]}-of-{shard[1]}"
-        self._path = path.with_name(f"{path.name}{middle}.lock")
+        self._path = path.with_name(fitting(path.name, f"{middle}.lock"))
         self._token = uuid.uuid4().hex
         self._content = json.dumps(
             {
@@ -55,19 +91,18 @@ class Lock:
             }
         )
         self._over = threading.Event()
-        self._beating: threading.Thread | None = None
 
     def __enter__(self) -> Lock:
         try:
             self._take()
+            # Only now: of two writers that look first and take then, neither would see the other.
             for other in self._others():
-                if _clash(other, self._shard) and self._alive(other):
+                if _clash(other.shard, self._shard) and self._is_alive(other):
                     raise BlockingIOError(self._refusal(other))
         except BaseException:
             self._release()
             raise
-        self._beating = threading.Thread(target=self._beat, daemon=True, name="gridax lock")
-        self._beating.start()
+        threading.Thread(target=self._beat, daemon=True, name="gridax lock").start()
         return self
 
     def __exit__(
@@ -81,35 +116,45 @@ class Lock:
 
     def alone_since(self) -> float | None:
         """Return since when nobody else writes, as the file system's time; None if others do."""
-        if any(map(self._alive, self._others())):
+        if any(map(self._is_alive, self._others())):
             return None
         return self._path.stat().st_mtime
 
     def _take(self) -> None:
-        while not self._made(self._path):
+        while not self._create(self._path):
             holder = _read(self._path)
             if holder is None:
                 continue  # given back just now
-            if self._alive(holder):
+            if holder.host is None and 0 <= self._silence(holder) < _WRITING:
+                time.sleep(_WRITING / 50)  # somebody may be writing it at this moment
+                continue
+            if self._is_alive(holder):
                 raise BlockingIOError(self._refusal(holder))
             if self._take_over(holder):
                 return
 
-    def _made(self, path: Path) -> bool:
-        """Make a file with the lock's content at once; return False if there is one."""
-        beside = self._written()
+    def _create(self, path: Path) -> bool:
+        """Create a file with the lock's content at once; return False if there is one.
+
+        A hard link is the only way to have a file appear with its content, and fail if there is one
+        already, that is safe on network file systems, too.
+        """
+        beside = self._write_beside()
         try:
             os.link(beside, path)
         except FileExistsError:
             return False
-        except PermissionError:  # a file system without hard links
-            return self._made_without_link(path)
+        except OSError as error:
+            if error.errno not in UNSUPPORTED and not isinstance(error, PermissionError):
+                raise
+            return self._create_without_link(path)
         finally:
-            with contextlib.suppress(OSError):  # it is swept away later
+            with contextlib.suppress(OSError):  # it is tidied up later
                 beside.unlink()
         return True
 
-    def _made_without_link(self, path: Path) -> bool:
+    def _create_without_link(self, path: Path) -> bool:
+        """Do so on a file system without hard links, where the file is empty for a moment."""
         try:
             with path.open("x") as file:
                 file.write(self._content)
@@ -117,126 +162,146 @@ class Lock:
             return False
         return True
 
-    def _written(self) -> Path:
-        """Return a file with the lock's content, which the disk has."""
-        beside = self._aside()
+    def _write_beside(self) -> Path:
+        """Return a hidden file with the lock's content, which the disk has."""
+        beside = self._beside(uuid.uuid4().hex)
         try:
-            with open(beside, "w") as file:
-                file.write(self._content)
-                file.flush()
-                os.fsync(file.fileno())  # one that a power cut has damaged would name nobody
+            beside.write_text(self._content)
+            sync(beside)  # a lock that a power cut has damaged would name nobody
         except BaseException:
             beside.unlink(missing_ok=True)
             raise
         return beside
 
-    def _aside(self) -> Path:
-        return self._path.with_name(f".{self._path.name}.{uuid.uuid4().hex[:12]}.partial")
+    def _beside(self, unique: str) -> Path:
+        return self._path.with_name(fitting(f".{self._path.name}", f".{unique[:12]}.partial"))
 
-    def _take_over(self, dead: dict[str, Any]) -> bool:
-        """Put the own lock in the place of a dead writer's; of several that try, one succeeds."""
-        name = hashlib.sha256(dead["token"].encode()).hexdigest()[:12]
-        claim = self._path.with_name(f".{self._path.name}.{name}.partial")
-        if not self._made(claim):
+    def _take_over(self, dead: Holder) -> bool:
+        """Replace the lock of a dead writer by one's own; of several that try, one succeeds.
+
+        Each first creates a claim whose name depends on the dead lock, so that only one of them
+        replaces it. Without the claim, the second could replace the lock of the first.
+        """
+        claim = self._beside(hashlib.sha256(dead.token.encode()).hexdigest())
+        if not self._create(claim):
             other = _read(claim)
-            if other is not None and self._alive(other):
-                raise BlockingIOError(self._refusal({**other, "path": self._path}))
+            if other is not None and other.host is not None and self._is_alive(other):
+                raise BlockingIOError(self._refusal(dataclasses.replace(other, path=self._path)))
             claim.unlink(missing_ok=True)
             return False
         try:
-            now = _read(self._path)
-            if now is None or now["token"] != dead["token"]:
+            current = _read(self._path)
+            if current is None or current.token != dead.token:
                 return False  # somebody was quicker
-            os.replace(self._written(), self._path)
+            os.replace(self._write_beside(), self._path)
         finally:
             claim.unlink(missing_ok=True)
-        warn(
-            f"the process {dead['pid']} on {dead['host']} wrote to {str(self._store)!r} and did "
-            "not end properly; its finished blocks are kept, and the rest is taken over"
-        )
+        if dead.host is None:
+            warn(f"the lock {str(self._path)!r} was damaged and named no process; it was replaced")
+        else:
+            warn(
+                f"the {dead} wrote to {str(self._store)!r} and did not end properly; its finished "
+                "blocks are kept, and the rest is taken over"
+            )
         return True
 
-    def _others(self) -> list[dict[str, Any]]:
+    def _others(self) -> list[Holder]:
+        """Return the holders of other locks of this store."""
         beside = self._store.parent
-        # Not those of a store whose name only begins the same.
-        mine = re.compile(re.escape(self._store.name) + r"(\.\d+-of-\d+)?\.lock")
-        paths = [beside / name for name in os.listdir(beside) if mine.fullmatch(name)]
-        found = [_read(path) for path in paths if path != self._path]
-        return [holder for holder in found if holder is not None]
+        ending = re.compile(r"(\.\d+-of-\d+)?\.lock$")
+        holders = []
+        for name in os.listdir(beside):
+            match = ending.search(name)
+            # Not those of a store whose name only begins with the same letters.
+            if match and name == fitting(self._store.name, match[0]) and name != self._path.name:
+                holders.append(_read(beside / name))
+        return [holder for holder in holders if holder is not None]
 
-    def _alive(self, holder: dict[str, Any]) -> bool:
-        if holder["host"] == socket.gethostname():
-            return _started(holder["pid"]) == holder["started"] is not None
-        return self._silent(holder) < _DEAD
+    def _is_alive(self, holder: Holder) -> bool:
+        if holder.host is None:
+            return False
+        if holder.is_here:
+            return _started(holder.pid) == holder.started is not None
+        # A writer sets the time by the clock that is asked here, so one in the future is no sign
+        # of life either.
+        return abs(self._silence(holder)) < _DEAD
 
-    def _silent(self, holder: dict[str, Any]) -> float:
-        """Return the seconds since a sign of life, by the clock of the file system."""
-        probe = self._aside()
+    def _silence(self, holder: Holder) -> float:
+        """Return the seconds since the last touch, by the clock of the file system."""
+        probe = self._beside(uuid.uuid4().hex)
         probe.touch()
         now = probe.stat().st_mtime
         probe.unlink()
-        return now - float(holder["seen"])
+        return now - holder.touched
 
-    def _refusal(self, holder: dict[str, Any]) -> str:
-        i, n = holder["shard"]
+    def _refusal(self, holder: Holder) -> str:
+        i, n = holder.shard
         what = f"the shard ({i}, {n}) of " if n > 1 else ""
-        here = holder["host"] == socket.gethostname() and holder["pid"] == os.getpid()
-        who = f"process {holder['pid']} on {holder['host']}"
-        who = f"this process ({who})" if here else who
+        who = f"this process ({holder})" if holder.pid == os.getpid() and holder.is_here else holder
         return (
             f"{who} is writing {what}{str(self._store)!r}; wait for it to end, give each process a "
-            f"shard=(i, n) with the same n, or delete {str(holder['path'])!r} if you know that it "
-            "is gone"
+            f"shard=(i, n) with the same n, or delete {str(holder.path)!r} if you know that it is "
+            "gone"
         )
 
     def _beat(self) -> None:
         while not self._over.wait(_BEAT):
-            with contextlib.suppress(OSError):  # the next beat may succeed
-                if _read(self._path) is not None and not self._is_mine():
+            with contextlib.suppress(OSError):  # the next touch may succeed
+                holder = _read(self._path)
+                if holder is not None and holder.token != self._token:
                     return  # somebody took this writer for dead
                 os.utime(self._path)
 
-    def _is_mine(self) -> bool:
-        return (_read(self._path) or {}).get("token") == self._token
-
     def _release(self) -> None:
-        if self._is_mine():
+        holder = _read(self._path)
+        if holder is not None and holder.token == self._token:
             self._path.unlink(missing_ok=True)
 
 
-def _read(path: Path) -> dict[str, Any] | None:
-    """Return what a lock says, or None if there is none; one that is damaged names nobody."""
+def _read(path: Path) -> Holder | None:
+    """Return what a lock says, or None if there is none."""
     try:
-        seen = path.stat().st_mtime
-        text = path.read_text(errors="replace")
+        touched = path.stat().st_mtime
+        content = path.read_bytes()
     except FileNotFoundError:
         return None
     try:
-        found = json.loads(text)
-        i, n = map(int, found["shard"])
-        holder = {key: found[key] for key in ("host", "started", "token")}
-        return {**holder, "pid": int(found["pid"]), "shard": (i, n), "seen": seen, "path": path}
-    except (ValueError, TypeError, KeyError):
-        nobody = {"host": "an unknown host", "pid": 0, "started": None, "token": text}
-        return {**nobody, "shard": (0, 1), "seen": seen, "path": path}
+        said = json.loads(content)
+        i, n = said["shard"]
+        host, pid, started, token = said["host"], said["pid"], said["started"], said["token"]
+        # Types are checked, as anything may have written the file.
+        numbers = all(type(number) is int for number in (i, n, pid))
+        texts = all(isinstance(text, str) for text in (host, token, started or ""))
+        if numbers and texts and 0 <= i < n:
+            hashable = token.encode(errors="replace").decode()
+            return Holder(host, pid, started, (i, n), hashable, path, touched)
+    except (ValueError, TypeError, KeyError, RecursionError):
+        pass
+    token = hashlib.sha256(content).hexdigest()
+    return Holder(None, 0, None, (0, 1), token, path, touched)
 
 
-def _clash(other: dict[str, Any], shard: Shard) -> bool:
-    """Whether two writers may meet at one block: shards of equally many do not."""
-    i, n = other["shard"]
-    return n != shard[1] or i == shard[0]
+def _clash(theirs: Shard, mine: Shard) -> bool:
+    """Whether two writers may meet at one block: different shards of equally many do not."""
+    return theirs[1] != mine[1] or theirs[0] == mine[0]
 
 
 def _started(pid: int) -> str | None:
-    """Return when a process of this machine started, as its pid may be given again; or None."""
+    """Return when a process of this machine started, or None if there is none.
+
+    Where the system does not say when, all that is known is that there is one, which is "?".
+    """
+    if pid <= 0:
+        return None  # `os.kill` takes these for groups of processes
     try:
-        stat = Path(f"/proc/{pid}/stat").read_text()
+        stat = Path(f"/proc/{pid}/stat").read_text(errors="replace")
+        # The name of the process comes before, in parentheses, and may hold blanks and parentheses.
         return stat.rpartition(")")[2].split()[19]
     except OSError:
         pass
     try:
         os.kill(pid, 0)
-    except (ProcessLookupError, OverflowError):  # no pid at all
+    except (ProcessLookupError, OverflowError):
         return None
     except PermissionError:
         return "?"

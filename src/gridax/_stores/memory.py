@@ -13,6 +13,7 @@ from gridax._memory import human, physical
 from gridax._outputs.template import Output
 from gridax._plan.plan import Box, Region, shape_of
 from gridax._stores.base import DONE, FAILED, PENDING, Store, Task
+from gridax._text import error_text
 
 
 class MemoryStore(Store):
@@ -102,7 +103,7 @@ class MemoryStore(Store):
         box, shape, where = region
         status = self.status[self._cut(box)].reshape(shape, copy=False)
         inner = shape_of(box)
-        text = error if isinstance(error, str) else f"{type(error).__name__}: {error}"
+        text = error if isinstance(error, str) else error_text(error)
         n_new = 0
         for flat in np.ravel(_numbers(shape, where)).tolist():
             at = np.unravel_index(flat, shape)

@@ -7,14 +7,15 @@ import threading
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
-# Blocks that wait, beside the one that is being written.
+# Blocks that wait to be written, besides the one that is being written. One is enough for computing
+# and writing to overlap; each more would cost the memory of a block.
 _WAITING = 1
 
 T = TypeVar("T")
 
 
 class Writer(Generic[T]):
-    """Calls a function on one thing after the other; after an error, on nothing more.
+    """Calls a function on one item after the other; after an error, on no more.
 
     Parameters
     ----------
@@ -27,19 +28,19 @@ class Writer(Generic[T]):
         self._error: BaseException | None = None
         self._thread: threading.Thread | None = None
 
-    def submit(self, thing: T) -> None:
-        """Hand over a thing; wait while too many are waiting.
+    def submit(self, item: T) -> None:
+        """Hand over an item; block while too many are waiting.
 
         Raises
         ------
         Exception
-            What a write before this one raised.
+            What an earlier write raised.
         """
         if self._thread is None:
             self._thread = threading.Thread(target=self._work, daemon=True, name="gridax writer")
             self._thread.start()
         self._raise()
-        self._waiting.put(thing)
+        self._waiting.put(item)
 
     def close(self) -> None:
         """Wait until everything is written; raise what a write raised."""
@@ -59,10 +60,13 @@ class Writer(Generic[T]):
             raise self._error
 
     def _work(self) -> None:
-        while (thing := self._waiting.get()) is not None:
+        while (item := self._waiting.get()) is not None:
             if self._error is not None:
-                continue  # so that nobody waits for a place in the queue
+                # The queue is still emptied: `submit` may be waiting for a place in it.
+                continue
             try:
-                self._write(thing)
+                self._write(item)
             except BaseException as error:
+                # Also KeyboardInterrupt and SystemExit: a dead thread would leave `submit` waiting
+                # for ever.
                 self._error = error

@@ -1,42 +1,50 @@
 """Outputs streamed to a Zarr store while they are computed, one chunk per block and output.
 
-A block is done when its status chunk says so, which is written after all others. So whatever ends a
-run, the store holds whole blocks only, and calling `run` again goes on with the others.
+A block is done when its status chunk says so, which is written after all others. So however a run
+ends, the store holds whole blocks only, and calling `run` again computes the others.
 """
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-import zarr
-from zarr.core.buffer import default_buffer_prototype
-from zarr.core.sync import sync
 
 from gridax._outputs.template import Output
 from gridax._plan.plan import Box, Region, boxes, n_points
-from gridax._stores.base import DONE, ERROR, FAILED, PENDING, STATUS, Keeping, Store, Task, Verify
-from gridax._stores.format import recorded
+from gridax._stores.arrays import DamagedChunk
+from gridax._stores.base import (
+    DONE,
+    ERROR,
+    FAILED,
+    PENDING,
+    STATUS,
+    Store,
+    StoreOptions,
+    Task,
+    Verify,
+)
+from gridax._stores.format import count_states, note_finished, note_unfinished, read_header
 from gridax._stores.inventory import Inventory, is_finished
+from gridax._stores.location import Location
 from gridax._stores.memory import MemoryStore
-from gridax._stores.place import Place
-from gridax._stores.records import Records, Stored, checked
 from gridax._stores.writer import Writer
 from gridax._warnings import warn
 
-# What is known of a block when a run begins.
+# What is known of a block: no file of it, some files, or all that it will have.
 _NEW, _BEGUN, _FINISHED = 0, 1, 2
 
 
 class Handle(NamedTuple):
     """What another process needs to write to a store."""
 
-    place: Place
+    location: Location
     names: Mapping[str, str]
     outputs: Sequence[Output]
-    keeping: Keeping
+    options: StoreOptions
 
     def open(self, only: Sequence[Box]) -> ZarrStore:
         """Return the store, restricted to some blocks."""
@@ -48,46 +56,46 @@ class ZarrStore(Store):
 
     Parameters
     ----------
-    place : where it lies.
-    names : path of each output in the store, in the order of the outputs.
+    location : of the store.
+    names : name of the array of each output.
     outputs : what the model returns.
-    keeping : how the run uses it.
+    options : how the run uses the store.
     only : blocks to which it is restricted; those of the shard if None.
 
     Attributes
     ----------
     prefill : callable or None
-        Fills in what is known of a block that is new.
+        Fills in what is known of a block that has no files yet.
+    n_points, n_done : int
+        Points of these blocks, and those of them that were known before this run computes any.
     """
 
     def __init__(
         self,
-        place: Place,
+        location: Location,
         names: Mapping[str, str],
         outputs: Sequence[Output],
-        keeping: Keeping,
+        options: StoreOptions,
         only: Sequence[Box] | None = None,
     ) -> None:
-        self._place, self.outputs, self._keeping = place, tuple(outputs), keeping
+        self._location, self.outputs, self._options = location, tuple(outputs), options
         self._names, self._only = names, only
         self.prefill: Callable[[MemoryStore], None] | None = None
-        self._zarr = place.zarr(read_only=False, durable=keeping.durability == "power")
-        group: Any = zarr.open_group(self._zarr, mode="r+")
-        # What is all zeros is a value, too.
-        config = {"write_empty_chunks": True}
-        self._status, self._errors = Stored.of(group[STATUS]), group[ERROR]
-        self._arrays = [group[names[output.name]].with_config(config) for output in outputs]
-        self.block, self._sizes = self._status.chunk, self._status.shape
-        filled = recorded(group)
-        self._records = Records(self._status, filled)
+        header = read_header(location)
+        self._noted_finished = header.finished is not None
+        self._write_files = location.writer(durable=options.durability == "power")
+        self._status, self._errors = header.arrays[STATUS], header.arrays[ERROR]
+        self._arrays = [header.arrays[names[output.name]] for output in outputs]
+        self.block, self._sizes = self._status.chunks, self._status.shape
         self._inventory = Inventory(
-            place, self._status, filled, self._records, keeping.verify, self._decode
+            location, self._status, self._arrays, self._errors, options.verify
         )
         self._open: dict[Box, MemoryStore] = {}
         self._left: dict[Box, int] = {}
         self._writer: Writer[MemoryStore] = Writer(self._write_block)
-        self._again: set[Box] = set()  # blocks of which there are files already
-        self._damaged: set[Box] = set()  # those of them in which nothing counts
+        self._rewritten: set[Box] = set()  # blocks that have files already
+        self._damaged: set[Box] = set()  # those of them of which nothing is kept
+        self._n_known: dict[Box, int] = {}  # points of unfinished blocks that are counted as done
         self._unreported = 0
         n_mine = sum(1 for _ in self._mine())
         self._known = np.full(n_mine, _NEW, np.uint8)
@@ -95,20 +103,20 @@ class ZarrStore(Store):
         self.n_done = 0
 
     def saved(self) -> tuple[int, int]:
-        """Return how many blocks are done now, whoever wrote them, and how many there are."""
-        self.look("none")
-        return int((self._known == _FINISHED).sum()), len(self._known)
+        """Return how many points of the whole store are saved by now, and how many there are."""
+        done, failed, total = count_states(self._location, self._status)
+        return done + failed, total
 
     def _mine(self) -> Iterator[Box]:
         """Yield the blocks of the shard: every n-th, as neighbors cost about the same."""
         if self._only is not None:
             return iter(self._only)
-        i, n = self._keeping.shard
+        i, n = self._options.shard
         return itertools.islice(boxes(self._sizes, self.block), i, None, n)
 
     def handle(self) -> Handle:
         """Return what another process needs to write to the store."""
-        return Handle(self._place, self._names, self.outputs, self._keeping)
+        return Handle(self._location, self._names, self.outputs, self._options)
 
     def left(self) -> Iterator[Box]:
         """Yield the blocks that are not done."""
@@ -116,7 +124,7 @@ class ZarrStore(Store):
 
     def begin(self, box: Box) -> None:
         """Open a block that was not among the tasks, so that it can be written or failed."""
-        buffer = self._begun(box)
+        buffer = self._read_block(box)
         if buffer.n_left:
             self._open[box], self._left[box] = buffer, buffer.n_left
 
@@ -135,33 +143,36 @@ class ZarrStore(Store):
         self._writer.close()
         return copied
 
-    def look(self, verify: Verify | None = None) -> bool:
-        """Find out what is done; return whether that is everything.
+    def scan(self, verify: Verify | None = None) -> bool:
+        """Find out which blocks are done; return whether all are.
 
         Parameters
         ----------
-        verify : how blocks are checked, if not as the run wants it.
+        verify : how blocks are checked, if not as the options say.
 
         Warns
         -----
         UserWarning
             If blocks are damaged, so that they will be computed again.
         """
-        told = bool(self._damaged)
-        open_ = np.flatnonzero(self._known != _FINISHED).tolist()
-        asked, boxes_ = itertools.tee(itertools.compress(self._mine(), self._known != _FINISHED))
-        looked = zip(open_, boxes_, self._inventory.look(asked, verify), strict=True)
-        for k, box, (states, damaged) in looked:
-            finished = is_finished(states, self._keeping.retry_failed)
-            self._known[k] = _FINISHED if finished else _NEW if states is None else _BEGUN
-            if finished and states is not None:
-                self.n_done += states.size
-            if damaged:
+        has_warned = bool(self._damaged)
+        unfinished = self._known != _FINISHED
+        positions = np.flatnonzero(unfinished).tolist()
+        asked, left = itertools.tee(itertools.compress(self._mine(), unfinished.tolist()))
+        answers = self._inventory.states(asked, verify)
+        for i, box, (states, is_damaged) in zip(positions, left, answers, strict=True):
+            finished = is_finished(states, self._options.retry_failed)
+            self._known[i] = _FINISHED if finished else _NEW if states is None else _BEGUN
+            n_known = 0 if states is None else int(self._keeps(states).sum())
+            self.n_done += n_known - self._n_known.pop(box, 0)
+            if n_known and not finished:
+                self._n_known[box] = n_known
+            if is_damaged:
                 self._damaged.add(box)
-                self._again.add(box)
-        if self._damaged and not told:
+                self._rewritten.add(box)
+        if self._damaged and not has_warned:
             warn(
-                f"{len(self._damaged)} block(s) of {self._place.name!r} are damaged, and are "
+                f"{len(self._damaged)} block(s) of {self._location.name!r} are damaged, and are "
                 "computed again"
             )
         return bool((self._known == _FINISHED).all())
@@ -171,8 +182,9 @@ class ZarrStore(Store):
         for number, box in enumerate(self._mine()):
             if self._known[number] == _FINISHED:
                 continue
-            buffer = self._begun(box) if self._known[number] == _BEGUN else self._fresh(box)
-            self._unreported += buffer.status.size - buffer.n_left
+            is_begun = self._known[number] == _BEGUN
+            buffer = self._read_block(box) if is_begun else self._fresh(box)
+            self._unreported += buffer.status.size - buffer.n_left - self._n_known.get(box, 0)
             if buffer.n_left == 0:
                 self._writer.submit(buffer)
                 continue
@@ -187,36 +199,40 @@ class ZarrStore(Store):
             self._check_types(array.dtype for array in buffer.arrays)
         return buffer
 
-    def _begun(self, box: Box) -> MemoryStore:
-        """Return a block of which some points are done, as it was interrupted or is damaged."""
-        # What is read here is written again, and then nobody could find the damage any more.
-        ((states, _),) = self._inventory.look(iter([box]), "full")
+    def _read_block(self, box: Box) -> MemoryStore:
+        """Return a block with those of its points that are done, as it was interrupted."""
+        ((states, _),) = self._inventory.states(iter([box]), "none")
         buffer = self._fresh(box)
-        self._again.add(box)
-        if states is None:
-            self._damaged.add(box)
-            return buffer
-        keep = states == DONE if self._keeping.retry_failed else states != PENDING
-        here = _slices(box)
+        self._rewritten.add(box)
         try:
-            found, messages = [array[here] for array in self._arrays], self._errors[here]
-        except OSError:
-            raise
-        except Exception:  # damaged, in a way that only reading shows
+            if states is None:
+                raise DamagedChunk
+            # All of it is decoded here, whatever `verify` says: what is read is written again with
+            # a new checksum, and then nobody could find the damage any more.
+            values, messages = self._inventory.read(box)
+        except DamagedChunk:
             self._damaged.add(box)
             return buffer
-        for mine, array in zip(buffer.arrays, found, strict=True):
+        keep = self._keeps(states)
+        for mine, array in zip(buffer.arrays, values, strict=True):
             mine[keep] = array.astype(mine.dtype)[keep]
         buffer.status[keep] = states[keep]
-        for index in np.argwhere(keep & (states == FAILED)):
-            at = tuple(map(int, index))
-            buffer.errors[at] = str(messages[at])
+        for index in map(tuple, np.argwhere(keep & (states == FAILED)).tolist()):
+            buffer.errors[index] = "" if messages is None else str(messages[index])
         return buffer
+
+    def _keeps(self, states: np.ndarray) -> np.ndarray:
+        """Return which points of a block need not be evaluated again."""
+        return states == DONE if self._options.retry_failed else states != PENDING
+
+    def n_known(self) -> int:
+        """Return how many points of unfinished blocks were known before this run."""
+        return sum(self._n_known.values())
 
     def write(self, region: Region, values: Sequence[Any]) -> int:
         """Store the outputs of a tile; return how many of its points are new."""
         if region.box not in self._open:
-            return self._reported(0)  # a tile that only repeats what another one has
+            return self._reported(0)  # a tile that only repeats points of another one
         self._check_types(value.dtype for value in values)
         return self._count(region.box, self._open[region.box].write(region, values))
 
@@ -229,7 +245,7 @@ class ZarrStore(Store):
                 )
 
     def fail(self, region: Region, error: Exception | str) -> int:
-        """Note that the model failed at some points; return how many are new."""
+        """Record that the model failed at some points; return how many are new."""
         if region.box not in self._open:
             return self._reported(0)
         return self._count(region.box, self._open[region.box].fail(region, error))
@@ -237,7 +253,7 @@ class ZarrStore(Store):
     def _count(self, box: Box, new: int) -> int:
         self._left[box] -= new
         if self._left[box] == 0:
-            # In this order: whatever interrupts it, the block is in one of the two.
+            # In this order: if Ctrl-C comes in between, `rescue` writes the block once more.
             self._writer.submit(self._open[box])
             del self._left[box], self._open[box]
         return self._reported(new)
@@ -257,8 +273,14 @@ class ZarrStore(Store):
         self._writer.close()
         return self._reported(0)
 
+    def finish(self) -> None:
+        """Note in the store that no point is pending, if so, so that opening it is quick."""
+        # All is stored by now, and without the note the states are counted.
+        with contextlib.suppress(OSError):
+            note_finished(self._location)
+
     def rescue(self) -> None:
-        """Write what is there of blocks that are not complete, unless writing is what failed."""
+        """Write what there is of incomplete blocks, unless writing is what failed."""
         if not self._writer.failed:
             for buffer in list(self._open.values()):
                 if buffer.n_left < buffer.status.size:
@@ -266,54 +288,38 @@ class ZarrStore(Store):
         self._open.clear()
         self._writer.close()
 
-    def _decode(self, box: Box) -> None:
-        for array in (*self._arrays, self._errors):
-            array[_slices(box)]
-
     def _write_block(self, buffer: MemoryStore) -> None:
-        """Write a block, its status last."""
-        here, number = _slices(buffer.box), self._inventory.number(buffer.box)
+        """Write a block, its status last.
+
+        A block that is written again keeps its status meanwhile: its points that are done have the
+        same values before and after, and those that failed have none. Only if the block is damaged
+        does its status say so first; otherwise a crash could leave a status that promises what is
+        only half repaired, and ``verify="size"`` would believe it.
+        """
+        block = self._inventory.number(buffer.box)
+        status_key = self._status.key_of(block)
         buffer.erase()
-        again = buffer.box in self._again
         try:
-            status_key = next(self._status.chunks_of(number))
+            if self._noted_finished:
+                note_unfinished(self._location)
+                self._noted_finished = False
             if buffer.box in self._damaged:
-                self._put(status_key, self._encoded(np.full(buffer.shape, PENDING, np.uint8)))
-            if again:  # until all of it is new, its parts need not fit together
-                self._put(self._records.key(number), self._records.unknown())
+                pending = np.full(buffer.shape, PENDING, np.uint8)
+                self._write_files({status_key: self._status.encode(pending)})
+            files: dict[str, bytes] = {}
             for array, values in zip(self._arrays, buffer.arrays, strict=True):
-                if values.size:
-                    array[here] = values.astype(array.dtype, copy=False)
-            if buffer.errors or again:
-                messages = np.full(buffer.shape, "", dtype=np.dtypes.StringDType())
+                files.update(array.split(block, values.astype(array.dtype, copy=False)))
+            if buffer.errors or buffer.box in self._rewritten:
+                messages = np.full(buffer.shape, "", dtype=self._errors.dtype)
                 for index, text in buffer.errors.items():
                     messages[index] = text
-                self._errors[here] = messages
-            status = self._encoded(buffer.status)
-            files = [
-                (self._records.key(number), self._records.made(self._place, number, status)),
-                (status_key, status),
-            ]
-            # A status that is there already must never meet the record of the next one.
-            for key, content in reversed(files) if again else files:
-                self._put(key, content)
+                files.update(self._errors.split(block, messages))
+            self._write_files(files)
+            self._write_files({status_key: self._status.encode(buffer.status)})
         except Exception as error:
+            name = repr(self._location.name)
             error.add_note(
-                f"while a block was written to {self._place.name!r}; the blocks before it are "
-                f"kept, and run(store={self._place.name!r}) goes on from there"
+                f"while writing a block to {name}; the blocks before it are saved, and "
+                f"run(store={name}) computes the rest"
             )
             raise
-
-    def _encoded(self, states: np.ndarray) -> bytes:
-        """Return the states of a block as Zarr would write them: whole chunks, and a checksum."""
-        whole = np.full(self.block, PENDING, np.uint8)
-        whole[tuple(map(slice, states.shape))] = states
-        return checked(whole.tobytes())
-
-    def _put(self, key: str, content: bytes) -> None:
-        """Write a small file as it is: through an array of Zarr's it would take twice as long."""
-        sync(self._zarr.set(key, default_buffer_prototype().buffer.from_bytes(content)))
-
-
-def _slices(box: Box) -> tuple[slice, ...]:
-    return tuple(slice(*bounds) for bounds in box)

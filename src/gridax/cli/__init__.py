@@ -1,4 +1,4 @@
-"""The command line: looks at results, and never calls a model but its own demonstration."""
+"""The command line, which reads results and runs no model except that of its demonstration."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ from gridax.cli.status import status
 @click.version_option(gx.__version__, message="gridax %(version)s")
 @click.pass_context
 def main(ctx: click.Context) -> None:
-    """Look at the results of parameter sweeps, and draw, explore and convert them.
+    """Inspect, plot, explore and convert the results of parameter sweeps.
 
-    Files are only read, and no model is called. `gridax demo` makes a first result to look at.
+    Files are only read, and no model is run. `gridax demo` computes a first result to look at.
     """
     if ctx.invoked_subcommand != "demo" and "JAX_PLATFORMS" not in os.environ:
-        jax.config.update("jax_platforms", "cpu")  # to read a file, no GPU need start
+        jax.config.update("jax_platforms", "cpu")  # reading a file needs no GPU
     for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):  # a terminal that lacks a character shows another one
+        if hasattr(stream, "reconfigure"):  # a terminal replaces characters that it lacks
             stream.reconfigure(errors="replace")
     ctx.with_resource(warnings.catch_warnings())
     warnings.showwarning = _show_warning

@@ -1,122 +1,120 @@
-"""`gridax demo`: a first sweep, to have something to look at."""
+"""`gridax demo`: a first sweep to look at, over the coupling of a whole-brain network."""
 
 from __future__ import annotations
 
 import importlib.util
 import os
 import shlex
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 import gridax as gx
-from gridax.cli._console import EXTRAS, INTERRUPTED, console, examples, reported
+from gridax._checks import optional
+from gridax.cli._console import INTERRUPTED, examples, reported
+from gridax.cli.network import connectome, model, space
 
-if TYPE_CHECKING:  # it takes a while to import
+if TYPE_CHECKING:
     import xarray as xr
 
-# Where the network is looked at closely, at a medium noise: disorder, modules, all in step.
-COUPLINGS, NOISE = (4.0, 14.0, 28.0), 2.0
+# The extras of gridax for what is suggested, and the packages that they install.
+EXTRAS = {"matplotlib": "plot", "bokeh": "explore", "panel": "explore", "tvboptim": "demo"}
 
 
 @click.command(
-    short_help="Sweep a small brain network, as a first result.",
-    epilog=examples("gridax demo", "gridax demo try-out"),
+    short_help="Sweep a whole-brain network, as a first result.",
+    epilog=examples("gridax demo", "gridax demo my-folder"),
 )
 @click.argument("folder", type=click.Path(path_type=Path, file_okay=False), default="gridax-demo")
 @click.pass_context
 @reported
 def demo(ctx: click.Context, folder: Path) -> None:
-    """Sweep a small brain network, and say what to try next with the result.
+    """Sweep a whole-brain network, and suggest what to do with the result.
 
-    32 regions in four modules oscillate; they are coupled by a made-up connectome, and noise kicks
-    them about. The sweep covers 16 couplings × 11 noise strengths × 6 trials, and takes some
-    seconds. What it writes goes to FOLDER (gridax-demo by default). Run again, it finds the sweep
-    there, or goes on with it.
+    84 brain regions, driven by noise, excite each other along a connectome: the measured one of
+    tvboptim if that is installed, or a made-up one. The sweep covers 31 strengths of the coupling
+    and 16 noise trials, and takes less than a minute. It is written to FOLDER (gridax-demo by
+    default). The same command resumes a sweep that was interrupted.
     """
     if "JAX_NUM_CPU_DEVICES" not in os.environ:
         gx.use_cpu_devices()
     folder.mkdir(parents=True, exist_ok=True)
-    store, picture = folder / "demo.zarr", folder / "demo.png"
+    store, table, figure = (folder / f"demo{suffix}" for suffix in (".zarr", ".nc", ".png"))
     try:
-        result = _swept(store)
+        result = _sweep(store)
     except KeyboardInterrupt:
-        click.echo("Interrupted; the same command goes on with the sweep.", err=True)
+        click.echo("Interrupted; run the same command again to resume.", err=True)
         ctx.exit(INTERRUPTED)
-    made = f"Made:\n  {store}  the sweep"
+    result.to_netcdf(table)
+    written = f"Written:\n  {store}  the store of the sweep\n  {table}    the result in one file"
     if importlib.util.find_spec("matplotlib"):
-        draw(result.dataset, picture)
-        made += f"\n  {picture}   its synchrony as a picture"
+        draw(result.dataset.compute(), figure)
+        written += f"\n  {figure}   a figure of it"
     click.echo(
-        "32 brain regions: 16 couplings × 11 noise strengths × 6 trials\n\n"
-        f"{made}\n\n{_next(store)}\n\n"
+        "84 brain regions: 31 couplings × 16 noise trials\n\n"
+        f"{written}\n\n{_suggestions(store)}\n\n"
         "In Python:\n"
-        f'  result = gridax.open_result("{store}")\n'
-        '  result.dataset["synchrony"].sel(sigma=2).mean("trial").plot()'
+        f'  result = gridax.open_result("{table}")\n'
+        '  result.dataset["fit"].mean("trial").plot()'
     )
 
 
-def _swept(store: Path) -> gx.Result:
-    """Run the sweep, or what is left of it, with a bar in a terminal."""
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
-
-    from gridax.cli.network import sweep
-
-    existed, show = store.exists(), console(stderr=True)
-    columns = BarColumn(), MofNCompleteColumn(), TextColumn("points")
-    with Progress(*columns, console=show, disable=not show.is_terminal, transient=True) as bar:
-        task = bar.add_task("", total=None)
-        try:
-            return sweep(store, lambda done, n: bar.update(task, completed=done, total=n))
-        except (FileExistsError, ValueError) as error:
-            if not existed:
-                raise
-            raise ValueError(
-                f"'{store}' is no sweep of this demonstration; name another folder: "
-                "gridax demo FOLDER"
-            ) from error
+def _sweep(store: Path) -> gx.Result:
+    """Run the sweep, or resume it, with a progress bar in a terminal."""
+    existed = store.exists()
+    try:
+        return gx.ParallelExecution(model, space()).run(store=store, progress=sys.stderr.isatty())
+    except (FileExistsError, ValueError) as error:
+        if not existed:
+            raise
+        raise ValueError(
+            f"'{store}' does not hold this sweep, or it holds the sweep of another connectome; "
+            "choose another folder: gridax demo FOLDER"
+        ) from error
 
 
-def _next(store: Path) -> str:
-    named, table = shlex.quote(str(store)), shlex.quote(str(store.with_suffix(".nc")))
+def _suggestions(store: Path) -> str:
+    quoted, small = shlex.quote(str(store)), shlex.quote(str(store.with_name("small.nc")))
     missing = {extra for package, extra in EXTRAS.items() if not importlib.util.find_spec(package)}
     lines = [
         "Next:",
         *([f"  pip install 'gridax[{','.join(sorted(missing))}]'"] if missing else []),
-        f"  gridax info {named}",
-        f"  gridax plot {named} synchrony --mean trial",
-        f"  gridax plot {named} fc --sel sigma=2 --sel G=14 --mean trial",
-        f"  gridax explore {named}",
-        f"  gridax export {named} {table}",
+        f"  gridax info {quoted}",
+        f"  gridax plot {quoted} fit --mean trial",
+        f"  gridax plot {quoted} S --mean trial",
+        f"  gridax explore {quoted}",
+        f"  gridax export {quoted} {small} --complevel 4",
     ]
     return "\n".join(lines)
 
 
-def draw(dataset: xr.Dataset, picture: Path) -> None:
-    """Draw synchrony over coupling and noise, and the network itself at three couplings."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    import matplotlib.pyplot as plt
-
-    rows: list[Any] = [["map", f"fc {G}", f"course {G}"] for G in COUPLINGS]
-    fig, axes = plt.subplot_mosaic(
-        rows, figsize=(11, 6), width_ratios=(5, 2, 3), layout="constrained"
+def draw(dataset: xr.Dataset, figure: Path) -> None:
+    """Plot activity, its fluctuations and the fit over the coupling, and the regions' activity."""
+    optional("matplotlib", "plot").use("Agg")
+    plt = optional("matplotlib.pyplot", "plot")
+    best = dataset["fit"].mean("trial").idxmax("G").item()
+    deviation = dataset["course"].std("time").assign_attrs(long_name="SD over time of mean S")
+    fig, axes = plt.subplots(2, 2, figsize=(10, 7), layout="constrained")
+    (means, hubs), (fits, deviations) = axes
+    plots: tuple[tuple[Any, Any], ...] = (
+        (means, dataset["S"].mean("region", keep_attrs=True)),
+        (fits, dataset["fit"]),
+        (deviations, deviation),
     )
-    mean = dataset["synchrony"].mean("trial", keep_attrs=True)
-    mean.plot.pcolormesh(ax=axes["map"], x="G", vmin=0, vmax=1, cbar_kwargs={"label": "synchrony"})
-    axes["map"].set_title("Coupling brings the regions in step, noise keeps them apart")
-    for G, letter in zip(COUPLINGS, "ABC", strict=True):
-        box = {"boxstyle": "circle", "facecolor": "w"}
-        axes["map"].text(G, NOISE, letter, ha="center", va="center", bbox=box)
-        at, fc, course = dataset.sel(G=G, sigma=NOISE, trial=0), f"fc {G}", f"course {G}"
-        at["fc"].plot.pcolormesh(ax=axes[fc], vmin=0, vmax=1, add_colorbar=False)
-        axes[fc].set(xticks=[], yticks=[], xlabel="", ylabel="regions", title=f"{letter}: FC")
-        axes[fc].set_aspect("equal")
-        at["course"].plot.line(ax=axes[course])
-        axes[course].set(ylim=(0, 1), ylabel="synchrony", title="")
-        if letter != "C":
-            axes[course].set(xlabel="", xticklabels=[])
-    fig.savefig(picture, dpi=150)
+    for ax, values in plots:
+        values.plot.line(ax=ax, x="G", color="0.7", lw=0.7, add_legend=False)
+        values.mean("trial", keep_attrs=True).plot(ax=ax, color="tab:red", lw=2.5)
+        ax.axvline(best, color="0.3", ls=":")
+    by_strength = connectome().weights.sum(axis=1).argsort()
+    by_region: Any = dataset["S"].mean("trial", keep_attrs=True).isel(region=by_strength)
+    by_region.plot(ax=hubs, x="G", cmap="magma")
+    hubs.axvline(best, color="w", ls=":")
+    hubs.set(yticks=[], ylabel="regions, weakly to strongly connected")
+    means.set_title("Coupling switches the network on ...")
+    hubs.set_title("... the hubs first")
+    fits.set_title(f"FC fits best at G = {best} (grey: trials)")
+    deviations.set_title("Near it, activity fluctuates most")
+    fig.savefig(figure, dpi=150)
     plt.close(fig)

@@ -2,33 +2,35 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
-import gridax as gx
+from gridax._memory import human
+from gridax._show.facts import Coordinate, OutputFacts, ResultFacts
+from gridax._show.progress import progress_text
 from gridax._text import printable
-from gridax.cli._console import console, examples, opened, outputs, reported
-from gridax.cli.status import counted
+from gridax.cli._console import console, examples, opened, reported
+from gridax.result import facts_of
 
-if TYPE_CHECKING:  # they take a while to import
-    import xarray as xr
+if TYPE_CHECKING:  # rich takes a while to import
     from rich.table import Table
 
 Row = Sequence[str]
 
-# Headers of the tables; > aligns to the right.
+# Headers of the tables; > aligns a column to the right.
 DIMENSIONS = ("", ">size", "labels", "unit", "axis", "description")
 OUTPUTS = ("", "at each point", "dtype", ">size", "unit", "description")
+# Most characters of the labels, so that a row fits on a line.
+LABELS = 24
 
 
 @click.command(
     short_help="Show what a result holds.",
     epilog=examples(
         "gridax info sweep.nc",
-        "gridax info sweep.zarr                  # also while the sweep runs",
+        "gridax info sweep.zarr                  # also while the sweep is running",
         "gridax info s3://bucket/sweep.zarr",
     ),
 )
@@ -37,32 +39,33 @@ OUTPUTS = ("", "at each point", "dtype", ">size", "unit", "description")
 def info(file: str) -> None:
     """Show what a result holds: points, labels, outputs, and where it comes from.
 
-    FILE is a netCDF file, a Zarr folder, the store of a run that may still be under way, or a URL.
+    FILE is a netCDF file, a Zarr folder, the store of a run that may still be going on, or a URL.
     """
     from rich.padding import Padding
     from rich.text import Text
 
     with opened(file) as result:
-        counts = counted(result.progress)
-        parts = {
-            "Dimensions": _table(_labels(result), *DIMENSIONS),
-            "Fixed": _table(_fixed(result.dataset)),
-            "Outputs": _table(_outputs(result), *OUTPUTS),
-            "Made": _table(_provenance(result.dataset.attrs)),
-        }
-    show = console()
-    with show.capture() as captured:
-        show.print(Text.assemble((file, "bold"), ": ", counts), soft_wrap=True)
-        for title, table in parts.items():
+        facts = facts_of(result)
+    tables = {
+        "Dimensions": _table(_dimensions(facts), *DIMENSIONS),
+        "Fixed": _table(_fixed(facts)),
+        "Outputs": _table(map(_output, facts.outputs), *OUTPUTS),
+        "Provenance": _table(_provenance(facts.provenance)),
+    }
+    out = console()
+    with out.capture() as captured:
+        title = Text.assemble((file, "bold"), ": ", progress_text(facts.progress))
+        out.print(title, soft_wrap=True)
+        for heading, table in tables.items():
             if table.row_count:
-                show.print(Text(f"\n{title}", style="bold"))
-                show.print(Padding(table, (0, 0, 0, 2), expand=False))
-    for line in captured.get().splitlines():  # which rich fills with blanks up to the right
-        click.echo(line.rstrip(), color=show.is_terminal)
+                out.print(Text(f"\n{heading}", style="bold"))
+                out.print(Padding(table, (0, 0, 0, 2), expand=False))
+    for line in captured.get().splitlines():  # rich pads lines with blanks on the right
+        click.echo(line.rstrip(), color=out.is_terminal)
 
 
 def _table(rows: Iterable[Row], *header: str) -> Table:
-    """Return a table without the columns in which there is nothing."""
+    """Return a table without the columns that are empty in all rows."""
     from rich.table import Table
 
     rows = list(rows)
@@ -72,79 +75,49 @@ def _table(rows: Iterable[Row], *header: str) -> Table:
     titles = header or [""] * len(rows[0]) if rows else header
     used = [i for i in range(len(titles)) if any(row[i] for row in rows)]
     for i in used:
-        right = titles[i].startswith(">")
-        table.add_column(titles[i].lstrip(">"), justify="right" if right else "left")
+        justify = "right" if titles[i].startswith(">") else "left"
+        table.add_column(titles[i].lstrip(">"), justify=justify)  # type: ignore[arg-type]
     for row in rows:
-        table.add_row(*(printable(row[i]) for i in used))  # a file may be a stranger's
+        table.add_row(*(printable(row[i]) for i in used))  # a file may come from a stranger
     return table
 
 
-def _labels(result: gx.Result) -> Iterator[Row]:
-    """One row per dimension; where several coordinates share it, one more for each of them."""
-    dataset, axes = result.dataset, result.space.axes
-    own = (str(dim) for output in outputs(result).values() for dim in output.dims)
-    for dim in dict.fromkeys((*result.space.dims, *own)):
-        size = str(dataset.sizes[dim])
-        along = [str(name) for name, coord in dataset.coords.items() if coord.dims == (dim,)]
-        if along == [dim]:
-            yield dim, size, *_coordinate(dataset, dim, axes)
+def _dimensions(facts: ResultFacts) -> Iterator[Row]:
+    """Yield a row per dimension; where coordinates share it, a further one for each of them."""
+    own = {dim: size for output in facts.outputs for dim, size in output.sizes.items()}
+    for dim, size in {**facts.space.sizes, **own}.items():
+        coordinates = [c for c in (*facts.space.axes, *facts.coordinates) if c.dim == dim]
+        if [coordinate.name for coordinate in coordinates] == [dim]:
+            yield dim, str(size), *_coordinate(coordinates[0])
         else:
-            yield dim, size, "", "", "", ""
-            for name in along:
-                yield f"  {name}", "", *_coordinate(dataset, name, axes)
+            yield dim, str(size), "", "", "", ""
+            for coordinate in coordinates:
+                yield f"  {coordinate.name}", "", *_coordinate(coordinate)
 
 
-def _coordinate(dataset: xr.Dataset, name: str, axes: Mapping[str, gx.Axis]) -> Row:
-    coord, kind = dataset[name], ""
-    if name in axes:
-        kind = repr(axes[name]).partition("(")[0]
-        values = dataset.coords.get(f"{name}_value")
-        if values is not None and values.ndim > 1 and kind != "KeyAxis":
-            kind += f" of {'×'.join(map(str, values.shape[1:]))}"
-    return _span(coord), _unit(coord), kind, str(coord.attrs.get("long_name", ""))
+def _coordinate(coordinate: Coordinate) -> Row:
+    labels = coordinate.span(LABELS, units=False)
+    return labels, coordinate.units, coordinate.axis, coordinate.long_name
 
 
-def _span(coord: xr.DataArray) -> str:
-    """Return the range of numbers and dates; of other labels all, or the first and the last."""
-    kind = coord.dtype.kind
-    if coord.size and kind in "iufmM":
-        low, high = (f"{end:.6g}" if kind == "f" else f"{end}" for end in _ends(coord.values))
-        return low if low == high else f"{low} … {high}"
-    labels = [str(label) for label in dict.fromkeys(coord.values.tolist())]
-    return ", ".join(labels if len(labels) <= 3 else [labels[0], "…", labels[-1]])
+def _fixed(facts: ResultFacts) -> Iterator[Row]:
+    for axis in facts.space.axes:
+        if axis.dim is None:
+            yield axis.name, axis.span(80)
+    for value in facts.space.fixed:
+        if value.is_scalar:
+            yield value.name, value.text
 
 
-def _ends(values: Any) -> tuple[Any, Any]:
-    return values.min(), values.max()
+def _output(output: OutputFacts) -> Row:
+    own = " × ".join(output.sizes) or "one value"
+    return output.name, own, output.dtype, human(output.total), output.units, output.long_name
 
 
-def _unit(variable: xr.DataArray) -> str:
-    return str(variable.attrs.get("units", ""))
-
-
-def _fixed(dataset: xr.Dataset) -> Iterator[Row]:
-    for name, coord in dataset.coords.items():
-        if coord.ndim == 0:
-            yield str(name), f"{coord.item()} {_unit(coord)}".rstrip()
-
-
-def _outputs(result: gx.Result) -> Iterator[Row]:
-    from rich.filesize import decimal
-
-    for name, output in outputs(result).items():
-        own = [str(dim) for dim in output.dims if dim not in result.space.dims]
-        about = str(output.attrs.get("long_name", ""))
-        shape, nbytes = " × ".join(own) or "one value", decimal(output.nbytes)
-        yield name, shape, str(output.dtype), nbytes, _unit(output), about
-
-
-def _provenance(attrs: Mapping[str, Any]) -> Iterator[Row]:
-    """Yield what the run noted; a foreign file may lack any of it."""
-    yield "model", str(attrs.get("model", ""))
-    yield "when", str(attrs.get("created", "")).replace("T", " ").replace("+00:00", " UTC")
-    yield "on", f"{attrs.get('device', '')}, {'float64' if attrs.get('x64') else 'float32'}"
-    versions = ((name, attrs.get(f"{name}_version", "")) for name in ("gridax", "jax", "xarray"))
-    yield "with", ", ".join(f"{name} {version}" for name, version in versions)
-    for resumed in json.loads(attrs.get("gridax_resumed", "[]")):
-        when = resumed.get("when", "") if isinstance(resumed, dict) else ""
-        yield "resumed", f"with another model, {when}"
+def _provenance(run: Mapping[str, str]) -> Iterator[Row]:
+    yield "model", run["model"]
+    yield "when", run["when"]
+    yield "on", f"{run['device']}, {run['precision']}"
+    yield "with", run["versions"]
+    if run["resumed"]:
+        yield "resumed", f"with another model, {run['resumed']}"

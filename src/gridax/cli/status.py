@@ -1,14 +1,15 @@
-"""`gridax status`: how far a run has come, once or as it goes on."""
+"""`gridax status`: how far a run has come, once or until it ends."""
 
 from __future__ import annotations
 
 import collections
 import datetime
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
+from gridax._plan.progress import Progress
 from gridax._text import one_line
 from gridax.cli._console import INTERRUPTED, console, examples, opened, reported
 
@@ -16,11 +17,11 @@ if TYPE_CHECKING:  # they take a while to import
     import pandas as pd
     from rich.console import RenderableType
 
-# Exit codes; 1 and 2 are those of errors.
+# Exit codes; click uses 1 and 2 for errors.
 FINISHED, PENDING, FAILED = 0, 3, 4
-# How many different messages of failed points are shown.
+# Most messages of failed points that are shown.
 MESSAGES = 3
-# Seconds without a new point after which that is said.
+# Seconds without a new point after which the watch says so.
 QUIET = 30.0
 
 
@@ -34,26 +35,26 @@ QUIET = 30.0
     + "\n\n\b\nExit codes:\n"
     "  0    all points are done\n"
     "  1    the store cannot be read\n"
-    "  2    the command was written wrong\n"
+    "  2    the command line is invalid\n"
     "  3    points are pending\n"
     "  4    no point is pending, but some failed\n"
     "  130  Ctrl-C ended --watch",
 )
 @click.argument("store")
-@click.option("--watch", is_flag=True, help="Go on until no point is pending, or Ctrl-C.")
+@click.option("--watch", is_flag=True, help="Repeat until no point is pending, or Ctrl-C.")
 @click.option(
     "--interval",
     type=click.FloatRange(min=0.1),
     default=2.0,
     show_default=True,
     metavar="SECONDS",
-    help="Time between two looks with --watch.",
+    help="Time between two updates with --watch.",
 )
 @click.pass_context
 @reported
 def status(ctx: click.Context, store: str, watch: bool, interval: float) -> None:
     """Show how many points of a run are done, failed and pending."""
-    show = console()
+    out = console()
     if watch:
         try:
             _watch(store, interval)
@@ -61,54 +62,48 @@ def status(ctx: click.Context, store: str, watch: bool, interval: float) -> None
             ctx.exit(INTERRUPTED)
     with opened(store) as result:
         if not watch:
-            show.print(f"{store}: {counted(result.progress)}", soft_wrap=True)
+            out.print(f"{store}: {result.progress}", soft_wrap=True)
         for line in _messages(result.failed):
-            show.print(line, soft_wrap=True)
-        ctx.exit(_code(result.progress))
+            out.print(line, soft_wrap=True)
+        ctx.exit(_exit_code(result.progress))
 
 
-def counted(progress: Any) -> str:
-    """Return how many points are done, failed and pending, without what is zero."""
-    pending = f", {progress.pending} pending" if progress.pending else ""
-    return f"{progress}{pending}"
-
-
-def _code(progress: Any) -> int:
+def _exit_code(progress: Progress) -> int:
     return PENDING if progress.pending else FAILED if progress.failed else FINISHED
 
 
 def _messages(failed: pd.DataFrame) -> list[str]:
-    """Say what the first of the failed points raised, and where; each message once."""
+    """Return the first different messages of failed points, each with the labels of a point."""
     counts = failed["error"].value_counts(sort=False)
     lines = []
     for message, count in list(counts.items())[:MESSAGES]:
         first = failed[failed["error"] == message].drop(columns="error").head(1)
         at = ", ".join(f"{name}={label}" for name, label in first.to_dict("records")[0].items())
         more = f" and {count - 1} more" if count > 1 else ""
-        said = one_line(str(message).partition("\n")[0])
-        lines.append(f"  {said}\n    at {one_line(at)}{more}")
+        first_line = one_line(str(message).partition("\n")[0])
+        lines.append(f"  {first_line}\n    at {one_line(at)}{more}")
     if len(counts) > MESSAGES:
         lines.append(f"  … and {len(counts) - MESSAGES} other messages")
     return lines
 
 
 class Pace:
-    """How fast points are evaluated, from the last twenty times that there were new ones."""
+    """How fast points are evaluated, measured over the last twenty updates with new points."""
 
     def __init__(self) -> None:
         self._seen: collections.deque[tuple[float, int]] = collections.deque(maxlen=20)
 
     def see(self, evaluated: int, now: float) -> bool:
-        """Note how many points are evaluated by now; return whether there are new ones."""
+        """Record how many points are evaluated; return whether the number has changed."""
         if self._seen and self._seen[-1][1] == evaluated:
             return False
-        if self._seen and self._seen[-1][1] > evaluated:  # the sweep was begun anew
+        if self._seen and self._seen[-1][1] > evaluated:  # the sweep was restarted
             self._seen.clear()
         self._seen.append((now, evaluated))
         return True
 
-    def said(self, pending: int, now: float) -> str:
-        """Return points per second and the time that is left, as far as they are known."""
+    def describe(self, pending: int, now: float) -> str:
+        """Return points per second and the remaining time, as far as they are known."""
         (first, before), (last, after) = self._seen[0], self._seen[-1]
         parts = []
         if after > before and pending:
@@ -132,38 +127,38 @@ def _duration(seconds: float) -> str:
 
 
 def _watch(store: str, interval: float) -> None:
-    """Show how the run goes on, until no point is pending.
+    """Show the progress of a run until no point is pending.
 
-    In a terminal a bar moves; elsewhere there is a line whenever something has changed.
+    A terminal gets a moving bar, and a pipe or file a line whenever the numbers change.
     """
     from rich.live import Live
 
-    show, pace, missed = console(), Pace(), True
-    with Live(console=show, auto_refresh=False) as live:
+    out, pace, missing = console(), Pace(), True
+    with Live(console=out, auto_refresh=False) as live:
         while True:
             began = time.monotonic()
             try:
                 with opened(store) as result:
-                    progress, missed = result.progress, False
+                    progress, missing = result.progress, False
             except (OSError, ValueError):
-                if missed:
+                if missing:
                     raise
-                missed = True  # once, as there is nothing for a moment while a run begins anew
+                missing = True  # once: a run with overwrite=True removes the store for a moment
                 time.sleep(interval)
                 continue
             is_new = pace.see(progress.done + progress.failed, time.monotonic())
-            line = counted(progress) + pace.said(progress.pending, time.monotonic())
-            if show.is_terminal:
+            line = str(progress) + pace.describe(progress.pending, time.monotonic())
+            if out.is_terminal:
                 live.update(_bar(store, progress, line), refresh=True)
             elif is_new:
                 click.echo(f"{store}: {line}")
             if not progress.pending:
                 return
-            # A look at many blocks takes a while: most of the time is left to who writes them.
+            # Reading the status of many blocks takes time, most of which belongs to the writer.
             time.sleep(max(interval, 4 * (time.monotonic() - began)))
 
 
-def _bar(store: str, progress: Any, line: str) -> RenderableType:
+def _bar(store: str, progress: Progress, line: str) -> RenderableType:
     from rich.console import Group
     from rich.padding import Padding
     from rich.progress_bar import ProgressBar
@@ -175,4 +170,5 @@ def _bar(store: str, progress: Any, line: str) -> RenderableType:
         complete_style="yellow" if progress.failed else "green",
         finished_style="yellow" if progress.failed else "green",
     )
-    return Group(Text(store, style="bold"), Padding(bar, 0), Text(line))  # the bar ends no line
+    # The padding adds the line end that a bar lacks.
+    return Group(Text(store, style="bold"), Padding(bar, 0), Text(line))

@@ -1,4 +1,4 @@
-"""A sweep to look around in: in a notebook, as a served page, or as one file for a browser."""
+"""An interactive view of a result: in a notebook, as a served page, or as one HTML file."""
 
 from gridax.explore._explorer import Explorer
 

@@ -1,8 +1,8 @@
-"""The Bokeh models of an explorer: choosers, pictures and the details of one point.
+"""The Bokeh models of an explorer: choosers, plots and the details of one point.
 
-They are wired in the browser, by `explore.js`. What is chosen ends up in `view` and `picked`, what
-is to be drawn is taken from `frame` and `point`; who answers the one with the other is Python in a
-live explorer, and the browser itself in an exported page.
+`explore.js` connects them in the browser. It writes a user's choices into the sources `view` and
+`picked`, and draws the contents of `frame` and `point`. In a live explorer, Python answers the
+former with the latter; in an exported page, the browser does.
 """
 
 from __future__ import annotations
@@ -44,14 +44,14 @@ TEXT = "labels == null ? Number(tick.toPrecision(6)).toString() : labels[tick] ?
 FORMAT = f"return {TEXT}"
 SHORT = f"const s = {TEXT}; return s.length > n ? s.slice(0, n / 2) + '…' + s.slice(-n / 2) : s"
 HOVER = f"const tick = labels == null ? value : Math.round(value); {FORMAT}"
-# Names may be longer than the column is wide.
+# Names may be longer than the width of the column.
 WRAP = ":host, .bk-slider-title { white-space: normal; overflow-wrap: anywhere }"
 TABLE = """
 th { text-align: left; padding-top: .4em }
 td { vertical-align: top; overflow-wrap: anywhere }
 td:first-child { padding-right: 1em }
 """
-WIDTH = 390  # of what is shown of one point
+WIDTH = 390  # of the details of one point
 MIDDLE, RIGHT = "9999 1 420px", f"1 1 {WIDTH + 10}px"
 GREY, LINE = "#d9d9d9", "#1f77b4"
 
@@ -61,16 +61,16 @@ class Board:
 
     Attributes
     ----------
-    layout : what is shown.
-    view, picked : sources with one JSON text, `said`: what is looked at; which point was clicked.
-    frame, point : sources with what is to be drawn, as `Cube` gives it.
+    layout : the models in their arrangement.
+    view, picked : sources with a JSON text: the slice to show, and the point that was clicked.
+    frame, point : sources with the contents to draw, as returned by `Cube`.
     """
 
     def __init__(self, cube: Cube, title: str, view: View, lazy: bool) -> None:
         at = {dim: view.at.get(dim, 0) for dim in cube.members}
         shown = cube.details(view.output)
-        self.view = _note(dataclasses.asdict(view))
-        self.picked = _note({"at": at, "shown": shown})
+        self.view = _json_source(dataclasses.asdict(view))
+        self.picked = _json_source({"at": at, "shown": shown})
         first = cube.frame(view)
         self.frame = ColumnDataSource(as_columns(first), name="frame")
         self.point = ColumnDataSource(as_columns(cube.point(at, shown)), name="point")
@@ -93,30 +93,30 @@ class Board:
             )
             for dim in cube.members
         }
-        self._map = _Picture("map", name="map", visible=first["kind"] == "map")
-        self._line = _Picture("line", name="line", visible=first["kind"] != "map")
+        self._map = _Plot("map", name="map", visible=first["kind"] == "map")
+        self._line = _Plot("line", name="line", visible=first["kind"] != "map")
         self._note = Div(name="note", disable_math=True, styles={"font-weight": "bold"})
         self._table = Div(name="table", disable_math=True, stylesheets=[TABLE], width=WIDTH)
         n_own = [len(cube.own(name)) for name in cube.outputs]
         n_lines, n_maps = sum(n == 1 for n in n_own), sum(n > 1 for n in n_own)
-        self._details = [_Picture("line", height=230) for _ in range(min(n_lines, MOST_DETAILS))]
-        self._details += [_Picture("map", height=230) for _ in range(min(n_maps, MOST_DETAILS))]
+        self._details = [_Plot("line", height=230) for _ in range(min(n_lines, MOST_DETAILS))]
+        self._details += [_Plot("map", height=230) for _ in range(min(n_maps, MOST_DETAILS))]
         self._wire(cube)
-        self.layout = self._arranged()
+        self.layout = self._arrange()
 
-    def answer(self, cube: Cube, said: str) -> None:
-        """Put the slice that `view` asks for into `frame`."""
-        with self._errors_said():
-            self.frame.data = as_columns(cube.frame(View(**json.loads(said))))
+    def answer(self, cube: Cube, request: str) -> None:
+        """Put the slice that `view` requests into `frame`."""
+        with self._errors_shown():
+            self.frame.data = as_columns(cube.frame(View(**json.loads(request))))
 
-    def show_point(self, cube: Cube, said: str) -> None:
-        """Put what is known of the clicked point into `point`."""
-        with self._errors_said():
-            self.point.data = as_columns(cube.point(**json.loads(said)))
+    def show_point(self, cube: Cube, request: str) -> None:
+        """Put the values at the clicked point into `point`."""
+        with self._errors_shown():
+            self.point.data = as_columns(cube.point(**json.loads(request)))
 
     @contextlib.contextmanager
-    def _errors_said(self) -> Iterator[None]:
-        """Say on the page what cannot be read, of a file that is gone or damaged, say."""
+    def _errors_shown(self) -> Iterator[None]:
+        """Show an error on the page, as when a file has been removed or damaged."""
         try:
             yield
         except Exception as error:
@@ -136,8 +136,8 @@ class Board:
             "sliders": list(self._sliders.values()),
             "means": list(self._means.values()),
             "note": self._note,
-            "pictures": {"map": self._map.models, "line": self._line.models},
-            "details": [picture.models for picture in self._details],
+            "plots": {"map": self._map.models, "line": self._line.models},
+            "details": [plot.models for plot in self._details],
         }
         code = importlib.resources.files("gridax.explore").joinpath("explore.js").read_text("utf-8")
         act = CustomJS(args=args, code=code)
@@ -147,22 +147,22 @@ class Board:
             checkbox.js_on_change("active", act)
         for source in (self.frame, self.point, self.view, self.picked):
             source.js_on_change("data", act)
-        for picture in (self._map, self._line):
-            picture.figure.js_on_event(Tap, act)
-            picture.figure.js_on_change("inner_width", act)  # once it is on the page
+        for plot in (self._map, self._line):
+            plot.figure.js_on_event(Tap, act)
+            plot.figure.js_on_change("inner_width", act)  # once it is laid out on the page
 
-    def _arranged(self) -> Any:
+    def _arrange(self) -> Any:
         sliders = [column(slider, self._means[dim]) for dim, slider in self._sliders.items()]
         left = column(self._title, *self._choosers.values(), *sliders, width=260)
         middle = column(self._note, self._map.figure, self._line.figure, styles={"flex": MIDDLE})
-        details = [picture.figure for picture in self._details]
-        # Beside the picture where there is room, else below it, side by side.
+        details = [plot.figure for plot in self._details]
+        # Beside the main plot where there is room, or else below it, side by side.
         right = row(self._table, *details, styles={"flex": RIGHT, "flex-wrap": "wrap"})
         return row(left, middle, right, sizing_mode="stretch_width", styles={"flex-wrap": "wrap"})
 
 
-class _Picture:
-    """A figure that draws a map of colors, a line or points, and a mark."""
+class _Plot:
+    """A figure with a color map, or with a line or points, and a mark at the chosen point."""
 
     def __init__(self, kind: str, height: int = 560, **figure_options: Any) -> None:
         large = height > 300
@@ -179,7 +179,7 @@ class _Picture:
         )
         self.source, self.mark = ColumnDataSource(), ColumnDataSource({"x": [], "y": []})
         self.mapper = LinearColorMapper(palette=Viridis256, nan_color=GREY)
-        most = 20 if large else 12  # letters below and beside it
+        most = 20 if large else 12  # letters of a tick label
         formats = [
             CustomJSTickFormatter(args={"labels": None, "n": most}, code=SHORT) for _ in "xy"
         ]
@@ -204,7 +204,7 @@ class _Picture:
     def _glyphs(self, kind: str) -> None:
         fig = self.figure
         if kind == "map":
-            # JavaScript makes further arrays of two dimensions after this one.
+            # JavaScript creates further two-dimensional arrays with the class of this one.
             self.source.data = {
                 "z": [np.zeros((1, 1), np.float32)],
                 "x": [0],
@@ -233,23 +233,23 @@ class _Picture:
         )  # fmt: skip
 
 
-def as_columns(found: dict[str, Any]) -> dict[str, Any]:
-    """Return a frame or a point as columns of length one: arrays, and all else as JSON."""
-    arrays = {name: [v] for name, v in found.items() if isinstance(v, np.ndarray)}
-    arrays |= {str(i): [v] for i, v in enumerate(found.get("arrays", {}).values())}
+def as_columns(content: dict[str, Any]) -> dict[str, Any]:
+    """Return a frame or a point as columns of length one: its arrays, and the rest as JSON."""
+    arrays = {name: [v] for name, v in content.items() if isinstance(v, np.ndarray)}
+    arrays |= {str(i): [v] for i, v in enumerate(content.get("arrays", {}).values())}
     for name in ("x", "y"):
-        if found.get(name) is not None:
-            arrays[name] = [found[name]["at"]]
-    return {"said": [json.dumps(found, default=lambda value: None)], **arrays}
+        if content.get(name) is not None:
+            arrays[name] = [content[name]["at"]]
+    return {"json": [json.dumps(content, default=lambda value: None)], **arrays}
 
 
 def _plain(text: str) -> str:
-    """Return text of which Bokeh makes no formula, and so no HTML."""
-    return re.sub(r"\$\$|\\[(\[]", lambda found: "\N{ZERO WIDTH SPACE}".join(found[0]), text)
+    """Return text that Bokeh does not take for a formula, which would let HTML through."""
+    return re.sub(r"\$\$|\\[(\[]", lambda mark: "\N{ZERO WIDTH SPACE}".join(mark[0]), text)
 
 
-def _note(said: Any) -> ColumnDataSource:
-    return ColumnDataSource({"said": [json.dumps(said)]})
+def _json_source(content: Any) -> ColumnDataSource:
+    return ColumnDataSource({"json": [json.dumps(content)]})
 
 
 def _with_none(cube: Cube, view: View) -> list[tuple[str, str]]:
@@ -273,5 +273,5 @@ def _slider(cube: Cube, dim: str, view: View) -> Slider:
         title=_plain(", ".join(cube.members[dim])),
         disabled=size == 1,
         stylesheets=[WRAP],
-        tooltips=False,  # they would take a label for HTML
+        tooltips=False,  # they would interpret a label as HTML
     )

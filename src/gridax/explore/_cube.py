@@ -1,8 +1,8 @@
-"""What an explorer shows: slices of outputs, and everything about one point.
+"""The data of an explorer: slices of outputs, and everything about one point.
 
-Nothing here knows how it is drawn. Only what is shown is read, so results may be larger than
-memory. A frame and a point are flat arrays and plain texts; `explore.js` makes the same ones from
-the arrays of an exported page.
+This module knows nothing about drawing. Only the data in view are read, so results may be larger
+than memory. A frame and a point consist of flat arrays and plain texts; `explore.js` computes the
+same ones from the arrays of an exported page.
 """
 
 from __future__ import annotations
@@ -16,23 +16,24 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from gridax._show.style import is_geometric, is_number, named, texts, units_of
+from gridax._show.plot_style import axis_label, is_geometric, is_number, label_texts, unit_suffix
+from gridax._text import listing
 
-# What a browser draws without delay: cells of a map, and points.
+# Most cells of a map and most points, which a browser draws without delay.
 MOST_CELLS, MOST_POINTS = 1_000_000, 100_000
-MOST_DETAILS = 4  # pictures of one point
+MOST_DETAILS = 4  # plots of one point
 
 
 @dataclasses.dataclass(frozen=True)
 class View:
-    """What is looked at.
+    """The slice to show.
 
     Attributes
     ----------
     output : name of the output.
-    x, y : coordinates of the two directions; no `y` draws the values themselves upwards.
-    at : index along each dimension that is no direction.
-    mean : dimensions that are averaged over instead.
+    x, y : coordinates of the two directions; an empty `y` plots the values as a line.
+    at : index along each dimension that is not a direction.
+    mean : dimensions to average over instead.
     """
 
     output: str
@@ -43,7 +44,7 @@ class View:
 
 
 class Cube:
-    """A result as an explorer sees it.
+    """A result, as the data of an explorer.
 
     Parameters
     ----------
@@ -59,32 +60,35 @@ class Cube:
         self.outputs = [name for name in numbers if dataset[name].size]
         self.unseen = [name for name in names if name not in self.outputs]
         if not self.outputs:
-            raise ValueError(f"there is no output of real numbers to explore, only {names}")
+            raise ValueError(
+                "the explorer needs an output of real numbers, but the outputs are "
+                + listing(names)
+            )
         dims = dict.fromkeys(str(d) for name in self.outputs for d in dataset[name].dims)
         self.members = {dim: self._along_dim(dim, members.get(dim, ())) for dim in dims}
 
     def _along_dim(self, dim: str, axes: Sequence[str]) -> dict[str, dict[str, Any]]:
-        """Return the coordinates along a dimension: their numbers, texts and label."""
+        """Return numbers, texts, label and units of the coordinates along a dimension."""
         names = [name for name in axes if name in self.dataset.coords] or [dim]
-        found = {}
+        members = {}
         for name in names:
             size = self.dataset.sizes[dim]
             known = name in self.dataset.coords and self.dataset[name].dims == (dim,)
             labels = self.dataset[name].values if known else np.arange(size)
             attrs = self.dataset[name].attrs if known else {}
-            found[name] = {
+            members[name] = {
                 "numbers": labels.astype(float).tolist() if _is_linear(labels) else None,
-                "texts": texts(labels),
-                "label": named(name, attrs),
-                "units": units_of(attrs.get("units")),
+                "texts": label_texts(labels),
+                "label": axis_label(name, attrs),
+                "units": unit_suffix(attrs.get("units")),
             }
-        return found
+        return members
 
     def describe(self) -> dict[str, Any]:
-        """Return names, labels and shapes of everything, as JSON can hold it.
+        """Return names, labels and shapes of everything, in types that JSON has.
 
-        These are lists in the order of the widgets: an object of JavaScript has an order of its
-        own where names look like numbers.
+        Ordered parts are lists, in the order of the widgets: JavaScript would sort those keys of
+        an object that look like integers.
         """
         outputs = []
         for name in self.outputs:
@@ -96,8 +100,8 @@ class Cube:
                     "dims": list(map(str, variable.dims)),
                     "shape": list(variable.shape),
                     "own": self.own(name),
-                    "label": named(name, variable.attrs),
-                    "units": units_of(variable.attrs.get("units")),
+                    "label": axis_label(name, variable.attrs),
+                    "units": unit_suffix(variable.attrs.get("units")),
                 }
             )
         return {
@@ -110,7 +114,7 @@ class Cube:
             ],
             "grid": [dim for dim in self.grid_dims if dim in self.members],
             "fixed": [
-                [str(name), texts(c.values.reshape(1))[0], units_of(c.attrs.get("units"))]
+                [str(name), label_texts(c.values.reshape(1))[0], unit_suffix(c.attrs.get("units"))]
                 for name, c in self.dataset.coords.items()
                 if c.ndim == 0
             ],
@@ -123,7 +127,7 @@ class Cube:
         }
 
     def choices(self, output: str) -> list[str]:
-        """Return the coordinates that may be directions for an output."""
+        """Return the coordinates that can be directions for an output."""
         dims = map(str, self.dataset[output].dims)
         return [name for dim in dims for name in self.members[dim]]
 
@@ -132,26 +136,30 @@ class Cube:
         return next(dim for dim, members in self.members.items() if name in members)
 
     def start(self, output: str, x: str | None = None, y: str | None = None) -> tuple[str, str]:
-        """Return the directions that suit an output: its first two dimensions of the space.
+        """Return the first directions of an output: its first two dimensions of the space.
 
         Raises
         ------
         ValueError
-            If the output does not vary along what was asked for, or not at all.
+            If the output does not vary along a requested direction, or not at all.
         """
         choices = self.choices(output)
         for role, name in (("x", x), ("y", y)):
             if name and name not in choices:
                 raise ValueError(
-                    f"{role}={name!r}: output {output!r} varies along {choices or 'nothing'}"
+                    f"{role}={name!r}: output {output!r} varies along "
+                    f"{listing(choices) or 'no dimension'}"
                 )
         if x and x == y:
-            raise ValueError(f"x and y are both {x!r}")
+            raise ValueError(f"x and y are both {x!r}; give different names")
         if not choices:
-            raise ValueError(f"output {output!r} is one number, so there is nothing to explore")
+            raise ValueError(
+                f"output {output!r} is a single number; the explorer needs one that varies along a "
+                "dimension"
+            )
         over = [str(d) for d in self.dataset[output].dims if d in self.grid_dims]
         over = over or list(map(str, self.dataset[output].dims))
-        scattered = [name for name in self.members[over[0]]]
+        scattered = list(self.members[over[0]])
         firsts = (
             scattered[:2] if len(scattered) > 1 else [next(iter(self.members[d])) for d in over]
         )
@@ -161,7 +169,7 @@ class Cube:
         return x, "" if y == x else y
 
     def frame(self, view: View) -> dict[str, Any]:
-        """Return a slice of an output as flat arrays, with labels of all that is seen.
+        """Return a slice of an output as flat arrays, with all labels that are shown.
 
         The `kind` is ``"map"`` (values of shape ``(len(y), len(x))``), ``"line"`` or ``"points"``.
         """
@@ -183,34 +191,34 @@ class Cube:
         return {
             "kind": kind,
             "joined": len(self.members[dim_x]) == 1,
-            "x": self._along(view.x, steps[-1], always=kind == "map"),
-            "y": self._along(view.y, steps[0], always=kind == "map") if view.y else None,
+            "x": self._along(view.x, steps[-1], even=kind == "map"),
+            "y": self._along(view.y, steps[0], even=kind == "map") if view.y else None,
             "z": as_floats(variable.transpose(*kept).values),
-            "label": named(view.output, self.dataset[view.output].attrs),
+            "label": axis_label(view.output, self.dataset[view.output].attrs),
             "note": self._note(view, mean, dict(zip(kept, steps, strict=True))),
         }
 
-    def _along(self, name: str, step: int, always: bool) -> dict[str, Any]:
-        """Return positions along a direction; `always` evenly spaced, as the cells of a map are."""
+    def _along(self, name: str, step: int, even: bool) -> dict[str, Any]:
+        """Return positions along a direction; `even` spacing suits the cells of a map."""
         member = self.members[self.dim(name)][name]
-        shown: list[str] | None = member["texts"][::step]
-        if always:
+        texts: list[str] | None = member["texts"][::step]
+        if even:
             at = np.arange(len(member["texts"][::step]))
-        elif member["numbers"] is None:  # points may have the same text
-            at, different = pd.factorize(np.array(shown, object))
-            shown = different.tolist()
+        elif member["numbers"] is None:  # several points may have the same text
+            at, different = pd.factorize(np.array(texts, object))
+            texts = different.tolist()
         else:
-            at, shown = np.asarray(member["numbers"][::step]), None
+            at, texts = np.asarray(member["numbers"][::step]), None
         return {
             "name": name,
             "at": at.astype(float),
-            "texts": shown,
+            "texts": texts,
             "label": member["label"],
             "step": step,
         }
 
     def _note(self, view: View, mean: Sequence[str], steps: Mapping[str, int]) -> str:
-        """Say what is fixed, averaged, or left out."""
+        """Return a text about what is fixed, averaged, or left out."""
         parts = []
         for dim in map(str, self.dataset[view.output].dims):
             if dim in mean:
@@ -220,7 +228,7 @@ class Cube:
                     parts.append(
                         f"{name} = {member['texts'][view.at.get(dim, 0)]}{member['units']}"
                     )
-        parts += [f"one in {step} of {dim} is drawn" for dim, step in steps.items() if step > 1]
+        parts += [f"one in {step} along {dim} is shown" for dim, step in steps.items() if step > 1]
         return ", ".join(parts)
 
     def own(self, output: str) -> list[str]:
@@ -228,34 +236,39 @@ class Cube:
         return [str(d) for d in self.dataset[output].dims if d not in self.grid_dims]
 
     def details(self, output: str) -> list[str]:
-        """Return the outputs that are drawn for one point, first the one that is looked at."""
+        """Return the outputs to plot for one point, beginning with the one in view."""
         names = [name for name in self.outputs if self.own(name)]
         return sorted(names, key=lambda name: name != output)[:MOST_DETAILS]
 
     def point(self, at: Mapping[str, int], shown: Sequence[str]) -> dict[str, Any]:
-        """Return what is known of a point.
+        """Return all values at a point.
 
         Returns
         -------
         dict
-            Rows of name, text and units as ``parameters``, of name, number and units as
-            ``values``; the message of a point that failed as ``error``; and the flat ``arrays`` of
-            the outputs that are `shown`, of their dimensions beyond two at the index in `at`.
+            ``parameters`` has rows of name, text and units; ``values`` has rows of name, number
+            and units; ``error`` is the message of a failed point; ``arrays`` has the flat values
+            of the outputs in `shown`, over the last two of their own dimensions.
         """
-        found: dict[str, Any] = {"parameters": [], "values": [], "error": "", "shown": list(shown)}
+        point: dict[str, Any] = {
+            "parameters": [],
+            "values": [],
+            "error": "",
+            "shown": list(shown),
+        }
         for dim in self.grid_dims:
             for name, member in self.members.get(dim, {}).items():
-                found["parameters"].append([name, member["texts"][at.get(dim, 0)], member["units"]])
+                point["parameters"].append([name, member["texts"][at.get(dim, 0)], member["units"]])
         for name in self.outputs:
             if not self.own(name):
-                units = units_of(self.dataset[name].attrs.get("units"))
+                units = unit_suffix(self.dataset[name].attrs.get("units"))
                 number = self._at(name, at).item()
                 known = number if np.isfinite(number) else str(number)  # JSON has no infinity
-                found["values"].append([name, known, units])
-        found["arrays"] = {name: as_floats(self._at(name, at)) for name in shown}
+                point["values"].append([name, known, units])
+        point["arrays"] = {name: as_floats(self._at(name, at)) for name in shown}
         if "error" in self.dataset:
-            found["error"] = str(self._at("error", at).item())
-        return found
+            point["error"] = str(self._at("error", at).item())
+        return point
 
     def _at(self, name: str, at: Mapping[str, int]) -> np.ndarray:
         """Return a variable at a point, over the last two of its own dimensions."""
@@ -263,7 +276,7 @@ class Cube:
         return variable.isel({d: at.get(str(d), 0) for d in variable.dims if d not in own}).values
 
     def errors(self) -> dict[str, Any]:
-        """Return the messages of all points that failed, by their position along some dims."""
+        """Return the messages of all failed points, by flat position."""
         if "error" not in self.dataset:
             return {"dims": [], "shape": [], "at": {}}
         variable = self.dataset["error"].variable
@@ -283,21 +296,21 @@ class Cube:
 
 
 def as_floats(values: np.ndarray) -> np.ndarray:
-    """Return values in a row as 32-bit floats, of which screens have enough."""
+    """Return values as a flat array of 32-bit floats, which is precise enough for a screen."""
     with np.errstate(over="ignore"):
         return values.astype(np.float32).reshape(-1)
 
 
 def _is_linear(labels: np.ndarray) -> bool:
-    """Whether labels stand at their numbers.
+    """Whether labels are placed at their numbers.
 
-    Evenly spaced on a logarithmic scale, they stand evenly as texts do.
+    Labels that are evenly spaced on a logarithmic scale are placed evenly instead, like texts.
     """
     return is_number(labels) and bool(np.isfinite(labels).all()) and not is_geometric(labels)
 
 
 def _steps(sizes: Sequence[int], most: int) -> list[int]:
-    """Return which part of each direction is drawn, as a step: 1 as long as all of it can be."""
+    """Return the step along each direction with which at most `most` values are shown."""
     steps = [1] * len(sizes)
     while math.prod(-(-n // s) for n, s in zip(sizes, steps, strict=True)) > most:
         longest = max(range(len(sizes)), key=lambda i: sizes[i] / steps[i])

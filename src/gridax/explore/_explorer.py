@@ -1,4 +1,4 @@
-"""Explorer: the board and who answers it, Python or the page itself."""
+"""Explorer: an interactive page, answered by Python while it is served, or by itself once saved."""
 
 from __future__ import annotations
 
@@ -12,14 +12,16 @@ from typing import Any
 import xarray as xr
 
 from gridax import _memory
-from gridax._files.netcdf import check_target, whole
+from gridax._checks import optional
+from gridax._disk import check_target, whole
+from gridax._text import listing
 from gridax.explore._cube import Cube, View, as_floats
 
 
 class Explorer:
-    """A result to look around in: choose an output and two directions, slide, click a point.
+    """An interactive view of a result: choose an output and two directions, slide, click a point.
 
-    `Result.explore` makes it. In a notebook it shows itself; data are read as they are looked at.
+    `Result.explore` creates it. A notebook displays it; only the data in view are read.
 
     Examples
     --------
@@ -39,11 +41,11 @@ class Explorer:
         x: str | None = None,
         y: str | None = None,
     ) -> None:
-        _need("bokeh")
+        optional("bokeh", "explore")
         cube = self._cube = Cube(dataset, members)
         if output is not None and output not in cube.outputs:
-            raise ValueError(f"there is no output {output!r} of numbers; there are {cube.outputs}")
-        # One with a number at each point, if there is one.
+            raise ValueError(_no_output(output, cube))
+        # By default, an output with a single number at each point, if there is one.
         output = output or min(
             cube.outputs, key=lambda name: (not cube.choices(name), len(cube.own(name)))
         )
@@ -53,31 +55,31 @@ class Explorer:
         self._title = title
 
     def _board(self) -> Any:
-        """Return new models: each page that shows an explorer needs its own."""
+        """Return new models, as every page that shows the explorer needs its own."""
         from gridax.explore._board import Board  # Bokeh is optional
 
         title = html.escape(self._title)
         if self._cube.unseen:
-            title += f"<br><small>not shown: {html.escape(', '.join(self._cube.unseen))}</small>"
+            title += f"<br><small>not shown: {html.escape(listing(self._cube.unseen))}</small>"
         lazy = any(self._cube.dataset[name].chunks for name in self._cube.outputs)
         return Board(self._cube, title, self._view, lazy)
 
     def _live(self) -> Any:
         board = self._board()
-        board.view.on_change("data", lambda _, __, new: board.answer(self._cube, new["said"][0]))
+        board.view.on_change("data", lambda _, __, new: board.answer(self._cube, new["json"][0]))
         board.picked.on_change(
-            "data", lambda _, __, new: board.show_point(self._cube, new["said"][0])
+            "data", lambda _, __, new: board.show_point(self._cube, new["json"][0])
         )
         return board.layout
 
     def __panel__(self) -> Any:
-        """Return the explorer as a part of a Panel application."""
-        panel = _need("panel")
+        """Return the explorer as a component of a Panel application."""
+        panel = optional("panel", "explore")
         return panel.pane.Bokeh(self._live(), sizing_mode="stretch_width")
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> Any:
-        panel = _need("panel")
-        # Inline: no network is needed. Each time: cells are run again, and pages are loaded again.
+        panel = optional("panel", "explore")
+        # Inline, so that no network is needed; every time, as a page may have been reloaded.
         panel.extension(inline=True)
         return self.__panel__()._repr_mimebundle_(include, exclude)
 
@@ -89,10 +91,10 @@ class Explorer:
         port : int, optional
             Port of the page; 0 takes a free one.
         open_browser : bool, optional
-            Whether to open a browser; the address is shown anyway.
+            Whether to open a browser; the address is printed in any case.
         """
-        panel = _need("panel")
-        # For this machine alone: who else may look is not ours to decide.
+        panel = optional("panel", "explore")
+        # Only for this machine, as the page has no access control.
         panel.serve(
             self.__panel__,
             port=port,
@@ -109,16 +111,16 @@ class Explorer:
     ) -> None:
         """Save the explorer as one HTML file that needs neither Python nor a network.
 
-        The file holds all values of the outputs as 32-bit floats, and the code to draw them.
+        The file contains all values of the outputs as 32-bit floats, and the code to draw them.
 
         Parameters
         ----------
         path : path-like
-            The file; its folder must exist. A file that stood there is replaced.
+            The file; its folder must exist. An existing file is replaced.
         outputs : sequence of str, optional
-            The outputs to put into it; by default all.
+            The outputs to include; by default all.
         max_bytes : int or str, optional
-            Most bytes of values; browsers open files of some 100 MB without trouble.
+            Upper limit of the bytes of values; browsers open files of some 100 MB without trouble.
 
         Raises
         ------
@@ -131,8 +133,8 @@ class Explorer:
         if cube.nbytes > most:
             each = [f"{n} {_memory.human(4 * cube.dataset[n].size)}" for n in cube.outputs]
             raise ValueError(
-                f"the page would hold {_memory.human(cube.nbytes)} ({', '.join(each)}), more than "
-                f"max_bytes={_memory.human(most)}; name some of them with outputs=, or raise "
+                f"the page would hold {_memory.human(cube.nbytes)} ({listing(each)}), more than "
+                f"max_bytes={_memory.human(most)}; select some outputs with outputs=, or raise "
                 "max_bytes"
             )
         path = Path(path)
@@ -148,9 +150,7 @@ class Explorer:
         outputs = [outputs] if isinstance(outputs, str) else list(outputs)
         for name in outputs:
             if name not in self._cube.outputs:
-                raise ValueError(
-                    f"there is no output {name!r} of numbers; there are {self._cube.outputs}"
-                )
+                raise ValueError(_no_output(name, self._cube))
         view, cube = self._view, self._cube
         members = {dim: [*cube.members.get(dim, ())] for dim in cube.grid_dims}
         keep = [name for name in ("status", "error") if name in cube.dataset]
@@ -165,10 +165,14 @@ class Explorer:
         return f"<gridax.explore.Explorer: {view.output} over {over}>"
 
 
+def _no_output(name: str, cube: Cube) -> str:
+    return f"no output {name!r} of real numbers; the outputs are {listing(cube.outputs)}"
+
+
 def _page(layout: Any, title: str) -> str:
     """Return one HTML page with Bokeh's code in it.
 
-    Bokeh's own `file_html` would name files of Panel, too, once that is imported.
+    Bokeh's own `file_html` would refer to files of Panel as well, once Panel is imported.
     """
     from bokeh.embed import components
     from bokeh.resources import Resources
@@ -181,18 +185,3 @@ def _page(layout: Any, title: str) -> str:
         f"<title>{html.escape(title)}</title>\n{code}\n</head>\n"
         f"<body>\n{div}\n{script}\n</body>\n</html>\n"
     )
-
-
-def _need(package: str) -> Any:
-    """Return an optional package, or say how to get it."""
-    import importlib
-
-    try:
-        return importlib.import_module(package)
-    except ModuleNotFoundError as error:
-        if error.name != package:
-            raise
-        raise ModuleNotFoundError(
-            f"the explorer needs {package}, which is not installed: pip install 'gridax[explore]'",
-            name=package,
-        ) from None

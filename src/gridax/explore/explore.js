@@ -1,12 +1,12 @@
-// What an explorer does in the browser.
-// One callback for everything that happens: `cb_obj` tells what.
+// The part of an explorer that runs in the browser.
+// A single callback handles all events; `cb_obj` is the model that triggered it.
 //
-//   choosers, sliders, checkboxes  ->  view      what is looked at, as JSON
-//   a click in a picture           ->  picked    the index of a point along each dimension, as JSON
-//   frame, point                   ->  the pictures and the table
+//   choosers, sliders, checkboxes  ->  view      the slice to show, as JSON
+//   a click on a plot              ->  picked    the index of a point along each dimension, as JSON
+//   frame, point                   ->  the plots and the table
 //
-// In a live explorer Python answers `view` with `frame` and `picked` with `point`. In an exported page
-// `sheet` holds all outputs, and the answers are made here, as `Cube.frame` and `Cube.point` make them.
+// In a live explorer, Python answers `view` with `frame` and `picked` with `point`. In an exported page,
+// `sheet` holds all outputs, and the answers are computed here as `Cube.frame` and `Cube.point` do.
 
 const about = (view.about ??= JSON.parse(spec))
 const {dims} = about
@@ -15,14 +15,14 @@ const members = new Map(about.members.map((member) => [member.name, member]))
 const [output, x_name, y_name] = choosers
 const exported = sheet.data.ready !== undefined
 
-const said = (source) => JSON.parse(source.data.said[0])
+const parsed = (source) => JSON.parse(source.data.json[0])
 const dim_of = (name) => members.get(name).dim
 const members_of = (dim) => about.members.filter((member) => member.dim === dim)
 const size_of = (dim) => members_of(dim)[0].texts.length
 const names_of = (out) => outputs.get(out).dims.flatMap((d) => members_of(d).map((m) => m.name))
 const safe = (text) => text.replace(/[&<>"']/g, (c) => `&#${c.charCodeAt(0)};`)
-// Bokeh would make a formula, and HTML, of what stands between two of these.
-const plain = (text) => text.replace(/\$\$|\\[([]/g, (found) => `${found[0]}\u200b${found[1]}`)
+// Bokeh renders text between two of these marks as a formula, which would let HTML through.
+const plain = (text) => text.replace(/\$\$|\\[([]/g, (mark) => `${mark[0]}\u200b${mark[1]}`)
 
 function short(value, kind) {
   if (typeof value === "string") return value
@@ -32,18 +32,18 @@ function short(value, kind) {
   return kind === "f" ? Number(value.toPrecision(6)).toString() : value.toString()
 }
 
-// ---- what is looked at
+// ---- the slice to show
 
 function directions() {
   return [x_name.value, y_name.value].filter((name) => name !== "").map(dim_of)
 }
 
-// The index along every dimension: that of the sliders, which a click moves, too.
+// The index along every dimension, as set by the sliders, which a click moves as well.
 function position() {
   return Object.fromEntries(dims.map((dim, i) => [dim, Math.min(sliders[i].value, size_of(dim) - 1)]))
 }
 
-// The outputs that are drawn for one point, as `Cube.details` chooses them.
+// The outputs to plot for one point; the same choice as in `Cube.details`.
 function shown_outputs() {
   const names = about.outputs.filter((out) => out.own.length > 0).map((out) => out.name)
   const first = names.includes(output.value) ? [output.value] : []
@@ -61,12 +61,12 @@ function ask() {
     [picked, {at, shown: shown_outputs()}],
   ]) {
     const text = JSON.stringify(what)
-    if (text !== source.data.said[0]) source.data = {said: [text]}
+    if (text !== source.data.json[0]) source.data = {json: [text]}
   }
 }
 
 function offer() {
-  // Another output varies along other dimensions: keep the directions that it has, too.
+  // Another output may vary along other dimensions: keep the directions that both have.
   const names = names_of(output.value)
   const x = names.includes(x_name.value) ? x_name.value : names[0]
   let y = names.includes(y_name.value) ? y_name.value : ""
@@ -88,14 +88,14 @@ function show_sliders() {
 
 function change() {
   if (cb_obj === output) offer()
-  // A direction that was chosen twice: the other one gives way.
+  // If the same direction is chosen twice, the other chooser gives way.
   if (x_name.value === y_name.value) {
     const rest = names_of(output.value).filter((name) => name !== cb_obj.value)
     if (cb_obj === y_name && rest.length > 0) x_name.value = rest[0]
     else y_name.value = ""
   }
   show_sliders()
-  // Sliders that are dragged, and choosers that change each other, ask once, when they rest.
+  // A dragged slider, or choosers that change each other, ask only once, after a pause.
   clearTimeout(view.waiting)
   view.waiting = setTimeout(ask, patience)
 }
@@ -104,13 +104,13 @@ function change() {
 
 const strides = (shape) => shape.map((_, i) => shape.slice(i + 1).reduce((n, size) => n * size, 1))
 
-// The values over `kept` dimensions, with a step along each, averaged over `mean`.
+// The values over the `kept` dimensions, with a step along each, averaged over `mean`.
 function slice(out, kept, at, mean = [], steps = []) {
   const values = sheet.data[about.outputs.indexOf(out)][0], stride = strides(out.shape)
-  const offsets = (list, by) => list.reduce((found, dim, k) => {
+  const offsets = (list, by) => list.reduce((starts, dim, k) => {
     const i = out.dims.indexOf(dim), along = []
     for (let n = 0; n < out.shape[i]; n += by[k] ?? 1) along.push(n * stride[i])
-    return found.flatMap((offset) => along.map((more) => offset + more))
+    return starts.flatMap((offset) => along.map((more) => offset + more))
   }, [0])
   let start = 0
   out.dims.forEach((dim, i) => {
@@ -139,15 +139,15 @@ function steps_of(sizes, most) {
 function along(name, always, step = 1) {
   const {numbers, texts, label} = members.get(name)
   const part = (list) => step === 1 ? list : list.filter((_, i) => i % step === 0)
-  const found = {name, label, step, texts: part(texts)}
-  if (always) return {...found, at: found.texts.map((_, i) => i)}
-  if (numbers !== null) return {...found, at: part(numbers), texts: null}
-  const places = new Map(Array.from(new Set(found.texts), (text, i) => [text, i]))
-  return {...found, at: found.texts.map((text) => places.get(text)), texts: [...places.keys()]}
+  const content = {name, label, step, texts: part(texts)}
+  if (always) return {...content, at: content.texts.map((_, i) => i)}
+  if (numbers !== null) return {...content, at: part(numbers), texts: null}
+  const places = new Map(Array.from(new Set(content.texts), (text, i) => [text, i]))
+  return {...content, at: content.texts.map((text) => places.get(text)), texts: [...places.keys()]}
 }
 
 function answer_view() {
-  const {output: name, x, y, at, mean: wanted} = said(view), out = outputs.get(name)
+  const {output: name, x, y, at, mean: wanted} = parsed(view), out = outputs.get(name)
   const dim_x = dim_of(x), dim_y = y === "" ? null : dim_of(y)
   const kind = dim_y === null ? "line" : dim_y === dim_x ? "points" : "map"
   const kept = kind === "map" ? [dim_y, dim_x] : [dim_x]
@@ -159,8 +159,8 @@ function answer_view() {
     else if (!kept.includes(dim))
       for (const m of members_of(dim)) notes.push(`${m.name} = ${m.texts[at[dim]]}${m.units}`)
   }
-  kept.forEach((dim, i) => { if (steps[i] > 1) notes.push(`one in ${steps[i]} of ${dim} is drawn`) })
-  const found = {
+  kept.forEach((dim, i) => { if (steps[i] > 1) notes.push(`one in ${steps[i]} along ${dim} is shown`) })
+  const content = {
     kind,
     joined: members_of(dim_x).length === 1,
     x: along(x, kind === "map", steps.at(-1)),
@@ -169,19 +169,19 @@ function answer_view() {
     note: notes.join(", "),
   }
   const z = slice(out, kept, at, mean, steps)
-  const data = {said: [JSON.stringify(found)], x: [found.x.at], z: [z]}
-  if (found.y !== null) data.y = [found.y.at]
+  const data = {json: [JSON.stringify(content)], x: [content.x.at], z: [z]}
+  if (content.y !== null) data.y = [content.y.at]
   frame.data = data
 }
 
 function answer_picked() {
-  const {at, shown} = said(picked), arrays = {}
+  const {at, shown} = parsed(picked), arrays = {}
   const {dims: over, shape, at: errors} = JSON.parse(sheet.data.errors[0]), stride = strides(shape)
   const error = errors[over.reduce((n, dim, i) => n + at[dim] * stride[i], 0)] ?? ""
   const parameters = about.grid.flatMap((dim) =>
     members_of(dim).map((m) => [m.name, m.texts[at[dim]], m.units]))
   const values = about.outputs.filter((out) => out.own.length === 0).map((out) => {
-    const value = slice(out, [], at)[0]  // 32 bits hold seven digits
+    const value = slice(out, [], at)[0]  // 32-bit floats have seven digits
     const known = Math.abs(value) < 2 ** 24 ? value : Number(value.toPrecision(7))
     return [out.name, short(known, out.kind), out.units]
   })
@@ -189,20 +189,20 @@ function answer_picked() {
     const out = outputs.get(name)
     arrays[i] = [slice(out, out.own.slice(-2), at)]
   })
-  point.data = {said: [JSON.stringify({parameters, values, error, shown})], ...arrays}
+  point.data = {json: [JSON.stringify({parameters, values, error, shown})], ...arrays}
 }
 
 // ---- drawing
 
-function label(picture, i, direction) {
-  const axis = [picture.figure.below[0], picture.figure.left[0]][i]
+function label(plot, i, direction) {
+  const axis = [plot.figure.below[0], plot.figure.left[0]][i]
   axis.axis_label = plain(direction.label)
-  picture.formats[i].args = {...picture.formats[i].args, labels: direction.texts ?? null}
-  picture.tickers[i].min_interval = direction.texts ? 1 : 0
-  // Long texts below a picture would cover each other.
+  plot.formats[i].args = {...plot.formats[i].args, labels: direction.texts ?? null}
+  plot.tickers[i].min_interval = direction.texts ? 1 : 0
+  // Long texts below a plot would overlap.
   const long = i === 0 && direction.texts?.some((text) => text.length > 10)
   axis.major_label_orientation = long ? 0.7 : "horizontal"
-  picture.hovers[i].args = {labels: direction.texts ?? null}
+  plot.hovers[i].args = {labels: direction.texts ?? null}
 }
 
 function limits(values) {
@@ -216,111 +216,111 @@ function limits(values) {
   return low === high ? [low - 0.5, high + 0.5] : [low, high]
 }
 
-// What somebody has zoomed into stays, if it is to be kept.
+// `keep` preserves the range that a user has zoomed into.
 function set_range(range, low, high, keep) {
   range.setv({reset_start: low, reset_end: high, ...(keep ? {} : {start: low, end: high})})
 }
 
-function draw_map(picture, x, y, z, keep = false) {
+function draw_map(plot, x, y, z, keep = false) {
   const nx = x.at.length, ny = y.at.length
-  const Cells = picture.source.data.z[0].constructor
+  const Cells = plot.source.data.z[0].constructor
   const [low, high] = limits(z)
-  picture.mapper.setv({low, high})
-  set_range(picture.figure.x_range, -0.5, nx - 0.5, keep)
-  set_range(picture.figure.y_range, -0.5, ny - 0.5, keep)
+  plot.mapper.setv({low, high})
+  set_range(plot.figure.x_range, -0.5, nx - 0.5, keep)
+  set_range(plot.figure.y_range, -0.5, ny - 0.5, keep)
   const z_cells = new Cells(Float32Array.from(z), [ny, nx])
-  picture.source.data = {z: [z_cells], x: [-0.5], y: [-0.5], n: [nx], m: [ny]}
+  plot.source.data = {z: [z_cells], x: [-0.5], y: [-0.5], n: [nx], m: [ny]}
 }
 
-// Values are drawn along a line, or where `z` is given as colored points.
-function draw_line(picture, x, y, z, joined, keep = false) {
+// Draws a line, or colored points where `z` is given.
+function draw_line(plot, x, y, z, joined, keep = false) {
   const [low, high] = limits(z ?? []), [left, right] = limits(x), [bottom, top] = limits(y)
-  picture.mapper.setv({low, high})
+  plot.mapper.setv({low, high})
   const pad = (a, b) => [a - 0.04 * (b - a), b + 0.04 * (b - a)]
-  set_range(picture.figure.x_range, ...pad(left, right), keep)
-  set_range(picture.figure.y_range, ...pad(bottom, top), keep && z !== null)
+  set_range(plot.figure.x_range, ...pad(left, right), keep)
+  set_range(plot.figure.y_range, ...pad(bottom, top), keep && z !== null)
   let order = Array.from(x.keys())
   if (joined) order.sort((i, j) => x[i] - x[j])
   const take = (values) => order.map((i) => values[i])
   const none = order.map(() => NaN)
-  const seen = joined && x.length > 60 ? 0 : 1  // of long lines, dots are for the pointer only
-  picture.dots.setv({fill_alpha: seen, line_alpha: seen})
-  picture.source.data = {
+  const seen = joined && x.length > 60 ? 0 : 1  // on long lines, dots only serve the pointer
+  plot.dots.setv({fill_alpha: seen, line_alpha: seen})
+  plot.source.data = {
     x: take(x), y: take(y), z: z === null ? none : take(z), line: joined ? take(y) : none,
   }
 }
 
 function draw_frame() {
-  const found = said(frame), {map, line} = pictures
-  const x = {...found.x, at: frame.data.x[0]}, z = frame.data.z[0]
-  const y = found.y === null ? null : {...found.y, at: frame.data.y[0]}
-  const picture = found.kind === "map" ? map : line
-  map.figure.visible = found.kind === "map"
-  line.figure.visible = found.kind !== "map"
-  line.bar.visible = found.kind === "points"
-  label(picture, 0, x)
-  label(picture, 1, y ?? {label: found.label, texts: null})
-  const over = JSON.stringify([x.name, y?.name]), keep = over === picture.figure.over
-  picture.figure.over = over
-  if (found.kind === "map") draw_map(picture, x, y, z, keep)
-  else if (y === null) draw_line(picture, x.at, z, null, found.joined, keep)
-  else draw_line(picture, x.at, y.at, z, false, keep)
-  picture.bar.title = plain(found.label)
-  const empty = z.every(Number.isNaN) ? ["every value is NaN"] : []
-  note.text = safe([found.note, ...empty].filter((part) => part !== "").join(", "))
+  const content = parsed(frame), {map, line} = plots
+  const x = {...content.x, at: frame.data.x[0]}, z = frame.data.z[0]
+  const y = content.y === null ? null : {...content.y, at: frame.data.y[0]}
+  const plot = content.kind === "map" ? map : line
+  map.figure.visible = content.kind === "map"
+  line.figure.visible = content.kind !== "map"
+  line.bar.visible = content.kind === "points"
+  label(plot, 0, x)
+  label(plot, 1, y ?? {label: content.label, texts: null})
+  const over = JSON.stringify([x.name, y?.name]), keep = over === plot.figure.over
+  plot.figure.over = over
+  if (content.kind === "map") draw_map(plot, x, y, z, keep)
+  else if (y === null) draw_line(plot, x.at, z, null, content.joined, keep)
+  else draw_line(plot, x.at, y.at, z, false, keep)
+  plot.bar.title = plain(content.label)
+  const empty = z.every(Number.isNaN) ? ["all values are NaN"] : []
+  note.text = safe([content.note, ...empty].filter((part) => part !== "").join(", "))
   draw_mark()
 }
 
 function draw_mark() {
-  const found = said(frame), {at} = said(picked), data = {x: [], y: []}
-  const i = at[dim_of(found.x.name)] / found.x.step
-  if (found.kind === "map") {
+  const content = parsed(frame), {at} = parsed(picked), data = {x: [], y: []}
+  const i = at[dim_of(content.x.name)] / content.x.step
+  if (content.kind === "map") {
     data.x = [i]
-    data.y = [at[dim_of(found.y.name)] / found.y.step]
+    data.y = [at[dim_of(content.y.name)] / content.y.step]
   } else if (Number.isInteger(i)) {
     data.x = [frame.data.x[0][i]]
-    data.y = [found.y === null ? frame.data.z[0][i] : frame.data.y[0][i]]
+    data.y = [content.y === null ? frame.data.z[0][i] : frame.data.y[0][i]]
   }
-  pictures[found.kind === "map" ? "map" : "line"].mark.data = data
+  plots[content.kind === "map" ? "map" : "line"].mark.data = data
 }
 
 function draw_point() {
-  const found = said(point)
+  const content = parsed(point)
   const part = (title, rows) => rows.length === 0 ? "" :
     `<tr><th colspan="2">${title}</th></tr>` + rows.map(([name, value, units]) =>
       `<tr><td>${safe(name)}</td><td><b>${safe(value)}</b>${safe(units)}</td></tr>`).join("")
-  const values = found.values.map(([name, value, units]) =>
+  const values = content.values.map(([name, value, units]) =>
     [name, short(value, outputs.get(name).kind), units])
   const n_own = about.outputs.filter((out) => out.own.length > 0).length
-  const left_out = n_own === found.shown.length ? "" :
-    `<p>${found.shown.length} of ${n_own} outputs are drawn; the one chosen as Output always is.</p>`
-  table.text = `<table>${part("Point", found.parameters)}` +
-    part("Failed", found.error === "" ? [] : [["", found.error, ""]]) +
+  const left_out = n_own === content.shown.length ? "" :
+    `<p>${content.shown.length} of ${n_own} outputs are plotted, always including the one chosen as Output.</p>`
+  table.text = `<table>${part("Point", content.parameters)}` +
+    part("Failed", content.error === "" ? [] : [["", content.error, ""]]) +
     `${part("Outputs", values)}${part("Fixed", about.fixed)}</table>${left_out}`
   const free = [...details]
-  found.shown.forEach((name, i) => {
+  content.shown.forEach((name, i) => {
     const out = outputs.get(name), kind = out.own.length === 1 ? "line" : "map"
-    const k = free.findIndex((picture) => picture.kind === kind)
+    const k = free.findIndex((plot) => plot.kind === kind)
     draw_detail(free.splice(k, 1)[0], out, point.data[i][0])
   })
-  for (const picture of free) picture.figure.visible = false
+  for (const plot of free) plot.figure.visible = false
 }
 
-function draw_detail(picture, out, values) {
+function draw_detail(plot, out, values) {
   const names = out.own.slice(-2).map((dim) => members_of(dim)[0].name)
-  picture.figure.title.text = plain(out.label)
-  picture.figure.visible = true
-  if (picture.kind === "line") {
+  plot.figure.title.text = plain(out.label)
+  plot.figure.visible = true
+  if (plot.kind === "line") {
     const x = along(names[0], false)
-    label(picture, 0, x)
-    label(picture, 1, {label: "", texts: null})
-    picture.bar.visible = false
-    draw_line(picture, x.at, values, null, true)
+    label(plot, 0, x)
+    label(plot, 1, {label: "", texts: null})
+    plot.bar.visible = false
+    draw_line(plot, x.at, values, null, true)
   } else {
     const [y, x] = names.map((name) => along(name, true))
-    label(picture, 0, x)
-    label(picture, 1, y)
-    draw_map(picture, x, y, values)
+    label(plot, 0, x)
+    label(plot, 1, y)
+    draw_map(plot, x, y, values)
   }
 }
 
@@ -333,7 +333,7 @@ function nearest(values, to) {
   return best
 }
 
-// On the screen, where the two directions have one unit; of a line, below or above it.
+// Nearest in units of the screen; on a line, nearest along x.
 function nearest_point({x_range, y_range}, joined) {
   const [xs, ys] = [frame.data.x[0], frame.data.y?.[0] ?? frame.data.z[0]]
   const wide = x_range.end - x_range.start, high = y_range.end - y_range.start
@@ -347,17 +347,17 @@ function nearest_point({x_range, y_range}, joined) {
 }
 
 function click() {
-  const {kind, joined, x, y} = said(frame)
+  const {kind, joined, x, y} = parsed(frame)
   const to = ({name, step}, i) => { sliders[dims.indexOf(dim_of(name))].value = i * step }
   if (kind === "map") {
     to(x, nearest(frame.data.x[0], cb_obj.x))
     to(y, nearest(frame.data.y[0], cb_obj.y))
   } else {
-    to(x, nearest_point(pictures.line.figure, joined && y === null))
+    to(x, nearest_point(plots.line.figure, joined && y === null))
   }
 }
 
-// ---- what happened
+// ---- dispatch
 
 const widgets = [...choosers, ...sliders, ...means]
 if (widgets.includes(cb_obj)) change()
@@ -366,4 +366,4 @@ else if (cb_obj === picked) { draw_mark(); if (exported) answer_picked() }
 else if (cb_obj === frame) draw_frame()
 else if (cb_obj === point) draw_point()
 else if (cb_obj.event_name === "tap") click()
-else { show_sliders(); draw_frame(); draw_point() }  // a figure that has been laid out
+else { show_sliders(); draw_frame(); draw_point() }  // a figure has been laid out

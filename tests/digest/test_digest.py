@@ -2,20 +2,43 @@
 
 from __future__ import annotations
 
+import collections
+import ctypes
 import dataclasses
+import datetime
+import fractions
 import functools
+import inspect
+import io
 import itertools
+import logging
+import math
+import operator
 import os
-import subprocess
-import sys
+import re
+import threading
+import types
+import unittest.mock
+import weakref
 from pathlib import Path
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+import numpyro.distributions as dist
+import pandas as pd
 import pytest
+import scipy.interpolate
+import scipy.optimize
+import scipy.sparse
+import scipy.special
+import scipy.stats
+import xarray as xr
 
-from gridax._run.digests import digest
+from gridax._digest import walk
+from gridax._digest.digest import digest, examine
+from tests.processes import finished
 
 ROOT = Path(__file__).parents[2]
 
@@ -292,10 +315,10 @@ def test_what_a_function_counts_with_does_not_count(monkeypatch):
     assert digest(counts_calls) == before
 
 
-def test_a_flag_does_not_count(monkeypatch):
+def test_a_flag_counts(monkeypatch):
     before = digest(counts_calls)
     monkeypatch.setitem(globals(), "VERBOSE", True)
-    assert digest(counts_calls) == before
+    assert digest(counts_calls) != before
 
 
 def test_a_counter_in_a_closure_does_not_count():
@@ -393,8 +416,8 @@ def test_a_function_without_a_source_refers_to_others():
 
 # Prints the digest of all that has no equal in another process but by its content.
 SCRIPT = """
-import tests.run.test_digests as here
-from gridax._run.digests import digest
+import tests.digest.test_digest as here
+from gridax._digest.digest import digest
 print(digest(*here.VALUES[:-1]))
 for function in (
     here.uses_helper,
@@ -413,20 +436,222 @@ for function in (
 def test_digests_are_the_same_in_every_process():
     outputs = []
     for seed in ("1", "2"):
-        done = subprocess.run(
-            [sys.executable, "-W", "error", "-c", SCRIPT],
-            env={
-                **os.environ,
-                "PYTHONPATH": str(ROOT),
-                "PYTHONHASHSEED": seed,
-                "JAX_PLATFORMS": "cpu",
-            },
-            capture_output=True,
-            text=True,
-            timeout=120,
-        )
+        done = finished("-W", "error", "-c", SCRIPT, env={"PYTHONHASHSEED": seed})
         assert done.returncode == 0, done.stderr
         outputs.append(done.stdout.splitlines())
     assert outputs[0] == outputs[1]
     assert len(set(outputs[0])) == 9
     assert outputs[0][1:4] == [digest(f) for f in (uses_helper, counts_calls, with_gain(0.25))]
+
+
+class Text(str):
+    def __new__(cls, text, more):
+        made = super().__new__(cls, text)
+        made.more = more
+        return made
+
+
+class Table(dict):
+    pass
+
+
+def with_signature(default):
+    def f(x: int, y=default):
+        return x
+
+    return inspect.signature(f)
+
+
+def sparse(value):
+    return scipy.sparse.csr_array(np.diag([1.0, value]))
+
+
+def framed(value):
+    return pd.DataFrame({"a": [1, 2], "b": [3.0, value]}, index=["x", "y"])
+
+
+def labeled(value, **attrs):
+    return xr.DataArray([1.0, 2.0], dims="x", coords={"x": [0.0, value]}, attrs=attrs, name="u")
+
+
+LIBRARY_VALUES = {
+    "DataFrame": framed,
+    "Series": lambda v: framed(v)["b"],
+    "Index": lambda v: pd.Index([1.0, v], name="n"),
+    "DataArray": labeled,
+    "attributes of a DataArray": lambda v: labeled(1.0, units=v),
+    "Dataset": lambda v: labeled(v).to_dataset(),
+    "Variable": lambda v: xr.Variable("x", [v]),
+    "lazy Variable": lambda v: xr.Variable("x", [v, v]).chunk(1),
+    "sparse array": sparse,
+    "interpolation": lambda v: scipy.interpolate.CubicSpline([0, 1, 2], [0, 1, v]),
+    "distribution": lambda v: dist.Normal(0.0, v),
+    "frozen distribution": lambda v: scipy.stats.norm(0, v),
+    "optimizer": lambda v: jax.tree_util.Partial(add, v),
+    "pattern": lambda v: re.compile(f"a{v}"),
+    "fraction": lambda v: fractions.Fraction(v),
+    "date": lambda v: datetime.timedelta(v),
+    "deque": lambda v: collections.deque([1, v]),
+    "default dict": lambda v: collections.defaultdict(list, a=v),
+    "item": lambda v: operator.itemgetter(int(v)),
+    "range": lambda v: range(int(v)),
+    "slice": lambda v: slice(v),
+    "path": lambda v: Path(str(v)),
+    "masked array": lambda v: np.ma.masked_array([1.0, 2.0, 3.0], [False, v == 2.0, True]),
+    "record": lambda v: np.array([(1, v)], dtype=[("a", int), ("b", float)]),
+    "texts": lambda v: np.array([str(v)], dtype=np.dtypes.StringDType()),
+    "signature": with_signature,
+    "text with attributes": lambda v: Text("a", v),
+    "own text": lambda v: Text(str(v), 1),
+    "own dict": lambda v: Table(a=v),
+    "bound builtin": lambda v: [v].index,
+    "np.vectorize": lambda v: np.vectorize(functools.partial(add, v)),
+    "dtype": lambda v: np.dtype((float, int(v))),
+    "neural network": lambda v: eqx.nn.Linear(2, int(v), key=jax.random.key(0)),
+    "object in a set": lambda v: {("a", Cell(v)), "b"},
+    "object as a key": lambda v: {Cell(v): 1, Cell(5.0): 2},
+}
+
+
+@pytest.mark.parametrize("make", LIBRARY_VALUES.values(), ids=LIBRARY_VALUES)
+def test_objects_of_libraries_count_by_what_they_hold(make):
+    one, same, other = (examine({"it": make(value)}) for value in (2.0, 2.0, 3.0))
+    assert one == same
+    assert one.digest != other.digest
+    assert one.unknown == ()
+
+
+def test_what_pandas_and_xarray_remember_does_not_count():
+    frame, array = framed(2.0), labeled(2.0)
+    before = digest(frame, array)
+    assert frame.index.is_unique
+    assert frame.index.get_loc("y") == 1
+    assert array.sel(x=2.0).item() == 2.0
+    assert frame.describe() is not None
+    assert digest(frame, array) == before
+
+
+def test_the_order_of_a_dict_does_not_count_but_that_of_an_ordered_one_does():
+    assert digest({"a": 1, "b": 2}) == digest({"b": 2, "a": 1})
+    ordered = collections.OrderedDict
+    assert digest(ordered(a=1, b=2)) != digest(ordered(b=2, a=1))
+    assert digest({"a": 1}) != digest(ordered(a=1))
+
+
+UNKNOWN = {
+    "file": (lambda: io.StringIO("a"), "tool (StringIO)"),
+    "generator": (lambda: (n for n in [1]), "tool (generator)"),
+    "random numbers": (lambda: np.random.default_rng(0), "tool (Generator)"),
+    "their method": (lambda: np.random.default_rng(0).normal, "tool (Generator)"),
+    "hidden function": (lambda: np.frompyfunc(add, 2, 1), "tool (a ufunc of np.frompyfunc)"),
+    "environment": (lambda: os.environ, "tool (_Environ)"),
+    "library of C": (lambda: ctypes.CDLL(None), "tool (CDLL)"),
+    "weak reference": (lambda: weakref.ref(Cell), "tool (weakref.ReferenceType)"),
+    "attribute": (lambda: types.SimpleNamespace(a=[io.StringIO()]), "tool.a[0] (StringIO)"),
+    "item": (lambda: {"a": io.StringIO()}, "tool['a'] (StringIO)"),
+}
+
+
+@pytest.mark.parametrize(("make", "name"), UNKNOWN.values(), ids=UNKNOWN)
+def test_what_cannot_be_looked_into_is_named(make, name):
+    assert examine({"tool": make()}).unknown == (name,)
+
+
+def test_what_has_no_influence_is_not_named():
+    things = [threading.Lock(), threading.RLock(), logging.getLogger("a")]
+    assert examine({"things": things}).unknown == ()
+
+
+def test_containers_may_be_nested_deeply_but_not_without_end():
+    nested: list = []
+    for _ in range(50):
+        nested = [nested, 1]
+    assert examine({"it": nested}).unknown == ()
+    for _ in range(100):
+        nested = [nested, 1]
+    (name,) = examine({"it": nested}).unknown
+    assert name.endswith("(nested more than 60 levels deep)")
+
+
+def test_objects_may_form_long_chains_and_circles():
+    def chain(n, last):
+        first = types.SimpleNamespace(value=last)
+        for _ in range(n):
+            first = types.SimpleNamespace(next=first)
+        return first
+
+    one, same, other = (examine({"it": chain(3000, last)}) for last in (1, 1, 2))
+    assert one == same
+    assert one.digest != other.digest
+    ring = types.SimpleNamespace()
+    ring.members = {"a": ring, "b": {Holder(ring)}}
+    assert digest(ring) == digest(ring)
+
+
+class Holder:
+    def __init__(self, held):
+        self.held = held
+
+
+def test_more_objects_than_can_be_followed_are_named(monkeypatch):
+    monkeypatch.setattr(walk, "_MOST", 10)
+    (name,) = examine({"it": [Holder(i) for i in range(10)]}).unknown
+    assert name == "Holder (among more than 10 objects)"
+
+
+def test_objects_that_answer_to_every_name_have_a_digest():
+    class Anything:
+        def __getattr__(self, name):
+            if name.startswith("__"):
+                raise AttributeError(name)
+            return self
+
+        def __call__(self, *args):
+            return self
+
+    assert digest(Anything()) == digest(Anything())
+    assert len(digest(unittest.mock.MagicMock())) == 16
+
+
+def test_members_of_installed_packages_count_by_name_and_are_listed_with_their_version():
+    def one(state):
+        return np.linalg.norm(state["x"]) + scipy.special.expit(1.0) + math.sin(1.0)
+
+    def other(state):
+        return np.linalg.det(state["x"]) + scipy.special.expit(1.0) + math.sin(1.0)
+
+    found = examine({"model": one})
+    assert found.libraries == {"numpy": np.__version__, "scipy": scipy.__version__}
+    assert found.digest != digest(other)
+    assert found.unknown == ()
+
+
+def test_one_name_for_members_of_two_modules_tells_them_apart():
+    def using(module):
+        tools = module
+
+        def model(state):
+            return tools.minimize(state["x"])
+
+        return model
+
+    assert digest(using(scipy.optimize)) != digest(using(scipy.stats))
+
+
+def test_a_module_that_cannot_be_imported_is_named(tmp_path, monkeypatch):
+    (tmp_path / "broken_module.py").write_text("raise OSError('no licence')")
+    monkeypatch.syspath_prepend(tmp_path)
+
+    def model(state):
+        import broken_module
+
+        return broken_module.f(state)
+
+    assert examine({"model": model}).unknown == ("the import of 'broken_module'",)
+
+
+def test_numba_keeps_the_function_in_its_dispatchers():
+    numba = pytest.importorskip("numba")
+    one, other = numba.njit(with_gain(1.0)), numba.njit(with_gain(2.0))
+    assert digest(one) == digest(with_gain(1.0))
+    assert digest(one) != digest(other)

@@ -1,4 +1,4 @@
-"""What all pictures share: matplotlib itself, and how axes are named and scaled."""
+"""What all plots share: how axes are labeled and scaled."""
 
 from __future__ import annotations
 
@@ -14,27 +14,13 @@ from gridax._text import shorten_middle
 MOST_TICKS = 8
 
 
-def pyplot() -> Any:
-    """Return `matplotlib.pyplot`, or say how to get it."""
-    try:
-        import matplotlib.pyplot as plt
-    except ModuleNotFoundError as error:
-        if error.name is None or error.name.partition(".")[0] != "matplotlib":
-            raise
-        raise ModuleNotFoundError(
-            "drawing needs matplotlib, which is not installed: pip install 'gridax[plot]'",
-            name="matplotlib",
-        ) from None
-    return plt
-
-
 def is_number(values: np.ndarray) -> bool:
-    """Whether labels lie on a numeric scale, which has no place for infinity."""
+    """Whether labels can be placed on a numeric axis: finite numbers."""
     return values.dtype.kind in "iuf" and bool(np.isfinite(values).all())
 
 
 def is_geometric(values: np.ndarray) -> bool:
-    """Whether labels are spaced evenly on a logarithmic scale, over a decade at least."""
+    """Whether labels are evenly spaced on a logarithmic scale and span at least a decade."""
     if not is_number(values) or values.size < 3 or not (values > 0).all():
         return False
     values = np.sort(values.astype(float))
@@ -42,19 +28,19 @@ def is_geometric(values: np.ndarray) -> bool:
     return bool(values[-1] >= 10 * values[0] and np.allclose(steps, steps[0], rtol=1e-3))
 
 
-def named(name: str, attrs: Mapping[str, Any]) -> str:
-    """Return how an axis or an output is called in a picture: its long name and its units."""
+def axis_label(name: str, attrs: Mapping[str, Any]) -> str:
+    """Return the text at an axis of a plot: the long name of a variable, and its units."""
     units = attrs.get("units")
-    return f"{attrs.get('long_name', name)}{units_of(units)}"
+    return f"{attrs.get('long_name', name)}{unit_suffix(units)}"
 
 
-def units_of(units: Any) -> str:
-    """Return units in brackets; a pure number has none."""
+def unit_suffix(units: Any) -> str:
+    """Return units in brackets, or nothing for a dimensionless number."""
     return "" if units in (None, "", "1", 1) else f" [{units}]"
 
 
-def texts(labels: np.ndarray, digits: int = 4) -> list[str]:
-    """Return labels with as few digits as tell them apart, at least so many."""
+def label_texts(labels: np.ndarray, digits: int = 4) -> list[str]:
+    """Return labels with as few digits as distinguish them, but not fewer than `digits`."""
     if labels.dtype.kind in "mM":
         return pd.Index(labels).astype(str).tolist()
     if labels.dtype.kind != "f":
@@ -66,43 +52,44 @@ def texts(labels: np.ndarray, digits: int = 4) -> list[str]:
     return short
 
 
-def spread(n: int, most: int) -> np.ndarray:
-    """Return at most so many of n indices, evenly spread, with both ends."""
+def spread_indices(n: int, most: int) -> np.ndarray:
+    """Return at most `most` of n indices, evenly spread and including both ends."""
     return np.unique(np.linspace(0, n - 1, min(n, most)).round().astype(int))
 
 
-def scale(ax: Any, which: str, labels: np.ndarray) -> None:
-    """Scale x or y to suit its labels, and put ticks where somebody would look for them."""
+def scale_axis(ax: Any, which: str, labels: np.ndarray) -> None:
+    """Choose the scale and the ticks of x or y that suit its labels."""
     from matplotlib import ticker
 
     axis = getattr(ax, f"{which}axis")
     if is_geometric(labels):
         ax.set(**{f"{which}scale": "log"})
-        if labels.max() < 100 * labels.min():  # powers of ten alone would be too few
+        if labels.max() < 100 * labels.min():  # too few ticks at powers of ten
             axis.set_major_locator(ticker.LogLocator(subs=(1, 2, 5)))
             axis.set_major_formatter(ticker.FuncFormatter(lambda value, _: f"{value:g}"))
             axis.set_minor_formatter(ticker.NullFormatter())
     elif not is_number(labels):
         texts = pd.unique(labels).astype(str)
-        shown = spread(len(texts), MOST_TICKS)
-        short = [shorten_middle(text, 16) for text in texts[shown]]
+        ticks = spread_indices(len(texts), MOST_TICKS)
+        short = [shorten_middle(text, 16) for text in texts[ticks]]
         crowded = which == "x" and sum(map(len, short)) > 30
         turned: dict[str, Any] = {"rotation": 45, "ha": "right", "rotation_mode": "anchor"}
-        axis.set_ticks(shown, short, **(turned if crowded else {}))
+        axis.set_ticks(ticks, short, **(turned if crowded else {}))
     elif labels.dtype.kind in "iu":
         axis.set_major_locator(ticker.MaxNLocator("auto", integer=True))
 
 
-def entitle(panels: np.ndarray, title: str) -> None:
-    """Give one panel, or the figure of several, a title that is not cut off."""
+def set_title(panels: np.ndarray, title: str) -> None:
+    """Set the title of a single panel or of a figure, wrapped to its width."""
     ax = panels.flat[0]
     figure = ax.figure
-    wide = figure.get_figwidth() * (ax.get_position().width if panels.size == 1 else 1)
-    lines = textwrap.wrap(title, max(20, int(11 * wide)))  # so many letters fit
+    inches = figure.get_figwidth() * (ax.get_position().width if panels.size == 1 else 1)
+    lines = textwrap.wrap(title, max(20, int(11 * inches)))  # about 11 letters per inch
     if panels.size == 1:
         ax.set_title("\n".join(lines), fontsize="medium")
     elif lines:
         place = {}
+        # Other layout engines, such as the constrained one, make room for a title by themselves.
         engine = figure.get_layout_engine()
         if engine is None or engine.adjust_compatible:
             _leave_room(figure, 0.25 * len(lines))
@@ -111,8 +98,8 @@ def entitle(panels: np.ndarray, title: str) -> None:
 
 
 def _leave_room(figure: Any, inches: float) -> None:
-    """Push everything down from the upper end of a figure that is laid out already."""
-    part = 1 - inches / figure.get_figheight()
+    """Shrink the panels of a figure that is already laid out, to free space at its top."""
+    share = 1 - inches / figure.get_figheight()
     for ax in figure.axes:
         box = ax.get_position()
-        ax.set_position((box.x0, box.y0 * part, box.width, box.height * part))
+        ax.set_position((box.x0, box.y0 * share, box.width, box.height * share))

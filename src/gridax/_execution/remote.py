@@ -1,22 +1,19 @@
-"""Evaluates a job block by block on the workers of a Dask cluster."""
+"""Evaluates a job block by block in other processes."""
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import math
-import signal
 import uuid
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
-from gridax import _devices
-from gridax._execution.flight import Flight, Killed, batches, threads
-from gridax._execution.sequential import SequentialEvaluator
+from gridax._execution.pointwise import PointwiseEvaluator
 from gridax._execution.tiled import TiledEvaluator
 from gridax._execution.worker import BlockOutputs, RemoteJob, pickled, settings, versions
+from gridax._execution.workers import Killed, Workers, batched
 from gridax._outputs.template import Template
 from gridax._plan.blocks import Wish
 from gridax._plan.blocks import shape as block_shape
@@ -35,32 +32,29 @@ from gridax._stores.base import Task
 from gridax._stores.memory import MemoryStore
 
 if TYPE_CHECKING:
-    from distributed import Client
-
     from gridax._stores.zarr import ZarrStore
 
-# Seconds that the processes of a local cluster may take to start.
-_START = 120
-# Seconds that a task should take at least, since the scheduler needs milliseconds for each.
+# Seconds that a task should take at least, since sending one takes milliseconds.
 _TASK_SECONDS = 0.25
 
 
-class ClusterEvaluator(Evaluator):
-    """Sends the blocks of a job to the workers of a cluster.
+class RemoteEvaluator(Evaluator):
+    """Sends the blocks of a job to other processes.
 
     Parameters
     ----------
     job : what is evaluated.
-    client, n_vmap, jit : as in `DaskExecution`.
+    workers : the processes.
+    n_vmap, jit : as in `DaskExecution`.
     """
 
-    def __init__(self, job: Job, client: Client | None, n_vmap: int | None, jit: bool) -> None:
-        self._job, self._client, self._n_vmap, self._jit = job, client, n_vmap, jit
+    def __init__(self, job: Job, workers: Workers, n_vmap: int | None, jit: bool) -> None:
+        self._job, self._workers, self._n_vmap, self._jit = job, workers, n_vmap, jit
         self._pickled = b""
         # Knows what the model returns; evaluates nothing in this process but the first point, if
         # that is the only way to find out.
         self._local: Evaluator = (
-            TiledEvaluator(job, n_vmap, None) if jit else SequentialEvaluator(job)
+            TiledEvaluator(job, n_vmap, None) if jit else PointwiseEvaluator(job)
         )
 
     def template(self, known: Template | None, record: bool) -> Template | None:
@@ -71,21 +65,17 @@ class ClusterEvaluator(Evaluator):
 
     def wish(self, memory: int | None) -> Wish:
         """Return which blocks suit the workers."""
-        return dataclasses.replace(self._local.wish(memory), n_workers=self._n_workers())
+        return dataclasses.replace(self._local.wish(memory), n_workers=self._workers.n())
 
     def program(self) -> str | None:
         """Return a fingerprint of the traced model, or None if it is never traced."""
         return self._local.program()
 
-    def _n_workers(self) -> int:
-        if self._client is None:
-            return _devices.n_cores()
-        return max(1, sum(threads(self._client).values()))
-
     def evaluate(self, request: Request) -> Iterator[Evaluated]:
         """Send the blocks to the workers, and yield what they return."""
         store, shape = request.store, self._job.points.shape
         handle: Any = None
+        n_counted = 0
         if isinstance(store, MemoryStore):
             outputs = store.outputs
             nbytes = sum(output.nbytes for output in outputs)
@@ -94,35 +84,37 @@ class ClusterEvaluator(Evaluator):
             tasks = _missing(store, boxes(shape, block))
         else:
             shared: ZarrStore = cast("ZarrStore", store)  # its module is slow to import
-            # Workers count all points of the blocks that copying does not finish.
+            # Workers count all points of the blocks that copying does not finish, also those that
+            # the run has counted already.
             before = sum(map(n_points, shared.left()))
             shared.copy_known()
             yield StoredElsewhere(before - sum(map(n_points, shared.left())))
+            n_counted = shared.n_known()
             outputs, handle, block = shared.outputs, shared.handle(), shared.block
             tasks = map(Task, shared.left())
-        with self._connected() as client:
-            names = threads(client) if self._client is None else {}
-            job = RemoteJob(
-                name=uuid.uuid4().hex[:8],
-                pickled=self._pickled,
-                n_vmap=self._n_vmap,
-                jit=self._jit,
-                outputs=outputs,
-                handle=handle,
-                block=block,
-                memory=request.memory,
-                record=request.record,
-                cores=dict(zip(names, _devices.cores(), strict=False)),
-                versions=versions(),
-                settings=settings(),
-            )
-            flight = Flight(client, job, self._key_title())
-            n = self._per_task(block, request.memory)
-            for part in flight.results(batches(tasks, n)):
-                if isinstance(part, Killed):
-                    yield from self._killed(part, request)
-                else:
-                    yield from _landed(part)
+        job = RemoteJob(
+            name=f"{_plain(self._job.title)}-{uuid.uuid4().hex[:8]}",
+            pickled=self._pickled,
+            n_vmap=self._n_vmap,
+            jit=self._jit,
+            outputs=outputs,
+            handle=handle,
+            block=block,
+            memory=request.memory,
+            record=request.record,
+            versions=versions(),
+            settings=settings(),
+        )
+        batches = batched(tasks, self._per_task(block, request.memory))
+        for outcome in self._workers.results(job, batches):
+            if isinstance(outcome, Killed):
+                yield from self._killed(outcome, request)
+            elif outcome.stored is not None:
+                n_again = min(n_counted, outcome.stored)
+                n_counted -= n_again
+                yield StoredElsewhere(outcome.stored - n_again)
+            else:
+                yield from _evaluated(outcome)
 
     def _per_task(self, block: tuple[int, ...], memory: int | None) -> int:
         """Return the number of blocks per task: several small ones, if tasks are enough for all."""
@@ -130,61 +122,27 @@ class ClusterEvaluator(Evaluator):
         n_blocks = math.prod(
             math.ceil(n / b) for n, b in zip(self._job.points.shape, block, strict=True)
         )
-        enough = max(1, n_blocks // (4 * self._n_workers()))
+        enough = max(1, n_blocks // (4 * self._workers.n()))
         return max(1, min(math.ceil(_TASK_SECONDS / seconds), enough))
 
-    def _key_title(self) -> str:
-        plain = "".join(c if c.isalnum() or c == "_" else "_" for c in self._job.title)
-        return plain.strip("_") or "model"
-
-    def _killed(self, part: Killed, request: Request) -> Iterator[Evaluated]:
+    def _killed(self, killed: Killed, request: Request) -> Iterator[Evaluated]:
         """Record that a block kills its worker every time, or raise an error with its labels."""
-        box = part.task.box
+        box = killed.task.box
         if not request.record:
             ends = [np.array([a, b - 1]) for a, b in box]
             with noting_labels(self._job.points, lambda: ends):
-                raise RuntimeError(part.text)
+                raise RuntimeError(killed.text)
         request.store.begin(box)
-        yield Failed(_all_of(part.task), part.text)
-
-    @contextlib.contextmanager
-    def _connected(self) -> Iterator[Client]:
-        if self._client is not None:
-            yield self._client
-            return
-        from distributed import Client, SubprocessCluster
-
-        # Fresh processes: a fork of a process that uses JAX can deadlock, and a spawned process
-        # would run the user's script again.
-        n = _devices.n_cores()
-        quiet: Any = {"dashboard_address": None}
-        with contextlib.ExitStack() as stack:
-            with ignoring_sigint():
-                local = SubprocessCluster(n_workers=n, threads_per_worker=1, **quiet)
-                stack.enter_context(local)
-            client = stack.enter_context(Client(local))
-            client.wait_for_workers(n, timeout=_START)
-            yield client
+        yield Failed(_all_of(killed.task), killed.text)
 
 
-@contextlib.contextmanager
-def ignoring_sigint() -> Iterator[None]:
-    """Start processes that ignore Ctrl-C, which a terminal sends to all of its processes.
-
-    This process handles it and stops them. They inherit the signals that the thread which starts
-    them blocks, which it inherits from the current thread.
-    """
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+def _plain(title: str) -> str:
+    """Return a title without characters that dashboards give a meaning."""
+    plain = "".join(c if c.isalnum() or c == "_" else "_" for c in title)
+    return plain.strip("_") or "model"
 
 
-def _landed(outputs: BlockOutputs) -> Iterator[Evaluated]:
-    if outputs.stored is not None:
-        yield StoredElsewhere(outputs.stored)
-        return
+def _evaluated(outputs: BlockOutputs) -> Iterator[Evaluated]:
     box, todo = outputs.task
     shape = shape_of(box)
     good = np.ones(shape, bool) if todo is None else todo.copy()

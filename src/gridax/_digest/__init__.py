@@ -1,0 +1,1 @@
+"""Digests: whether two values, functions or models are the same, in any process."""

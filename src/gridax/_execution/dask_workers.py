@@ -1,0 +1,88 @@
+"""The workers of a Dask cluster, which may be one that is started for a single run."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import os
+import signal
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from gridax import _devices
+from gridax._execution import orphans
+from gridax._execution.flight import Flight, threads
+from gridax._execution.worker import BlockOutputs, RemoteJob
+from gridax._execution.workers import Killed, Tasks, Workers
+
+if TYPE_CHECKING:
+    from distributed import Client
+
+# Seconds that the processes of a local cluster may take to start.
+_START = 120
+
+
+class DaskWorkers(Workers):
+    """The workers of a cluster.
+
+    Parameters
+    ----------
+    client : of the cluster; if None, each run starts a process per core of this machine.
+    """
+
+    def __init__(self, client: Client | None) -> None:
+        self._client = client
+
+    def n(self) -> int:
+        """Return the number of threads of all workers."""
+        if self._client is None:
+            return _devices.n_cores()
+        return max(1, sum(threads(self._client).values()))
+
+    def results(self, job: RemoteJob, batches: Iterator[Tasks]) -> Iterator[BlockOutputs | Killed]:
+        """Yield what the workers return for all blocks, in any order."""
+        if self._client is not None:
+            yield from Flight(self._client, job).results(batches)
+            return
+        with _local_cluster() as client:
+            cores = dict(zip(threads(client), _devices.cores(), strict=False))
+            yield from Flight(client, dataclasses.replace(job, cores=cores)).results(batches)
+
+
+@contextlib.contextmanager
+def _local_cluster() -> Iterator[Client]:
+    import dask
+    from distributed import Client, SubprocessCluster
+
+    # Fresh processes: a fork of a process that uses JAX can deadlock, and a spawned process would
+    # run the user's script again. They end with this process, even if it is killed.
+    n = _devices.n_cores()
+    watch = f"from {orphans.__name__} import exit_with_parent; exit_with_parent({os.getpid()})"
+    quiet = dask.config.set({"logging": {"distributed.preloading": "warning"}})
+    with contextlib.ExitStack() as stack:
+        with ignoring_sigint(), quiet:
+            local = SubprocessCluster(
+                n_workers=n,
+                threads_per_worker=1,
+                dashboard_address=None,  # type: ignore[arg-type]
+                scheduler_kwargs={"preload": [watch]},
+                worker_kwargs={"preload_nanny": [watch]},  # a worker ends with its nanny
+            )
+            stack.enter_context(local)
+        client = stack.enter_context(Client(local))
+        client.wait_for_workers(n, timeout=_START)
+        yield client
+
+
+@contextlib.contextmanager
+def ignoring_sigint() -> Iterator[None]:
+    """Start processes that ignore Ctrl-C, which a terminal sends to all of its processes.
+
+    This process handles it and stops them. They inherit the signals that the thread which starts
+    them blocks, which it inherits from the current thread.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)

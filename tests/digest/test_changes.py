@@ -1,0 +1,186 @@
+"""What a model changes itself does not count; what only others could change does."""
+
+from __future__ import annotations
+
+import collections
+import functools
+
+import numpy as np
+import pytest
+
+from gridax._digest.digest import digest
+
+N_CALLS = 0
+SEEN: list = []
+RECENT: collections.deque = collections.deque(maxlen=3)
+BUFFER = np.zeros(3)
+CACHE: dict = {}
+
+
+def counting(state):
+    global N_CALLS
+    N_CALLS += 1
+    SEEN.append(state["x"])
+    RECENT.appendleft(state["x"])
+    BUFFER[:] = state["x"]
+    return remember(state["x"])
+
+
+def remember(x):
+    if x not in CACHE:
+        CACHE[x] = 2 * x
+    return CACHE[x]
+
+
+def with_memory(state, memory={}):  # noqa: B006
+    memory.setdefault(state["x"], 1)
+    return state["x"]
+
+
+def counting_on_itself(state):
+    counting_on_itself.n += 1
+    return state["x"]
+
+
+counting_on_itself.n = 0
+
+
+def with_cells():
+    n, seen = 0, {"all": []}
+
+    def model(state):
+        nonlocal n
+        n += 1
+        seen["all"].append(n)
+        return state["x"]
+
+    return model
+
+
+class Simulator:
+    n_made = 0
+
+    def __init__(self, gain=2.0):
+        self.gain, self.n, self.log, self._table = gain, 0, [], None
+        self.inner = Inner()
+
+    def put(self, gain):
+        self.gain = gain
+
+    def _count(self):
+        self.n += 1
+        self.log.append(self.n)
+        Simulator.n_made += 1
+
+    @functools.cached_property
+    def weights(self):
+        return np.ones(3)
+
+    def __call__(self, state):
+        self._count()
+        if self._table is None:
+            self._table = {"x": 1}
+        self.inner.step()
+        return self.gain * state["x"] * self.weights[0]
+
+    run = __call__
+
+
+class Inner:
+    def __init__(self):
+        self.t = 0.0
+
+    def step(self):
+        self.t += 0.1
+
+
+class Slotted:
+    __slots__ = ("gain", "n")
+
+    def __init__(self):
+        self.gain, self.n = 2.0, 0
+
+    def __call__(self, state):
+        self.n += 1
+        return self.gain * state["x"]
+
+
+class Derived(Simulator):
+    pass
+
+
+SIMULATOR = Simulator()
+
+
+def with_global_object(state):
+    SIMULATOR.n += 1
+    return SIMULATOR(state)
+
+
+MODELS = {
+    "globals": lambda: counting,
+    "default": lambda: with_memory,
+    "attribute of a function": lambda: counting_on_itself,
+    "cells": with_cells,
+    "object": Simulator,
+    "bound method": lambda: Simulator().run,
+    "inherited": Derived,
+    "slots": Slotted,
+    "global object": lambda: with_global_object,
+    "partial": lambda: functools.partial(Simulator().run),
+    "object in a dict": lambda: (lambda models: lambda s: models["a"](s))({"a": Simulator()}),
+}
+
+
+@pytest.mark.parametrize("make", MODELS.values(), ids=MODELS)
+def test_counters_and_caches_of_a_model_do_not_count(make):
+    model = make()
+    before = digest(model)
+    for x in (1.0, 2.0, 2.0):
+        model({"x": x})
+        assert digest(model) == before
+
+
+@pytest.mark.parametrize("kind", [Simulator, Derived, Slotted])
+def test_what_the_model_only_reads_counts_though_a_setter_writes_it(kind):
+    one, other = kind(), kind()
+    assert digest(one) == digest(other)
+    other.gain = 3.0
+    assert digest(one) != digest(other)
+
+
+def test_an_attribute_that_a_model_sets_by_a_setter_does_not_count():
+    class Stateful(Simulator):
+        def __call__(self, state):
+            self.put(state["x"])
+            return self.gain
+
+    model = Stateful()
+    before = digest(model)
+    model({"x": 5.0})
+    assert digest(model) == before
+
+
+def test_what_a_model_changes_of_another_object_leaves_its_like_alone():
+    one, other = Simulator(), Simulator()
+
+    def model(state):
+        one.gain = state["x"]
+        return one.gain * other.gain
+
+    before = digest(model)
+    one.gain = 7.0
+    assert digest(model) == before
+    other.gain = 7.0
+    assert digest(model) != before
+
+
+def test_methods_of_arrays_and_modules_that_are_named_like_changes_are_none():
+    weights = {"w": np.ones(3)}
+
+    def model(state):
+        return np.append(weights["w"], state["x"]), np.insert(weights["w"], 0, 1.0)
+
+    before = digest(model)
+    weights["w"][0] = 5.0
+    assert digest(model) != before

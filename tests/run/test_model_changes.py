@@ -1,0 +1,240 @@
+"""A store never mixes results of two models, whatever has changed and however far it was filled."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import io
+import types
+import warnings
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import gridax as gx
+
+SCALAR = jax.ShapeDtypeStruct((), jnp.float32)
+X = gx.GridAxis(0, 1, 4)
+
+
+class Stop(Exception):
+    """An error of whoever watches the progress."""
+
+
+def stop(done, total):
+    if done >= 2:
+        raise Stop
+
+
+def product(**state):
+    return gx.Space({"x": X, **state}, mode="product")
+
+
+def scaled(factor):
+    return lambda x: factor * x
+
+
+def calling(function):
+    """Return a model that calls a function back, also at a point that is not traced."""
+    call = functools.partial(jax.pure_callback, vmap_method="sequential")
+    return lambda state: call(lambda x: np.float32(function(x)), SCALAR, jnp.float32(state["x"]))
+
+
+def with_batching_rule(factor):
+    @jax.custom_batching.custom_vmap
+    def once(x):
+        return 2.0 * x
+
+    once.def_vmap(lambda size, batched, x: (factor * x, True))
+    return lambda state: once(jnp.asarray(state["x"]))
+
+
+def with_derivative_rule(factor):
+    @jax.custom_jvp
+    def once(x):
+        return 2.0 * x
+
+    once.defjvp(lambda primals, tangents: (once(*primals), factor * tangents[0]))
+    return lambda state: once(state["x"])
+
+
+def with_helper(helper):
+    return lambda state: helper(state["x"])
+
+
+def with_cached_helper(helper):
+    return lambda state: helper(1.0) * state["x"]
+
+
+def with_module(factor):
+    helpers = types.ModuleType("helpers")
+    helpers.scale = scaled(factor)
+    return lambda state: helpers.scale(state["x"])
+
+
+class Scale(eqx.Module):
+    factor: float
+
+    def __call__(self, state):
+        return self.factor * state["x"]
+
+
+MODELS = {
+    "jit": lambda k: with_helper(jax.jit(scaled(k))),
+    "cache": lambda k: with_cached_helper(functools.cache(scaled(k))),
+    "checkpoint": lambda k: with_helper(jax.checkpoint(scaled(k))),
+    "module": with_module,
+    "equinox module": lambda k: Scale(k),
+    "callback": lambda k: calling(scaled(k)),
+    "callback of np.vectorize": lambda k: calling(np.vectorize(scaled(k), otypes=[np.float32])),
+    "batching rule": with_batching_rule,
+    "derivative rule": with_derivative_rule,
+}
+
+
+@pytest.fixture(params=[gx.SequentialExecution, gx.ParallelExecution])
+def execution(request):
+    return request.param
+
+
+@pytest.fixture(params=["finished", "partly filled"])
+def store(request, tmp_path):
+    """Return a function that begins a store with a model, and returns its path."""
+    path = tmp_path / "run.zarr"
+
+    def begun(executor, **options):
+        if request.param == "finished":
+            executor.run(store=path, progress=False, block={"x": 1}, **options)
+        else:
+            with pytest.raises(Stop):
+                executor.run(store=path, progress=stop, block={"x": 1}, **options)
+        return path
+
+    return begun
+
+
+@pytest.mark.parametrize("make", MODELS.values(), ids=MODELS)
+def test_another_model_is_refused_and_the_same_goes_on(execution, store, make):
+    path = store(execution(make(2.0), product()))
+    with pytest.raises(ValueError, match="was begun with another model"):
+        execution(make(3.0), product()).run(store=path, progress=False)
+    result = execution(make(2.0), product()).run(store=path, progress=False)
+    assert result.progress == (4, 0, 4)
+
+
+def test_what_python_models_call_back_on_workers_counts_too(store):
+    # Nothing is evaluated where the model is refused, so no cluster is started for that.
+    model, other = (with_helper(jax.jit(scaled(k))) for k in (2.0, 3.0))
+    path = store(gx.ParallelExecution(model, product()))
+    with pytest.raises(ValueError, match="was begun with another model"):
+        gx.DaskExecution(other, product()).run(store=path, progress=False)
+    if gx.open_result(path).progress.done == 4:
+        gx.DaskExecution(model, product()).run(store=path, progress=False)
+
+
+class Plain:
+    def __init__(self, **attributes):
+        self.__dict__.update(attributes)
+
+
+class Slotted:
+    __slots__ = ("values",)
+
+    def __init__(self, values):
+        self.values = values
+
+
+@dataclasses.dataclass
+class Settings:
+    method: str
+    options: dict
+
+
+OBJECTS = {
+    "tuple": (Plain(a=(1, 2)), Plain(a=(1, 3))),
+    "list": (Plain(a=[1, 2]), Plain(a=[1, 3])),
+    "bool": (Plain(a=True), Plain(a=False)),
+    "nested": (Plain(a=Plain(b=Plain(c=1))), Plain(a=Plain(b=Plain(c=2)))),
+    "slots": (Slotted([1]), Slotted([2])),
+    "dataclass": (Settings("rk4", {"tol": 1}), Settings("rk4", {"tol": 2})),
+    "array": (Plain(a=np.zeros(3)), Plain(a=np.ones(3))),
+    "class": (Plain(a=int), Plain(a=float)),
+    "function": (Plain(a=scaled(2.0)), Plain(a=scaled(3.0))),
+}
+
+
+@pytest.mark.parametrize(("one", "other"), OBJECTS.values(), ids=OBJECTS)
+def test_what_an_object_in_the_state_holds_counts(execution, store, one, other):
+    path = store(execution(lambda s: 2.0 * s["x"], product(tool=one)))
+    with pytest.raises(ValueError, match="the fixed value 'tool' is"):
+        execution(lambda s: 2.0 * s["x"], product(tool=other)).run(store=path, progress=False)
+    result = execution(lambda s: 2.0 * s["x"], product(tool=one)).run(store=path, progress=False)
+    assert result.progress == (4, 0, 4)
+
+
+def test_an_executor_runs_with_the_arrays_that_it_was_given(execution, store):
+    # Aligned as JAX likes it best, which it takes without a copy.
+    weights = np.empty(64 + 16, np.uint8)
+    start = -weights.ctypes.data % 64
+    weights = weights[start : start + 16].view(np.float32)
+    weights[:] = 1.0
+    scale = np.full(4, 2.0, np.float32)
+    rest = {"b": [np.zeros(1)], "a": (np.ones(1),)}
+
+    def model(state, scale, rest):
+        return (state["w"] * scale).sum() * state["x"] + rest["a"][0].sum()
+
+    executor = execution(model, product(w=weights), scale, rest=rest)
+    path = store(executor)
+    before = executor.run(progress=False).dataset["value"].values
+    weights[:], scale[:], rest["a"][0][:] = 50, 60, 70
+    rest["c"] = 1
+    np.testing.assert_array_equal(executor.run(progress=False).dataset["value"], before)
+    result = executor.run(store=path, progress=False)
+    np.testing.assert_array_equal(result.dataset["value"], before)
+    with pytest.raises(ValueError, match="holds another sweep: the fixed value 'w' is"):
+        execution(model, product(w=weights), scale, rest=rest).run(store=path, progress=False)
+
+
+def test_what_cannot_be_looked_into_is_named_once_unless_the_model_has_a_version(tmp_path):
+    generator, table = np.random.default_rng(0), io.StringIO("1")
+
+    def model(state):
+        return state["x"] + 0 * generator.normal() + 0 * len(table.getvalue())
+
+    space = product()
+    with pytest.warns(UserWarning, match="would go unnoticed") as caught:
+        gx.SequentialExecution(model, space).run(store=tmp_path / "a.zarr", progress=False)
+    (warning,) = caught
+    assert str(warning.message) == (
+        "a change to generator (Generator), table (StringIO) would go unnoticed, since gridax "
+        "cannot look inside: results of different models could end up in one store. Pass version= "
+        "to name the model, and change that name whenever the model changes"
+    )
+    assert warning.filename == __file__
+    executor = gx.SequentialExecution(model, space)
+    executor.run(progress=False)  # where nothing is kept, nothing is mixed
+    executor.run(store=tmp_path / "b.zarr", progress=False, version="1")
+
+
+def test_what_cannot_be_looked_into_in_the_state_and_in_callbacks_is_named(tmp_path):
+    table = io.StringIO("1")
+    model = calling(lambda x: x + len(table.getvalue()))
+    executor = gx.ParallelExecution(model, product(file=io.StringIO()))
+    with pytest.warns(UserWarning, match="would go unnoticed") as caught:
+        executor.run(store=tmp_path / "a.zarr", progress=False)
+    texts = " ".join(str(warning.message) for warning in caught)
+    assert "a change to table (StringIO) would" in texts
+    assert "a change to file (StringIO) would" in texts
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        executor.run(store=tmp_path / "b.zarr", progress=False, version="1")
+
+
+def test_a_source_that_changes_while_it_traces_to_the_same_is_the_same_model(store):
+    path = store(gx.ParallelExecution(lambda s: 2.0 * s["x"], product()))
+    result = gx.ParallelExecution(lambda s: (1.0 + 1.0) * s["x"], product())
+    assert result.run(store=path, progress=False).progress == (4, 0, 4)

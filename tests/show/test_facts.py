@@ -1,0 +1,91 @@
+"""The facts of a space and of a result are collected once, for all renderers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import xarray as xr
+
+import gridax as gx
+from gridax._show.facts import ResultFacts, SpaceFacts, space_facts
+from gridax._show.progress import progress_text
+from gridax.result import facts_of
+
+
+def facts(space: gx.Space) -> SpaceFacts:
+    return space_facts(space.grid, space.mode, space.fixed)
+
+
+SPACE = gx.Space(
+    {
+        "x": gx.DataAxis([5.0, 1.0, 3.0, 9.0, 2.0, 4.0], attrs={"units": "mV"}),
+        "f": gx.ChoiceAxis(["a", "b"], group="g"),
+        "W": gx.DataAxis(np.ones((2, 3, 3)), group="g"),
+        "dt": 0.1,
+        "lengths": np.ones((4, 4)),
+    },
+    mode="product",
+)
+
+
+def test_a_few_labels_are_all_kept_and_numbers_have_a_range() -> None:
+    x, f, W = facts(SPACE).axes
+    assert (x.labels, x.size, x.span(60), x.span(60, units=False)) == (
+        ("1.0", "9.0"), 6, "1.0 … 9.0 mV", "1.0 … 9.0",
+    )  # fmt: skip
+    assert (f.span(60), f.span(5)) == ("'a' 'b'", "'a' …")
+    assert (W.dim, W.axis, W.call) == ("g", "DataAxis of 3×3", "DataAxis(<float64[2,3,3]>)")
+
+
+def test_dates_are_labels_as_they_are_written() -> None:
+    days = np.array(["2020-01-01", "2020-01-02"], "datetime64[ns]")
+
+    def model(state: Any) -> Any:
+        return xr.DataArray(np.ones(2), {"day": days}, "day")
+
+    run = gx.SequentialExecution(model, SPACE[:1]).run(progress=False)
+    (day,) = (c for c in facts_of(run).coordinates if c.name == "day")
+    assert day.labels == ("2020-01-01", "2020-01-02")
+
+
+def test_axes_without_a_dimension_come_last_and_arrays_are_no_scalars() -> None:
+    one = facts(SPACE.isel(x=0))
+    assert [(axis.name, axis.dim) for axis in one.axes] == [("f", "g"), ("W", "g"), ("x", None)]
+    assert [(v.name, v.text, v.is_scalar) for v in one.fixed] == [
+        ("dt", "0.1", True),
+        ("lengths", "<float64[4,4]>", False),
+    ]
+
+
+@pytest.fixture(scope="module")
+def result() -> ResultFacts:
+    def model(state: Any) -> Any:
+        attrs = {"units": "m", "long_name": "height above ground"}
+        height = xr.Variable((), 2.0, attrs)
+        rate = xr.DataArray(np.ones(3), {"height": height}, ["time"], attrs={"units": "Hz"})
+        return {"rate": rate, "n": np.int16(1)}
+
+    return facts_of(gx.SequentialExecution(model, SPACE).run(progress=False))
+
+
+def test_outputs_have_their_own_sizes_and_bytes(result: ResultFacts) -> None:
+    n, rate = sorted(result.outputs, key=lambda output: output.name)
+    assert (rate.sizes, rate.dtype, rate.nbytes, rate.total) == ({"time": 3}, "float64", 24, 288)
+    assert (n.sizes, n.total, rate.units) == ({}, 24, "Hz")
+    assert result.nbytes == 312
+
+
+def test_scalar_coordinates_of_outputs_are_fixed_values(result: ResultFacts) -> None:
+    assert [(v.name, v.text) for v in result.space.fixed if v.is_scalar] == [
+        ("dt", "0.1"),
+        ("height", "2.0 m"),
+    ]
+
+
+def test_the_state_and_the_provenance_are_told(result: ResultFacts) -> None:
+    assert progress_text(result.progress) == "12 of 12 points done"
+    assert result.provenance["model"].endswith("model")
+    assert result.provenance["versions"].startswith(f"gridax {gx.__version__}, jax ")
+    assert (result.source, result.provenance["resumed"]) == ("", "")
