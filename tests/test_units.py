@@ -99,8 +99,8 @@ def test_outputs_whose_units_differ_between_points_are_rejected():
 def test_pandas_objects_are_rejected_with_what_to_do(execution):
     run = execution(lambda s: pd.Series([1.0, 2.0]), gx.Space({"x": gx.DataAxis([1.0, 2.0])}))
     text = (
-        "output 'value' is of the type Series; a model must return arrays or numbers, so return "
-        ".to_xarray"
+        "output 'value' is an object of the type Series, but a model must return arrays or "
+        "numbers; return .to_xarray"
     )
     with pytest.raises(TypeError, match=text):
         run.run(progress=False)

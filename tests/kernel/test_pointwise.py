@@ -18,7 +18,7 @@ def model(state, power=1, *, mode="sum"):
         "double": state["small"] * 2,
         "total": x.sum() if mode == "sum" else x.mean(),
         "draw": jax.random.normal(state["key"]),
-        "is_heun": state["method"] == "heun",
+        "is_heun": state["solver"] == "heun",
     }
 
 
@@ -28,7 +28,7 @@ STATE = {
     "scale": 0.5,
     "name": "activity",
     "small": gx.DataAxis(np.array([1, 2], np.float16)),
-    "method": gx.ChoiceAxis(["euler", "heun"]),
+    "solver": gx.ChoiceAxis(["euler", "heun"]),
     "key": gx.KeyAxis(2),
     "nothing": None,
     "weights": np.arange(3.0),

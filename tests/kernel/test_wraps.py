@@ -109,13 +109,13 @@ def test_choices_are_rejected_in_the_same_way(execution):
             raise ValueError("use heun")
         return name
 
-    axes = {"x": gx.GridAxis(0, 1, 3), "method": gx.ChoiceAxis(["heun", "euler"], wrap=known)}
-    run = execution(lambda s: s["x"] * len(s["method"]), gx.Space(axes, mode="product"))
+    axes = {"x": gx.GridAxis(0, 1, 3), "solver": gx.ChoiceAxis(["heun", "euler"], wrap=known)}
+    run = execution(lambda s: s["x"] * len(s["solver"]), gx.Space(axes, mode="product"))
     with pytest.raises(ValueError, match="use heun") as caught:
         run.run(progress=False)
-    assert "wrap= of axis 'method' failed at the label 'euler'" in caught.value.__notes__
+    assert "wrap= of axis 'solver' failed at the label 'euler'" in caught.value.__notes__
     failed = run.run(progress=False, on_error="record").failed
-    assert failed["method"].tolist() == ["euler"] * 3
+    assert failed["solver"].tolist() == ["euler"] * 3
 
 
 def test_text_made_of_a_tracer_never_reaches_a_model():
