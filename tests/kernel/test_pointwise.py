@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import cloudpickle
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -9,6 +10,9 @@ import pytest
 import xarray as xr
 
 import gridax as gx
+from gridax._kernel.pointwise import Pointwise
+from gridax._run.job import Job
+from gridax.space import points_of
 
 
 def model(state, power=1, *, mode="sum"):
@@ -48,6 +52,16 @@ def test_both_executors_agree_on_numbers_text_choices_and_dtypes(jitted):
     assert {n: v.dtype for n, v in one.items()} == {n: v.dtype for n, v in other.items()}
     assert one["double"].dtype == np.float16
     assert one["trace"].attrs == other["trace"].attrs == {"long_name": "activity"}
+
+
+def test_a_jitted_model_is_traced_in_the_same_way_after_it_was_pickled():
+    job = Job(jax.jit(model), points_of(gx.Space(STATE, mode="product")))
+    again = cloudpickle.loads(cloudpickle.dumps(job))
+    (_, mine), (_, theirs) = (
+        Pointwise(each.model, each.points, (), {}).at((1, 1, 0, 1)) for each in (job, again)
+    )
+    for one, other in zip(mine, theirs, strict=True):
+        np.testing.assert_array_equal(one, other)
 
 
 def test_one_program_is_compiled_per_choice_and_shared_by_executors(compilations):
