@@ -181,6 +181,101 @@ def test_hvplot_scatters_the_points_of_a_design(scattered):
     assert len(points) == 32
 
 
+def shared_dimensions(kind):
+    """Return a result in which axes share a dimension, and a plain Dataset of the same content."""
+    axes = {
+        "p": gx.DataAxis([3.0, 1.0, 2.0], group="set"),
+        "q": gx.DataAxis([30, 10, 20], group="set"),
+    }
+    space = {
+        "group": lambda: gx.Space({"x": gx.GridAxis(0, 1, 5)} | axes, mode="product"),
+        "zip": lambda: gx.Space({"x": gx.GridAxis(0, 1, 3)} | axes, mode="zip"),
+        "design": lambda: gx.Space(gx.sobol({"x": (0.0, 1.0), "p": (1.0, 5.0)}, 8), mode="product"),
+        "unsorted": lambda: gx.Space(
+            {"x": gx.DataAxis([0.3, 0.1]), "p": gx.DataAxis([1, 2])}, "product"
+        ),
+    }[kind]()
+
+    def model(state):
+        trace = state["x"] * state["p"] * jnp.arange(4.0)
+        return {"y": trace.mean(), "trace": xr.DataArray(trace, {"time": np.arange(4.0)}, ["time"])}
+
+    run = gx.ParallelExecution(model, space).run(progress=False)
+    arrays = {n: (v.dims, v.values, v.attrs) for n, v in run.dataset.data_vars.items()}
+    coords = {n: (v.dims, v.values, v.attrs) for n, v in run.dataset.coords.items()}
+    return run, xr.Dataset(arrays, coords)
+
+
+PLOTS = {
+    "lines": lambda h: h.line(x="x", y="y", by="p"),
+    "line with widgets for the rest": lambda h: h.line(x="x", y="y"),
+    "scatter": lambda h: h.scatter(x="x", y="p", c="y"),
+    "hist": lambda h: h.hist("y"),
+    "widget of a member": lambda h: h.line(x="time", y="trace", groupby="p"),
+    "widget of a dimension": lambda h: h.line(x="time", y="trace", groupby="x"),
+    "table": lambda h: h.table(),
+}
+
+
+@pytest.mark.filterwarnings("ignore")  # of hvPlot and pandas, for the plain Dataset as well
+@pytest.mark.parametrize("kind", ["group", "zip", "design", "unsorted"])
+def test_hvplot_draws_axes_that_share_a_dimension_as_those_of_a_plain_dataset(kind):
+    run, plain = shared_dimensions(kind)
+    for name, draw in PLOTS.items():
+        mine, theirs = draw(run.hvplot), draw(plain.hvplot)
+        assert type(mine) is type(theirs), name
+        assert set(mine.kdims) == set(theirs.kdims), name
+        assert holoviews.render(mine), name
+        if isinstance(mine, holoviews.Element):
+            wanted = theirs.dframe()
+            pd.testing.assert_frame_equal(mine.dframe()[list(wanted)], wanted)
+    # The Dataset itself keeps its index.
+    label = run.dataset["p"].values[1]
+    assert run.dataset.sel(p=label)["p"].values.tolist() in (label, [label])
+    assert run.dataset.sel(p=label + 1e-3, method="nearest")["p"].item() == label
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("plot", ["image", "quadmesh"])
+def test_hvplot_draws_a_map_over_labels_that_are_not_sorted(plot):
+    run, plain = shared_dimensions("unsorted")
+    mine, theirs = (getattr(h, plot)(x="x", y="p", z="trace") for h in (run.hvplot, plain.hvplot))
+    assert mine.kdims == theirs.kdims == [holoviews.Dimension("time")]
+    np.testing.assert_array_equal(mine[2.0]["trace"], theirs[2.0]["trace"])
+    assert holoviews.render(mine[2.0])
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_hvplot_draws_a_heatmap_of_one_output_over_a_member():
+    run, plain = shared_dimensions("design")
+    bare = run.dataset["y"].drop_indexes(["x", "p"])
+    mine, theirs = (d.hvplot.heatmap(x="x", y="p", C="y") for d in (bare, plain["y"]))
+    pd.testing.assert_frame_equal(mine.dframe(), theirs.dframe())
+    assert holoviews.render(mine)
+
+
+def test_hvplot_explores_the_dataset_with_widgets():
+    run, _ = shared_dimensions("group")
+    explorer = run.hvplot.explorer()
+    assert explorer.kind
+    assert explorer.__panel__().get_root()
+
+
+def test_holoviews_takes_the_members_of_a_group_as_a_plain_dataset_does():
+    run, plain = shared_dimensions("group")
+    bare = run.dataset.drop_indexes(["p", "q"])
+    assert holoviews.Dataset(bare[["y"]]).kdims == holoviews.Dataset(plain[["y"]]).kdims
+    mine, theirs = (holoviews.Dataset(d[["y"]]).dframe() for d in (bare, plain))
+    pd.testing.assert_frame_equal(mine[list(theirs)], theirs)
+
+
+def test_hvplot_that_is_not_installed_is_named_with_what_to_install(result, monkeypatch):
+    monkeypatch.setitem(sys.modules, "hvplot", None)
+    monkeypatch.delitem(sys.modules, "hvplot.xarray")
+    with pytest.raises(ModuleNotFoundError, match=r"^hvplot is not .*'gridax\[hvplot\]'$"):
+        _ = result.hvplot
+
+
 # Files, without gridax
 
 READER = """

@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import xarray as xr
 from tvboptim.experimental.network_dynamics.core.bunch import Bunch
 from tvboptim.types import Parameter
 
@@ -247,6 +248,28 @@ def test_a_state_may_be_an_axis_itself() -> None:
     space = Space(GridAxis(0, 1, 3), mode="product")
     assert space.dims == ("value",)
     assert space[1].item() == 0.5
+
+
+@pytest.mark.parametrize("dtype", [">f4", ">f8", ">i2", ">i8", ">u4", ">c16", ">U3", ">M8[s]"])
+def test_leaves_are_in_the_byte_order_of_the_machine(dtype):
+    given = np.arange(3).astype(dtype)
+    leaf = owned({"a": given})["a"]
+    assert leaf.dtype.isnative
+    np.testing.assert_array_equal(leaf, given)
+    array = xr.DataArray(given, dims="t", attrs={"units": "ms"})
+    (leaf,) = owned([array])
+    assert leaf.dtype.isnative
+    assert leaf.identical(array)
+    (leaf,) = owned([xr.Dataset({"v": array})])
+    assert leaf["v"].dtype.isnative
+    assert leaf["v"].identical(array.rename("v"))
+
+
+def test_native_leaves_are_the_objects_that_were_given():
+    array = np.arange(3.0)
+    array.flags.writeable = False
+    leaves = [array, xr.DataArray([1.0]), xr.Dataset({"a": ("t", [1.0])}), "text", 1.5]
+    assert all(a is b for a, b in zip(owned(leaves), leaves, strict=True))
 
 
 class Point(NamedTuple):

@@ -1,10 +1,16 @@
 from __future__ import annotations
 
+import copy
 import os
+import pickle
 import re
 import time
 from pathlib import Path
+from typing import Any
 
+import cloudpickle
+import dill
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -389,6 +395,76 @@ def test_failed_points_of_scattered_and_single_spaces_are_listed():
 def test_a_repr_of_a_part_shows_the_state_of_its_points(partial):
     assert "status" in repr(partial)
     assert "error" in partial._repr_html_()
+
+
+class Pair(eqx.Module):
+    mean: Any
+    trace: Any
+
+
+def paired(state):
+    trace = state["G"] * jnp.arange(3.0)
+    return Pair(trace.mean(), {"x": xr.DataArray(trace, {"time": [0.1, 0.2, 0.3]}, ["time"])})
+
+
+COPIES = {
+    "pickle": lambda result: pickle.loads(pickle.dumps(result)),
+    "dill": lambda result: dill.loads(dill.dumps(result)),
+    "cloudpickle": lambda result: cloudpickle.loads(cloudpickle.dumps(result)),
+    "deepcopy": copy.deepcopy,
+    "copy": copy.copy,
+}
+
+
+@pytest.mark.parametrize("how", COPIES)
+@pytest.mark.parametrize("used", [False, True], ids=["before .dataset", "after .dataset"])
+@pytest.mark.parametrize("execution", [gx.SequentialExecution, gx.ParallelExecution])
+def test_a_result_is_pickled_and_copied_whole(how, used, execution):
+    # The model is a lambda, which pickle cannot pickle; the result does not need it.
+    result = execution(lambda s: paired(s), SPACE).run(progress=False)
+    if used:
+        _ = result.dataset, result[0], repr(result)
+    again = COPIES[how](result)
+    xr.testing.assert_identical(again.dataset, result.dataset)
+    assert again.dataset.sel(G=0.4, method="nearest")["G"].item() == 0.5
+    assert isinstance(again[3], Pair)
+    np.testing.assert_array_equal(again[3].mean, result[3].mean)
+    xr.testing.assert_identical(again[3].trace["x"], result[3].trace["x"])
+    assert again.progress == result.progress
+    assert again.space.dataset.identical(result.space.dataset)
+    assert again.to_dataframe().equals(again.to_dataframe())
+
+
+@pytest.mark.parametrize("how", ["dill", "cloudpickle", "deepcopy"])
+def test_a_result_whose_state_has_lambdas_is_copied(how):
+    axes = {"G": gx.DataAxis([1.0, 2.0], wrap=lambda v: 2 * v), "f": gx.ChoiceAxis([jnp.tanh])}
+    run = gx.ParallelExecution(lambda s: s["f"](s["G"]), product(**axes)).run(progress=False)
+    again = COPIES[how](run)
+    assert again.dataset.identical(run.dataset)
+    assert again.space[1]["G"] == 4.0
+
+
+@pytest.mark.parametrize("how", COPIES)
+@pytest.mark.parametrize("kind", ["netcdf", "zarr", "store"])
+def test_an_opened_result_is_pickled_with_the_address_of_its_data(how, kind, tmp_path):
+    store = {"store": tmp_path / "run"} if kind == "store" else {}
+    result = gx.ParallelExecution(model, SPACE).run(progress=False, **store)
+    if kind != "store":
+        getattr(result, f"to_{kind}")(tmp_path / "run")
+    opened = gx.open_result(tmp_path / "run")
+    again = COPIES[how](opened)
+    assert again.dataset.identical(opened.dataset)
+    assert again.progress == opened.progress
+    np.testing.assert_array_equal(again[4]["activity"], result[4]["activity"])
+
+
+def test_a_partial_result_is_pickled_with_its_failures():
+    axes = {"x": gx.DataAxis([1, 0]), "k": gx.KeyAxis(2)}
+    run = gx.SequentialExecution(lambda s: 1 / int(s["x"]), product(**axes))
+    result = run.run(progress=False, on_error="record")
+    again = pickle.loads(pickle.dumps(result))
+    assert again.progress == result.progress
+    pd.testing.assert_frame_equal(again.failed, result.failed)
 
 
 def test_a_selection_drops_the_coordinates_of_a_point_when_asked_to(result):

@@ -14,6 +14,8 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from gridax._units import without_units
+
 # Names that a result uses itself: the dimension of scattered points, the status of each point, and
 # the message of the error that the model raised there.
 RESERVED_NAMES = ("point", "status", "error")
@@ -48,6 +50,12 @@ def count(value: Any, owner: str, what: str) -> int:
 
 def number(value: Any, owner: str, what: str) -> float:
     """Return `value` as a finite Python float, or raise an error that names it."""
+    magnitude, units = without_units(value)
+    if units is not None:
+        raise TypeError(
+            f"{owner}: {what} must be a number without units, got {magnitude!r} {units}; pass its "
+            f"magnitude, and attrs={{'units': {units!r}}} to keep the units"
+        )
     array = np.asarray(value)
     if array.ndim != 0 or not isinstance(array.item(), numbers.Real) or array.dtype == bool:
         raise TypeError(f"{owner}: {what} must be a single real number, got {value!r}")

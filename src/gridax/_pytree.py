@@ -10,6 +10,8 @@ import jax
 import numpy as np
 from jax.tree_util import DictKey, FlattenedIndexKey, GetAttrKey, SequenceKey
 
+from gridax._arrays import native
+
 Path = tuple[Any, ...]
 
 
@@ -64,6 +66,15 @@ class Skeleton:
     written: tuple[int, ...]
 
     @classmethod
+    def with_empties(cls, tree: Any, is_leaf: Callable[[Any], bool]) -> Skeleton:
+        """Flatten `tree` with None and empty containers as leaves, which JAX drops."""
+
+        def is_end(node: Any) -> bool:
+            return is_leaf(node) or not jax.tree.leaves(node, is_leaf=lambda x: x is not node)
+
+        return cls.of(tree, is_end)
+
+    @classmethod
     def of(cls, tree: Any, is_leaf: Callable[[Any], bool] | None = None) -> Skeleton:
         """Flatten `tree`; what `is_leaf` accepts is a leaf even if JAX would flatten it."""
         flat, treedef = jax.tree_util.tree_flatten_with_path(tree, is_leaf)
@@ -104,8 +115,8 @@ def _written_paths(node: Any, is_leaf: Callable[[Any], bool] | None) -> Iterator
 def owned(tree: Any) -> Any:
     """Return a pytree whose NumPy arrays do not change when those of the given one do.
 
-    Writable arrays are replaced by read-only copies; if there are none, the tree itself is
-    returned. JAX arrays cannot be changed.
+    Writable arrays are replaced by read-only copies, and arrays in the other byte order are
+    converted; if there are none, the tree itself is returned. JAX arrays cannot be changed.
 
     Examples
     --------
@@ -116,7 +127,7 @@ def owned(tree: Any) -> Any:
     >>> mine["weights"].tolist()
     [0.0, 0.0]
     """
-    if not any(map(_may_change, jax.tree.leaves(tree))):
+    if all(map(_is_own, jax.tree.leaves(tree))):
         return tree
     if type(tree) is dict:  # whose keys JAX would sort
         return {key: owned(value) for key, value in tree.items()}
@@ -136,12 +147,44 @@ def _may_change(leaf: Any) -> bool:
     return False
 
 
+def _is_own(leaf: Any) -> bool:
+    return _is_native(leaf) and not _may_change(leaf)
+
+
 def _own(leaf: Any) -> Any:
-    if not _may_change(leaf):
+    if _is_own(leaf):
         return leaf
-    copy = np.array(leaf, subok=True)
+    if not isinstance(leaf, np.ndarray):
+        return natively_ordered(leaf)
+    copy = native(np.array(leaf, subok=True))
     copy.flags.writeable = False
     return copy
+
+
+def natively_ordered(leaf: Any) -> Any:
+    """Return a leaf with its arrays in the byte order of this machine.
+
+    JAX rejects arrays of the other byte order, or reads their bytes as other numbers. They come
+    from files (FITS, netCDF 3), in NumPy arrays as well as in xarray and pandas objects.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> natively_ordered(np.array([1.5], ">f8")).dtype == np.float64
+    True
+    """
+    if _is_native(leaf):
+        return leaf
+    if hasattr(leaf, "data_vars"):
+        return leaf.map(natively_ordered, keep_attrs=True)
+    return native(leaf)
+
+
+def _is_native(leaf: Any) -> bool:
+    if hasattr(leaf, "data_vars"):
+        return all(variable.dtype.isnative for variable in leaf.data_vars.values())
+    dtype = getattr(leaf, "dtype", None)
+    return dtype.isnative if isinstance(dtype, np.dtype) else True
 
 
 def attribute_holding(leaf: Any, matches: Callable[[Any], bool]) -> str | None:

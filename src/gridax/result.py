@@ -12,9 +12,11 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from gridax import _checks
 from gridax._files import netcdf, restore
 from gridax._files.zarr import open_store, save_store, view_of_run
 from gridax._grid import frame, lookup, select
+from gridax._grid.index import without_point_indexes
 from gridax._grid.points import point_labels
 from gridax._grid.unstack import unstack
 from gridax._outputs.labels import own_coordinates
@@ -42,6 +44,13 @@ class Result(Sequence[Any]):
     space : Space
         The points that were run.
 
+    Notes
+    -----
+    A result can be pickled and copied. One that was opened from a file or a store is pickled with
+    the address of its data (and the options given to open it), not with the data themselves, as
+    xarray does; ``result.dataset.load()`` reads them into memory first. What the state holds must
+    be picklable, too: with lambdas in it, such as ``wrap=``, use cloudpickle or dill.
+
     Examples
     --------
     >>> import gridax as gx
@@ -67,6 +76,10 @@ class Result(Sequence[Any]):
         self._given = arrays
         if progress is not None:
             self.progress = progress
+
+    def __reduce__(self) -> Any:
+        # With its Dataset, rather than with what would make it: that needs the model.
+        return Result, (self.dataset, self.space, self._template, None, self.progress)
 
     @cached_property
     def dataset(self) -> xr.Dataset:
@@ -317,6 +330,33 @@ class Result(Sequence[Any]):
         source = os.path.basename(str(self.dataset.encoding.get("source", "")).rstrip("/"))
         title = f"{source or 'gridax'}: {number_of(len(self), 'point')}"
         return Explorer(self.dataset, members, title, output, x, y)
+
+    @property
+    def hvplot(self) -> Any:
+        """Interactive plots of the Dataset with hvPlot: the accessor that hvPlot adds to Datasets.
+
+        ``result.hvplot.line(x="x", y="rate", by="tau")`` plots what ``dataset.hvplot`` would plot,
+        but also where axes share a dimension, as in groups, zips and designs. hvPlot takes every
+        indexed coordinate for a dimension, so it gets the Dataset without the index over these
+        axes. For a selection, drop that index before plotting:
+        ``result.sel(x=0.3).drop_indexes(["a", "b"]).hvplot``.
+
+        Raises
+        ------
+        ModuleNotFoundError
+            If hvPlot is not installed.
+
+        Examples
+        --------
+        >>> import gridax as gx
+        >>> space = gx.Space({"a": gx.DataAxis([3, 1, 2]), "b": gx.DataAxis([5, 6, 4])})
+        >>> run = gx.ParallelExecution(lambda s: {"y": s["a"] * s["b"]}, space).run(progress=False)
+        >>> run.hvplot.scatter(x="a", y="y").kdims
+        [Dimension('a')]
+        """
+        _checks.optional("hvplot.xarray", "hvplot")  # which adds `.hvplot` to Datasets
+        plain: Any = without_point_indexes(self.dataset)
+        return plain.hvplot
 
     def to_dataframe(self) -> pd.DataFrame:
         """Return one row per point: the axes, then the outputs; arrays are object cells.

@@ -27,7 +27,8 @@ class Space(Sequence[Any]):
     ----------
     state : pytree
         What the model receives, with axes in place of some leaves. All other leaves are passed
-        to the model unchanged.
+        to the model unchanged. Fixed numbers, booleans and strings become scalar coordinates of the
+        Dataset, unless there are more than 256 of them; then they are kept in its attributes only.
     mode : {"zip", "product"}, optional
         ``"product"`` combines every value of an axis with every value of the others: there is one
         dimension per ungrouped axis and one per group, in the order in which the state is written,
@@ -114,7 +115,8 @@ class Space(Sequence[Any]):
 
         It holds the labels of the axes along their dimensions, the values of array-valued or
         relabeled axes as ``<name>_value``, and the fixed scalars of the state as scalar
-        coordinates (except those below a key that starts with an underscore).
+        coordinates (except those below a key that starts with an underscore, and all of them if
+        there are more than 256).
         """
         return self._points.dataset.copy()
 

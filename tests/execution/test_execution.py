@@ -610,3 +610,93 @@ def test_fields_of_the_result_are_numpy_not_device_arrays(execution):
     assert type(result.dataset["value"].data) is np.ndarray
     assert type(result.dataset["W_value"].data) is np.ndarray
     assert isinstance(result[0], (np.ndarray, np.generic))
+
+
+@pytest.mark.parametrize("dtype", [">f4", ">f8", ">i2", ">i4", ">i8", ">u2", ">c8"])
+def test_arrays_of_the_other_byte_order_are_read_as_the_same_numbers(execution, dtype):
+    array = np.arange(1, 4).astype(dtype)
+
+    def model(state, argument, *, keyword):
+        parts = (state["fixed"], state["chosen"], argument[0], keyword["a"])
+        total = sum(jnp.sum(jnp.asarray(part)).real for part in parts)
+        return {
+            "total": state["x"] * total,
+            "constant": xr.DataArray(array, {"t": array.real}, ["t"]),
+        }
+
+    state = {
+        "x": gx.DataAxis([1.0, 2.0]),
+        "fixed": array,
+        "chosen": gx.ChoiceAxis([array, array], labels=["a", "b"]),
+    }
+    dataset = execution(model, gx.Space(state), [array], keyword={"a": array}).run(progress=False)
+    np.testing.assert_allclose(dataset.dataset["total"], [24.0, 48.0])
+    assert dataset.dataset["constant"].dtype.isnative
+    np.testing.assert_allclose(dataset.dataset["constant"].sel(t=2)[0], 2)
+    np.testing.assert_allclose(gx.Space(state)[0]["fixed"] * jnp.ones(3), array)
+
+
+@pytest.mark.parametrize("n", [(), (3,)])
+def test_keys_in_xarray_objects_come_back_in_them(execution, n):
+    def model(state):
+        keys = jax.random.split(state["key"], n) if n else state["key"]
+        dims = ("t",) * len(n)
+        coords = {"t": np.arange(3)} if n else {}
+        return {
+            "array": xr.DataArray(keys, coords, dims, attrs={"long_name": "key"}),
+            "variable": xr.Variable(dims, keys),
+            "dataset": xr.Dataset({"one": (dims, keys)}, coords),
+        }
+
+    space = gx.Space({"key": gx.KeyAxis(2)}, mode="product")
+    found = execution(model, space).run(progress=False)[1]
+    wanted = model(space[1])
+    pairs = [(found[name], wanted[name]) for name in ("array", "variable")]
+    pairs.append((found["dataset"]["one"], wanted["dataset"]["one"]))
+    for mine, theirs in pairs:
+        assert (mine.dims, mine.shape, mine.attrs) == (theirs.dims, n, theirs.attrs)
+        data = [jax.random.key_data(getattr(v, "variable", v)._data) for v in (mine, theirs)]
+        np.testing.assert_array_equal(*data)
+    if n:
+        assert found["array"]["t"].values.tolist() == [0, 1, 2]
+
+
+@pytest.mark.parametrize("on", ["the output", "a coordinate"])
+@pytest.mark.parametrize(("attrs", "raises"), [(["ms", "s"], True), (["ms", None], True)])
+def test_units_that_differ_between_points_are_rejected(execution, on, attrs, raises):
+    given = [{} if unit is None else {"units": unit} for unit in attrs]
+    model = with_attributes(on, given)
+    has = "no units" if attrs[1] is None else "the units 's'"
+    text = rf"has {has}, but had 'ms' before, and its values are kept in one array; convert them"
+    with pytest.raises(ValueError, match=text):
+        execution(model, two_choices()).run(progress=False)
+
+
+@pytest.mark.parametrize("on", ["the output", "a coordinate"])
+def test_other_attributes_that_differ_between_points_are_warned_of_once(execution, on):
+    model = with_attributes(on, [{"note": "first"}, {"note": "second"}])
+    text = r"'y' has the attribute note='second' at one point and note='first' at the first, which"
+    with pytest.warns(UserWarning, match=text) as caught:
+        execution(model, two_choices()).run(progress=False)
+    assert len(caught) == 1
+
+
+def test_equal_attributes_of_any_kind_are_accepted(execution):
+    attrs = [{"a": np.arange(3), "nan": np.nan, "list": [1, "a"]} for _ in range(2)]
+    dataset = execution(with_attributes("the output", attrs), two_choices()).run(progress=False)
+    assert dataset.dataset["y"].attrs["list"] == [1, "a"]
+
+
+def two_choices():
+    return gx.Space({"x": gx.GridAxis(0, 1, 3), "c": gx.ChoiceAxis([0, 1])}, mode="product")
+
+
+def with_attributes(on, attrs):
+    def model(state):
+        mine = attrs[state["c"]]
+        array = xr.DataArray(state["x"] * jnp.ones(2), dims="t", name="y")
+        if on == "the output":
+            return array.assign_attrs(mine)
+        return array.assign_coords(t=("t", [0, 1], mine))
+
+    return model

@@ -394,7 +394,7 @@ def test_a_model_that_cannot_be_traced_is_told_what_to_do(model, error, advice):
         executor.run(progress=False)
     assert caught.value.__notes__[-2:] == [
         advice,
-        "while the model was traced for ParallelExecution",
+        "while the model was traced",
     ]
 
 
@@ -411,9 +411,7 @@ def test_an_error_while_tracing_keeps_its_type_and_names_the_choice():
     space = product(solver=gx.ChoiceAxis(["heun", "euler"]), x=gx.GridAxis(0, 1, 3))
     with pytest.raises(Unphysical) as caught:
         gx.ParallelExecution(model, space).run(progress=False)
-    assert caught.value.__notes__[-1] == (
-        "while the model was traced for ParallelExecution with solver='euler'"
-    )
+    assert caught.value.__notes__[-1] == "while the model was traced with solver='euler'"
 
 
 def failing(limit):

@@ -8,6 +8,7 @@ import math
 import re
 from typing import Any, NamedTuple
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import netCDF4
@@ -384,6 +385,62 @@ def test_xarray_itself_can_write_what_is_computed_from_a_result(tmp_path):
     result.dataset.mean("k").to_netcdf(tmp_path / "mean.nc")
     with xr.open_dataset(tmp_path / "mean.nc") as found:
         assert found.sizes["x"] == 4
+
+
+class Settings(eqx.Module):
+    nothing: Any = None
+    options: Any = ()
+    deep: Any = None
+
+
+def test_none_and_empty_containers_of_a_state_come_back(tmp_path):
+    empties = {
+        "none": None,
+        "list": [],
+        "dict": {},
+        "tuple": (),
+        "deep": [None, {"a": None, "b": []}, [(), 1.5, {}]],
+        "settings": Settings(deep={"x": None}),
+    }
+    state = {"x": gx.GridAxis(0, 1, 3)} | empties
+    space = through(gx.Space(state, mode="product"), tmp_path)
+    settings = {"nothing": None, "options": (), "deep": {"x": None}}
+    assert {name: space.state[name] for name in empties} == empties | {"settings": settings}
+    assert {name: space[1][name] for name in empties} == empties | {"settings": settings}
+    assert list(space.state) == list(state)
+    (tmp_path / "again").mkdir()
+    again = through(space, tmp_path / "again")
+    assert {name: again.state[name] for name in empties} == empties | {"settings": settings}
+
+
+def test_a_space_that_is_one_axis_with_no_container_comes_back(tmp_path):
+    space = through(gx.Space(gx.GridAxis(0, 1, 3)), tmp_path)
+    assert len(space) == 3
+
+
+def test_choices_of_plain_containers_come_back(tmp_path):
+    choices = (None, (1, 2), [1.5, "a"], {"a": [None, True]})
+    space = through(gx.Space({"c": gx.ChoiceAxis(choices)}), tmp_path)
+    assert [state["c"] for state in space] == list(choices)
+
+
+@pytest.mark.parametrize("kind", ["memory", "one selected", "some selected"])
+def test_text_labels_have_the_same_dtype_from_memory_and_from_a_file(kind, tmp_path):
+    noted = {"d": ["x", "yy"], "note": ("d", ["p", "qqq"])}
+    axes = {
+        "c": gx.ChoiceAxis(["heun", "runge-kutta"]),
+        "d": gx.DataAxis(xr.DataArray([1.0, 2.0], noted, ["d"])),
+    }
+    space = gx.Space(axes, mode="product")
+    if kind != "memory":
+        space = space.isel(c=0 if kind == "one selected" else [0], d=[0])
+    run = gx.SequentialExecution(lambda s: 1.0, space).run(progress=False)
+    run.to_netcdf(tmp_path / "a.nc")
+    run.to_zarr(tmp_path / "a.zarr")
+    store = gx.SequentialExecution(lambda s: 1.0, space).run(progress=False, store=tmp_path / "s")
+    for again in (gx.open_result(tmp_path / "a.nc"), gx.open_result(tmp_path / "a.zarr"), store):
+        dtypes = {name: v.dtype for name, v in run.dataset.variables.items()}
+        assert {name: v.dtype for name, v in again.dataset.variables.items()} == dtypes
 
 
 def test_a_label_that_is_none_of_its_axis_is_refused(tmp_path):

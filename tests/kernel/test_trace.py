@@ -338,7 +338,7 @@ def test_a_model_that_cannot_be_traced_gets_advice(model, advice):
         traced(model)
     assert caught.value.__notes__[-2:] == [
         advice,
-        "while the model was traced for ParallelExecution",
+        "while the model was traced",
     ]
 
 
@@ -350,6 +350,6 @@ def test_an_error_of_the_model_itself_gets_no_advice_but_its_choice_named():
     with pytest.raises(KeyError, match="tau") as caught:
         traced(model, space, choice=(1,))
     *others, note = caught.value.__notes__
-    assert note == "while the model was traced for ParallelExecution with solver='heun'"
+    assert note == "while the model was traced with solver='heun'"
     assert NEEDS_A_NUMBER not in others
     assert CALLS_NUMPY not in others

@@ -12,6 +12,7 @@ import numpy as np
 from gridax._axes.base import LabeledAxis, owner
 from gridax._axes.labels import given_labels
 from gridax._axes.table import Table
+from gridax._pytree import natively_ordered
 
 
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
@@ -58,7 +59,7 @@ class ChoiceAxis(LabeledAxis):
             raise TypeError(
                 f"{owner(self)}: values must be a sequence of choices, got {self.values!r}"
             )
-        put("values", tuple(self.values))
+        put("values", tuple(map(natively_ordered, self.values)))
         if not self.values:
             raise ValueError(f"{owner(self)}: values must not be empty")
         labels = _choice_labels(self.values) if self.labels is None else self.labels

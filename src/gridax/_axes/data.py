@@ -23,6 +23,7 @@ from gridax._axes.table import (
     key_table,
     read_only,
 )
+from gridax._units import without_units
 
 
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
@@ -32,11 +33,12 @@ class DataAxis(LabeledAxis):
     Parameters
     ----------
     values : array_like, shape ``(n, *value_shape)``
-        Lists, NumPy and JAX arrays, typed PRNG keys, or an `xarray.DataArray`, whose name, attrs
-        and coordinates are kept. Numbers are their own labels, without the rounding noise of a
-        computation; a float32 number has the shortest decimal that identifies it as its label.
-        Arrays and keys have the labels 0..n-1. Labels from a coordinate of a DataArray are kept bit
-        for bit, so that results align with the data.
+        Lists, NumPy and JAX arrays, pandas Series, typed PRNG keys, or an `xarray.DataArray`, whose
+        name, attrs and coordinates are kept. The units of a quantity (pint, unyt, astropy) become
+        the attribute ``units``; the model receives plain numbers. Numbers are their own labels,
+        without the rounding noise of a computation; a float32 number has the shortest decimal that
+        identifies it as its label. Arrays and keys have the labels 0..n-1. Labels from a coordinate
+        of a DataArray are kept bit for bit, so that results align with the data.
         The dtype of an array is kept: float32 data reach the model as float32, also under x64.
     labels : array_like, optional
         One label per value, all different: numbers, booleans or strings. The Dataset then holds
@@ -71,7 +73,10 @@ class DataAxis(LabeledAxis):
         return len(self.values)
 
     def _normalize(self, put: Callable[[str, Any], None]) -> None:
-        array = self.values
+        array, units = _magnitudes(self.values, owner(self))
+        if units is not None:
+            put("values", array)
+            put("attrs", {"units": units, **(self.attrs or {})})
         if isinstance(array, xr.DataArray):
             if self.name is None and array.name is not None:
                 put("name", _checks.name(array.name, "DataAxis"))
@@ -101,6 +106,22 @@ class DataAxis(LabeledAxis):
         if is_own_label or (table.kind == "array" and isinstance(self.values, jax.Array)):
             return table
         return dataclasses.replace(table, host=read_only(np.asarray(self.values)))
+
+
+def _magnitudes(values: Any, owner: str) -> tuple[Any, str | None]:
+    """Return the numbers of quantities and their units; other values have none."""
+    if not isinstance(values, (list, tuple)):
+        return without_units(values)
+    split = [without_units(value) for value in values]
+    units = {unit for _, unit in split}
+    if units <= {None}:
+        return values, None
+    if len(units) > 1:
+        named = ", ".join(sorted(str(unit or "no units") for unit in units))
+        raise ValueError(
+            f"{owner}: values must all have the same units, got {named}; convert them first"
+        )
+    return [magnitude for magnitude, _ in split], units.pop()
 
 
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)

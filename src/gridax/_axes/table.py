@@ -80,6 +80,8 @@ class Table:
             return self.host[row]
         if self.kind != "number":
             return self.value(row)
+        if self.labeled:  # read back from a file, which has the cast values only
+            return self.values[row]
         return self.labels[row] if self.shape is None else np.full(self.shape, self.labels[row])
 
     def stacked(self) -> jax.Array:

@@ -6,12 +6,14 @@ import itertools
 import operator
 import time
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from gridax._grid.host import HostStates
-from gridax._outputs.template import Template, arrays_of, template_of
+from gridax._kernel.pointwise import Pointwise
+from gridax._kernel.trace import is_jitted
+from gridax._outputs.template import Template, arrays_of, template_of, warn_of_attributes
 from gridax._plan.blocks import Wish
 from gridax._plan.plan import Region, shape_of
 from gridax._run.evaluator import Computed, Evaluated, Evaluator, Failed, Request
@@ -32,6 +34,9 @@ class PointwiseEvaluator(Evaluator):
     def __init__(self, job: Job) -> None:
         self._job, self._points = job, job.points
         self._states = HostStates(job.points)
+        self._pointwise: Pointwise | None = None
+        if is_jitted(job.model):
+            self._pointwise = Pointwise(job.model, job.points, job.args, dict(job.kwargs))
         # Results (or errors) of points that were evaluated before their turn.
         self._probed: dict[tuple[int, ...], Any] = {}
         self._seconds = _SECONDS
@@ -47,7 +52,7 @@ class PointwiseEvaluator(Evaluator):
             try:
                 result = self._result(index)
                 with noting_labels(self._points, tuple, index):
-                    template = template_of(result)
+                    template = _template(result)
             except Exception as failure:
                 if not record:
                     raise
@@ -67,6 +72,7 @@ class PointwiseEvaluator(Evaluator):
     def evaluate(self, request: Request) -> Iterator[Evaluated]:
         """Evaluate point by point."""
         template: Template | None = None
+        warned: set[tuple[str, str]] = set()
         probed, self._probed = self._probed, {}
         for task in request.store.tasks() or [Task(tuple((0, n) for n in self._points.shape))]:
             origin = [start for start, _ in task.box]
@@ -85,9 +91,9 @@ class PointwiseEvaluator(Evaluator):
                     continue
                 with noting_labels(self._points, tuple, index):
                     if template is None:
-                        template = template_of(result)
+                        template = _template(result)
                         request.check_template(template)
-                    arrays = _arrays(result, template)
+                    arrays = _arrays(result, template, warned)
                 yield Computed(region, arrays)
 
     def wish(self, memory: int | None) -> Wish:
@@ -108,14 +114,32 @@ class PointwiseEvaluator(Evaluator):
 
     def _result(self, index: tuple[int, ...]) -> Any:
         with noting_labels(self._points, tuple, index):
+            if self._pointwise is not None:
+                return _Outputs(*self._pointwise.at(index))
+            if hasattr(self._job.model, "lower"):  # compiled by another library than JAX itself
+                return self._job.call(self._points.at(index))
             return self._job.call(self._states.at(index))
 
 
-def _arrays(result: Any, template: Template) -> list[np.ndarray]:
-    difference = template.difference(template_of(result))
+class _Outputs(NamedTuple):
+    """What a compiled model returned, without the structure in which it returned it."""
+
+    template: Template
+    arrays: list[Any]
+
+
+def _template(result: Any) -> Template:
+    return result.template if isinstance(result, _Outputs) else template_of(result)
+
+
+def _arrays(result: Any, template: Template, warned: set[tuple[str, str]]) -> list[np.ndarray]:
+    own = _template(result)
+    difference = template.difference(own)
     if difference:
         raise ValueError(f"{difference}; every point must return the same outputs")
-    return [np.asarray(array) for array in arrays_of(result)]
+    warn_of_attributes(template.outputs, own.outputs, warned)
+    arrays = result.arrays if isinstance(result, _Outputs) else arrays_of(result)
+    return [np.asarray(array) for array in arrays]
 
 
 def _positions(shape: tuple[int, ...], todo: np.ndarray | None) -> Iterator[tuple[int, ...]]:

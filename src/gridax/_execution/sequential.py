@@ -23,6 +23,10 @@ class SequentialExecution(Execution):
     arrays are as they were given. NumPy arrays are read-only in the model, so that no point changes
     what the next one receives.
 
+    A model that was transformed by `jax.jit` receives what it would receive from
+    `ParallelExecution`: axes are traced, with JAX's dtypes, while plain numbers, strings and other
+    objects are static.
+
     Parameters
     ----------
     model : callable

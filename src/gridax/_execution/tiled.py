@@ -7,6 +7,7 @@ import functools
 import itertools
 import math
 from collections.abc import Iterable, Iterator
+from typing import Any
 
 import jax
 import numpy as np
@@ -16,9 +17,9 @@ from gridax._kernel.arguments import Arguments
 from gridax._kernel.prepared import Choice, Prepared
 from gridax._outputs.template import Template
 from gridax._plan.blocks import Wish, pieces
-from gridax._plan.plan import Plan, Region, Tile, n_points
+from gridax._plan.plan import Plan, Region, Tile, n_points, shape_of
 from gridax._plan.tuning import Tuner
-from gridax._run.evaluator import Evaluated, Evaluator, Request
+from gridax._run.evaluator import Evaluated, Evaluator, Failed, Request
 from gridax._run.fingerprints import digest_of_callback
 from gridax._run.job import Job
 from gridax._stores.base import Task
@@ -37,6 +38,7 @@ class TiledEvaluator(Evaluator):
         self._job, self._points, self._n_vmap, self._n_pmap = job, job.points, n_vmap, n_pmap
         self._arguments = Arguments(job.points, job.args, dict(job.kwargs))
         self._arguments.warn_of_keys()
+        self._rejections = list(self._arguments.rejections())
         self._by_x64: dict[bool, Prepared] = {}
         self._only: Batch | None = None
 
@@ -45,7 +47,15 @@ class TiledEvaluator(Evaluator):
         return self._prepared().plan(self._n_vmap, memory)
 
     def template(self, known: Template | None, record: bool) -> Template:
-        """Return what the model returns, from its trace."""
+        """Return what the model returns, from its trace.
+
+        Raises
+        ------
+        Exception
+            What the wrap of an axis raises for one of its values, unless it is recorded.
+        """
+        for _, _, error in () if record else self._rejections:
+            raise error
         return self._prepared().template
 
     def wish(self, memory: int | None) -> Wish:
@@ -69,6 +79,10 @@ class TiledEvaluator(Evaluator):
         plan = prepared.plan(self._n_vmap, request.memory, request.block)
         pipeline = Pipeline(self._points, prepared, request.record)
         tasks = request.store.tasks()
+        if tasks is None and self._rejections:
+            whole = Task(tuple((0, size) for size in self._points.shape))
+            yield from self._rejected(whole)[0]
+            tasks = request.store.tasks()
         if tasks is None and plan.n_blocks == 1:
             for batch in self._all_batches(plan):
                 yield from pipeline.submit(batch)
@@ -101,6 +115,8 @@ class TiledEvaluator(Evaluator):
         tuner = Tuner(plan, lambda o: [] if fixed else prepared.sweep.neighbors(o, most))
         left = plan.n_points
         for task in tasks:
+            failed, task = self._rejected(task)
+            yield from failed
             if task.todo is not None:
                 left -= int(task.todo.sum())
                 pipeline.todo[task.box] = task.todo
@@ -120,6 +136,24 @@ class TiledEvaluator(Evaluator):
             pipeline.after_this(functools.partial(tuner.end, lap))
         if not fixed and prepared.fits(tuner.best, memory):
             prepared.settle(tuner.best, memory, request.block)
+
+    def _rejected(self, task: Task) -> tuple[list[Failed], Task]:
+        """Return the points of a block whose values a wrap rejects, and the block without them."""
+        if not self._rejections:
+            return [], task
+        shape, failed = shape_of(task.box), []
+        todo = np.full(shape, True) if task.todo is None else task.todo.copy()
+        for dim, i, error in self._rejections:
+            where: list[Any] = [slice(None)] * len(shape)
+            if dim is not None:
+                start, stop = task.box[dim]
+                if not start <= i < stop:
+                    continue
+                where[dim] = slice(i - start, i - start + 1)
+            if todo[tuple(where)].any():
+                failed.append(Failed(Region(task.box, shape, tuple(where)), error))
+                todo[tuple(where)] = False
+        return failed, Task(task.box, todo) if failed else task
 
     def _missing(
         self, prepared: Prepared, plan: Plan, task: Task, memory: int | None

@@ -17,7 +17,7 @@ import numpy as np
 from gridax import _version
 from gridax._execution.pointwise import PointwiseEvaluator
 from gridax._execution.tiled import TiledEvaluator
-from gridax._outputs.template import Output, Template
+from gridax._outputs.template import Output, Template, unit_difference
 from gridax._run.evaluator import Evaluator, Request, store_evaluated
 from gridax._run.job import Job
 from gridax._stores.base import DONE, Task
@@ -223,6 +223,9 @@ def _request(job: RemoteJob, store: Any) -> Request:
                 f"the model returned outputs with the shapes {shapes[0]} on a worker, but with the "
                 f"shapes {shapes[1]} in the process that started the run"
             )
+        difference = unit_difference(job.outputs, raw.outputs)
+        if difference:
+            raise ValueError(f"{difference}; every point must return the same outputs")
 
     return Request(store, job.block, job.memory, job.record, check_template)
 

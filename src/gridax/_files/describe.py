@@ -15,11 +15,12 @@ import jax
 import numpy as np
 import xarray as xr
 
+from gridax._axes import is_axis
 from gridax._axes.base import call
 from gridax._grid.grid import Column
 from gridax._grid.points import Points, fixed_scalar
 from gridax._outputs.template import Template
-from gridax._pytree import Path, entry
+from gridax._pytree import Path, Skeleton, entry
 from gridax._version import __version__
 
 FORMAT = 2
@@ -63,15 +64,16 @@ def _qualified(model: Callable[..., Any]) -> str:
 
 
 def _space_to_json(points: Points) -> dict[str, Any]:
-    columns = {column.slot: column for column in points.grid.columns}
+    columns = {id(column.axis): column for column in points.grid.columns}
+    skeleton = Skeleton.with_empties(points.skeleton.tree, is_axis)
     leaves = []
-    for slot in points.skeleton.written:
-        entry_: dict[str, Any] = {"path": _path_to_json(points.skeleton.paths[slot])}
-        if slot in columns:
-            column = columns[slot]
-            entry_["axis"] = _column_to_json(column, points.sizes)
+    for slot in skeleton.written:
+        leaf = skeleton.leaves[slot]
+        entry_: dict[str, Any] = {"path": _path_to_json(skeleton.paths[slot])}
+        if id(leaf) in columns:
+            entry_["axis"] = _column_to_json(columns[id(leaf)], points.sizes)
         else:
-            entry_.update(_fixed_to_json(points.skeleton.leaves[slot]))
+            entry_.update(_fixed_to_json(leaf))
         leaves.append(entry_)
     return {"dims": list(points.sizes.items()), "leaves": leaves}
 
@@ -102,8 +104,13 @@ def _column_to_json(column: Column, sizes: Mapping[str, int]) -> dict[str, Any]:
 
 
 def _fixed_to_json(leaf: Any) -> dict[str, Any]:
-    if isinstance(leaf, (bool, int, float, str)):
+    if leaf is None or isinstance(leaf, (bool, int, float, str)):
         return {"value": leaf}
+    if isinstance(leaf, (tuple, list)):
+        kind = "tuple" if isinstance(leaf, tuple) else "list"
+        return {kind: [_fixed_to_json(item) for item in leaf]}
+    if isinstance(leaf, Mapping):
+        return {"dict": [[_fixed_to_json(key), _fixed_to_json(leaf[key])] for key in leaf]}
     scalar = fixed_scalar(leaf)
     if scalar is not None:
         return {"value": scalar.item(), "dtype": str(scalar.dtype)}

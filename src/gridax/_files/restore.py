@@ -155,7 +155,14 @@ def _check_keys(shape: Sequence[int], dtype: Any, impl: Any) -> None:
 def _read_fixed(leaf: Mapping[str, Any]) -> Any:
     if "missing" in leaf:
         return Missing(str(leaf["missing"]))
+    if "tuple" in leaf:
+        return tuple(map(_read_fixed, leaf["tuple"]))
+    if "list" in leaf:
+        return [*map(_read_fixed, leaf["list"])]
+    if "dict" in leaf:
+        return {_read_fixed(key): _read_fixed(value) for key, value in leaf["dict"]}
     value = leaf["value"]
+    _require(value is None or isinstance(value, (bool, int, float, str)), "a value is no scalar")
     return np.asarray(value, dtype=leaf["dtype"])[()] if "dtype" in leaf else value
 
 

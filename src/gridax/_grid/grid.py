@@ -59,6 +59,17 @@ class Column:
         """Return the rows of the table at some indices of the dimension."""
         return indexer if self.rows is None else self.rows[indexer]
 
+    def wrapped(self, value: Any, row: int) -> Any:
+        """Return a value as it enters the state; an error of the axis' wrap names the label."""
+        if self.axis.wrap is None:
+            return value
+        try:
+            return self.axis.wrap(value)
+        except Exception as error:
+            label = self.table.labels[row].item()
+            error.add_note(f"wrap= of axis {self.name!r} failed at the label {label!r}")
+            raise
+
     @property
     def attrs(self) -> dict[str, Any]:
         """Attributes of the coordinate."""

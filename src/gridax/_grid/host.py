@@ -49,14 +49,14 @@ class HostStates:
 
 def _values(column: Column) -> Callable[[int], Any]:
     """Return a function from an index along the column's dimension to the value there."""
-    table, wrap = column.table, column.axis.wrap
+    table = column.table
     rows = None if column.rows is None else np.atleast_1d(column.rows)
 
     def value(i: int) -> Any:
-        value = table.host_value(i if rows is None else int(rows[i]))
-        return value if wrap is None else wrap(value)
+        row = i if rows is None else int(rows[i])
+        return column.wrapped(table.host_value(row), row)
 
     # Keys and wrapped values take microseconds or more to make, and neighboring points share them.
     # Arrays are not kept: those that wrap makes may be large, and a model may change them.
-    is_number = table.kind == "number" and table.shape is None and wrap is None
+    is_number = table.kind == "number" and table.shape is None and column.axis.wrap is None
     return functools.lru_cache(maxsize=8192)(value) if is_number or table.kind == "key" else value

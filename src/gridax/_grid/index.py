@@ -207,6 +207,21 @@ def attach_all(dataset: xr.Dataset, members: Mapping[str, Sequence[str]]) -> xr.
     return dataset
 
 
+def without_point_indexes(dataset: xr.Dataset) -> xr.Dataset:
+    """Return the Dataset with the indexes that xarray itself would give it.
+
+    hvPlot and HoloViews take every indexed coordinate for a dimension, as no other index of xarray
+    has several coordinates. Without a `PointIndex`, members are plain coordinates along their
+    dimension, and a dimension coordinate is indexed by pandas.
+    """
+    names = [name for name, index in dataset.xindexes.items() if isinstance(index, PointIndex)]
+    dataset = dataset.drop_indexes(names)
+    for name in names:
+        if dataset[name].dims == (name,):
+            dataset = dataset.set_xindex(name, PandasIndex)
+    return dataset
+
+
 def _suits_pandas(labels: np.ndarray) -> bool:
     if labels.dtype.kind not in "fiu":
         return labels.dtype.kind != "b" and pd.Index(labels).is_unique

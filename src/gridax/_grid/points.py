@@ -26,6 +26,9 @@ from gridax._grid.select import is_integer
 from gridax._pytree import Skeleton, attribute_holding, dotted, is_private, owned
 
 MODES = ("product", "zip")
+# Each coordinate costs a Dataset several microseconds, whatever is done with it; a state with more
+# fixed scalars than this is one of thousands of parameters, and nobody selects by them.
+MOST_FIXED = 256
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -96,7 +99,7 @@ class Points:
             row = column.row(index, self.dim_numbers)
             is_cached = column.table.kind in ("number", "key") and column.table.shape is None
             value = self._value(column, row) if is_cached else column.table.value(row)
-            values[column.slot] = value if column.axis.wrap is None else column.axis.wrap(value)
+            values[column.slot] = column.wrapped(value, row)
         return self.skeleton.fill(values)
 
     @functools.cached_property
@@ -105,7 +108,7 @@ class Points:
         return functools.lru_cache(maxsize=8192)(lambda column, row: column.table.value(row))
 
     def coordinates(self) -> dict[str, xr.Variable]:
-        """Return the coordinates of the axes and the fixed scalars.
+        """Return the coordinates of the axes, and of the fixed scalars unless there are too many.
 
         Raises
         ------
@@ -114,7 +117,8 @@ class Points:
         """
         coordinates = self.grid.coordinates()
         fixed_names: set[str] = set()
-        for name, leaf in self.fixed:
+        scalars = [(name, leaf) for name, leaf in self.fixed if _is_scalar(leaf)]
+        for name, leaf in scalars if len(scalars) <= MOST_FIXED else ():
             value = None if _checks.unusable(name) else fixed_scalar(leaf)
             if value is None:
                 continue
@@ -156,14 +160,18 @@ def _rebuilt(state: Any, grid: Grid, mode: str, key: jax.Array) -> Points:
 
 def fixed_scalar(leaf: Any) -> np.ndarray | None:
     """Return a fixed number, bool or string as its label, or None for any other leaf."""
-    if isinstance(leaf, (bool, int, float, str, np.generic)) or (
-        isinstance(leaf, (np.ndarray, jax.Array)) and leaf.ndim == 0 and not is_keys(leaf)
-    ):
+    if _is_scalar(leaf):
         array = np.asarray(leaf)
         if jnp.issubdtype(array.dtype, jnp.floating):
             return as_decimals(array.reshape(1))[0]
         return array if array.dtype.kind in "iubU" else None
     return None
+
+
+def _is_scalar(leaf: Any) -> bool:
+    return isinstance(leaf, (bool, int, float, str, np.generic)) or (
+        isinstance(leaf, (np.ndarray, jax.Array)) and leaf.ndim == 0 and not is_keys(leaf)
+    )
 
 
 def _typed_key(key: Any) -> jax.Array:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -15,6 +15,7 @@ from gridax._arrays import device_values
 from gridax._axes import is_axis
 from gridax._grid.grid import Column
 from gridax._grid.points import Points
+from gridax._kernel.wraps import wrapped
 from gridax._pytree import Skeleton, dotted
 from gridax._warnings import warn
 
@@ -60,8 +61,18 @@ class Arguments:
         self.chosen = [column for column in columns if column.table.kind == "choice"]
         moving = [column for column in columns if column.table.kind != "choice"]
         self.leaves, self.tables, self.rows = [], [], []
+        # What the wraps of axes raised, by row.
+        self._rejected: list[tuple[Column, Mapping[int, Exception]]] = []
+        for column in columns:
+            if column.table.kind == "choice" and column.axis.wrap is not None:
+                self._wrapped(column, lambda value: value)
         for column in moving:
             leaf, table, rows = _leaf(column, slots[id(column.axis)], points.dim_numbers)
+            if leaf.wrap is not None:
+                values = self._wrapped(column, leaf.finish)
+                if values is not None:
+                    leaf = dataclasses.replace(leaf, impl=None, shape=None, wrap=None)
+                    table = values if leaf.by_row else values[column.all_rows(points.sizes)]
             self.leaves.append(leaf)
             self.tables.append(table)
             self.rows.append(rows)
@@ -74,9 +85,36 @@ class Arguments:
             if slot not in axes and _is_numeric(leaf)
         ]
 
+    def _wrapped(self, column: Column, finish: Callable[[Any], Any]) -> np.ndarray | None:
+        """Evaluate the wrap of a column; return its values if the program is to read them."""
+        seen = wrapped(column, np.unique(column.all_rows(self.points.sizes)), finish)
+        if seen.rejected:
+            self._rejected.append((column, seen.rejected))
+        return seen.values
+
+    def rejections(self) -> Iterator[tuple[int | None, int, Exception]]:
+        """Yield where a wrap rejects the value: number of the dimension, index along it, error.
+
+        A value that was selected from an axis has the dimension None.
+        """
+        for column, rejected in self._rejected:
+            dim = None if column.dim is None else self.points.dim_numbers[column.dim]
+            for i, row in enumerate(column.all_rows(self.points.sizes).tolist()):
+                if row in rejected:
+                    yield dim, i, rejected[row]
+
     def warn_of_keys(self) -> None:
         """Warn about PRNG keys whose draws depend on how many points are evaluated in one call."""
         warn_of_batched_keys({leaf.impl for leaf in self.leaves if leaf.impl is not None})
+
+    def foreign(self) -> str:
+        """Return the fixed values that are arrays of a kind that JAX does not know, as text."""
+        known = {slot for slot, _ in self.arrays} | {leaf.slot for leaf in self.leaves}
+        return ", ".join(
+            f"{dotted(self.skeleton.paths[slot][1:])!r} ({type(leaf).__name__})"
+            for slot, leaf in enumerate(self.skeleton.leaves)
+            if slot not in known and hasattr(leaf, "__array__") and hasattr(leaf, "shape")
+        )
 
     def _fitting(self, slot: int, leaf: Any) -> Any:
         if isinstance(leaf, np.ndarray):
@@ -101,7 +139,7 @@ class Arguments:
         for leaf, value in zip(self.leaves, values, strict=True):
             flat[leaf.slot] = leaf.finish(value)
         for slot, column, row in zip(self.choice_slots, self.chosen, choice, strict=True):
-            flat[slot] = _wrapped(column, row)
+            flat[slot] = column.wrapped(column.table.value(row), row)
         state, args, kwargs = self.skeleton.treedef.unflatten(flat)
         return model(state, *args, **kwargs)
 
@@ -136,13 +174,23 @@ class Arguments:
                 )
                 for column in columns
             ]
-            rows.append(list(dict.fromkeys(zip(*(a.tolist() for a in along), strict=True))))
+            together = dict.fromkeys(zip(*(a.tolist() for a in along), strict=True))
+            rows.append([c for c in together if not self._is_rejected(columns, c)] or [*together])
         order = [self.chosen.index(column) for columns in seen.values() for column in columns]
         found = []
         for combination in itertools.product(*rows):
             flat = list(itertools.chain.from_iterable(combination))
             found.append(tuple(flat[order.index(i)] for i in range(len(flat))))
         return found
+
+    def _is_rejected(self, columns: Sequence[Column], rows: Sequence[int]) -> bool:
+        pairs = zip(columns, rows, strict=True)
+        return any(
+            row in rejected
+            for column, row in pairs
+            for other, rejected in self._rejected
+            if other is column
+        )
 
     def named(self, choice: tuple[int, ...]) -> str:
         """Return the labels of static choices as text for messages."""
@@ -210,8 +258,3 @@ def _leaf(column: Column, slot: int, dim_numbers: dict[str, int]) -> tuple[Leaf,
         wrap=column.axis.wrap,
     )
     return leaf, values, np.asarray(0 if rows is None else rows, dtype=np.int32)
-
-
-def _wrapped(column: Column, row: int) -> Any:
-    value = column.table.value(row)
-    return value if column.axis.wrap is None else column.axis.wrap(value)

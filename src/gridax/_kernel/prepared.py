@@ -18,7 +18,7 @@ from gridax._kernel.arguments import Arguments, warn_of_batched_keys
 from gridax._kernel.fingerprint import lasting_fingerprint
 from gridax._kernel.program import Kernel, on_devices
 from gridax._kernel.trace import trace
-from gridax._outputs.template import Template
+from gridax._outputs.template import Template, warn_of_attributes
 from gridax._plan import tiling
 from gridax._plan.blocks import Wish
 from gridax._plan.plan import Plan
@@ -84,6 +84,7 @@ class Prepared:
     def _template(self) -> Template:
         choices = iter(self._traced.items())
         _, first = next(choices)
+        warned: set[tuple[str, str]] = set()
         for choice, other in choices:
             difference = first.template.difference(other.template)
             if difference:
@@ -91,6 +92,7 @@ class Prepared:
                     f"with {self._arguments.named(choice)}, {difference}; every choice must return "
                     "the same outputs; run the choices one by one, with space.sel"
                 )
+            warn_of_attributes(first.template.outputs, other.template.outputs, warned)
         return first.template
 
     def digest(self, digest_of: Callable[[Any], str]) -> str:

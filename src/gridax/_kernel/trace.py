@@ -55,7 +55,7 @@ def trace(model: Callable[..., Any], arguments: Arguments, choice: tuple[int, ..
     templates: list[Template] = []
 
     # Within a jit around the model, constants could not be told from the program.
-    bare = getattr(model, "__wrapped__", model) if isinstance(model, jax.stages.Wrapped) else model
+    bare = getattr(model, "__wrapped__", model) if is_jitted(model) else model
 
     def point(arrays: Sequence[Any], values: Sequence[Any]) -> list[Any]:
         result = arguments.call(bare, choice, arrays, values)
@@ -68,9 +68,14 @@ def trace(model: Callable[..., Any], arguments: Arguments, choice: tuple[int, ..
         advice = _advice(error)
         if advice is not None:
             error.add_note(advice)
+        if isinstance(error, (TypeError, ValueError)) and (foreign := arguments.foreign()):
+            error.add_note(
+                f"the state or the arguments have {foreign}, with which JAX cannot compute: pass "
+                "plain arrays (.to_numpy(), .magnitude, .filled()), or convert them in the model"
+            )
         named = arguments.named(choice)
         where = f" with {named}" if named else ""
-        error.add_note(f"while the model was traced for ParallelExecution{where}")
+        error.add_note(f"while the model was traced{where}")
         raise
     outputs = tuple(
         dataclasses.replace(output, dtype=np.dtype(struct.dtype))
@@ -95,6 +100,11 @@ def trace(model: Callable[..., Any], arguments: Arguments, choice: tuple[int, ..
         work=work,
         original=original,
     )
+
+
+def is_jitted(model: Callable[..., Any]) -> bool:
+    """Whether a model is a function that was transformed by `jax.jit`."""
+    return isinstance(model, jax.stages.Wrapped)
 
 
 def _is_large(constant: Any) -> bool:

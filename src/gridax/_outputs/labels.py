@@ -10,6 +10,7 @@ import numpy as np
 import xarray as xr
 
 from gridax import _checks
+from gridax._arrays import native
 from gridax._decimals import as_decimals
 from gridax._outputs.template import Output, Template
 
@@ -184,7 +185,7 @@ def _as_variable(name: str, coord: Any) -> xr.Variable:
 
 def _canonical(name: str, variable: xr.Variable, claimant: str) -> xr.Variable:
     """Return a coordinate as files can store it, with the labels that axes would have."""
-    values = variable.values
+    values = native(np.asarray(variable.values))
     if values.dtype.kind in "OT" and all(isinstance(value, str) for value in values.flat):
         values = values.astype(str)
     if values.dtype.kind not in "bcfiuMmU":

@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal
 
 import jax
@@ -19,8 +19,10 @@ import numpy as np
 import xarray as xr
 
 from gridax import _checks
-from gridax._arrays import is_keys
+from gridax._arrays import is_keys, native
 from gridax._pytree import Path, dotted
+from gridax._units import without_units
+from gridax._warnings import warn
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -65,6 +67,11 @@ class Template:
     parts: tuple[Part, ...]
     treedef: Any
 
+    def __reduce__(self) -> Any:
+        # JAX cannot pickle the structure of every pytree, but the pytree itself can be pickled.
+        tree = self.treedef.unflatten(range(self.treedef.num_leaves))
+        return _rebuilt, (self.outputs, self.parts, tree)
+
     @property
     def nbytes(self) -> int:
         """Size of the outputs of one point."""
@@ -86,7 +93,72 @@ class Template:
                 then, value = old.coords.get(name), new.coords.get(name)
                 if then is None or not then.equals(value):
                     return f"the coordinate {name!r} of output {old.name!r} differs from before"
-        return None
+        return unit_difference(self.outputs, other.outputs)
+
+
+def unit_difference(before: Sequence[Output], now: Sequence[Output]) -> str | None:
+    """Say which output or coordinate has other units than before, or return None."""
+    for owner, attr, old, new in _changed_attributes(before, now):
+        if attr == "units":
+            units = "no units" if new is None else f"the units {new!r}"
+            had = "none" if old is None else repr(old)
+            return (
+                f"{owner} has {units}, but had {had} before, and its values are kept in one array; "
+                "convert them to the same units in the model"
+            )
+    return None
+
+
+def warn_of_attributes(
+    before: Sequence[Output], now: Sequence[Output], known: set[tuple[str, str]]
+) -> None:
+    """Warn of attributes other than before, once each; `known` are those of earlier warnings."""
+    for owner, attr, old, new in _changed_attributes(before, now):
+        if (owner, attr) not in known:
+            known.add((owner, attr))
+            warn(
+                f"{owner} has the attribute {attr}={new!r} at one point and {attr}={old!r} at the "
+                "first, which is kept; return what differs between points as an output"
+            )
+
+
+def _changed_attributes(
+    before: Sequence[Output], now: Sequence[Output]
+) -> Iterator[tuple[str, str, Any, Any]]:
+    """Yield owner, attribute, and its values before and now (None for none) where they differ."""
+    others = {output.name: output for output in now}
+    for output in before:
+        other = others.get(output.name)
+        if other is None:
+            continue
+        pairs = [(f"output {output.name!r}", output.attrs, other.attrs)]
+        pairs += [
+            (
+                f"the coordinate {name!r} of output {output.name!r}",
+                c.attrs,
+                other.coords[name].attrs,
+            )
+            for name, c in output.coords.items()
+            if name in other.coords
+        ]
+        for owner, old, new in pairs:
+            for attr in {**old, **new}:
+                if not _is_same(old.get(attr), new.get(attr)):
+                    yield owner, str(attr), old.get(attr), new.get(attr)
+
+
+def _is_same(a: Any, b: Any) -> bool:
+    """Whether two attributes are equal, NaN and arrays included."""
+    if a is b:
+        return True
+    try:
+        return bool(np.array_equal(a, b)) or bool(np.array_equal(a, b, equal_nan=True))
+    except (TypeError, ValueError):  # NaN is tested for, but not in strings, and lists are ragged
+        return bool(a == b)
+
+
+def _rebuilt(outputs: tuple[Output, ...], parts: tuple[Part, ...], tree: Any) -> Template:
+    return Template(outputs, parts, jax.tree.structure(tree))
 
 
 def arrays_of(result: Any) -> list[Any]:
@@ -158,18 +230,20 @@ def _variables(leaf: Any, path: Path) -> list[tuple[str, Any]]:
 
 
 def _array(value: Any, name: str) -> Any:
-    data = value._data if isinstance(value, xr.Variable) else value
+    data, _ = without_units(value._data if isinstance(value, xr.Variable) else value)
     if isinstance(data, jax.Array):  # tracers too
         return jax.random.key_data(data) if is_keys(data) else data
-    if isinstance(data, (bool, int, float, complex, np.generic, np.ndarray)) or hasattr(
-        data, "__jax_array__"
-    ):
-        array = np.asarray(data) if not hasattr(data, "__jax_array__") else jnp.asarray(data)
+    is_number = isinstance(data, (bool, int, float, complex, np.generic))
+    is_jax_like = hasattr(data, "__jax_array__")
+    if is_number or is_jax_like or (hasattr(data, "__array__") and not hasattr(data, "iloc")):
+        array = jnp.asarray(data) if is_jax_like else np.asarray(data)
         if array.dtype.kind not in "OUSMmT":
-            return array
+            return native(array) if isinstance(array, np.ndarray) else array
+    advice = "leave it out or convert it to a number"
+    if hasattr(data, "to_xarray"):
+        advice = "return .to_xarray(), which keeps its index as a coordinate, or .to_numpy()"
     raise TypeError(
-        f"output {name!r} is {_a(data)}, but a model must return arrays or numbers; leave it out "
-        "or convert it to a number"
+        f"output {name!r} is {_a(data)}, but a model must return arrays or numbers; {advice}"
     )
 
 
@@ -179,7 +253,7 @@ def _a(value: Any) -> str:
     if isinstance(value, int):
         return f"the integer {value}, which is too large"
     kind = f"{type(value).__name__}"
-    if getattr(value, "dtype", None) is not None:
+    if isinstance(value, (np.ndarray, np.generic)):
         return f"an array of {value.dtype}"
     return f"an object of the type {kind}"
 
@@ -188,12 +262,13 @@ def _output(leaf: Any, name: str, value: Any) -> Output:
     array = _array(value, name)
     data: Any = value._data if isinstance(value, xr.Variable) else value
     keys = is_keys(data)
-    described: dict[str, Any] = {}
+    _, units = without_units(data)
+    described: dict[str, Any] = {"attrs": {} if units is None else {"units": units}}
     if isinstance(value, xr.Variable):
         dims = tuple(str(dim) for dim in value.dims)
         # Raw key data have one dimension more than the keys.
         described["dims"] = (*dims, f"{name}_key") if keys else dims
-        described["attrs"] = _checks.attributes(value.attrs, f"output {name!r}")
+        described["attrs"] |= _checks.attributes(value.attrs, f"output {name!r}")
     if isinstance(leaf, (xr.DataArray, xr.Dataset)):
         described["coords"] = _concrete_coords(leaf, name, set(described["dims"]))
     impl = str(jax.random.key_impl(data)) if keys else None
@@ -212,7 +287,7 @@ def _concrete_coords(
                 f"output {name!r}: the coordinate {str(key)!r} is traced; compute it with NumPy if "
                 "it is the same at every point, or return it as a separate output"
             )
-        coords[str(key)] = coord.variable.copy(data=np.asarray(coord.variable.values))
+        coords[str(key)] = coord.variable.copy(data=native(np.asarray(coord.variable.values)))
     return coords
 
 
@@ -234,7 +309,8 @@ def _restored(part: Part, outputs: Sequence[tuple[Output, Any]], coords: Mapping
     if part.kind == "array":
         return values[0]
     variables = [
-        xr.Variable(output.dims or (), value, dict(output.attrs))
+        # The last dimension of raw key data is within a key.
+        xr.Variable((output.dims or ())[: np.ndim(value)], value, dict(output.attrs))
         for (output, _), value in zip(outputs, values, strict=True)
     ]
     if part.kind == "variable":

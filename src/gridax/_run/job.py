@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from gridax._grid.points import Points
+from gridax._kernel.trace import is_jitted
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -25,6 +26,11 @@ class Job:
     args: tuple[Any, ...] = ()
     kwargs: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
+    def __reduce__(self) -> Any:
+        # JAX does not pickle which function a `jax.jit` transforms, but that one gets traced.
+        bare = getattr(self.model, "__wrapped__", None) if is_jitted(self.model) else None
+        return _rebuilt, (self.model, bare, self.points, self.args, self.kwargs)
+
     @property
     def title(self) -> str:
         """Name of the model, as progress bars and dashboards show it."""
@@ -33,3 +39,15 @@ class Job:
     def call(self, state: Any) -> Any:
         """Return what the model returns for a state."""
         return self.model(state, *self.args, **self.kwargs)
+
+
+def _rebuilt(
+    model: Any,
+    bare: Callable[..., Any] | None,
+    points: Points,
+    args: tuple[Any, ...],
+    kwargs: Mapping[str, Any],
+) -> Job:
+    if bare is not None:
+        model.__wrapped__ = bare
+    return Job(model, points, args, kwargs)

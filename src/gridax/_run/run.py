@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from gridax._files import describe
-from gridax._outputs.template import Template
+from gridax._outputs.template import Template, unit_difference
 from gridax._run import fingerprints
 from gridax._run.assembly import Assembler, Assembly
 from gridax._run.evaluator import Evaluator, Request, store_evaluated
@@ -239,6 +239,11 @@ def _checks(old: Extension | None, stored: StoredRun | None = None) -> Check:
             old.check_outputs(assembly.fingerprints)
         if stored is not None:
             stored.check_outputs(assembly)
+        for kept in (old, stored):
+            before = () if kept is None or kept.template is None else kept.template.outputs
+            difference = unit_difference(before, assembly.template.outputs)
+            if difference:
+                raise ValueError(f"{difference}, or run it without the results from before")
 
     return check
 

@@ -1,0 +1,62 @@
+"""A model under `jax.jit`, called point by point."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+
+from gridax._grid.points import Points
+from gridax._kernel.arguments import Arguments
+from gridax._kernel.program import Program
+from gridax._kernel.trace import Traced, trace
+from gridax._outputs.template import Template
+
+
+class Pointwise:
+    """Calls the traced program of a model at single points.
+
+    `jax.jit` would trace the plain numbers of a state, and reject its strings and other objects.
+    Here they are static and axes have JAX's dtypes, as if the point were one of a vectorized sweep.
+
+    Parameters
+    ----------
+    model : what is called; a `jax.jit` around it is removed.
+    points, args, kwargs : as in `Arguments`.
+    """
+
+    def __init__(
+        self,
+        model: Callable[..., Any],
+        points: Points,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+    ) -> None:
+        self._model, self._arguments = model, Arguments(points, args, kwargs)
+        self._rejections = list(self._arguments.rejections())
+        self._traced: dict[tuple[bool, tuple[int, ...]], Traced] = {}
+
+    def at(self, index: Sequence[int]) -> tuple[Template, list[Any]]:
+        """Return what the model returns at an index along each dimension: template and arrays."""
+        for dim, i, error in self._rejections:
+            if dim is None or index[dim] == i:
+                raise error
+        choice = self._arguments.choice_at(index)
+        key = bool(jax.config.read("jax_enable_x64")), choice
+        if key not in self._traced:
+            self._traced[key] = trace(self._model, self._arguments, choice)
+        traced = self._traced[key]
+        tables, rows, fixed = self._arguments.data()
+        values = []
+        for leaf, table, row in zip(self._arguments.leaves, tables, rows, strict=True):
+            at = row if leaf.dim is None else index[leaf.dim]
+            values.append(table[row[at] if leaf.by_row and leaf.dim is not None else at])
+        return traced.template, _compiled(traced.program)([*traced.constants, *fixed], values)
+
+
+# Bounded, so that models that are no longer used do not stay in memory forever.
+@functools.lru_cache(maxsize=64)
+def _compiled(program: Program) -> Callable[..., list[Any]]:
+    return jax.jit(program.point)
