@@ -178,7 +178,7 @@ class Opaque:
 def test_an_axis_that_jax_cannot_reach_is_refused(held: Any) -> None:
     state = {"model": Opaque(dt=0.1, G=held), "x": GridAxis(0, 1, 2)}
     message = (
-        "the axis in model.G is out of reach: Opaque is not registered as a pytree. Register it, "
+        "the axis at model.G cannot be reached: Opaque is not registered as a pytree. Register it, "
         "for a dataclass with jax.tree_util.register_dataclass"
     )
     with pytest.raises(TypeError, match=re.escape(message)):

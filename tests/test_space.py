@@ -167,7 +167,7 @@ def test_what_is_no_key_is_refused(key: Any) -> None:
 
 @pytest.mark.parametrize("seed", [2**32, 2**40, -(2**31) - 1, 10**30])
 def test_a_seed_that_jax_would_cut_silently_is_refused(seed: int) -> None:
-    message = f"key: the seed {seed} has more than the 32 bits that JAX would use"
+    message = f"key must be a seed of at most 32 bits, got {seed}; pass a smaller integer"
     with pytest.raises(ValueError, match=re.escape(message)):
         product({"x": gx.GridAxis(0, 1, 3)}, key=seed)
 
@@ -181,17 +181,17 @@ SHARED = gx.GridAxis(0, 1, 3)
         (
             {"a": 1.0, "b": None},
             "product",
-            "the state holds no axis; put one in the place of a leaf, such as {'G': "
+            "the state has no axis; replace one of its leaves with an axis, as in {'G': "
             "gridax.GridAxis(0.0, 1.0, 5)}",
         ),
-        ({}, "zip", "the state holds no axis"),
+        ({}, "zip", "the state has no axis"),
         (SHARED, "grid", "mode must be 'product' or 'zip', got 'grid'"),
         (SHARED, None, "mode must be 'product' or 'zip', got None"),
         (
             {"a": SHARED, "b": [1.0, SHARED]},
             "product",
-            "the same axis object stands at 'a' and 'b[1]'; make one axis for each place, with a "
-            "common group= if they shall move together",
+            "the same axis object is used at 'a' and at 'b[1]'; create one axis for each, with a "
+            "common group= if they should vary together",
         ),
         (
             {"a": gx.GridAxis(0, 1, 3, name="dt"), "dt": 0.1},

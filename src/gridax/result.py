@@ -13,7 +13,7 @@ import pandas as pd
 import xarray as xr
 
 from gridax import _checks
-from gridax._files import chunks, netcdf, restore
+from gridax._files import netcdf, restore
 from gridax._files.zarr import open_store, save_store, view_of_run
 from gridax._grid import frame, lookup, select
 from gridax._grid.index import without_point_indexes
@@ -169,8 +169,10 @@ class Result(Sequence[Any]):
         """The outputs over the grid; those in a file are read chunk by chunk."""
         if self._given is not None:
             return self._given
+        from gridax._files.chunks import by_chunk  # the codecs of Zarr are slow to import
+
         variables = [self.dataset.variables[output.name] for output in self._template.outputs]
-        return [chunks.by_chunk(v, len(self.space.dims)) for v in variables]
+        return [by_chunk(v, len(self.space.dims)) for v in variables]
 
     @cached_property
     def _own_coords(self) -> dict[str, xr.Variable]:

@@ -195,7 +195,7 @@ def test_wrong_use_exits_with_2(gridax):
 
 WRONG = {
     "nowhere.nc": "there is no file 'nowhere.nc'",
-    "{}/other.nc": "'other.nc' cannot be opened as a result: it holds no gridax result, as the "
+    "{}/other.nc": "'other.nc' cannot be opened as a result: it is not a gridax result, as the "
     "attribute 'gridax_format' is missing; xarray.open_dataset opens any netCDF file",
     "{}/text.nc": "'text.nc' cannot be read as a netCDF file (OSError: [Errno -51] NetCDF: Unknown "
     "file format: 'text.nc')",

@@ -316,7 +316,7 @@ def test_one_program_is_compiled_per_choice(compilations):
         (
             lambda s: jnp.ones(s["n"]) * s["x"],
             "with n=3, output 'value' has shape (3,), but had (2,) before; every choice must return "
-            "the same outputs. Run the choices one by one, with sel",
+            "the same outputs; run the choices one by one, with space.sel",
         ),
         (
             lambda s: {str(s["n"]): s["x"]},
@@ -524,7 +524,7 @@ def test_keys_that_a_model_creates_are_warned_of_too(impl):
         return jax.random.normal(jax.random.key(state["seed"], impl=impl))
 
     executor = gx.ParallelExecution(model, gx.Space({"seed": gx.DataAxis([1, 2, 3])}))
-    with pytest.warns(UserWarning, match=f"draws from keys of the kind '{impl}' depend on how"):
+    with pytest.warns(UserWarning, match=f"draws from '{impl}' keys depend on how"):
         executor.run(progress=False)
     executor.run(progress=False)  # once
 

@@ -16,6 +16,7 @@ import gridax as gx
 from gridax.explore import Explorer
 from gridax.explore import _cube as cubes
 from gridax.explore._cube import Cube, View
+from gridax.result import template_of_result
 from gridax.space import points_of
 
 pytestmark = [
@@ -331,7 +332,7 @@ def test_only_what_is_looked_at_is_read():
 def test_of_a_store_only_the_blocks_that_are_shown_are_read(tmp_path):
     space = product(a=gx.GridAxis(0, 1, 6), trial=gx.DataAxis([0, 1, 2]))
     result = run(lambda s: {"y": s["a"] + s["trial"]}, space)
-    by_trial = gx.Result(result.dataset.chunk(trial=1), space, result.template)
+    by_trial = gx.Result(result.dataset.chunk(trial=1), space, template_of_result(result))
     by_trial.to_zarr(tmp_path / "store.zarr")
     chunks = sorted(p for p in (tmp_path / "store.zarr/y/c").rglob("*") if p.is_file())
     assert len(chunks) == 3

@@ -143,7 +143,7 @@ def test_a_single_point_that_does_not_fit_is_an_error_with_its_bytes(n_vmap):
     (note,) = [note for note in caught.value.__notes__ if note.startswith("a single point")]
     assert note.startswith("a single point needs 80 TB of the device's memory, of which ")
     assert note.endswith(
-        "are free: return less, keep less in the model, or use fewer devices (n_pmap)"
+        "is free: return less, keep less in the model, or use fewer devices (n_pmap)"
     )
 
 

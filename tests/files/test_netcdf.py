@@ -66,7 +66,9 @@ def test_a_netcdf_file_is_replaced(result, tmp_path):
 def test_a_file_that_is_no_result_is_not_replaced(result, tmp_path, content):
     file = tmp_path / "script.py"
     file.write_bytes(content)
-    text = f"{str(file)!r} is no gridax result, so it is not replaced; give another name, or remove"
+    text = (
+        f"{str(file)!r} is not a gridax result, so it is not replaced; give another name, or remove"
+    )
     with pytest.raises(FileExistsError, match=re.escape(text)):
         result.to_netcdf(file)
     assert file.read_bytes() == content
@@ -114,7 +116,7 @@ def test_nothing_but_a_zarr_result_is_replaced_by_one(result, tmp_path, make):
     path = tmp_path / "data"
     make(path)
     before = sorted(p.relative_to(tmp_path) for p in tmp_path.rglob("*"))
-    text = f"{str(path)!r} is no gridax result, so it is not replaced even with overwrite=True"
+    text = f"{str(path)!r} is not a gridax result, so it is not replaced even with overwrite=True"
     with pytest.raises(FileExistsError, match=re.escape(text)):
         result.to_zarr(path, overwrite=True)
     assert sorted(p.relative_to(tmp_path) for p in tmp_path.rglob("*")) == before
@@ -151,7 +153,7 @@ def test_netcdf_does_not_go_over_a_folder(result, tmp_path):
 def test_netcdf_does_not_go_over_a_device(result, tmp_path):
     path = tmp_path / "pipe"
     os.mkfifo(path)
-    text = f"{str(path)!r} is a device or the like; give the name of a file"
+    text = f"{str(path)!r} is not a regular file; give another name"
     with pytest.raises(FileExistsError, match=re.escape(text)):
         result.to_netcdf(path)
     assert path.is_fifo()
@@ -195,12 +197,12 @@ def a_plain_netcdf_file(path):
         (a_folder, "cannot be read as a Zarr store (ValueError: there is no Zarr store"),
         (
             a_plain_netcdf_file,
-            "cannot be opened as a result: it holds no gridax result, as the attribute "
+            "cannot be opened as a result: it is not a gridax result, as the attribute "
             "'gridax_format' is missing; xarray.open_dataset opens any netCDF file",
         ),
         (
             a_zarr_store_of_somebody_else,
-            "cannot be opened as a result: it holds no gridax result, as the attribute",
+            "cannot be opened as a result: it is not a gridax result, as the attribute",
         ),
     ],
     ids=["text", "empty", "HDF5 header", "netCDF header", "folder", "plain netCDF", "plain Zarr"],
@@ -313,7 +315,7 @@ def test_a_url_of_this_machine_names_a_file(result, tmp_path):
 
 
 def test_an_empty_path_is_refused():
-    text = "open_result got an empty path; give the name of a file or a store"
+    text = "open_result got an empty path; pass the name of a file or a store"
     with pytest.raises(ValueError, match=re.escape(text)):
         gx.open_result("")
 
@@ -402,7 +404,8 @@ def test_outputs_of_any_type_are_compressed(tmp_path, dtype, complevel):
 @pytest.mark.parametrize("url", ["memory://run.zarr", "s3://bucket/run.zarr"])
 def test_saving_to_a_url_says_how_it_is_done(result, url):
     with pytest.raises(
-        ValueError, match=re.escape(f"to_zarr writes to folders, got {url!r}; run(store={url!r})")
+        ValueError,
+        match=re.escape(f"to_zarr writes to a folder, got the URL {url!r}; use run(store="),
     ):
         result.to_zarr(url)
 

@@ -14,6 +14,7 @@ import xarray as xr
 
 import gridax as gx
 from gridax._grid.grid import build, draw_key
+from gridax.space import points_of
 from tests.ids import plain
 
 KEY = jax.random.key(0)
@@ -37,7 +38,7 @@ def test_dimensions_stand_in_the_order_of_writing_a_group_where_its_first_member
 
 
 def test_the_last_dimension_varies_fastest() -> None:
-    grid = product({"z": gx.GridAxis(0, 1, 2), "a": gx.GridAxis(0, 1, 3)}).grid
+    grid = points_of(product({"z": gx.GridAxis(0, 1, 2), "a": gx.GridAxis(0, 1, 3)})).grid
     assert [grid.unravel(i) for i in range(6)] == [(0, 0), (0, 1), (0, 2), (1, 0), (1, 1), (1, 2)]
     assert grid.n_points == 6
 
@@ -209,7 +210,7 @@ def test_given_values_keep_their_order_and_select_by_nearest_all_the_same() -> N
 
 @pytest.mark.parametrize("n", [1, 3, 10**20])
 def test_indices_unravel_in_integers_of_any_size(n: int) -> None:
-    grid = product({"a": gx.GridAxis(0, 1, 3)}).grid
+    grid = points_of(product({"a": gx.GridAxis(0, 1, 3)})).grid
     big = type(grid)({"a": n, "b": 7}, ())
     assert big.n_points == 7 * n
     assert big.unravel(7 * n - 1) == (n - 1, 6)

@@ -811,16 +811,16 @@ def test_another_sweep_is_refused_with_what_differs(execution, base_store, space
 @pytest.mark.parametrize(
     ("model", "given", "text"),
     [
-        (lambda s: {"y": s["x"]}, {}, "the output 'value' is only there: float32[] along []"),
+        (lambda s: {"y": s["x"]}, {}, "the output 'value' is only there: float64[] along []"),
         (
             lambda s: s["x"] * jnp.ones(2),
             {},
-            "the output 'value' is float32[] along [] there and float32[2] along ['value_dim_0'] here",
+            "the output 'value' is float64[] along [] there and float32[2] along ['value_dim_0'] here",
         ),
         (
             lambda s: s["x"] > 0.5,
             {},
-            "the output 'value' is float32[] along [] there and bool[] along [] here",
+            "the output 'value' is float64[] along [] there and bool[] along [] here",
         ),
     ],
     ids=["name", "shape", "dtype"],
@@ -1221,7 +1221,7 @@ def test_all_zeros_are_values_and_not_missing(execution, path):
     assert len(calls) == (execution is gx.ParallelExecution)  # traced, and not evaluated
     assert result.progress == (4, 0, 4)
     assert {name: v.dtype for name, v in result.dataset.data_vars.items()} == {
-        "y": np.float32,
+        "y": np.float64 if execution is gx.SequentialExecution else np.float32,
         "n": np.int32,
         "ok": np.bool_,
     }
@@ -1281,15 +1281,15 @@ def test_options_of_a_store_without_one_are_refused(execution, option):
         ("durability", "disk", ValueError, "durability must be 'process' or 'power', got 'disk'"),
         ("on_error", "ignore", ValueError, "on_error must be 'raise' or 'record', got 'ignore'"),
         ("on_error", None, ValueError, "on_error must be 'raise' or 'record', got None"),
-        ("shard", 2, TypeError, "shard must be two whole numbers (i, n): the i-th of n processes"),
-        ("shard", (1, 2, 3), TypeError, "shard must be two whole numbers (i, n)"),
-        ("shard", (0.5, 2), TypeError, "shard must be two whole numbers (i, n)"),
-        ("shard", "01", TypeError, "shard must be two whole numbers (i, n)"),
+        ("shard", 2, TypeError, "shard must be two integers (i, n), for the i-th of n processes"),
+        ("shard", (1, 2, 3), TypeError, "shard must be two integers (i, n)"),
+        ("shard", (0.5, 2), TypeError, "shard must be two integers (i, n)"),
+        ("shard", "01", TypeError, "shard must be two integers (i, n)"),
         (
             "shard",
             (2, 2),
             ValueError,
-            "shard=(i, n) must have 0 <= i < n, as the first of 2 is shard=(0, 2), got (2, 2)",
+            "shard=(i, n) must have 0 <= i < n (the first of 2 is shard=(0, 2)), got (2, 2)",
         ),
         ("shard", (-1, 2), ValueError, "shard=(i, n) must have 0 <= i < n"),
         ("shard", (0, 0), ValueError, "shard=(i, n) must have 0 <= i < n"),
@@ -1297,12 +1297,17 @@ def test_options_of_a_store_without_one_are_refused(execution, option):
             "block",
             4,
             TypeError,
-            "block must give numbers of points by dimension, such as {'x': 4}, got 4",
+            "block must be a mapping from dimensions to numbers of points, such as {'x': 4}, got 4",
         ),
         ("block", {"z": 4}, ValueError, "block names 'z', but the dimensions are ['x', 'trial']"),
         ("block", {"x": 0}, ValueError, "the number of points along 'x' must be at least 1, got 0"),
         ("block", {"x": 2.0}, TypeError, "the number of points along 'x' must be a whole number"),
-        ("version", 2, TypeError, "version must be a string that names the model, got 2"),
+        (
+            "version",
+            2,
+            TypeError,
+            "version must be a string that names the version of the model, got 2",
+        ),
         ("memory", "much", ValueError, "memory"),
     ],
     ids=plain,
@@ -1319,8 +1324,8 @@ def test_options_that_make_no_sense_are_refused_before_anything_runs(
 
 def test_shards_may_not_overwrite(execution, path):
     text = (
-        "overwrite=True with shard=: each process would replace what the others have begun; remove "
-        "the store before they start"
+        "overwrite=True cannot be combined with shard=: each process would replace what the others "
+        "have computed; remove the store before they start"
     )
     with pytest.raises(ValueError, match=re.escape(text)):
         execution(outputs, SPACE).run(store=path, progress=False, shard=(0, 2), overwrite=True)

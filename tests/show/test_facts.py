@@ -12,10 +12,11 @@ import gridax as gx
 from gridax._show.facts import ResultFacts, SpaceFacts, space_facts
 from gridax._show.progress import progress_text
 from gridax.result import facts_of
+from gridax.space import points_of
 
 
 def facts(space: gx.Space) -> SpaceFacts:
-    return space_facts(space.grid, space.mode, space.fixed)
+    return space_facts(points_of(space).grid, space.mode, points_of(space).fixed)
 
 
 SPACE = gx.Space(

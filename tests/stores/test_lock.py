@@ -455,14 +455,14 @@ def test_a_dead_lock_that_another_process_has_taken_over_just_now_is_left_to_it(
     store = tmp_path / "run.zarr"
     path = leave_lock(store, pid=dead_pid)
     theirs = json.dumps({**json.loads(path.read_text()), "pid": os.getpid(), "token": "theirs"})
-    make = Lock._made
+    create = Lock._create
 
-    def made(self, claim):
+    def created(self, claim):
         if claim != path:  # between reading the lock and taking it over
             path.write_text(theirs)
-        return make(self, claim)
+        return create(self, claim)
 
-    monkeypatch.setattr(Lock, "_made", made)
+    monkeypatch.setattr(Lock, "_create", created)
     with pytest.raises(BlockingIOError, match="is writing"), Lock(store, (0, 1)):
         pass
     assert path.read_text() == theirs

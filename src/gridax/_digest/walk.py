@@ -179,7 +179,9 @@ class Walk:
         if array.dtype.hasobject or array.dtype.kind == "T":
             yield self._of(array.tolist(), name)
         else:
-            yield np.ascontiguousarray(array).tobytes()
+            # A broadcast array has the size of its shape, but the content of one element.
+            distinct = tuple(slice(None) if stride else slice(1) for stride in array.strides)
+            yield np.ascontiguousarray(array[distinct]).tobytes()
 
     def _of_library(self, module: str, name: str) -> Iterator[bytes]:
         package = origin.library(module) or module

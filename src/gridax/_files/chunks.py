@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -99,22 +98,6 @@ def lazy(location: Location, array: StoredArray, status: StoredArray | None) -> 
     meta = np.empty((0,) * len(array.shape), array.dtype)
     data = dask.array.from_array(values, array.chunks, name=False, asarray=False, meta=meta)
     return xr.Variable(array.dims, data, attrs)
-
-
-@contextlib.contextmanager
-def in_this_thread(dataset: xr.Dataset) -> Iterator[None]:
-    """Let dask compute in this thread.
-
-    With threads of its own it would read ahead as much as there are cores, and a thread that goes
-    on after an error would bring a file back.
-    """
-    if not dataset.chunks:
-        yield
-        return
-    import dask  # takes time
-
-    with dask.config.set(scheduler="synchronous"):
-        yield
 
 
 def user_attributes(attrs: Mapping[str, Any]) -> dict[str, Any]:

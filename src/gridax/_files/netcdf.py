@@ -11,7 +11,7 @@ import xarray as xr
 
 from gridax._disk import check_target, whole
 from gridax._files import codec
-from gridax._files.chunks import in_this_thread
+from gridax._files.synchronous import in_this_thread
 from gridax._memory import human
 
 
@@ -82,7 +82,7 @@ def _refuse_foreign(path: Path) -> None:
         ours = False
     if not ours:
         raise FileExistsError(
-            f"{str(path)!r} is no gridax result, so it is not replaced; give another name, or "
+            f"{str(path)!r} is not a gridax result, so it is not replaced; give another name, or "
             "remove it first"
         )
 

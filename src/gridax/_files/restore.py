@@ -50,7 +50,7 @@ def read(dataset: xr.Dataset) -> tuple[Points, Template]:
     """
     if not is_result(dataset):
         raise ValueError(
-            "it holds no gridax result, as the attribute 'gridax_format' is missing; "
+            "it is not a gridax result, as the attribute 'gridax_format' is missing; "
             "xarray.open_dataset opens any netCDF file"
         )
     if dataset.attrs["gridax_format"] not in READABLE:

@@ -14,6 +14,7 @@ import numpy as np
 import xarray as xr
 
 from gridax._files import codec
+from gridax._files.synchronous import in_this_thread
 from gridax._outputs.template import Output
 from gridax._plan.progress import Progress
 from gridax._stores.base import DONE, ERROR, STATUS
@@ -141,7 +142,8 @@ def refuse_existing(location: Location, overwrite: bool) -> None:
         is_result = False
     if not is_result:
         raise FileExistsError(
-            f"{location.name!r} is no gridax result, so it is not replaced even with overwrite=True"
+            f"{location.name!r} is not a gridax result, so it is not replaced even with "
+            "overwrite=True"
         )
 
 
@@ -153,7 +155,6 @@ def save_store(dataset: xr.Dataset, path: Path, overwrite: bool) -> None:
     FileExistsError
         If something exists at `path` that may not be replaced.
     """
-    from gridax._files.chunks import in_this_thread
     from gridax._stores.folder import Folder, fill, sync_all
     from gridax._stores.format import split_all, store_files
 

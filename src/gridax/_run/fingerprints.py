@@ -6,6 +6,7 @@ The parts are the axes, the other leaves of the state and the arguments, the out
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -24,6 +25,9 @@ from gridax._text import listing
 from gridax._warnings import warn
 
 ATTRIBUTE = "gridax_fingerprints"
+# How digests are computed. Those of stores from before this was recorded cannot be compared.
+_DIGESTS = 2
+_SHOWN_DIGEST = re.compile(r"(, values)? with digest \w+")
 # A hostile file could name any length.
 _LONGEST = 2**24
 
@@ -57,6 +61,7 @@ def of_space(points: Points, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -
         "fixed": fixed,
         "choices": {c.name: choices(c, points.sizes) for c in columns if c.table.kind == "choice"},
         "x64": x64,
+        "digests": _DIGESTS,
         "unknown": unknown,
     }
 
@@ -192,9 +197,20 @@ def read(attrs: Mapping[str, Any]) -> Parts:
                 first, second = pair
                 if not all(isinstance(x, str) for x in (name, first, second)):
                     raise ValueError(f"{part!r} is no table")
-        return {**found, "dims": [[str(d), int(n)] for d, n in found["dims"]]}
+        parts = {**found, "dims": [[str(d), int(n)] for d, n in found["dims"]]}
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise ValueError(f"its fingerprints are damaged ({error})") from error
+    return parts if parts.get("digests") == _DIGESTS else _without_digests(parts)
+
+
+def _without_digests(parts: Parts) -> Parts:
+    """Return fingerprints of which only the texts can be compared, and no model but by version."""
+    without = {
+        part: {name: ["", text] for name, (_, text) in parts[part].items()}
+        for part in ("axes", "fixed", "template")
+    }
+    model = {"version": parts["model"].get("version"), "source": None}
+    return {**parts, **without, "model": model}
 
 
 def difference(stored: Parts, mine: Parts) -> str | None:
@@ -233,6 +249,8 @@ def model_difference(stored: Mapping[str, Any], mine: Mapping[str, Any]) -> str:
     """Say how two models differ."""
     if stored.get("version") or mine.get("version"):
         return f"version {stored.get('version')!r} there, {mine.get('version')!r} here"
+    if stored.get("source") is None:
+        return "an older version of gridax recorded it in a way that cannot be compared"
     versions = _other_libraries(stored, mine)
     if not _are_traced(stored, mine) and stored.get("source") == mine.get("source") and versions:
         return "; ".join(_versions(versions))
@@ -270,7 +288,12 @@ def _first(stored: Mapping[str, Any], mine: Mapping[str, Any], what: str) -> str
             return f"{what} {name!r} is only there: {stored[name][1]}"
         if there is None:
             return f"{what} {name!r} is only here: {here[1]}"
-        if there[0] != here[0]:
+        if not there[0]:  # its digest cannot be compared
+            there, here = (["", _SHOWN_DIGEST.sub("", text)] for _, text in (there, here))
+            differ = there[1] != here[1]
+        else:
+            differ = there[0] != here[0]
+        if differ:
             if there[1] == here[1]:  # they differ in what is not shown
                 there, here = ([d, f"{text} with digest {d}"] for d, text in (there, here))
             return f"{what} {name!r} is {there[1]} there and {here[1]} here"
