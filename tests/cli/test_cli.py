@@ -494,6 +494,7 @@ def test_info_reads_a_store_that_another_process_is_writing(under_way):
     assert re.match(rf"{under_way}: \d+ of 22 points done", out)
 
 
+@pytest.mark.slow
 def test_ctrl_c_ends_the_watch(made):
     watch = process("status", made / "half.zarr", "--watch", "--interval", "60")
     first = watch.stdout.readline()

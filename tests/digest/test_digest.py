@@ -433,6 +433,7 @@ for function in (
 """
 
 
+@pytest.mark.slow
 def test_digests_are_the_same_in_every_process():
     outputs = []
     for seed in ("1", "2"):

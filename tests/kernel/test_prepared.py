@@ -165,6 +165,7 @@ for what in "hits", "misses":
 """
 
 
+@pytest.mark.slow
 def test_the_persistent_cache_of_jax_serves_the_next_process(tmp_path):
     counts = []
     for _ in range(2):

@@ -145,6 +145,7 @@ def test_a_lock_can_be_taken_again(tmp_path):
             assert names_in(tmp_path) == ["run.zarr.lock"]
 
 
+@pytest.mark.slow
 def test_a_second_writer_is_refused_with_host_and_pid(takers, tmp_path):
     store = tmp_path / "run.zarr"
     taker, _ = takers
