@@ -191,7 +191,7 @@ def test_attributes_of_any_name_come_back(through, name):
         ),
         (
             {"about": 1j},
-            "the attribute 'about' is 1j, which a file cannot hold; make it a string or a number",
+            "the attribute 'about' is 1j, which a file cannot store; make it a string or a number",
         ),
         ({"about": [np.float32(1)]}, "the attribute 'about' is [np.float32(1.0)], which a file"),
     ],

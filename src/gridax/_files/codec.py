@@ -1,4 +1,4 @@
-"""Datasets as files can hold them, and back.
+"""Datasets in a form that files can store, and back.
 
 netCDF has no complex numbers, no half-precision floats, no dates, no names that start with a
 bracket, no bool, None or dict attributes and no secondary indexes. These are written in another
@@ -32,12 +32,12 @@ _TIME_UNITS = {"s": "seconds", "ms": "milliseconds", "us": "microseconds", "ns":
 
 
 def encode(dataset: xr.Dataset, native: str = "") -> xr.Dataset:
-    """Return the Dataset as netCDF and Zarr can hold it; what dask holds is not computed.
+    """Return the Dataset in a form that netCDF and Zarr can store, without computing dask arrays.
 
     Parameters
     ----------
-    dataset : of a result.
-    native : kinds of dtypes that the format holds as they are, beside plain numbers: ``ZARR``.
+    dataset : Dataset of a result.
+    native : kinds of dtypes that the format stores directly, besides plain numbers: ``ZARR``.
 
     Raises
     ------
@@ -81,19 +81,19 @@ def encode(dataset: xr.Dataset, native: str = "") -> xr.Dataset:
 
 
 def stored_names(attrs: Mapping[str, Any]) -> dict[str, str]:
-    """Return the names under which an encoded Dataset holds its variables, if it has notes."""
+    """Return the stored name of every variable of an encoded Dataset."""
     names = json.loads(attrs[_KEY])["names"] if _KEY in attrs else {}
     return {str(name): str(safe) for name, safe in names.items()}
 
 
 def stored_coordinates(attrs: Mapping[str, Any]) -> set[str]:
-    """Return the names under which an encoded Dataset holds its coordinates."""
+    """Return the stored names of the coordinates of an encoded Dataset."""
     notes = json.loads(attrs[_KEY]) if _KEY in attrs else {"names": {}, "coords": ()}
     return {notes["names"][name] for name in notes["coords"]}
 
 
 def decode(dataset: xr.Dataset) -> xr.Dataset:
-    """Return what `encode` was given; a Dataset without its notes passes unchanged."""
+    """Return the Dataset that was encoded; one that was not encoded is returned unchanged."""
     if _KEY not in dataset.attrs:
         return dataset
     notes = json.loads(dataset.attrs[_KEY])
@@ -116,7 +116,7 @@ def decode(dataset: xr.Dataset) -> xr.Dataset:
 
 
 def _ordered(dataset: xr.Dataset, order: Sequence[str], coords: Sequence[str]) -> xr.Dataset:
-    """Return the variables in an order, as folders have none, and some of them as coordinates."""
+    """Return the variables in their original order, which folders do not keep, with coordinates."""
     position = {name: i for i, name in enumerate(order)}
     names = sorted(dataset.variables, key=lambda name: position.get(str(name), len(position)))
     variables = {name: dataset.variables[name] for name in names}
@@ -126,7 +126,7 @@ def _ordered(dataset: xr.Dataset, order: Sequence[str], coords: Sequence[str]) -
 
 
 def _safe_names(names: list[str]) -> dict[str, str]:
-    """Return each name as a file can hold it, all different."""
+    """Return a distinct name that files can store for each name."""
     safe: dict[str, str] = {}
     for name in sorted(names):
         text = unicodedata.normalize("NFC", name.replace(" ", "_"))  # as netCDF does anyway
@@ -139,12 +139,12 @@ def _safe_names(names: list[str]) -> dict[str, str]:
 
 
 def _encode_values(variable: xr.Variable, native: str) -> tuple[xr.Variable, str | None]:
-    """Return a variable that files can hold, and its own dtype if that is another."""
+    """Return a variable that files can store, and its original dtype if that differs."""
     dtype: Any = variable.dtype
     half = dtype == np.float16  # by its type: the 1-bit integers of JAX have its letter, too
     if (half and "e" in native) or (dtype.kind == "c" and "c" in native):
         return variable.copy(deep=False), None
-    if dtype.kind == "O":  # texts, whose length nobody knows before
+    if dtype.kind == "O":  # strings of unknown length
         return variable.compute(), None
     if dtype.kind == "c":
         values = variable.data
@@ -164,7 +164,7 @@ def _encode_values(variable: xr.Variable, native: str) -> tuple[xr.Variable, str
 def _decode_values(variable: xr.Variable, name: str) -> xr.Variable:
     dtype: Any = jnp.dtype(name)
     if not (jnp.issubdtype(dtype, jnp.number) or dtype.kind in "UMm"):
-        raise ValueError(f"{name!r} is no dtype of a result")
+        raise ValueError(f"{name!r} is not a dtype of a result")
     if dtype.kind == "c":
         return xr.Variable(variable.dims[:-1], _joined(variable.data, dtype), variable.attrs)
     added = _time_attrs(dtype)
@@ -175,7 +175,7 @@ def _decode_values(variable: xr.Variable, name: str) -> xr.Variable:
 
 
 def _joined(parts: Any, dtype: Any) -> Any:
-    """Return complex numbers from an array whose last dimension is real and imaginary part."""
+    """Return complex numbers from an array whose last dimension has real and imaginary parts."""
 
     def join(block: np.ndarray) -> np.ndarray:
         return np.ascontiguousarray(block).view(dtype)[..., 0]
@@ -186,7 +186,7 @@ def _joined(parts: Any, dtype: Any) -> Any:
 
 
 def _time_attrs(dtype: Any) -> dict[str, str]:
-    """Return what tells other programs that integers are dates or durations."""
+    """Return the attributes that tell other programs that integers are dates or durations."""
     if dtype.kind not in "Mm":
         return {}
     unit = _TIME_UNITS[np.datetime_data(dtype)[0]]
@@ -196,7 +196,7 @@ def _time_attrs(dtype: Any) -> dict[str, str]:
 
 
 def _encode_attrs(attrs: Mapping[Any, Any], owner: str) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return what a file holds as it is, and what is restored from JSON."""
+    """Return the attributes that a file stores directly, and those that are restored from JSON."""
     who = f"variable {owner!r}" if owner else "the Dataset"
     plain: dict[str, Any] = {}
     extra: dict[str, Any] = {}
@@ -211,7 +211,7 @@ def _encode_attrs(attrs: Mapping[Any, Any], owner: str) -> tuple[dict[str, Any],
             extra[key] = json.loads(json.dumps(value))
         except (TypeError, ValueError):
             raise ValueError(
-                f"{who}: the attribute {key!r} is {value!r}, which a file cannot hold; make it a "
+                f"{who}: the attribute {key!r} is {value!r}, which a file cannot store; make it a "
                 "string or a number"
             ) from None
         if named and _is_flat(value):
@@ -225,7 +225,7 @@ def _is_plain_name(name: str) -> bool:
 
 
 def _is_plain(value: Any) -> bool:
-    """Whether a file gives back a text, a number, or a row of numbers as it is."""
+    """Whether a file returns a string, a number or a list of numbers unchanged."""
     if isinstance(value, str):
         return "\0" not in value
     if isinstance(value, (np.generic, np.ndarray)):
@@ -235,7 +235,7 @@ def _is_plain(value: Any) -> bool:
 
 
 def _is_flat(value: Any) -> bool:
-    """Whether a list can also be read by programs that do not know our notes."""
+    """Whether a list can also be read by other programs."""
     if not isinstance(value, (list, tuple)) or not value:
         return False
     return all(map(_is_plain, value)) and len({isinstance(item, str) for item in value}) == 1

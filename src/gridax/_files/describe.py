@@ -1,6 +1,6 @@
-"""Where a result comes from, as attributes of its Dataset.
+"""The provenance of a result, as attributes of its Dataset.
 
-The structure of the space is written as JSON: key paths, names, kinds. Values stand in the
+The structure of the space is written as JSON (key paths, names, kinds); the values are in the
 coordinates.
 """
 
@@ -29,10 +29,10 @@ READABLE = (1, FORMAT)
 
 
 def stamp() -> dict[str, Any]:
-    """Return when and on what something is run: now, as a datetime, which costs least."""
+    """Return the time and the device; the time is a datetime, since formatting it takes longer."""
     return {
         "device": jax.local_devices()[0].device_kind,
-        # A number, as xarray cannot write a bool into a netCDF file by itself.
+        # A number, because xarray cannot write a bool to a netCDF file.
         "x64": int(jax.config.read("jax_enable_x64")),
         "created": datetime.datetime.now(datetime.UTC),
     }
@@ -141,5 +141,5 @@ def _path_to_json(path: Path) -> list[list[Any]]:
 
 
 def is_result(dataset: xr.Dataset) -> bool:
-    """Whether a Dataset carries our attributes."""
+    """Whether a Dataset has the attributes of a gridax result."""
     return "gridax_format" in dataset.attrs

@@ -1,4 +1,4 @@
-"""Result files that appear whole or not at all, and their opening."""
+"""NetCDF files of results: written completely or not at all, and opened lazily."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from gridax._memory import human
 def write_netcdf(dataset: xr.Dataset, path: Path, complevel: int = 0) -> None:
     """Write a Dataset to a netCDF file and read it back to compare before it takes its place.
 
-    What dask holds is written chunk by chunk.
+    Dask arrays are written chunk by chunk.
 
     Raises
     ------
     FileNotFoundError, IsADirectoryError
         If the folder does not exist, or `path` is a folder.
     FileExistsError
-        If something else than a result stands at `path`.
+        If there is a file at `path` that is not a gridax result.
     OSError
-        If what was written differs from what was to be written, as on a full disk.
+        If the file cannot be written correctly, for instance because the disk is full.
     """
     check_target(path)
     _refuse_foreign(path)
@@ -43,20 +43,20 @@ def write_netcdf(dataset: xr.Dataset, path: Path, complevel: int = 0) -> None:
                 # Each is padded to the longest one; compressed, the padding takes no space.
                 variable.encoding |= {"zlib": True, "complevel": 1, "fletcher32": True}
         if variable.size and variable.ndim and variable.dtype.kind not in "OTU":
-            variable.encoding["fletcher32"] = True  # so that damage is found when it is read
+            variable.encoding["fletcher32"] = True  # detects damage when the variable is read
             if complevel:
                 variable.encoding |= {"zlib": True, "shuffle": True, "complevel": complevel}
-            if variable.chunks is not None:  # each is written and read as a whole
+            if variable.chunks is not None:  # chunks are written and read as a whole
                 variable.encoding["chunksizes"] = tuple(along[0] for along in variable.chunks)
-    # HDF5 keeps a file that it failed to write open, and with it the disk space: better not begin.
+    # HDF5 keeps a file that it failed to write open, and so its disk space: do not start.
     needed = sum(v.nbytes for v in encoded.variables.values() if v.dtype.kind not in "OTU")
     if not complevel and needed > shutil.disk_usage(path.parent).free:
         raise _not_written(path, f"it needs {human(needed)}")
-    with whole(path.resolve()) as beside:  # a link stays one
+    with whole(path.resolve()) as beside:  # a symbolic link stays one
         try:
             with in_this_thread(encoded):
                 encoded.to_netcdf(beside, engine="netcdf4", format="NETCDF4")
-        except RuntimeError as error:  # how netCDF4 says that the disk is full, too
+        except RuntimeError as error:  # netCDF4 also raises it if the disk is full
             raise _not_written(path, str(error)) from error
         with xr.open_dataset(beside, engine="netcdf4", decode_times=False) as written:
             for name in encoded.variables:
@@ -70,10 +70,10 @@ def _not_written(path: Path, why: str) -> OSError:
 
 
 def _refuse_foreign(path: Path) -> None:
-    """Refuse to replace a file that is no result of ours; an empty one is nobody's."""
+    """Refuse to replace a file that is not a gridax result, unless it is empty."""
     if not path.exists() or not path.stat().st_size:
         return
-    import netCDF4  # takes time
+    import netCDF4  # slow to import
 
     try:
         with netCDF4.Dataset(path) as file:
@@ -88,7 +88,7 @@ def _refuse_foreign(path: Path) -> None:
 
 
 def _same(given: xr.Variable, written: xr.Variable) -> bool:
-    """Compare piece by piece, so that a large array is not held twice."""
+    """Compare piece by piece, so that a large array is not in memory twice."""
     if given.shape != written.shape:
         return False
     if not given.shape:
@@ -110,14 +110,14 @@ def _equal(given: np.ndarray, written: np.ndarray) -> bool:
 
 
 def read(path: Path) -> xr.Dataset:
-    """Open a netCDF file, with its data left in the file.
+    """Open a netCDF file lazily.
 
     Raises
     ------
     FileNotFoundError
-        If there is nothing at `path`.
+        If `path` does not exist.
     ValueError
-        If it is no netCDF, or damaged.
+        If it is not a netCDF file, or is damaged.
     """
     if not path.exists():
         raise FileNotFoundError(f"there is no file {str(path)!r}")
@@ -127,7 +127,7 @@ def read(path: Path) -> xr.Dataset:
         dataset = codec.decode(stored)
     except PermissionError:
         raise
-    except Exception as error:  # whatever a damaged or foreign file makes the readers raise
+    except Exception as error:  # a damaged or foreign file may raise anything
         stored.close()
         raise ValueError(
             f"{str(path)!r} cannot be read as a netCDF file ({type(error).__name__}: {error})"

@@ -1,6 +1,6 @@
-"""The space and the structure of the outputs, read back from the attributes of a result.
+"""The points and the structure of the outputs, read from the attributes of a result.
 
-Nothing of a file is ever imported, unpickled or evaluated, and nothing in it is trusted.
+Nothing in a file is imported, unpickled, evaluated or trusted.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _LONGEST_JSON, _LONGEST_LIST = 2**26, 2**20
 
 @dataclasses.dataclass(frozen=True)
 class Missing:
-    """Stands in a state that was read from a file for what files do not keep."""
+    """Placeholder, in a state that was read from a file, for what files do not store."""
 
     what: str
 
@@ -74,7 +74,7 @@ def read(dataset: xr.Dataset) -> tuple[Points, Template]:
     try:
         points = _read_points(dataset)
         return points, _read_template(dataset, points.grid)
-    except Exception as error:  # whatever a damaged or foreign description leads to
+    except Exception as error:  # a damaged or foreign description may raise anything
         raise ValueError(
             f"its description of the space is damaged ({type(error).__name__}: {error}); "
             "xarray.open_dataset may still read the data"
@@ -84,7 +84,7 @@ def read(dataset: xr.Dataset) -> tuple[Points, Template]:
 def _json(dataset: xr.Dataset, name: str) -> Any:
     text = dataset.attrs[name]
     if not isinstance(text, str) or len(text) > _LONGEST_JSON:
-        raise ValueError(f"the attribute {name!r} is no text of a sensible length")
+        raise ValueError(f"the attribute {name!r} is not a string of a reasonable length")
     return json.loads(text)
 
 
@@ -123,13 +123,13 @@ def _read_points(dataset: xr.Dataset) -> Points:
     ]
     _require(bool(ordered), "it has no axis")
     _require({c.dim for c in ordered} - {None} == set(sizes), "a dimension has no axis")
-    _require(len({c.name for c in ordered}) == len(ordered), "two axes bear one name")
+    _require(len({c.name for c in ordered}) == len(ordered), "two axes have the same name")
     mode = dataset.attrs["mode"]
     _require(mode in MODES, f"the mode {mode!r} is unknown")
     described_key = _json(dataset, "key")
     data = np.asarray(described_key["data"], dtype=np.uint32)
     key = jax.random.wrap_key_data(jnp.asarray(data), impl=described_key["impl"])
-    _require(key.ndim == 0, "the key is no single key")
+    _require(key.ndim == 0, "the key is not a single key")
     return Points(skeleton, Grid(sizes, tuple(ordered)), mode, key)
 
 
@@ -139,15 +139,15 @@ def _require(holds: bool, otherwise: str) -> None:
 
 
 def _dtype(name: Any) -> np.dtype:
-    """Return a dtype that JAX has; a file could name any, as large as it likes."""
+    """Return a dtype that JAX has; a file could name any dtype, of any size."""
     dtype = jnp.dtype(str(name))
     numbers = jnp.issubdtype(dtype, jnp.number) or dtype.kind == "b"
-    _require(numbers, f"{name!r} is no dtype of numbers")
+    _require(numbers, f"{name!r} is not a numeric dtype")
     return dtype
 
 
 def _check_keys(shape: Sequence[int], dtype: Any, impl: Any) -> None:
-    """Refuse raw data that are no PRNG keys."""
+    """Reject raw data that are not PRNG keys."""
     data = jax.ShapeDtypeStruct(tuple(shape), dtype)
     jax.eval_shape(lambda x: jax.random.wrap_key_data(x, impl=impl), data)
 
@@ -162,14 +162,14 @@ def _read_fixed(leaf: Mapping[str, Any]) -> Any:
     if "dict" in leaf:
         return {_read_fixed(key): _read_fixed(value) for key, value in leaf["dict"]}
     value = leaf["value"]
-    _require(value is None or isinstance(value, (bool, int, float, str)), "a value is no scalar")
+    _require(value is None or isinstance(value, (bool, int, float, str)), "a value is not a scalar")
     return np.asarray(value, dtype=leaf["dtype"])[()] if "dtype" in leaf else value
 
 
 def _read_column(described: Mapping[str, Any], dataset: xr.Dataset) -> Column:
     name, dim, kind = described["name"], described["dim"], described["kind"]
     label = dataset.variables[name]
-    _require(label.dims == (() if dim is None else (dim,)), f"{name!r} does not lie along {dim!r}")
+    _require(label.dims == (() if dim is None else (dim,)), f"{name!r} is not along {dim!r}")
     _require(kind in ("number", "array", "key", "choice"), f"{name!r} has the kind {kind!r}")
     labels = np.atleast_1d(label.values)
     rows: Any = None if dim is not None else np.int64(0)
@@ -205,7 +205,7 @@ def _read_column(described: Mapping[str, Any], dataset: xr.Dataset) -> Column:
         for key in described["extra"]
     }
     table = Table(labels=labels, **known)
-    _require(len(table.values) == len(labels), f"{name!r} has not one label per value")
+    _require(len(table.values) == len(labels), f"{name!r} does not have one label per value")
     attrs = {k: v for k, v in label.attrs.items()}
     axis = StoredAxis(table, str(described["axis"]), group=described["group"], attrs=attrs)
     return Column(name, axis, -1, table, dim=dim, home=str(described["home"]), rows=rows)
@@ -217,9 +217,11 @@ def _read_template(dataset: xr.Dataset, grid: Grid) -> Template:
     parts = tuple(map(_read_part, described["parts"]))
     leaves = [(part["path"], i) for i, part in enumerate(described["parts"])]
     order, treedef = jax.tree.flatten(nest(leaves, keep_order=True))
-    _require(sorted(order) == list(range(len(parts))), "the outputs' paths contradict each other")
+    _require(
+        sorted(order) == list(range(len(parts))), "the paths of the outputs contradict each other"
+    )
     starts = np.cumsum([0, *(len(part.names) for part in parts)])
-    _require(0 < len(outputs) == starts[-1], "the outputs and their places differ in number")
+    _require(0 < len(outputs) == starts[-1], "the number of outputs does not match their paths")
     arranged = [outputs[i] for k in order for i in range(starts[k], starts[k + 1])]
     return Template(tuple(arranged), tuple(parts[k] for k in order), treedef)
 
@@ -245,7 +247,7 @@ def _read_output(described: Mapping[str, Any], dataset: xr.Dataset, grid: Grid) 
     own = variable.dims[len(grid.dims) :]
     _require(
         variable.dims[: len(grid.dims)] == grid.dims,
-        f"output {name!r} lies along {variable.dims}, not along {grid.dims}",
+        f"output {name!r} is along {variable.dims}, not along {grid.dims}",
     )
     _dtype(variable.dtype)
     dtype = _dtype(described.get("dtype", variable.dtype))  # some points may have no value
@@ -264,15 +266,15 @@ def _read_output(described: Mapping[str, Any], dataset: xr.Dataset, grid: Grid) 
 def nest(leaves: Sequence[tuple[Sequence[Sequence[Any]], Any]], keep_order: bool = False) -> Any:
     """Return nested dicts and lists with each leaf at its path of (kind, key) steps.
 
-    Where a list has no leaf, it has None. JAX sorts the keys of a dict; if the order is to be
-    kept, such as that of fields, a dict whose keys are not sorted is an OrderedDict.
+    An index of a list without a leaf is None. JAX sorts the keys of a dict; to keep an order such
+    as that of fields, a dict whose keys are not sorted is returned as an OrderedDict.
 
     Examples
     --------
     >>> nest([([["dict", "a"], ["index", 0]], 1), ([["dict", "a"], ["index", 1]], 2)])
     {'a': [1, 2]}
     """
-    _require(bool(leaves), "it lists no leaf")
+    _require(bool(leaves), "it has no leaves")
     if len(leaves) == 1 and not leaves[0][0]:
         return leaves[0][1]
     branches: dict[Any, list[tuple[Sequence[Sequence[Any]], Any]]] = {}
@@ -281,7 +283,7 @@ def nest(leaves: Sequence[tuple[Sequence[Sequence[Any]], Any]], keep_order: bool
         branches.setdefault(key, []).append((rest, leaf))
     if all(path[0][0] == "index" for path, _ in leaves):
         length = max(branches) + 1
-        _require(min(branches) >= 0 and length <= _LONGEST_LIST, "a path counts too far")
+        _require(min(branches) >= 0 and length <= _LONGEST_LIST, "a path has too large an index")
         return [nest(branches[i], keep_order) if i in branches else None for i in range(length)]
     found = {key: nest(branch, keep_order) for key, branch in branches.items()}
     return collections.OrderedDict(found) if keep_order and not _is_sorted([*found]) else found

@@ -1,7 +1,7 @@
 """Blocks of a store: their shape, and what is left to do in one that is not new.
 
-A block is written and recovered as a unit, and it is a chunk of the file. So it is as cubic as its
-size allows: who reads one slice of a sweep reads few points beside it.
+A block is written and recovered as a unit, and it is a chunk of the file. It is as cubic as its
+size allows, so that reading one slice of a sweep reads few other points.
 """
 
 from __future__ import annotations
@@ -15,26 +15,26 @@ import numpy as np
 
 from gridax._plan.plan import Take
 
-# What a block holds at most, as some of them are in memory at the same time; and where there would
-# be too many otherwise.
+# Maximum size of a block, since several are in memory at a time; and if there were too many blocks
+# otherwise.
 _BYTES, _MOST_BYTES = 2**25, 2**28
-# What a crash may cost, by the estimated time.
+# Estimated seconds of work that a crash may cost.
 _SECONDS = 10.0
-# Time to write a block is worth this much computing at least.
+# Seconds of work below which writing a block would take longer than computing it.
 _LEAST_SECONDS = 0.1
-# Listing a folder of more files takes long.
+# More files than this make listing a folder slow.
 _MOST_BLOCKS = 50_000
 
 
 @dataclasses.dataclass(frozen=True)
 class Wish:
-    """How a sweep would like its blocks.
+    """Which blocks suit a sweep.
 
     Attributes
     ----------
     seconds : estimated time of one point.
     nbytes : bytes of the outputs of one point.
-    tile : points along each dimension that had best stay together.
+    tile : points along each dimension that should stay in one block.
     n_workers : processes that work at the same time; each should have several blocks.
     """
 
@@ -49,8 +49,8 @@ def shape(sizes: Sequence[int], wish: Wish, n_shards: int = 1) -> tuple[int, ...
 
     Parameters
     ----------
-    sizes : of the grid.
-    wish : of the sweep.
+    sizes : sizes of the grid.
+    wish : what suits the sweep.
     n_shards : runs that share the sweep, each with all of its workers.
 
     Examples
@@ -73,7 +73,7 @@ def shape(sizes: Sequence[int], wish: Wish, n_shards: int = 1) -> tuple[int, ...
     for bounds in (limits, sizes):  # the tile first, then all of it
         block = _grown(block, bounds, want)
     block = [_even(piece, size) for piece, size in zip(block, sizes, strict=True)]
-    # What was gained by that goes to the dimensions that still divide.
+    # Points that this leaves over go to the dimensions that are still divided.
     for dim in reversed(range(len(block))):
         others = math.prod(block) // block[dim]
         block[dim] = _even(max(block[dim], min(sizes[dim], want // others)), sizes[dim])
@@ -81,7 +81,7 @@ def shape(sizes: Sequence[int], wish: Wish, n_shards: int = 1) -> tuple[int, ...
 
 
 def _even(piece: int, size: int) -> int:
-    """Return the largest length of at most `piece` in which hardly anything is left at the end."""
+    """Return the largest length up to `piece` for which the last piece is not nearly empty."""
 
     def waste(length: int) -> float:
         return math.ceil(size / length) * length / size - 1.0
@@ -91,7 +91,7 @@ def _even(piece: int, size: int) -> int:
 
 
 def _grown(block: Sequence[int], bounds: Sequence[int], want: int) -> list[int]:
-    """Lengthen the shorter sides to one length within their bounds, as far as `want` points go."""
+    """Lengthen the shorter sides to a common length within their bounds, up to `want` points."""
 
     def at_least(side: int) -> list[int]:
         pairs = zip(block, bounds, strict=True)
@@ -103,10 +103,10 @@ def _grown(block: Sequence[int], bounds: Sequence[int], want: int) -> list[int]:
 
 
 def pieces(todo: np.ndarray) -> list[Take]:
-    """Return what is to be done in a block as products of positions.
+    """Return what is left to do in a block as products of positions.
 
-    If what is done already is a product, as where a sweep is extended, the rest is at most one
-    product per dimension. Otherwise it is all of the block.
+    If what is done is a product, as in a sweep that is extended, the rest is at most one product
+    per dimension. Otherwise, the whole block is returned.
 
     Examples
     --------

@@ -1,11 +1,12 @@
-"""How a grid is cut to blocks and tiles: integer arithmetic, nothing of the size of the grid.
+"""How a grid is divided into blocks and tiles: integer arithmetic, nothing as large as the grid.
 
 A block is a box of neighbors in the grid. A tile is a set of points of a block that one device
 evaluates in one call: the product of a run of neighbors along each level. A level is one
 dimension, or several that always vary together in the model and are therefore vectorized as one.
-All tiles of a plan have one shape, so one compiled program does. Where runs do not fit, the last is
-shifted inwards and a few points are computed twice; where there is not even room for one, its
-points are repeated, and what they give again is left out. Nothing is padded with invented values.
+All tiles of a plan have the same shape, so one compiled program evaluates them all. If runs do not
+fit into a level, the last one is shifted inwards, and a few points are computed twice; if a level
+is shorter than a run, its points are repeated, and the repeated outputs are dropped. Nothing is
+padded with invented values.
 """
 
 from __future__ import annotations
@@ -22,12 +23,12 @@ from gridax._display import Displayed
 
 # First and one past the last index along each dimension.
 Box = tuple[tuple[int, int], ...]
-# Positions in a box along each dimension, whose product is meant; None for all of it.
+# Positions in a box along each dimension, of which the product is taken; None for all of the box.
 Take = tuple[np.ndarray, ...] | None
 
 
 class Tile(NamedTuple):
-    """A run of positions per level, shorter where it ends, in what is taken of a box."""
+    """A run of positions per level, within what is taken of a box; the last ones may be shorter."""
 
     box: Box
     runs: tuple[np.ndarray, ...]
@@ -40,8 +41,8 @@ class Region(NamedTuple):
     Attributes
     ----------
     box : the block.
-    shape : shape in which to see it.
-    where : place in that shape: an int, a slice or an array of indices per size.
+    shape : shape to which the block is reshaped.
+    where : index into that shape: an int, a slice or an array of indices per dimension.
     """
 
     box: Box
@@ -51,15 +52,15 @@ class Region(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class Level:
-    """Dimensions that are vectorized as one, cut to runs of some of their points.
+    """Dimensions that are vectorized as one, divided into runs of points.
 
     Attributes
     ----------
     dims : numbers of the dimensions; the last varies fastest.
     width : points that are vectorized.
-    depth : how many times as many are in a run, evaluated one after the other.
+    depth : how many times as many points a run has, evaluated one after the other.
     groups : positions along the only dimension that may share a run, such as those of one static
-        choice; any may if None.
+        choice; None if any may.
     """
 
     dims: tuple[int, ...]
@@ -77,20 +78,20 @@ class Level:
         return math.prod(sizes[dim] for dim in self.dims)
 
     def longest(self, sizes: Sequence[int]) -> int:
-        """Return how many points a run can hold at most."""
+        """Return the maximum number of points that a run can have."""
         size = self.size(sizes)
         return size if self.groups is None else min(size, max(map(len, self.groups)))
 
     def n_runs(self, box: Box) -> int:
         """Return the number of runs in a box."""
-        if self.groups is None:  # there may be more points than a range has a length
+        if self.groups is None:  # len(range) cannot exceed 2**63
             return _ceil_div(self.size(shape_of(box)), self.length)
         return sum(_ceil_div(len(part), self.length) for part in self._parts(box, None))
 
     def runs(self, box: Box, take: Take = None) -> Iterator[np.ndarray]:
         """Yield the positions of each run in what is taken of a box, as int64.
 
-        All have one length, but for parts that are shorter than that.
+        All have the same length, except those of parts that are shorter than a run.
         """
         for part in self._parts(box, take):
             for start in range(0, len(part), self.length):
@@ -99,7 +100,7 @@ class Level:
                 yield np.arange(run.start, run.stop) if isinstance(run, range) else np.array(run)
 
     def _parts(self, box: Box, take: Take) -> list[Sequence[int]]:
-        """Return positions that may share a run."""
+        """Return the sequences of positions that may share a run."""
         shape = _shape(box, take)
         if self.groups is None:
             return [range(math.prod(shape[dim] for dim in self.dims))]
@@ -112,7 +113,7 @@ class Level:
 
 @dataclasses.dataclass(frozen=True, repr=False)
 class Plan(Displayed):
-    """How a sweep is cut to blocks and tiles, as `ParallelExecution.plan` returns it.
+    """How a sweep is divided into blocks and tiles, as `ParallelExecution.plan` returns it.
 
     Attributes
     ----------
@@ -129,8 +130,8 @@ class Plan(Displayed):
     point_bytes : int
         Bytes of the outputs of one point.
     tile_bytes : int
-        Bytes that a device needs at the same time beside the arrays of the state: those of the
-        compiled program, or an estimate.
+        Bytes that a device needs at a time in addition to the arrays of the state, according to the
+        compiled program or an estimate.
 
     Examples
     --------
@@ -180,22 +181,22 @@ class Plan(Displayed):
         return math.prod(level.n_runs(box) for level in self.levels)
 
     def blocks(self) -> Iterator[Box]:
-        """Yield the blocks; they are disjoint and together hold every point."""
+        """Yield the blocks, which are disjoint and cover the grid."""
         return boxes(self.sizes, self.block)
 
     def tiles(self, box: Box, take: Take = None) -> Iterator[Tile]:
-        """Yield the tiles of a block; together they hold every point that is taken of it."""
+        """Yield the tiles of a block, which cover every point that is taken of it."""
         return (Tile(box, runs, take) for runs in _product(self.levels, box, take))
 
     def split(self, tile: Tile) -> Iterator[Tile]:
-        """Yield tiles of this plan that hold the points of a tile of a wider plan."""
+        """Yield tiles of this plan that cover a tile of a wider plan."""
         pieces = [
             _pieces(run, level.length) for run, level in zip(tile.runs, self.levels, strict=True)
         ]
         return (tile._replace(runs=runs) for runs in itertools.product(*pieces))
 
     def indices(self, tile: Tile) -> list[np.ndarray]:
-        """Return a tile's indices along each dimension, as many as `lengths` says.
+        """Return a tile's indices along each dimension, `lengths` of them.
 
         A short run is repeated.
         """
@@ -207,10 +208,10 @@ class Plan(Displayed):
         return [found[dim] for dim in range(len(self.sizes))]
 
     def region(self, tile: Tile) -> Region:
-        """Return the place of a tile in arrays over the grid.
+        """Return where a tile is in arrays over the grid.
 
-        Levels that hold the dimensions in the grid's own order merge them, so that a tile is a
-        box of slices; otherwise its place is a mesh of indices.
+        If the levels have the dimensions in the grid's own order, these are merged, so that a tile
+        is a box of slices; otherwise it is a mesh of indices.
         """
         shape = shape_of(tile.box)
         order = [dim for level in self.levels for dim in level.dims]
@@ -241,13 +242,13 @@ def boxes(sizes: Sequence[int], block: Sequence[int]) -> Iterator[Box]:
     if not sizes:
         yield ()
         return
-    for first in _Cuts(sizes[0], block[0]):  # itertools.product would make all of them at once
+    for first in _Cuts(sizes[0], block[0]):  # itertools.product would create all of them at once
         for rest in boxes(sizes[1:], block[1:]):
             yield (first, *rest)
 
 
 class _Cuts(Sequence[tuple[int, int]]):
-    """Bounds of the pieces of a range, made one at a time."""
+    """Bounds of the pieces of a range, computed when they are indexed."""
 
     def __init__(self, size: int, piece: int) -> None:
         self._size, self._piece = size, piece
@@ -290,7 +291,7 @@ def _place(runs: Sequence[np.ndarray]) -> tuple[Any, ...]:
 
 
 def _product(levels: Sequence[Level], box: Box, take: Take) -> Iterator[tuple[np.ndarray, ...]]:
-    """Yield the product of the runs, without ever holding all runs of a level."""
+    """Yield the product of the runs, without keeping all runs of a level in memory."""
     if not levels:
         yield ()
         return

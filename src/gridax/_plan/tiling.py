@@ -1,8 +1,8 @@
-"""Which tiles are worth their size: levels and widths from the work of a model.
+"""Which tiles are fast: levels and widths, estimated from the work of a model.
 
-What varies along one level only is computed once per position in it and not once per point. The
-fewest levels that tell the expensive stages apart do best; of their widths, those with the least
-estimated time are taken. Where a sweep is long, `_tuning` measures their neighbors.
+What varies along one level only is computed once per position along it rather than once per point.
+The fewest levels that separate the expensive stages are used, with the widths that have the lowest
+estimated time. In a long sweep, `tuning` measures the neighboring widths.
 """
 
 from __future__ import annotations
@@ -18,38 +18,38 @@ from gridax._plan.work import Dims, Loop, Work
 Groups = Sequence[tuple[tuple[int, ...], ...] | None]
 Widths = tuple[int, ...]
 
-# A stage that takes less than this part of the time is not worth a level of its own.
+# A stage that takes less than this fraction of the time does not get a level of its own.
 _WORTH = 0.05
-# More combinations of widths than this are not tried one by one.
+# Maximum number of combinations of widths that are estimated one by one.
 _MOST_COMBINATIONS = 5_000
 _MOST_POINTS, _MOST_BYTES = 2**20, 2**26
-# Results that wait for the host, beside those that are being computed.
+# Batches whose results wait for the host, in addition to the one that is being computed.
 IN_FLIGHT = 2
 
 
 @dataclasses.dataclass(frozen=True)
 class Costs:
-    """What a kind of device takes for what, in nanoseconds where nothing else is said.
+    """The costs of operations on a kind of device, in nanoseconds unless stated otherwise.
 
     Attributes
     ----------
-    call : to start a tile and to fetch its outputs.
+    call : starting a tile and fetching its outputs.
     call_of_several : the same for a tile on each of several devices.
     launches, arithmetic : factors for the estimates of `Work`, which are those of a CPU core.
     moved, moved_far : per byte within the caches and beyond.
     assembled : per byte that several devices return.
-    cache : bytes that a loop should carry or stack at most.
-    threads : that a device may use.
+    cache : maximum number of bytes that a loop should carry or stack.
+    threads : number of threads that a device may use.
     thread : bytes that a loop carries for each thread that is used.
     native : bytes up to which a loop that carries them is compiled to one piece of machine code,
         without launches.
-    operation : of an operation in such a loop.
-    uneven : power of the number of points with which the time of loops grows that turn more often
-        for some points, so that the others wait.
-    masked : factor for the arithmetic of points that take different branches or turns at once, so
-        that all of them are computed and one is picked.
-    together : time of a call below which several tiles are worth one call.
-    together_large : the same for tiles that need `large` bytes, which each call asks for anew.
+    operation : an operation in such a loop.
+    uneven : the time of loops with different trip counts grows with this power of the number of
+        points, since all of them wait for the last one.
+    masked : factor for the arithmetic of points that take different branches or trip counts, which
+        are all computed before one is selected.
+    together : time of a tile below which several tiles share a call.
+    together_large : the same for tiles of at least `large` bytes, which each call allocates again.
     """
 
     call: float = 60_000.0
@@ -72,8 +72,8 @@ class Costs:
 
 
 CPU = Costs()
-# Thousands of points at a time, and microseconds for every kernel. From figures of the literature,
-# not calibrated as the CPU's are.
+# Thousands of points at a time, and microseconds per kernel: from the literature, not measured as
+# for the CPU.
 ACCELERATOR = Costs(
     call=100_000.0,
     call_of_several=300_000.0,
@@ -88,17 +88,17 @@ ACCELERATOR = Costs(
     together=0.0,
     together_large=0.0,
 )
-# Each further level that is vectorized makes arrays of one dimension more, and moves them about.
+# Each further level that is vectorized adds a dimension to the arrays, which costs transposes.
 _NESTED = 1.05
-# Nanoseconds of a block, and of the whole sweep, from which cutting it to blocks allows to measure.
+# Nanoseconds that a block should take, and a sweep must take, to be divided into blocks for timing.
 _BLOCK, _LONG = 0.5e9, 4e9
-# Nanoseconds beyond which a tile gains nothing, but nobody sees progress or can interrupt.
+# Nanoseconds beyond which a tile is not faster, but delays progress reports and interrupts.
 _LONGEST_TILE = 1e9
 
 
 @dataclasses.dataclass(frozen=True)
 class Sweep:
-    """What is to be planned.
+    """A sweep to be planned.
 
     Attributes
     ----------
@@ -129,15 +129,15 @@ class Sweep:
 
         Parameters
         ----------
-        n_vmap : points that are to be vectorized, or up to half as many, if the user says so.
-        memory : most bytes that a tile may need, as far as the estimate knows.
-        most : most points of a tile, if that is known.
-        block : points along each dimension that are evaluated together, where that is settled.
+        n_vmap : number of points to vectorize (at least half as many), if the user gave one.
+        memory : maximum number of bytes of a tile, according to the estimate.
+        most : maximum number of points of a tile, if known.
+        block : points of a block along each dimension, if that is already decided.
         """
         if block is not None:
             within = dataclasses.replace(self, sizes=block).plan(n_vmap, memory, most)
             return dataclasses.replace(within, sizes=self.sizes, block=block)
-        if memory is not None:  # of which outputs that wait take their part
+        if memory is not None:  # outputs that wait for the host need a part of it
             waiting = (1 + IN_FLIGHT) * max(self.point_bytes, 1)
             most = min(most or _MOST_POINTS, max(1, memory // waiting))
         widths = self._best(n_vmap, memory, most)
@@ -159,13 +159,13 @@ class Sweep:
             return points <= limit and (points == 1 or (within and short))
 
         fitting = [widths for widths in self._candidates(bare) if fits(widths)]
-        if n_vmap is not None:  # as near as the grid allows
+        if n_vmap is not None:  # as close as the grid allows
             largest = max(map(math.prod, fitting))
             fitting = [widths for widths in fitting if 2 * math.prod(widths) > largest]
         return min(fitting, key=lambda widths: (self.nanoseconds(bare, widths), widths))
 
     def with_widths(self, widths: Widths, fixed: bool = False, most: int | None = None) -> Plan:
-        """Return the plan of some widths; cut to blocks unless they are `fixed`."""
+        """Return the plan with some widths, divided into blocks unless these are `fixed`."""
         bare = self.levels()
         large = self.nbytes(bare, widths) > self.costs.large
         together = self.costs.together_large if large else self.costs.together
@@ -185,7 +185,7 @@ class Sweep:
         )
 
     def neighbors(self, plan: Plan, most: int) -> list[Plan]:
-        """Return plans of twice or half the width along one level, of at most so many points."""
+        """Return plans with twice or half the width along one level, up to `most` points."""
         found = []
         within = dataclasses.replace(self, sizes=plan.block)
         widths = tuple(level.width for level in plan.levels)
@@ -193,13 +193,13 @@ class Sweep:
             for width in (2 * widths[i], widths[i] // 2):
                 other = (*widths[:i], width, *widths[i + 1 :])
                 if 1 <= width <= level.size(plan.block) and math.prod(other) <= most:
-                    # The blocks stay, so that the sweep can go on from any of them.
+                    # The blocks stay the same, so that the plan can change after any of them.
                     made = within.with_widths(other, fixed=True, most=most)
                     found.append(dataclasses.replace(made, sizes=self.sizes, block=plan.block))
         return found
 
     def narrower(self, plan: Plan) -> Plan | None:
-        """Return a plan of tiles of half as many points or less, or None if there is no such."""
+        """Return a plan with tiles of half as many points or fewer; None for single points."""
         levels = list(plan.levels)
         if math.prod(plan.tile) == 1:
             return None
@@ -216,7 +216,7 @@ class Sweep:
         together: dict[object, list[int]] = {}
         for dim in range(len(self.sizes)):
             alike = frozenset(stage for stage in stages if dim in stage)
-            # What is static along a dimension cannot be mixed with another dimension.
+            # A dimension with static choices cannot be merged with another one.
             together.setdefault(alike if self.groups[dim] is None else dim, []).append(dim)
         return tuple(Level(tuple(dims), groups=self.groups[dims[0]]) for dims in together.values())
 
@@ -224,7 +224,7 @@ class Sweep:
         """Estimate the time of the whole sweep with tiles of some widths."""
         one = self._one(bare, widths)
         n_tiles = math.prod(map(_n_runs, _wide(bare, widths), itertools.repeat(self.sizes)))
-        # What is evaluated in one call shares its cost.
+        # Tiles that are evaluated in one call share its cost.
         call = self.costs.call_of_several if self.n_devices > 1 else self.costs.call
         call *= min(1.0, max(one / max(self.costs.together, one, 1.0), 0.05))
         if self.n_devices > 1:
@@ -241,9 +241,9 @@ class Sweep:
         carried = max((points.total(loop.carried) for loop in work.loops), default=0.0)
         threads = max(1, min(costs.threads, int(carried) // costs.thread))
         arithmetic /= threads**0.9
-        # Beyond the cache, every turn of a loop waits for memory.
+        # Beyond the cache, every iteration of a loop waits for memory.
         arithmetic *= 1.0 + 0.25 * math.log2(max(1.0, carried / costs.cache))
-        if threads > 1:  # which wait for each other at every operation
+        if threads > 1:  # threads wait for each other at every operation
             launches *= 8
         arithmetic *= _NESTED ** max(0, sum(width > 1 for width in widths) - 1)
         at_once = points.of(work.uneven) if work.uneven else 1
@@ -266,17 +266,17 @@ class Sweep:
         choices = [_widths(level.longest(self.sizes)) for level in bare]
         while math.prod(map(len, choices)) > _MOST_COMBINATIONS:
             longest = max(range(len(choices)), key=lambda i: len(choices[i]))
-            choices[longest] = choices[longest][::2]  # keeps the width of one
+            choices[longest] = choices[longest][::2]  # which keeps the width 1
         return itertools.product(*choices)
 
     def _deep(self, levels: tuple[Level, ...], times: float, most: int | None) -> tuple[Level, ...]:
-        """Let some tiles be evaluated one after the other in one call, along one level."""
+        """Let several tiles along one level be evaluated one after the other in one call."""
         if not levels or times <= 1:
             return levels
         runs = [_n_runs(level, self.sizes) for level in levels]
         along = max(range(len(levels)), key=lambda i: runs[i])
         points = math.prod(level.width for level in levels)
-        # A run has points of one group only.
+        # All points of a run belong to one group.
         runs_of_one = math.ceil(levels[along].longest(self.sizes) / levels[along].width)
         depth = min(math.ceil(times), runs_of_one)
         depth = min(depth, _MOST_BYTES // max(points * self.point_bytes, 1))
@@ -284,15 +284,16 @@ class Sweep:
         if levels[along].groups is not None or self.n_devices > 1:
             # Every device should have several tiles; a choice has few points.
             depth = min(depth, runs[along] // (8 * self.n_devices))
-        if depth > 1:  # as many calls, evened out
+        if depth > 1:  # the same number of calls, with equally many tiles each
             depth = math.ceil(runs[along] / math.ceil(runs[along] / depth))
         deep = dataclasses.replace(levels[along], depth=max(1, depth))
         return (*levels[:along], deep, *levels[along + 1 :])
 
     def _block(self, levels: Sequence[Level], total: float) -> tuple[int, ...]:
-        """Return the smallest block that is worth measuring: neighbors in memory.
+        """Return the smallest block that is long enough to be timed.
 
-        It is one index of the first dimensions, some of the next, and all of the others.
+        Its points are neighbors in memory: one index of the first dimensions, some of the next, and
+        all of the others.
         """
         if total < _LONG * self.n_devices or any(group is not None for group in self.groups):
             return self.sizes
@@ -313,7 +314,7 @@ class Sweep:
 
 
 class _Points:
-    """At how many places of a tile something is computed that varies along some dimensions."""
+    """How often a tile computes something that varies along some dimensions."""
 
     def __init__(self, bare: Sequence[Level], widths: Widths) -> None:
         self._along = [(frozenset(level.dims), w) for level, w in zip(bare, widths, strict=True)]
@@ -331,7 +332,7 @@ def _launches(loop: Loop, points: _Points, costs: Costs) -> float:
 
 
 def _stages(work: Work) -> list[Dims]:
-    """Return the sets of dimensions that a stage worth sharing varies along."""
+    """Return the sets of dimensions along which the expensive stages vary."""
     cost = dict(work.time)
     for dims, nbytes in work.stacked.items():
         cost[dims] = cost.get(dims, 0.0) + nbytes * CPU.moved
@@ -341,7 +342,7 @@ def _stages(work: Work) -> list[Dims]:
 
 def _widths(longest: int) -> list[int]:
     powers = [1 << k for k in range(longest.bit_length())]
-    # Or as many runs, but evened out, so that none is nearly empty.
+    # Or the same number of runs of nearly equal length, so that none is nearly empty.
     even = {math.ceil(longest / math.ceil(longest / power)) for power in powers if power >= 8}
     return sorted({*powers, *even, longest})
 

@@ -1,4 +1,4 @@
-"""The fastest tile, found by timing blocks of the sweep itself: no point is computed in vain."""
+"""The fastest tile, found by timing blocks of the sweep itself, whose results are used."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from collections.abc import Callable
 
 from gridax._plan.plan import Plan
 
-# A neighbor is tried if what is left would take this many times as long as its compilation.
+# A neighbor is tried if the rest of the sweep takes this many times as long as compiling it.
 _REPAYS = 20
-# It must take less than this part of the time to be better.
+# It is better if it takes less than this fraction of the time.
 _BETTER = 0.95
 
 
 @dataclasses.dataclass(frozen=True)
 class Lap:
-    """A block that is being evaluated, since some time."""
+    """A block that is being evaluated."""
 
     plan: Plan
     n_points: int
@@ -25,19 +25,19 @@ class Lap:
 
 
 class Tuner:
-    """Says with which plan to go on, from how long the blocks took so far.
+    """Chooses the plan of the next block from how long the previous blocks took.
 
-    It climbs: from the best plan so far to those that differ in the width along one level, as long
-    as compiling another one is worth it. Which plans it picks depends on timing; the points do not.
+    It climbs from the best plan so far to those that differ in the width along one level, as long
+    as compiling another one pays off. The plans depend on timing; the results do not.
 
     Parameters
     ----------
     plan : Plan
-        To start with.
+        The first plan.
     neighbors : callable
         Returns the plans to try from a plan.
     clock : callable, optional
-        Returns the seconds since some time.
+        Returns a time in seconds.
     """
 
     def __init__(
@@ -54,24 +54,24 @@ class Tuner:
         self._compiling, self._ended = 0.0, 0.0
 
     def next(self, n_left: int) -> Plan:
-        """Return the plan of the next block, with so many points left."""
+        """Return the plan of the next block, given the number of points that are left."""
         best = self._seconds.get(self.best)
         if best is None or not self._untried or best * n_left < _REPAYS * self._compiling:
             return self.best
         return self._untried.pop(0)
 
     def compiled(self, seconds: float) -> None:
-        """Note how long a plan took to compile."""
+        """Record how long a plan took to compile."""
         self._compiling = max(self._compiling, seconds)
 
     def begin(self, plan: Plan, n_points: int) -> Lap:
-        """Note that a block is started now, with a compiled plan."""
+        """Record that a block starts now, with a compiled plan."""
         return Lap(plan, n_points, self._clock())
 
     def end(self, lap: Lap) -> None:
-        """Note that all of a block is done now."""
+        """Record that a block is done now."""
         now = self._clock()
-        # Blocks overlap: this one has had the devices since the one before was done.
+        # Blocks overlap: this one has had the devices to itself since the previous one was done.
         mine = (now - max(lap.begun, self._ended)) / lap.n_points
         self._ended = now
         mine = min(mine, self._seconds.get(lap.plan, math.inf))

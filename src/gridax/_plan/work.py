@@ -17,7 +17,7 @@ from typing import Any
 
 Dims = frozenset[int]
 
-# Of an element of the result, where it is not one simple operation. Measured on a CPU core.
+# Relative cost per element of operations that are not simple, measured on a CPU core.
 _WEIGHTS = dict.fromkeys(("exp", "exp2", "log", "log1p", "expm1", "sin", "cos", "logistic"), 6.0)
 _WEIGHTS |= dict.fromkeys(("tanh", "tan", "atan2", "erf", "erf_inv", "pow", "lgamma"), 10.0)
 _WEIGHTS |= dict.fromkeys(("random_bits", "threefry2x32"), 60.0)
@@ -25,7 +25,7 @@ _WEIGHTS |= dict.fromkeys(("div", "sqrt", "rsqrt", "cbrt", "rem"), 3.0)
 _WEIGHTS |= dict.fromkeys(("sort", "top_k"), 40.0)
 _WEIGHTS |= dict.fromkeys(("gather", "scatter", "scatter-add", "dynamic_slice"), 2.0)
 _WEIGHTS |= dict.fromkeys(("reshape", "squeeze", "expand_dims", "broadcast_in_dim", "copy"), 0.2)
-_CALLBACK = 2e6  # of a call back to Python, whatever it does there
+_CALLBACK = 2e6  # a callback to Python, whatever it does
 _OPERATION = 0.04
 _MULTIPLY_ADD = 0.01
 _READ = 0.02
@@ -33,10 +33,10 @@ _READ = 0.02
 _CALLS = frozenset({"jit", "pjit", "closed_call", "core_call", "core_closed_call", "xla_call"})
 _CALLS |= {"checkpoint", "remat", "remat2", "custom_jvp_call", "custom_vjp_call"}
 _CALLS |= {"custom_jvp_call_jaxpr", "custom_vjp_call_jaxpr"}
-# What a loop pays per turn, and for an operation that is not fused, or fused, with its neighbors.
+# Costs of a loop per iteration, and per operation that is not fused, or fused, with others.
 _TURN, _APART_COST, _FUSED_COST = 500.0, 300.0, 10.0
 _APART = {"dot_general", "random_bits", "threefry2x32", "gather", "scatter", "sort", "cumsum"}
-# Turns of a loop that ends by a condition; within another one it is mostly a short search.
+# Assumed iterations of a `while` loop; within another one, it is usually a short search.
 _UNKNOWN_TURNS, _UNKNOWN_TURNS_WITHIN = 100, 4
 
 
@@ -46,9 +46,9 @@ class Loop:
 
     Attributes
     ----------
-    launches : estimated nanoseconds that all its turns pay once per tile, whatever its size.
-    operations : number of operations of all its turns.
-    carried : bytes that it carries from turn to turn, of one point.
+    launches : estimated nanoseconds of all iterations that do not depend on the size of the tile.
+    operations : number of operations of all iterations.
+    carried : bytes per point that it carries from one iteration to the next.
     """
 
     launches: float = 0.0
@@ -63,11 +63,11 @@ class Work:
     Attributes
     ----------
     time : estimated nanoseconds of arithmetic.
-    launches : estimated nanoseconds that a whole tile pays once outside of loops.
-    loops : the loops, each without those within it.
+    launches : estimated nanoseconds outside of loops that do not depend on the size of the tile.
+    loops : the loops, each without the loops within it.
     stacked : bytes of arrays that loops read or write slice by slice.
     outputs : dimensions that each output varies along.
-    uneven : dimensions along which the number of turns of a loop differs.
+    uneven : dimensions along which the trip count of a loop differs.
     drawn : kinds of PRNG keys that the program creates, or draws from point by point.
     """
 
@@ -96,10 +96,10 @@ class _Walk:
 
     def __init__(self, work: Work | None) -> None:
         self.work = work
-        self._loop: Loop | None = None  # the innermost loop around
-        self._searches = 0  # number of loops around that end by a condition
-        self._branches = 0  # number of branches around
-        self.writes = False  # whether values change in place, which is not followed
+        self._loop: Loop | None = None  # the innermost enclosing loop
+        self._searches = 0  # number of enclosing `while` loops
+        self._branches = 0  # number of enclosing branches
+        self.writes = False  # whether values are changed in place, which the walk does not follow
 
     @contextlib.contextmanager
     def _within(self, turns: float, searches: int = 0) -> Iterator[Loop]:
@@ -113,7 +113,7 @@ class _Walk:
             self.work.loops.append(loop)
 
     def through(self, jaxpr: Any, varies: Sequence[Dims], turns: float) -> list[Dims]:
-        """Follow a program that runs `turns` times; return what its results vary along."""
+        """Follow a program that runs `turns` times; return the dimensions of its results."""
         known: dict[Any, Dims] = dict.fromkeys(jaxpr.constvars, frozenset())
         known.update(zip(jaxpr.invars, varies, strict=True))
 
@@ -138,7 +138,7 @@ class _Walk:
         if name == "cond":
             index, *rest = inputs
             if self.work is not None:
-                self.work.uneven |= index  # a loop of bounded length ends by a branch like this
+                self.work.uneven |= index  # a loop of bounded length ends with a branch like this
             self._branches += 1
             branches = [self.through(_open(b), rest, turns) for b in params["branches"]]
             self._branches -= 1
@@ -196,7 +196,7 @@ class _Walk:
         while True:
             (going,) = _Walk(None).through(cond, [*cond_consts, *carry], 1.0)
             outs = _Walk(None).through(body, [*body_consts, *carry], 1.0)
-            # A loop that ends at different turns has all it carries batched.
+            # If points leave a loop at different iterations, everything that it carries is batched.
             grown = [a | b | going for a, b in zip(carry, outs, strict=True)]
             if grown == carry:
                 break
@@ -220,13 +220,13 @@ class _Walk:
             (summed, _), _ = equation.params["dimension_numbers"]
             length = math.prod(equation.invars[0].aval.shape[d] for d in summed)
             cost = size * length * _MULTIPLY_ADD
-            # A matrix that is the same for many vectors need not be read again for each.
+            # A matrix that is the same for many vectors is not read again for each of them.
             for variable, own in zip(equation.invars, inputs, strict=True):
                 _add(self.work.time, own, turns * _size(variable) * _READ)
         elif name.startswith(("reduce", "cum", "arg")):
             cost = sum(map(_size, equation.invars)) * _OPERATION
         elif name in ("pure_callback", "io_callback"):
-            cost = 0.0 if self._branches else _CALLBACK  # a branch may be there for errors only
+            cost = 0.0 if self._branches else _CALLBACK  # some branches only raise errors
         else:
             cost = size * _WEIGHTS.get(name, 1.0) * _OPERATION
         _add(self.work.time, varies, turns * cost)
