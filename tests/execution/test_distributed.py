@@ -352,7 +352,7 @@ def test_few_tasks_are_under_way_and_their_names_say_what_they_are(client, tmp_p
     looking.start()
     executor.run(progress=look)
     looking.join()
-    assert {name for tasks in seen for name, _ in tasks.values()} == {"simulate", "sweep"}
+    assert {name for tasks in seen for name, _ in tasks.values()} == {"simulate", "job"}
     keys = {key for tasks in seen for key in tasks if isinstance(key, tuple)}
     (name,) = {name for name, _ in keys}
     assert re.fullmatch(r"simulate-[0-9a-f]{8}", name)

@@ -96,7 +96,9 @@ class Flight:
         import dask
 
         with dask.config.set({"distributed.admin.large-graph-warning-threshold": "1 PB"}):
-            self._sent = self._client.submit(identity, self._job, key=f"job-{self._job.name}")
+            self._sent = self._client.submit(
+                identity, self._job, key=f"job-{self._job.name.rpartition('-')[2]}"
+            )
 
     def _fill(self, batches: Iterator[Tasks]) -> bool:
         """Send blocks until every worker has its tasks; return whether any are in flight."""
