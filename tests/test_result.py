@@ -435,6 +435,7 @@ def test_a_result_is_pickled_and_copied_whole(how, used, execution):
     assert again.to_dataframe().equals(again.to_dataframe())
 
 
+@pytest.mark.filterwarnings("ignore:jax.errors:DeprecationWarning")  # dill looks at all of them
 @pytest.mark.parametrize("how", ["dill", "cloudpickle", "deepcopy"])
 def test_a_result_whose_state_has_lambdas_is_copied(how):
     axes = {"G": gx.DataAxis([1.0, 2.0], wrap=lambda v: 2 * v), "f": gx.ChoiceAxis([jnp.tanh])}

@@ -138,11 +138,15 @@ def _is_even(values: np.ndarray) -> bool:
 def _without_noise(values: np.ndarray) -> np.ndarray:
     """Return float64 numbers with the fewest decimals that represent them, or unchanged."""
     finite = values[np.isfinite(values)]
-    typed = _round_significant(finite, _TYPED_DIGITS) == finite
-    if typed.all():
+    if (_round_significant(finite, _DIGITS) == finite).all():  # decimals, such as other labels
         return values
+    typed = _round_significant(finite, _TYPED_DIGITS) == finite
     if _is_even(finite):  # such as arange, some of whose numbers may have few digits by chance
         typed[:] = False
+    # Sums of numbers as large as the others are not off by so little.
+    typed |= np.abs(finite) < 1e-6 * math.ulp(np.abs(finite).max())
+    if typed.all():
+        return values
     noisy, most = finite[~typed], _noise(finite, _NOISE)
     exponent = _exponent(np.abs(finite).max().item())
     if abs(exponent) > 290:  # powers of ten would overflow

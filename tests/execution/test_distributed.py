@@ -238,8 +238,10 @@ def test_workers_draw_with_the_generator_of_the_client(client):
 
     space = product(seed=gx.DataAxis([1, 2, 3]))
     with jax.default_prng_impl("rbg"):
-        found = gx.DaskExecution(model, space, client=client).run(progress=False).dataset
-        other = gx.ParallelExecution(model, space).run(progress=False).dataset
+        with pytest.warns(UserWarning, match="draws from 'rbg' keys"):
+            found = gx.DaskExecution(model, space, client=client).run(progress=False).dataset
+        with pytest.warns(UserWarning, match="draws from 'rbg' keys"):
+            other = gx.ParallelExecution(model, space).run(progress=False).dataset
     assert found.equals(other)
     default = gx.ParallelExecution(model, space).run(progress=False).dataset
     assert not found.equals(default)
@@ -331,7 +333,9 @@ def test_few_tasks_are_under_way_and_their_names_say_what_they_are(client, tmp_p
     home, go = os.getpid(), tmp_path / "go"
 
     def simulate(state):
-        if os.getpid() != home:
+        if os.getpid() == home:
+            time.sleep(0.05)  # points that take no time would all be one task
+        else:
             until(go.exists)
         return float(state["x"])
 
@@ -538,7 +542,8 @@ def test_an_extension_computes_only_what_is_new(client, tmp_path, path, place, j
 
     log = Logged(tmp_path)
     found, told = (model if jit else log), []
-    old = gx.SequentialExecution(found, PLAIN).run(progress=False)
+    local = gx.ParallelExecution if jit else gx.SequentialExecution
+    old = local(found, PLAIN).run(progress=False)
     log.taken()
     executor = gx.DaskExecution(found, wide, client=client, jit=jit)
     result = executor.run(
@@ -552,7 +557,7 @@ def test_an_extension_computes_only_what_is_new(client, tmp_path, path, place, j
     assert told == sorted(told)
     assert told[-1] == wide.N
     assert 24 in told
-    other = gx.SequentialExecution(found, wide).run(progress=False)
+    other = local(found, wide).run(progress=False)
     assert same(result.dataset, other.dataset)
 
 
@@ -624,8 +629,7 @@ def test_what_cannot_be_sent_is_named_before_anything_is(client, path, model, ar
     executor = gx.DaskExecution(model, PLAIN, *args, client=client, jit=False, **kwargs)
     text = (
         f"{named} cannot be sent to the workers (TypeError: cannot pickle '_thread.lock' object); "
-        "keep what cannot be pickled (open files, locks, connections) out of it, and make it "
-        "inside the model"
+        "create what cannot be pickled (open files, locks, connections) inside the model"
     )
     for options in ({}, {"store": path}):
         with pytest.raises(TypeError, match=re.escape(text)):
@@ -641,7 +645,7 @@ def test_workers_with_other_versions_are_refused(client, path, monkeypatch, plac
     monkeypatch.setattr(worker, "versions", lambda: {**mine, "jax": "0.1", "python": "3.99"})
     executor = gx.DaskExecution(outputs, SPACE, client=client)
     text = (
-        f"a worker has jax {mine['jax']} and not 0.1, python {mine['python']} and not 3.99; "
+        f"a worker has jax {mine['jax']} instead of 0.1, python {mine['python']} instead of 3.99; "
         "install the same versions in all processes"
     )
     with pytest.raises(RuntimeError, match=re.escape(text)):
@@ -653,9 +657,9 @@ def test_workers_with_other_versions_are_refused(client, path, monkeypatch, plac
 def test_a_worker_that_comes_later_with_another_version_is_refused_too():
     space = product(x=gx.GridAxis(0, 1, 2))
     other = {**worker.versions(), "gridax": "99.0"}
-    sweep = worker.Sweep(
+    job = worker.RemoteJob(
         name="later",
-        program=worker.pickled(outputs, space, (), {}),
+        pickled=worker.pickled(gx.DaskExecution(outputs, space)._job),
         n_vmap=None,
         jit=True,
         outputs=(),
@@ -667,8 +671,8 @@ def test_a_worker_that_comes_later_with_another_version_is_refused_too():
         versions=other,
         settings=worker.settings(),
     )
-    with pytest.raises(RuntimeError, match=r"a worker has gridax .* and not 99\.0; install"):
-        worker.work(sweep, [Task(((0, 2),))])
+    with pytest.raises(RuntimeError, match=r"a worker has gridax .* instead of 99\.0; install"):
+        worker.work(job, [Task(((0, 2),))])
 
 
 def test_a_module_that_workers_lack_is_named_and_can_be_sent(client, tmp_path, monkeypatch):
@@ -680,7 +684,7 @@ def test_a_module_that_workers_lack_is_named_and_can_be_sent(client, tmp_path, m
     with pytest.raises(ModuleNotFoundError, match="my_simulator") as caught:
         executor.run(progress=False)
     assert caught.value.__notes__[0] == (
-        "a worker cannot import 'my_simulator': install it there, or send a module of yours with "
+        "a worker cannot import 'my_simulator'; install it there, or send your own modules with "
         "client.upload_file"
     )
     client.upload_file(str(tmp_path / "my_simulator.py"))

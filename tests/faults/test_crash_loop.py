@@ -52,7 +52,7 @@ PARALLEL = gx.ParallelExecution(in_jax, SPACE, n_vmap=3, n_pmap=1)
 def run(executor, store, **options):
     """Return the Dataset in memory, and the points at which the model was called."""
     calls.clear()
-    found = executor.run(store=store, progress=False, **{"block": BLOCK, **options})
+    found = executor.run(store=store, version="1", progress=False, **{"block": BLOCK, **options})
     jax.effects_barrier()
     return found.dataset.load(), sorted(calls)
 
@@ -216,7 +216,7 @@ def test_a_crash_while_damage_is_repaired_hides_none_of_it(tmp_path):
 def test_a_crash_while_a_result_is_extended_computes_only_what_is_new(tmp_path):
     expected, _ = run(SEQUENTIAL, tmp_path / "whole.zarr")
     fewer = gx.SequentialExecution(in_numpy, SPACE.isel(x=[0, 1]))
-    old = fewer.run(store=tmp_path / "old.zarr", progress=False)
+    old = fewer.run(store=tmp_path / "old.zarr", version="1", progress=False)
     moments = every_moment(SEQUENTIAL, tmp_path, extend=old)
     for moment in moments[::3]:
         status = states(moment.folder / "run.zarr")

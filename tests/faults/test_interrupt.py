@@ -96,6 +96,7 @@ def test_ctrl_c_keeps_what_was_computed_bit_for_bit(executor, tmp_path):
 X, Z = np.arange(16.0), np.arange(4.0)
 SPACE = gx.Space({"x": gx.DataAxis(X), "z": gx.DataAxis(Z)}, mode="product")
 BLOCK = {"x": 4, "z": 4}
+# `stops` is part of the model, which reads it, so runs state the version of the model.
 calls, stops = [], set()
 
 
@@ -141,7 +142,8 @@ from tests.faults import test_interrupt as sweeps
 sweeps.stops.update(STOP)
 try:
     EXECUTOR.run(
-        store=sys.argv[1], block=sweeps.BLOCK, progress=lambda done, total: sweeps.maybe_wait(done)
+        store=sys.argv[1], version="1", block=sweeps.BLOCK,
+        progress=lambda done, total: sweeps.maybe_wait(done),
     )
 finally:
     print(*(f"{x} {z}" for x, z in sweeps.calls), sep="\\n", flush=True)
@@ -163,7 +165,7 @@ def interrupted(executor, stop, store, times=1):
 
 def run(executor, store):
     calls.clear()
-    found = executor.run(store=store, block=BLOCK, progress=False).dataset.load()
+    found = executor.run(store=store, version="1", block=BLOCK, progress=False).dataset.load()
     jax.effects_barrier()
     return found, sorted(calls)
 

@@ -107,7 +107,9 @@ sweeps.run(sys.argv[1], sys.argv[2], progress=tell)
 def run(name, store, progress=False):
     calls.clear()
     executor = EXECUTORS[name]
-    found = executor.run(store=store, block={"x": 1, "z": 4}, progress=progress).dataset.load()
+    found = executor.run(
+        store=store, version="1", block={"x": 1, "z": 4}, progress=progress
+    ).dataset.load()
     jax.effects_barrier()
     return found, sorted(calls)
 

@@ -34,7 +34,9 @@ EXECUTOR = gx.SequentialExecution(model, SPACE)
 def run(store, **options):
     """Return the Dataset in memory, and the points at which the model was called."""
     calls.clear()
-    found = EXECUTOR.run(store=store, progress=False, block={"x": 3, "z": 1}, **options)
+    found = EXECUTOR.run(
+        store=store, version="1", progress=False, block={"x": 3, "z": 1}, **options
+    )
     return found.dataset.load(), sorted(calls)
 
 

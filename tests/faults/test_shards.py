@@ -51,7 +51,7 @@ EXECUTOR = gx.SequentialExecution(model, SPACE)
 
 def run(store, **options):
     calls.clear()
-    found = EXECUTOR.run(store=store, progress=False, block=BLOCK, **options)
+    found = EXECUTOR.run(store=store, version="1", progress=False, block=BLOCK, **options)
     return found.dataset.load(), sorted(calls)
 
 
@@ -143,7 +143,7 @@ from tests.faults import test_shards as sweeps  # which calls JAX
 
 assert len(jax.devices()) == 4 and jax.local_device_count() == 2
 sweeps.parallel().run(
-    store=store, progress=False, block=sweeps.BLOCK, shard=(jax.process_index(), jax.process_count())
+    store=store, version="1", progress=False, block=sweeps.BLOCK, shard=(jax.process_index(), jax.process_count())
 )
 jax.effects_barrier()
 print(*(f"{x} {z}" for x, z in sweeps.calls), sep="\\n", flush=True)

@@ -368,7 +368,9 @@ def test_a_newer_format_is_refused(saved, tmp_path):
 def test_a_description_of_absurd_length_is_not_even_parsed(monkeypatch, saved, tmp_path):
     monkeypatch.setattr(restore, "_LONGEST_JSON", 1000)
     file = tampered(saved, tmp_path, space=" " * 2000)
-    with pytest.raises(ValueError, match="the attribute 'space' is no text of a sensible length"):
+    with pytest.raises(
+        ValueError, match="the attribute 'space' is not a string of a reasonable length"
+    ):
         gx.open_result(file)
 
 

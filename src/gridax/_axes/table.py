@@ -217,7 +217,8 @@ def as_array(values: Any, owner: str) -> np.ndarray:
     if isinstance(values, (list, tuple)) and values and all(is_keys(v) for v in values):
         raise TypeError(f"{owner}: got a list of keys; stack them to one array: jnp.stack(keys)")
     try:
-        return native(np.array(values))  # a copy, so that later changes have no effect
+        # A copy, so that later changes have no effect; pandas 2.2 does not make one when asked.
+        return native(np.array(np.asarray(values)))
     except ValueError:
         raise ValueError(
             f"{owner}: values must all have the same shape, but these are ragged; use ChoiceAxis "

@@ -31,18 +31,18 @@ class DaskWorkers(Workers):
     """
 
     def __init__(self, client: Client | None) -> None:
-        self._client = client
+        self.client = client
 
     def n(self) -> int:
         """Return the number of threads of all workers."""
-        if self._client is None:
+        if self.client is None:
             return _devices.n_cores()
-        return max(1, sum(threads(self._client).values()))
+        return max(1, sum(threads(self.client).values()))
 
     def results(self, job: RemoteJob, batches: Iterator[Tasks]) -> Iterator[BlockOutputs | Killed]:
         """Yield what the workers return for all blocks, in any order."""
-        if self._client is not None:
-            yield from Flight(self._client, job).results(batches)
+        if self.client is not None:
+            yield from Flight(self.client, job).results(batches)
             return
         with _local_cluster() as client:
             cores = dict(zip(threads(client), _devices.cores(), strict=False))

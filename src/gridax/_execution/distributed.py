@@ -83,8 +83,18 @@ class DaskExecution(Execution):
                 f"n_vmap={n_vmap} requires jit=True; with jit=False, the model is evaluated one "
                 "point at a time"
             )
-        self.client, self.n_vmap, self.jit = client, n_vmap, jit
-        super().__init__(space, job, RemoteEvaluator(job, DaskWorkers(client), n_vmap, jit))
+        self.n_vmap, self.jit = n_vmap, jit
+        self._workers = DaskWorkers(client)
+        super().__init__(space, job, RemoteEvaluator(job, self._workers, n_vmap, jit))
+
+    @property
+    def client(self) -> Client | None:
+        """The client of the cluster, or None; a new one may be assigned when it is lost."""
+        return self._workers.client
+
+    @client.setter
+    def client(self, client: Client | None) -> None:
+        self._workers.client = client
 
 
 def _distributed() -> Any:

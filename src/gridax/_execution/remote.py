@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
+from gridax._execution import worker
 from gridax._execution.pointwise import PointwiseEvaluator
 from gridax._execution.tiled import TiledEvaluator
-from gridax._execution.worker import BlockOutputs, RemoteJob, pickled, settings, versions
 from gridax._execution.workers import Killed, Workers, batched
 from gridax._outputs.template import Template
 from gridax._plan.blocks import Wish
@@ -60,7 +60,7 @@ class RemoteEvaluator(Evaluator):
     def template(self, known: Template | None, record: bool) -> Template | None:
         """Return what the model returns."""
         # A model that cannot be pickled is rejected before a store or a cluster is created.
-        self._pickled = pickled(self._job)
+        self._pickled = worker.pickled(self._job)
         return self._local.template(known, record)
 
     def wish(self, memory: int | None) -> Wish:
@@ -92,7 +92,7 @@ class RemoteEvaluator(Evaluator):
             n_counted = shared.n_known()
             outputs, handle, block = shared.outputs, shared.handle(), shared.block
             tasks = map(Task, shared.left())
-        job = RemoteJob(
+        job = worker.RemoteJob(
             name=f"{_plain(self._job.title)}-{uuid.uuid4().hex[:8]}",
             pickled=self._pickled,
             n_vmap=self._n_vmap,
@@ -102,8 +102,8 @@ class RemoteEvaluator(Evaluator):
             block=block,
             memory=request.memory,
             record=request.record,
-            versions=versions(),
-            settings=settings(),
+            versions=worker.versions(),
+            settings=worker.settings(),
         )
         batches = batched(tasks, self._per_task(block, request.memory))
         for outcome in self._workers.results(job, batches):
@@ -142,7 +142,7 @@ def _plain(title: str) -> str:
     return plain.strip("_") or "model"
 
 
-def _evaluated(outputs: BlockOutputs) -> Iterator[Evaluated]:
+def _evaluated(outputs: worker.BlockOutputs) -> Iterator[Evaluated]:
     box, todo = outputs.task
     shape = shape_of(box)
     good = np.ones(shape, bool) if todo is None else todo.copy()

@@ -26,6 +26,7 @@ class HostStates:
     """
 
     def __init__(self, points: Points) -> None:
+        self._points = points
         skeleton = points.skeleton
         self._leaves = [
             read_only(leaf) if isinstance(leaf, np.ndarray) else leaf for leaf in skeleton.leaves
@@ -38,6 +39,9 @@ class HostStates:
                 self._leaves[column.slot] = value(0)
             else:
                 self._by_dim.append((column.slot, points.dim_numbers[column.dim], value))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return HostStates, (self._points,)  # functions of JAX cannot be pickled
 
     def at(self, index: Sequence[int]) -> Any:
         """Return the state at an index along each dimension."""

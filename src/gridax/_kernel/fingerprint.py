@@ -94,7 +94,9 @@ def _hashed(text: str, parts: Sequence[Any]) -> str:
 
 
 def _has_bytes(value: Any) -> bool:
-    return isinstance(value, (np.ndarray, np.generic, jax.Array, bool, int, float, complex))
+    if isinstance(value, (np.ndarray, np.generic, jax.Array, bool, int, float, complex)):
+        return True
+    return _is_of_jax(value) and hasattr(value, "__array__")  # a literal of older versions of JAX
 
 
 def _inner(jaxpr: Any, seen: set[int], ignored: frozenset[str]) -> Iterator[Any]:
