@@ -313,7 +313,7 @@ def test_no_workers_at_all_is_an_error(path, tmp_path, monkeypatch):
         with pytest.raises(
             RuntimeError,
             match=r"the cluster has had no worker for 1 seconds; start some \(cluster\.scale\(4\)\), "
-            r"see why they end, or look at the dashboard \(http://127\.0\.0\.1:\S+\), and run again",
+            r"or find out why they end on the dashboard \(http://127\.0\.0\.1:\S+\), and run again",
         ):
             executor.run(progress=False, store=path, block=BLOCK)
     result = gx.SequentialExecution(model, SPACE).run(progress=False, store=path)
