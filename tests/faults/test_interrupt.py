@@ -229,3 +229,17 @@ def test_ctrl_c_again_and_again_does_no_harm(tmp_path):
     assert called == points(status == 0)
     assert bits(found) == bits(SEQUENTIAL.run(progress=False).dataset)
     assert names_in(tmp_path) == ["run.zarr"]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="batch systems send SIGTERM on POSIX systems only")
+def test_sigterm_keeps_every_point_and_says_so_without_a_traceback(tmp_path):
+    store = tmp_path / "run.zarr"
+    script = STREAMED.replace("EXECUTOR", "sweeps.SEQUENTIAL").replace("STOP", "[(5.0, 1.0)]")
+    with started("-c", script, store) as process:
+        assert process.stdout.readline() == "now\n"
+        process.send_signal(signal.SIGTERM)
+        _, err = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 128 + signal.SIGTERM
+    assert "21 of 64 points are saved" in err
+    assert "Traceback" not in err
+    assert (states(store) == 1).sum() == 21
