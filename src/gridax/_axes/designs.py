@@ -155,6 +155,7 @@ def from_samples(
     >>> axes = from_samples({"G": np.array([0.2, 0.1]), "W": np.ones((2, 3, 3))})
     >>> {name: axis.size for name, axis in axes.items()}
     {'G': 2, 'W': 2}
+    >>> import xarray as xr
     >>> posterior = xr.Dataset({"G": (("chain", "draw"), [[0.2, 0.1, 0.3], [0.4, 0.5, 0.6]])})
     >>> {name: axis.size for name, axis in from_samples(posterior).items()}
     {'chain': 6, 'draw': 6, 'G': 6}

@@ -148,7 +148,7 @@ class LogGridAxis(_ComputedGrid):
     [0.001, 0.01, 0.1]
     >>> space = gx.Space({"sigma": LogGridAxis(1e-3, 1e-1, 5, digits=3)}, mode="product")
     >>> space.sel(sigma=0.00316)[0]["sigma"].item()
-    0.0031599998474121094
+    0.003160000080242753
     """
 
     def _normalize(self, put: Callable[[str, Any], None]) -> None:
