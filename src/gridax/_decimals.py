@@ -152,11 +152,11 @@ def _without_noise(values: np.ndarray) -> np.ndarray:
     if abs(exponent) > 290:  # powers of ten would overflow
         return values
     for places in range(1 - exponent, _DIGITS - exponent + 1):
-        if any(
-            np.abs(_round_places(part, places) - part).max() > most for part in (noisy[:64], noisy)
-        ):
+        if _residual(noisy[:64], places) > most:  # most trials end here, at little cost
             continue
-        residual = float(np.abs(_round_places(noisy, places) - noisy).max())
+        residual = _residual(noisy, places)
+        if residual > most:
+            continue
         # Rounding random numbers would only make them other numbers.
         if min(1.0, 2 * residual * 10.0**places) ** noisy.size > _SIGNIFICANCE:
             continue
