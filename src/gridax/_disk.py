@@ -76,10 +76,15 @@ def whole(path: Path) -> Iterator[Path]:
             beside.unlink()
 
 
-def check_target(path: Path) -> None:
-    """Reject a path at which no file can be written."""
+def check_parent(path: Path) -> None:
+    """Reject a path in a folder that does not exist."""
     if not path.parent.is_dir():
         raise FileNotFoundError(f"the folder {str(path.parent)!r} does not exist; create it first")
+
+
+def check_target(path: Path) -> None:
+    """Reject a path at which no file can be written."""
+    check_parent(path)
     if path.is_dir():
         raise IsADirectoryError(f"{str(path)!r} is a folder; give the name of a file")
     if path.exists() and not path.is_file():

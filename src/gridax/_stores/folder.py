@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
 
-from gridax._disk import fitting, sibling, sync
+from gridax._disk import check_parent, fitting, sibling, sync
 from gridax._stores.arrays import HEAD
 from gridax._stores.location import Head, Location
 
@@ -146,10 +146,7 @@ class Folder(Location):
         FileNotFoundError
             With the parent named.
         """
-        if not self.path.parent.is_dir():
-            raise FileNotFoundError(
-                f"the folder {str(self.path.parent)!r} does not exist; create it first"
-            )
+        check_parent(self.path)
 
 
 class FolderWriter:

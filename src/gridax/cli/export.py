@@ -10,6 +10,7 @@ import click
 import numpy as np
 
 import gridax as gx
+from gridax._disk import check_parent
 from gridax._text import listing
 from gridax.cli._console import examples, note, opened, outputs, reported
 
@@ -76,8 +77,7 @@ def _to_csv(result: gx.Result, file: Path) -> None:
             table[name] = label.values.reshape(-1)
         else:
             del table[name]
-    if not file.parent.is_dir():
-        raise FileNotFoundError(f"the folder '{file.parent}' does not exist; create it first")
+    check_parent(file)
     with tempfile.TemporaryDirectory(dir=file.parent, prefix=f".{file.name}.") as folder:
         written = Path(folder, file.name)
         table.to_csv(written, index=False)
