@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from pathlib import Path
 
 import click
 import numpy as np
 
 import gridax as gx
-from gridax._disk import check_parent
+from gridax._disk import check_parent, whole
 from gridax._text import listing
 from gridax.cli._console import examples, note, opened, outputs, reported
 
@@ -78,7 +77,5 @@ def _to_csv(result: gx.Result, file: Path) -> None:
         else:
             del table[name]
     check_parent(file)
-    with tempfile.TemporaryDirectory(dir=file.parent, prefix=f".{file.name}.") as folder:
-        written = Path(folder, file.name)
-        table.to_csv(written, index=False)
-        os.replace(written, file)
+    with whole(file) as beside:
+        table.to_csv(beside, index=False)
