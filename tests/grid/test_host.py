@@ -5,7 +5,10 @@ from __future__ import annotations
 import json
 import pickle
 
+import jax.numpy as jnp
 import numpy as np
+import pytest
+import xarray as xr
 from scipy.integrate import solve_ivp
 
 import gridax as gx
@@ -20,13 +23,45 @@ def run(model):
     return gx.SequentialExecution(model, SPACE).run(progress=False).dataset["value"]
 
 
-def test_numbers_are_numpy_scalars_equal_to_their_labels():
+def test_numbers_are_python_numbers_equal_to_their_labels():
     seen = []
     run(lambda state: seen.append(dict(state)) or 1.0)
-    assert {(type(s["a"]), type(s["seed"])) for s in seen} == {(np.float64, np.int64)}
+    assert all(isinstance(s["a"], float) and isinstance(s["seed"], int) for s in seen)
     assert [s["a"] for s in seen[::2]] == [0.1, 0.2, 0.3]
     assert {s["dt"] for s in seen} == {0.5}
-    assert json.dumps(seen[0]["a"]) == "0.1"
+    assert json.dumps(seen[0]) == '{"a": 0.1, "dt": 0.5, "seed": 3}'
+
+
+@pytest.mark.parametrize(
+    ("values", "number"),
+    [
+        (np.float32([0.1]), 0.1),
+        (np.uint8([7]), 7),
+        (jnp.float32([0.1]), 0.1),
+        (xr.DataArray([0.25], dims="x"), 0.25),
+    ],
+)
+def test_numbers_of_any_dtype_are_python_numbers(values, number):
+    seen = []
+    space = gx.Space({"x": gx.DataAxis(values)}, mode="product")
+    gx.SequentialExecution(lambda s: seen.append(s["x"]) or 1.0, space).run(progress=False)
+    assert seen == [number]
+    assert isinstance(seen[0], type(number))
+
+
+def test_bools_are_numpys_because_pythons_cannot_be_inverted():
+    space = gx.Space({"x": gx.DataAxis([True, False])}, mode="product")
+    result = gx.SequentialExecution(lambda s: ~s["x"], space).run(progress=False)
+    assert result.dataset["value"].values.tolist() == [False, True]
+
+
+def test_numbers_with_labels_of_their_own_are_as_given():
+    seen = []
+    space = gx.Space({"x": gx.DataAxis([3, 5], labels=["low", "high"])}, mode="product")
+    result = gx.SequentialExecution(lambda s: seen.append(s["x"]) or 1.0, space)
+    result.run(progress=False)
+    assert seen == [3, 5]
+    assert all(isinstance(x, int) for x in seen)
 
 
 def test_an_integrator_of_scipy_gets_the_numbers_that_were_typed():

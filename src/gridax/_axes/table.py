@@ -14,6 +14,7 @@ import xarray as xr
 from gridax import _checks
 from gridax._arrays import device_values, is_floating, is_keys, native, whole
 from gridax._axes.labels import given_labels
+from gridax._axes.scalars import scalar
 from gridax._decimals import as_decimals
 
 
@@ -75,14 +76,14 @@ class Table:
         return jnp.asarray(value)
 
     def host_value(self, row: int) -> Any:
-        """Return one value as an untraced model receives it: as it was given, or as its label."""
-        if self.host is not None:
-            return self.host[row]
+        """Return one value as an untraced model receives it: as it was given, or as its label.
+        """
         if self.kind != "number":
-            return self.value(row)
-        if self.labeled:  # read back from a file, which has the cast values only
-            return self.values[row]
-        return self.labels[row] if self.shape is None else np.full(self.shape, self.labels[row])
+            return self.value(row) if self.host is None else self.host[row]
+        numbers = self.labels
+        if self.labeled:  # a table that was read back from a file has the cast values only
+            numbers = self.values if self.host is None else self.host
+        return scalar(numbers[row]) if self.shape is None else np.full(self.shape, numbers[row])
 
     def stacked(self) -> jax.Array:
         """Return all values as one JAX array of shape ``(n, *value_shape)``."""

@@ -19,9 +19,9 @@ class SequentialExecution(Execution):
 
     The model may be any callable: NumPy code, an external simulator, a function with side effects.
     It is called exactly once per point, in the order of the points. It receives plain values: the
-    scalars of axes are NumPy scalars equal to their labels (float64, int64, bool or str), and
-    arrays are as they were given. NumPy arrays are read-only in the model, so that no point changes
-    what the next one receives.
+    scalars of axes are floats and ints equal to their labels (which also have the attributes of a
+    NumPy scalar, such as `dtype` and `astype`), and arrays are as they were given. NumPy arrays are
+    read-only in the model, so that no point changes what the next one receives.
 
     A model that was transformed by `jax.jit` receives what it would receive from
     `ParallelExecution`: axes are traced, with JAX's dtypes, while plain numbers, strings and other

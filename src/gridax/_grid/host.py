@@ -16,9 +16,9 @@ from gridax._grid.points import Points
 class HostStates:
     """The states of some points, without a JAX array that the user did not write.
 
-    Numbers are NumPy scalars equal to their labels; arrays are as they were given; fixed leaves are
-    unchanged, except that NumPy arrays are read-only, so that no point changes what the next one
-    receives.
+    Numbers are floats and ints equal to their labels; arrays are as they were given; fixed leaves
+    are unchanged, except that NumPy arrays are read-only, so that no point changes what the next
+    one receives.
 
     Parameters
     ----------
