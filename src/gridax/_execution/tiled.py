@@ -17,7 +17,7 @@ from gridax._kernel.arguments import Arguments
 from gridax._kernel.prepared import Choice, Prepared
 from gridax._outputs.template import Template
 from gridax._plan.blocks import Wish, pieces
-from gridax._plan.plan import Plan, Region, Tile, n_points, shape_of
+from gridax._plan.plan import Box, Plan, Region, Take, Tile, n_points, shape_of
 from gridax._plan.tuning import Tuner
 from gridax._run.evaluator import Evaluated, Evaluator, Failed, Request
 from gridax._run.fingerprints import digest_of_callback
@@ -76,20 +76,64 @@ class TiledEvaluator(Evaluator):
     def evaluate(self, request: Request) -> Iterator[Evaluated]:
         """Evaluate tile by tile; outputs are fetched while the next tiles are computed."""
         prepared = self._prepared()
-        plan = prepared.plan(self._n_vmap, request.memory, request.block)
+        tuner = prepared.tuner(self._n_vmap, request.memory, request.block)
         pipeline = Pipeline(self._points, prepared, request.record)
         tasks = request.store.tasks()
+        whole = Task(tuple((0, size) for size in self._points.shape))
         if tasks is None and self._rejections:
-            whole = Task(tuple((0, size) for size in self._points.shape))
             yield from self._rejected(whole)[0]
             tasks = request.store.tasks()
-        if tasks is None and plan.n_blocks == 1:
-            for batch in self._all_batches(plan):
+        n_left = self._points.n
+        if tasks is None:
+            plan, n = tuner.next(n_left)
+            if n == n_left:
+                lap = tuner.begin(plan, n)
+                for batch in self._all_batches(plan):
+                    yield from pipeline.submit(batch)
+                pipeline.after_this(functools.partial(tuner.end, lap))
+                tasks = iter(())
+        for task in iter([whole]) if tasks is None else tasks:
+            failed, task = self._rejected(task)
+            yield from failed
+            if task.todo is None:
+                yield from self._block(prepared, tuner, pipeline, task.box, n_left, request.memory)
+                n_left -= n_points(task.box)
+                continue
+            n_left -= int(task.todo.sum())
+            pipeline.todo[task.box] = task.todo
+            for batch in self._missing(prepared, tuner.best, task, request.memory):
                 yield from pipeline.submit(batch)
-        else:
-            tasks = map(Task, plan.blocks()) if tasks is None else tasks
-            yield from self._tuned(prepared, plan, pipeline, request, tasks)
+            pipeline.after_this(functools.partial(pipeline.todo.pop, task.box, None))
         yield from pipeline.drain()
+
+    def _block(
+        self,
+        prepared: Prepared,
+        tuner: Tuner,
+        pipeline: Pipeline,
+        box: Box,
+        n_left: int,
+        memory: int | None,
+    ) -> Iterator[Evaluated]:
+        """Evaluate a block; in a long sweep, try other plans on slices of it."""
+        cut = _Slices(box)
+        while not cut.is_empty:
+            plan, n = tuner.next(n_left)
+            tuner.compiled(prepared.compile(plan))
+            if plan is not tuner.best and not prepared.fits(plan, memory):
+                tuner.drop(plan)
+                continue
+            if is_trial := n < n_left:
+                yield from pipeline.drain()  # a trial has the devices to itself
+            take, n_taken = cut.take(n)
+            n_left -= n_taken
+            # Points that are computed twice take time as well.
+            lap = tuner.begin(plan, plan.n_tiles(box, take) * math.prod(plan.tile))
+            for batch in self._batches(plan, plan.tiles(box, take)):
+                yield from pipeline.submit(batch)
+            pipeline.after_this(functools.partial(tuner.end, lap))
+            if is_trial:
+                yield from pipeline.drain()
 
     def _all_batches(self, plan: Plan) -> Iterable[Batch]:
         """Return the batches of a plan of one block; a single batch is kept for the next run."""
@@ -100,42 +144,6 @@ class TiledEvaluator(Evaluator):
                 return itertools.chain([first, second], batches)
             self._only = first
         return [self._only]
-
-    def _tuned(
-        self,
-        prepared: Prepared,
-        plan: Plan,
-        pipeline: Pipeline,
-        request: Request,
-        tasks: Iterator[Task],
-    ) -> Iterator[Evaluated]:
-        """Evaluate block by block, with the plan that turns out to be the fastest."""
-        memory, fixed = request.memory, self._n_vmap is not None
-        most = prepared.most_points(plan, memory)
-        tuner = Tuner(plan, lambda o: [] if fixed else prepared.sweep.neighbors(o, most))
-        left = plan.n_points
-        for task in tasks:
-            failed, task = self._rejected(task)
-            yield from failed
-            if task.todo is not None:
-                left -= int(task.todo.sum())
-                pipeline.todo[task.box] = task.todo
-                for batch in self._missing(prepared, tuner.best, task, memory):
-                    yield from pipeline.submit(batch)
-                pipeline.after_this(functools.partial(pipeline.todo.pop, task.box, None))
-                continue
-            before, plan = plan, tuner.next(left)
-            if plan is not before:
-                tuner.compiled(prepared.compile(plan))
-                if not prepared.fits(plan, memory):
-                    plan = tuner.best
-            lap = tuner.begin(plan, n_points(task.box))
-            left -= lap.n_points
-            for batch in self._batches(plan, plan.tiles(task.box)):
-                yield from pipeline.submit(batch)
-            pipeline.after_this(functools.partial(tuner.end, lap))
-        if not fixed and prepared.fits(tuner.best, memory):
-            prepared.settle(tuner.best, memory, request.block)
 
     def _rejected(self, task: Task) -> tuple[list[Failed], Task]:
         """Return the points of a block whose values a wrap rejects, and the block without them."""
@@ -185,6 +193,35 @@ class TiledEvaluator(Evaluator):
                 yield Batch(choice, plan, waiting.pop(choice))
         for choice, some in waiting.items():
             yield Batch(choice, plan, some)
+
+
+class _Slices:
+    """A block that is evaluated slice by slice.
+
+    It is cut along its longest dimension, so that slices are small and the rest is a box, too.
+    """
+
+    def __init__(self, box: Box) -> None:
+        self._shape = shape_of(box) or (1,)
+        self._along = self._shape.index(max(self._shape))
+        self._begin, self._end = 0, self._shape[self._along]
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing is left."""
+        return self._begin == self._end
+
+    def take(self, n: int) -> tuple[Take, int]:
+        """Cut off at least `n` points; return which ones, and their number."""
+        per_slice = math.prod(self._shape) // self._end
+        begin = self._begin
+        self._begin = min(begin + math.ceil(n / per_slice), self._end)
+        n_taken = (self._begin - begin) * per_slice
+        if n_taken == math.prod(self._shape):
+            return None, n_taken
+        ranges = [np.arange(size) for size in self._shape]
+        ranges[self._along] = np.arange(begin, self._begin)
+        return tuple(ranges), n_taken
 
 
 def _any(todo: np.ndarray, region: Region) -> bool:

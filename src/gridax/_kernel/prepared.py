@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import hashlib
 import math
 import time
@@ -12,7 +13,6 @@ from typing import Any
 import jax
 
 from gridax import _memory
-from gridax._devices import n_cores
 from gridax._kernel import recompiling
 from gridax._kernel.arguments import Arguments, warn_of_batched_keys
 from gridax._kernel.fingerprint import lasting_fingerprint
@@ -22,6 +22,7 @@ from gridax._outputs.template import Template, warn_of_attributes
 from gridax._plan import tiling
 from gridax._plan.blocks import Wish
 from gridax._plan.plan import Plan
+from gridax._plan.tuning import Tuner
 
 # Fraction of a device's free memory that a plan may use.
 _USABLE = 0.8
@@ -59,24 +60,22 @@ class Prepared:
         # All tiles have one shape, so the choice with the most work determines it.
         self._heaviest = max(traced, key=lambda choice: sum(traced[choice].work.time.values()))
         cpu = jax.local_devices()[0].platform == "cpu"
-        n_devices = n_pmap or jax.local_device_count()
-        sweep = tiling.Sweep(
+        self.sweep = tiling.Sweep(
             dims=arguments.points.dims,
             sizes=arguments.points.shape,
             work=traced[self._heaviest].work,
             point_bytes=self.template.nbytes,
-            n_devices=n_devices,
+            n_devices=n_pmap or jax.local_device_count(),
             groups=arguments.groups(),
-            costs=tiling.CPU if cpu else tiling.ACCELERATOR,
+            start=tiling.CPU if cpu else tiling.ACCELERATOR,
         )
-        threads = dataclasses.replace(sweep.costs, threads=n_cores() if cpu else 1)
-        alone = dataclasses.replace(sweep, n_devices=1, costs=threads)
-        little = n_pmap is None and alone.estimate() <= sweep.estimate()
-        self.sweep = alone if little or n_devices == 1 else sweep
+        if n_pmap is None and self.sweep.is_short:
+            self.sweep = dataclasses.replace(self.sweep, n_devices=1)
         self._share = self.sweep.n_devices if cpu else 1  # CPU devices share one memory
-        self._plans: dict[tuple[Any, ...], Plan] = {}
         self._kernels: dict[tuple[Choice, Plan], Kernel] = {}
         self._nbytes: dict[Plan, int] = {}
+        self._tuners: dict[tuple[Any, ...], Tuner] = {}
+        self._compiling = 0.0  # seconds that the slowest compilation took
         self._data: dict[tuple[Any, ...], Any] = {}
         # Plans that did not fit into memory, and the narrower plans that replaced them.
         self.narrowed: dict[Plan, Plan] = {}
@@ -110,7 +109,14 @@ class Prepared:
     def plan(
         self, n_vmap: int | None, memory: int | None, block: tuple[int, ...] | None = None
     ) -> Plan:
-        """Return the plan with the least estimated time that fits into memory.
+        """Return the fastest plan that is known; parameters are as in `tuner`."""
+        best = self.tuner(n_vmap, memory, block).best
+        return dataclasses.replace(best, tile_bytes=self.nbytes(best))
+
+    def tuner(
+        self, n_vmap: int | None, memory: int | None, block: tuple[int, ...] | None = None
+    ) -> Tuner:
+        """Return what chooses among plans that fit into memory; kept for the next run.
 
         Parameters
         ----------
@@ -120,14 +126,12 @@ class Prepared:
         block : points of a block along each dimension, if that is already decided.
         """
         key = (n_vmap, memory, block)
-        if key not in self._plans:
-            self._plans[key] = self._fitting(n_vmap, memory, block)
-        return self._plans[key]
-
-    def settle(self, plan: Plan, memory: int | None, block: tuple[int, ...] | None = None) -> None:
-        """Let the next run start with a plan that was measured to be fast."""
-        settled = dataclasses.replace(plan, tile_bytes=self.nbytes(plan))
-        self._plans[None, memory, block] = settled
+        if key not in self._tuners:
+            plan = self._fitting(n_vmap, memory, block)
+            others = functools.partial(self.sweep.others, most=self._most_points(plan, memory))
+            self._tuners[key] = Tuner(plan, others if n_vmap is None else None)
+            self._tuners[key].compiled(self._compiling)
+        return self._tuners[key]
 
     def wish(self, n_vmap: int | None, memory: int | None) -> Wish:
         """Return which blocks suit the tiles of the plan."""
@@ -140,7 +144,7 @@ class Prepared:
                 tile[dim] = plan.sizes[dim] if whole else 1
             if len(level.dims) == 1:
                 tile[level.dims[0]] = min(level.length * plan.n_devices, plan.sizes[level.dims[0]])
-        seconds = self.sweep.estimate() * 1e-9 / plan.n_points
+        seconds = self.sweep.seconds() / plan.n_points
         return Wish(seconds, self.template.nbytes, tuple(tile))
 
     def fits(self, plan: Plan, memory: int | None) -> bool:
@@ -148,11 +152,11 @@ class Prepared:
         bound = self._bound(memory)
         return plan not in self.narrowed and (bound is None or self.nbytes(plan) <= bound)
 
-    def most_points(self, plan: Plan, memory: int | None) -> int:
+    def _most_points(self, plan: Plan, memory: int | None) -> int:
         """Return how many points a tile may have, given the memory that those of a plan use."""
-        # Farther than this from a known plan, caches and temporary arrays may behave differently.
         bound = self._bound(memory)
-        times = 4 if bound is None else min(4, max(1, bound // max(1, self.nbytes(plan))))
+        # Farther than this from a known plan, temporary arrays may be of another kind.
+        times = 64 if bound is None else min(64, max(1, bound // max(1, self.nbytes(plan))))
         return times * math.prod(plan.tile)
 
     def _bound(self, memory: int | None) -> int | None:
@@ -190,6 +194,7 @@ class Prepared:
                 raise
             self._nbytes[plan] = _TOO_MUCH
         seconds = time.perf_counter() - start
+        self._compiling = max(self._compiling, seconds)
         recompiling.note(self._model, self._traced[self._heaviest].program, seconds)
         return seconds
 

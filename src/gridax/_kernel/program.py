@@ -78,22 +78,27 @@ class Program:
         shape ``(*tile, *output_shape)``, with one size per level: its length, or 1 where the
         output does not vary along it.
         """
-        deep = next((n for n, level in enumerate(levels) if level.depth > 1), None)
-        if deep is None:
-            return self._vectorized(levels, index, tables, rows, arrays)
-        level = levels[deep]
 
-        def piece(part: Sequence[Any]) -> list[Any]:
-            at = list(index)
-            for dim, mine in zip(level.dims, part, strict=True):
-                at[dim] = mine
-            return self._vectorized(levels, at, tables, rows, arrays)
+        def along(n: int, index: list[Any]) -> list[Any]:
+            if n == len(levels):
+                return self._vectorized(levels, index, tables, rows, arrays)
+            level = levels[n]
+            if level.depth == 1:
+                return along(n + 1, index)
 
-        parts = [index[dim].reshape(level.depth, level.width) for dim in level.dims]
-        return [
-            _joined(out, deep, varies.isdisjoint(level.dims))
-            for out, varies in zip(jax.lax.map(piece, parts), self.outputs, strict=True)
-        ]
+            def piece(part: Sequence[Any]) -> list[Any]:
+                at = index.copy()
+                for dim, mine in zip(level.dims, part, strict=True):
+                    at[dim] = mine
+                return along(n + 1, at)
+
+            parts = [index[dim].reshape(level.depth, level.width) for dim in level.dims]
+            return [
+                _joined(out, n, varies.isdisjoint(level.dims))
+                for out, varies in zip(jax.lax.map(piece, parts), self.outputs, strict=True)
+            ]
+
+        return along(0, list(index))
 
     def _vectorized(
         self,

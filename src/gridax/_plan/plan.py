@@ -82,11 +82,11 @@ class Level:
         size = self.size(sizes)
         return size if self.groups is None else min(size, max(map(len, self.groups)))
 
-    def n_runs(self, box: Box) -> int:
-        """Return the number of runs in a box."""
+    def n_runs(self, box: Box, take: Take = None) -> int:
+        """Return the number of runs in what is taken of a box."""
         if self.groups is None:  # len(range) cannot exceed 2**63
-            return _ceil_div(self.size(shape_of(box)), self.length)
-        return sum(_ceil_div(len(part), self.length) for part in self._parts(box, None))
+            return _ceil_div(self.size(_shape(box, take)), self.length)
+        return sum(_ceil_div(len(part), self.length) for part in self._parts(box, take))
 
     def runs(self, box: Box, take: Take = None) -> Iterator[np.ndarray]:
         """Yield the positions of each run in what is taken of a box, as int64.
@@ -171,14 +171,23 @@ class Plan(Displayed):
         return math.prod(level.width for level in self.levels)
 
     @property
+    def kind(self) -> tuple[Any, ...]:
+        """What is vectorized, on how many devices.
+
+        Plans in which these are equal differ only in how many points a call evaluates.
+        """
+        wide = ((level.dims, level.width) for level in self.levels if level.width > 1)
+        return self.n_devices, *wide
+
+    @property
     def lengths(self) -> tuple[int, ...]:
         """Number of indices that a tile has along each dimension."""
         length = {dim: level.length for level in self.levels for dim in level.dims}
         return tuple(length[dim] for dim in range(len(self.sizes)))
 
-    def n_tiles(self, box: Box) -> int:
-        """Return the number of tiles in a block."""
-        return math.prod(level.n_runs(box) for level in self.levels)
+    def n_tiles(self, box: Box, take: Take = None) -> int:
+        """Return the number of tiles in what is taken of a block."""
+        return math.prod(level.n_runs(box, take) for level in self.levels)
 
     def blocks(self) -> Iterator[Box]:
         """Yield the blocks, which are disjoint and cover the grid."""

@@ -1,8 +1,9 @@
-"""Which tiles are fast: levels and widths, estimated from the work of a model.
+"""Which tiles there are to choose from, and with which of them a sweep begins.
 
 What varies along one level only is computed once per position along it rather than once per point.
-The fewest levels that separate the expensive stages are used, with the widths that have the lowest
-estimated time. In a long sweep, `tuning` measures the neighboring widths.
+The dependencies of a model say which levels are possible; how wide they should be depends on the
+model, the compiler and the machine, so a long sweep measures it (`tuning`). What is here need only
+be a good start: as many points as keep what they compute with in the cache.
 """
 
 from __future__ import annotations
@@ -10,90 +11,43 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from gridax._plan.plan import Level, Plan
-from gridax._plan.work import Dims, Loop, Work
+from gridax._plan.work import Dims, Work
 
 Groups = Sequence[tuple[tuple[int, ...], ...] | None]
-Widths = tuple[int, ...]
 
 # A stage that takes less than this fraction of the time does not get a level of its own.
-_WORTH = 0.05
-# Maximum number of combinations of widths that are estimated one by one.
-_MOST_COMBINATIONS = 5_000
-_MOST_POINTS, _MOST_BYTES = 2**20, 2**26
+_WORTH = 0.02
+# Outputs of a call, in bytes.
+_MOST_BYTES = 2**26
 # Batches whose results wait for the host, in addition to the one that is being computed.
 IN_FLIGHT = 2
+# Seconds that a call should take: starting one takes less than 100 µs, and nothing shows until it
+# ends.
+CALL = 0.02
+# Seconds of a sweep below which a device is enough.
+_SHARE = 0.002
 
 
 @dataclasses.dataclass(frozen=True)
-class Costs:
-    """The costs of operations on a kind of device, in nanoseconds unless stated otherwise.
+class Start:
+    """Widths to begin with on a kind of device.
 
     Attributes
     ----------
-    call : starting a tile and fetching its outputs.
-    call_of_several : the same for a tile on each of several devices.
-    launches, arithmetic : factors for the estimates of `Work`, which are those of a CPU core.
-    moved, moved_far : per byte within the caches and beyond.
-    assembled : per byte that several devices return.
-    cache : maximum number of bytes that a loop should carry or stack.
-    threads : number of threads that a device may use.
-    thread : bytes that a loop carries for each thread that is used.
-    native : bytes up to which a loop that carries them is compiled to one piece of machine code,
-        without launches.
-    operation : an operation in such a loop.
-    uneven : the time of loops with different trip counts grows with this power of the number of
-        points, since all of them wait for the last one.
-    masked : factor for the arithmetic of points that take different branches or trip counts, which
-        are all computed before one is selected.
-    together : time of a tile below which several tiles share a call.
-    together_large : the same for tiles of at least `large` bytes, which each call allocates again.
+    width : points that are vectorized.
+    uneven : the same for loops with different trip counts, where all points wait for the last one.
+    cache : bytes within which memory is fast.
     """
 
-    call: float = 60_000.0
-    call_of_several: float = 300_000.0
-    launches: float = 1.0
-    arithmetic: float = 1.0
-    moved: float = 0.05
-    moved_far: float = 0.5
-    assembled: float = 0.3
-    cache: int = 2**25
-    threads: int = 1
-    thread: int = 2**18
-    native: int = 128
-    operation: float = 0.5
-    uneven: float = 0.25
-    masked: float = 4.0
-    together: float = 2e6
-    together_large: float = 2e8
-    large: int = 2**22
+    width: int = 512
+    uneven: int = 64
+    cache: int = 2**20
 
 
-CPU = Costs()
-# Thousands of points at a time, and microseconds per kernel: from the literature, not measured as
-# for the CPU.
-ACCELERATOR = Costs(
-    call=100_000.0,
-    call_of_several=300_000.0,
-    launches=10.0,
-    arithmetic=0.005,
-    moved=0.001,
-    moved_far=0.001,
-    cache=2**30,
-    native=0,
-    uneven=0.1,
-    masked=1.0,
-    together=0.0,
-    together_large=0.0,
-)
-# Each further level that is vectorized adds a dimension to the arrays, which costs transposes.
-_NESTED = 1.05
-# Nanoseconds that a block should take, and a sweep must take, to be divided into blocks for timing.
-_BLOCK, _LONG = 0.5e9, 4e9
-# Nanoseconds beyond which a tile is not faster, but delays progress reports and interrupts.
-_LONGEST_TILE = 1e9
+CPU, ACCELERATOR = Start(), Start(width=2**14, uneven=2**12, cache=2**30)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -107,7 +61,7 @@ class Sweep:
     point_bytes : bytes of one point's outputs.
     n_devices : tiles evaluated at the same time.
     groups : per dimension, the positions that may share a run, or None.
-    costs : of the devices.
+    start : of the kind of device.
     """
 
     dims: tuple[str, ...]
@@ -116,7 +70,7 @@ class Sweep:
     point_bytes: int
     n_devices: int
     groups: Groups
-    costs: Costs = CPU
+    start: Start = CPU
 
     def plan(
         self,
@@ -125,7 +79,7 @@ class Sweep:
         most: int | None = None,
         block: tuple[int, ...] | None = None,
     ) -> Plan:
-        """Return the plan with the least estimated time.
+        """Return the plan to begin with.
 
         Parameters
         ----------
@@ -139,64 +93,46 @@ class Sweep:
             return dataclasses.replace(within, sizes=self.sizes, block=block)
         if memory is not None:  # outputs that wait for the host need a part of it
             waiting = (1 + IN_FLIGHT) * max(self.point_bytes, 1)
-            most = min(most or _MOST_POINTS, max(1, memory // waiting))
-        widths = self._best(n_vmap, memory, most)
-        return self.with_widths(widths, fixed=n_vmap is not None, most=most)
+            most = min(most or memory, max(1, memory // waiting))
+        n, cache = n_vmap, None
+        if n is None:
+            n = self.start.uneven if self.work.uneven else self.start.width
+            cache = self.start.cache
+        levels = self._wide(self.levels(), min(n, most or n), cache, memory)
+        return self._planned(levels, self.seconds() / math.prod(self.sizes), most)
 
-    def estimate(self) -> float:
-        """Return the estimated nanoseconds of the best plan."""
-        return self.nanoseconds(self.levels(), self._best(None, None, None))
+    def seconds(self) -> float:
+        """Return the estimated time of the sweep on one device."""
+        points = _Points([Level((dim,), size) for dim, size in enumerate(self.sizes)])
+        return points.total(self.work.time) * 1e-9
 
-    def _best(self, n_vmap: int | None, memory: int | None, most: int | None) -> Widths:
-        bare = self.levels()
-        limit = n_vmap or max(1, min(_MOST_POINTS, _MOST_BYTES // max(self.point_bytes, 1)))
-        limit = min(limit, most or limit)
+    @property
+    def is_short(self) -> bool:
+        """Whether several devices are not worth their coordination."""
+        return self.seconds() < _SHARE
 
-        def fits(widths: Widths) -> bool:
-            points = math.prod(widths)
-            within = memory is None or self.nbytes(bare, widths) <= memory
-            short = n_vmap is not None or self._one(bare, widths) <= _LONGEST_TILE
-            return points <= limit and (points == 1 or (within and short))
+    def others(self, plan: Plan, seconds: float, most: int) -> Iterator[Plan]:
+        """Yield plans that may be faster than one that takes some seconds per point.
 
-        fitting = [widths for widths in self._candidates(bare) if fits(widths)]
-        if n_vmap is not None:  # as close as the grid allows
-            largest = max(map(math.prod, fitting))
-            fitting = [widths for widths in fitting if 2 * math.prod(widths) > largest]
-        return min(fitting, key=lambda widths: (self.nanoseconds(bare, widths), widths))
+        They vectorize more or fewer points, a single one, or the same number along other levels or
+        on one device.
 
-    def with_widths(self, widths: Widths, fixed: bool = False, most: int | None = None) -> Plan:
-        """Return the plan with some widths, divided into blocks unless these are `fixed`."""
-        bare = self.levels()
-        large = self.nbytes(bare, widths) > self.costs.large
-        together = self.costs.together_large if large else self.costs.together
-        times = together / max(self._one(bare, widths), 1.0)
-        levels = self._deep(_wide(bare, widths), times, most)
-        block = self.sizes if fixed else self._block(levels, self.nanoseconds(bare, widths))
-        n_tiles = math.prod(map(_n_runs, levels, itertools.repeat(self.sizes)))
-        return Plan(
-            dims=self.dims,
-            sizes=self.sizes,
-            block=block,
-            levels=levels,
-            n_devices=min(self.n_devices, n_tiles),
-            point_bytes=self.point_bytes,
-            tile_bytes=self.nbytes(bare, widths)
-            + (1 + IN_FLIGHT) * math.prod(level.length for level in levels) * self.point_bytes,
-        )
-
-    def neighbors(self, plan: Plan, most: int) -> list[Plan]:
-        """Return plans with twice or half the width along one level, up to `most` points."""
-        found = []
+        Parameters
+        ----------
+        plan : the fastest plan so far.
+        seconds : the time that it takes per point.
+        most : maximum number of points of a tile.
+        """
         within = dataclasses.replace(self, sizes=plan.block)
-        widths = tuple(level.width for level in plan.levels)
-        for i, level in enumerate(plan.levels):
-            for width in (2 * widths[i], widths[i] // 2):
-                other = (*widths[:i], width, *widths[i + 1 :])
-                if 1 <= width <= level.size(plan.block) and math.prod(other) <= most:
-                    # The blocks stay the same, so that the plan can change after any of them.
-                    made = within.with_widths(other, fixed=True, most=most)
-                    found.append(dataclasses.replace(made, sizes=self.sizes, block=plan.block))
-        return found
+        alone = dataclasses.replace(within, n_devices=1)
+        bare = tuple(dataclasses.replace(level, width=1, depth=1) for level in plan.levels)
+        n = plan.n_vmap
+        tries = [(within, bare, n * 4), (within, bare, max(n // 4, 1)), (within, self._nested(), 1)]
+        tries += [(within, levels, n) for levels in (self.levels(), self._flat(), self._nested())]
+        for sweep, levels, width in [*tries, (alone, bare, n)]:
+            wide = sweep._wide(levels, min(width, most), None, None)
+            other = sweep._planned(wide, seconds * self.n_devices / sweep.n_devices, most)
+            yield dataclasses.replace(other, sizes=self.sizes, block=plan.block)
 
     def narrower(self, plan: Plan) -> Plan | None:
         """Return a plan with tiles of half as many points or fewer; None for single points."""
@@ -213,111 +149,102 @@ class Sweep:
     def levels(self) -> tuple[Level, ...]:
         """Return the levels: dimensions along which the same stages vary are vectorized as one."""
         stages = _stages(self.work)
+        return self._merged(lambda dim: frozenset(stage for stage in stages if dim in stage))
+
+    def _flat(self) -> tuple[Level, ...]:
+        return self._merged(lambda dim: None)
+
+    def _nested(self) -> tuple[Level, ...]:
+        return self._merged(lambda dim: dim)
+
+    def _merged(self, alike: Callable[[int], object]) -> tuple[Level, ...]:
         together: dict[object, list[int]] = {}
         for dim in range(len(self.sizes)):
-            alike = frozenset(stage for stage in stages if dim in stage)
             # A dimension with static choices cannot be merged with another one.
-            together.setdefault(alike if self.groups[dim] is None else dim, []).append(dim)
+            own = self.groups[dim] is not None
+            together.setdefault((own, dim if own else alike(dim)), []).append(dim)
         return tuple(Level(tuple(dims), groups=self.groups[dims[0]]) for dims in together.values())
 
-    def nanoseconds(self, bare: Sequence[Level], widths: Widths) -> float:
-        """Estimate the time of the whole sweep with tiles of some widths."""
-        one = self._one(bare, widths)
-        n_tiles = math.prod(map(_n_runs, _wide(bare, widths), itertools.repeat(self.sizes)))
-        # Tiles that are evaluated in one call share its cost.
-        call = self.costs.call_of_several if self.n_devices > 1 else self.costs.call
-        call *= min(1.0, max(one / max(self.costs.together, one, 1.0), 0.05))
-        if self.n_devices > 1:
-            nbytes = self.n_devices * math.prod(widths) * self.point_bytes
-            call += nbytes * self.costs.assembled
-        return math.ceil(n_tiles / self.n_devices) * (one + call)
+    def _wide(
+        self, bare: Sequence[Level], n: int, cache: int | None, memory: int | None
+    ) -> tuple[Level, ...]:
+        """Return levels that vectorize up to `n` points, more than half as many if possible.
 
-    def _one(self, bare: Sequence[Level], widths: Widths) -> float:
-        """Estimate the time of one tile, without the call."""
-        costs, work = self.costs, self.work
-        points = _Points(bare, widths)
-        launches = work.launches + sum(_launches(loop, points, costs) for loop in work.loops)
-        arithmetic = points.total(work.time) * costs.arithmetic
-        carried = max((points.total(loop.carried) for loop in work.loops), default=0.0)
-        threads = max(1, min(costs.threads, int(carried) // costs.thread))
-        arithmetic /= threads**0.9
-        # Beyond the cache, every iteration of a loop waits for memory.
-        arithmetic *= 1.0 + 0.25 * math.log2(max(1.0, carried / costs.cache))
-        if threads > 1:  # threads wait for each other at every operation
-            launches *= 8
-        arithmetic *= _NESTED ** max(0, sum(width > 1 for width in widths) - 1)
-        at_once = points.of(work.uneven) if work.uneven else 1
-        waiting = at_once**costs.uneven
-        if at_once > 1:
-            arithmetic *= costs.masked
-        moved = points.total(work.stacked) + math.prod(widths) * self.point_bytes
-        moved *= costs.moved_far if moved > costs.cache else costs.moved
-        return waiting * (launches * costs.launches + arithmetic) + moved
-
-    def nbytes(self, bare: Sequence[Level], widths: Widths) -> int:
-        """Estimate the bytes that a tile needs while it is computed."""
-        points = _Points(bare, widths)
-        carried = [points.total(loop.carried) for loop in self.work.loops]
-        outputs = math.prod(widths) * self.point_bytes
-        return int(points.total(self.work.stacked) + 2 * max(carried, default=0) + outputs)
-
-    def _candidates(self, bare: Sequence[Level]) -> Iterator[Widths]:
-        """Yield the widths to choose from: powers of two, which vectorize well, and all points."""
-        choices = [_widths(level.longest(self.sizes)) for level in bare]
-        while math.prod(map(len, choices)) > _MOST_COMBINATIONS:
-            longest = max(range(len(choices)), key=lambda i: len(choices[i]))
-            choices[longest] = choices[longest][::2]  # which keeps the width 1
-        return itertools.product(*choices)
-
-    def _deep(self, levels: tuple[Level, ...], times: float, most: int | None) -> tuple[Level, ...]:
-        """Let several tiles along one level be evaluated one after the other in one call."""
-        if not levels or times <= 1:
-            return levels
-        runs = [_n_runs(level, self.sizes) for level in levels]
-        along = max(range(len(levels)), key=lambda i: runs[i])
-        points = math.prod(level.width for level in levels)
-        # All points of a run belong to one group.
-        runs_of_one = math.ceil(levels[along].longest(self.sizes) / levels[along].width)
-        depth = min(math.ceil(times), runs_of_one)
-        depth = min(depth, _MOST_BYTES // max(points * self.point_bytes, 1))
-        depth = min(depth, most // points if most else depth)
-        if levels[along].groups is not None or self.n_devices > 1:
-            # Every device should have several tiles; a choice has few points.
-            depth = min(depth, runs[along] // (8 * self.n_devices))
-        if depth > 1:  # the same number of calls, with equally many tiles each
-            depth = math.ceil(runs[along] / math.ceil(runs[along] / depth))
-        deep = dataclasses.replace(levels[along], depth=max(1, depth))
-        return (*levels[:along], deep, *levels[along + 1 :])
-
-    def _block(self, levels: Sequence[Level], total: float) -> tuple[int, ...]:
-        """Return the smallest block that is long enough to be timed.
-
-        Its points are neighbors in memory: one index of the first dimensions, some of the next, and
-        all of the others.
+        Each step doubles the width that makes a point cheapest, because it shares the most.
         """
-        if total < _LONG * self.n_devices or any(group is not None for group in self.groups):
-            return self.sizes
-        want = math.prod(self.sizes) * _BLOCK / total
-        for dim in reversed(range(len(self.sizes))):
-            for power in range(self.sizes[dim].bit_length()):
-                pieces = math.ceil(self.sizes[dim] / 2**power)
-                size = math.ceil(self.sizes[dim] / pieces)
-                block = (*(1,) * dim, size, *self.sizes[dim + 1 :])
-                whole = all(
-                    level.size(block) >= min(2 * level.length, level.size(self.sizes))
-                    for level in levels
-                )
-                n_tiles = math.prod(map(_n_runs, levels, itertools.repeat(block)))
-                if whole and n_tiles >= 8 * self.n_devices and math.prod(block) >= want:
-                    return block
-        return self.sizes
+        levels = tuple(bare)
+        while True:
+            wider = [
+                wide
+                for wide in _doubled(levels, self.sizes, n)
+                if (cache is None or _Points(wide).total(self._varying()) <= cache)
+                and (memory is None or self.nbytes(wide) <= memory)
+            ]
+            if not wider:
+                break
+            levels = min(wider, key=self._cost)
+        even = tuple(self._evened(levels))
+        return even if 2 * _n_points(even) > min(n, _n_points(levels)) else levels
+
+    def _cost(self, levels: Sequence[Level]) -> float:
+        """Return the estimated time per point, in which equal levels do not differ by rounding."""
+        points = _Points(levels)
+        return round(points.total(self.work.time) / _n_points(levels), 6)
+
+    def _varying(self) -> dict[Dims, int]:
+        return {dims: nbytes for dims, nbytes in self.work.live.items() if dims}
+
+    def _evened(self, levels: Sequence[Level]) -> Iterator[Level]:
+        """Yield levels with as many runs, of nearly equal lengths, so that none is nearly empty."""
+        for level in levels:
+            longest = level.longest(self.sizes)
+            width = math.ceil(longest / math.ceil(longest / level.width))
+            yield dataclasses.replace(level, width=width)
+
+    def _planned(self, levels: Sequence[Level], seconds: float, most: int | None) -> Plan:
+        """Return the plan with some levels, made deep enough that a call is worth its cost."""
+        points = int(min(CALL / max(seconds, 1e-12), _MOST_BYTES / max(self.point_bytes, 1)))
+        deep = self._deep(levels, min(points, most or points))
+        n_tiles = math.prod(map(_n_runs, deep, itertools.repeat(self.sizes)))
+        waiting = (1 + IN_FLIGHT) * math.prod(level.length for level in deep) * self.point_bytes
+        return Plan(
+            dims=self.dims,
+            sizes=self.sizes,
+            block=self.sizes,
+            levels=deep,
+            n_devices=min(self.n_devices, n_tiles),
+            point_bytes=self.point_bytes,
+            tile_bytes=self.nbytes(levels) + waiting,
+        )
+
+    def _deep(self, levels: Sequence[Level], n: int) -> tuple[Level, ...]:
+        """Let a call evaluate several tiles, one after the other, up to `n` points of them."""
+        deep = list(levels)
+        if self.n_devices > 1:  # every device should have several tiles
+            n = min(n, math.prod(self.sizes) // (8 * self.n_devices))
+        n //= _n_points(levels)
+        for i in reversed(range(len(deep))):
+            # All points of a run belong to one group.
+            n_runs = math.ceil(deep[i].longest(self.sizes) / deep[i].width)
+            depth = max(1, min(n, n_runs))
+            # The same number of calls, with equally many tiles each.
+            depth = math.ceil(n_runs / math.ceil(n_runs / depth))
+            deep[i] = dataclasses.replace(deep[i], depth=depth)
+            n //= depth
+        return tuple(deep)
+
+    def nbytes(self, levels: Sequence[Level]) -> int:
+        """Estimate the bytes that a tile needs while it is computed."""
+        points = _Points(levels)
+        outputs = _n_points(levels) * self.point_bytes
+        return int(points.total(self.work.stacked) + 2 * points.total(self.work.live) + outputs)
 
 
 class _Points:
     """How often a tile computes something that varies along some dimensions."""
 
-    def __init__(self, bare: Sequence[Level], widths: Widths) -> None:
-        self._along = [(frozenset(level.dims), w) for level, w in zip(bare, widths, strict=True)]
+    def __init__(self, levels: Sequence[Level]) -> None:
+        self._along = [(frozenset(level.dims), level.width) for level in levels]
 
     def of(self, dims: Dims) -> int:
         return math.prod(width for along, width in self._along if dims & along)
@@ -326,30 +253,28 @@ class _Points:
         return sum(amount * self.of(dims) for dims, amount in amounts.items())
 
 
-def _launches(loop: Loop, points: _Points, costs: Costs) -> float:
-    native = points.total(loop.carried) <= costs.native
-    return loop.operations * costs.operation if native else loop.launches
-
-
 def _stages(work: Work) -> list[Dims]:
     """Return the sets of dimensions along which the expensive stages vary."""
     cost = dict(work.time)
     for dims, nbytes in work.stacked.items():
-        cost[dims] = cost.get(dims, 0.0) + nbytes * CPU.moved
+        cost[dims] = cost.get(dims, 0.0) + nbytes * 0.05
     total = sum(cost.values())
     return [dims for dims, each in cost.items() if each > _WORTH * total]
 
 
-def _widths(longest: int) -> list[int]:
-    powers = [1 << k for k in range(longest.bit_length())]
-    # Or the same number of runs of nearly equal length, so that none is nearly empty.
-    even = {math.ceil(longest / math.ceil(longest / power)) for power in powers if power >= 8}
-    return sorted({*powers, *even, longest})
+def _doubled(
+    levels: tuple[Level, ...], sizes: Sequence[int], n: int
+) -> Iterator[tuple[Level, ...]]:
+    """Yield the levels with one of them up to twice as wide, of at most `n` points."""
+    points = _n_points(levels)
+    for i, level in enumerate(levels):
+        width = min(2 * level.width, level.longest(sizes), n * level.width // points)
+        if width > level.width:
+            yield (*levels[:i], dataclasses.replace(level, width=width), *levels[i + 1 :])
 
 
-def _wide(bare: Sequence[Level], widths: Widths) -> tuple[Level, ...]:
-    pairs = zip(bare, widths, strict=True)
-    return tuple(dataclasses.replace(level, width=width) for level, width in pairs)
+def _n_points(levels: Sequence[Level]) -> int:
+    return math.prod(level.width for level in levels)
 
 
 def _n_runs(level: Level, sizes: Sequence[int]) -> int:

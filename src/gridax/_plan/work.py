@@ -9,7 +9,6 @@ nanoseconds on one core; only their proportions matter.
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import math
 from collections.abc import Iterator, Sequence
@@ -17,43 +16,23 @@ from typing import Any
 
 Dims = frozenset[int]
 
-# Relative cost per element of operations that are not simple, measured on a CPU core.
-_WEIGHTS = dict.fromkeys(("exp", "exp2", "log", "log1p", "expm1", "sin", "cos", "logistic"), 6.0)
-_WEIGHTS |= dict.fromkeys(("tanh", "tan", "atan2", "erf", "erf_inv", "pow", "lgamma"), 10.0)
+# Relative cost per element of operations that are not simple, on a CPU core.
+_FUNCTIONS = {"exp", "exp2", "log", "log1p", "expm1", "sin", "cos", "tan", "tanh", "logistic"}
+_FUNCTIONS |= {"atan2", "erf", "erf_inv", "pow", "lgamma", "digamma"}
+_WEIGHTS = dict.fromkeys(_FUNCTIONS, 8.0) | dict.fromkeys(("div", "sqrt", "rsqrt", "rem"), 3.0)
 _WEIGHTS |= dict.fromkeys(("random_bits", "threefry2x32"), 60.0)
-_WEIGHTS |= dict.fromkeys(("div", "sqrt", "rsqrt", "cbrt", "rem"), 3.0)
-_WEIGHTS |= dict.fromkeys(("sort", "top_k"), 40.0)
-_WEIGHTS |= dict.fromkeys(("gather", "scatter", "scatter-add", "dynamic_slice"), 2.0)
-_WEIGHTS |= dict.fromkeys(("reshape", "squeeze", "expand_dims", "broadcast_in_dim", "copy"), 0.2)
+_WEIGHTS |= dict.fromkeys(("sort", "top_k", "fft"), 40.0)
+# Operations on matrices that take a number of steps per element that grows with the matrix.
+_CUBIC = {"lu", "cholesky", "qr", "geqrf", "householder_product", "triangular_solve"}
+_CUBIC |= {"eigh", "eig", "svd", "schur", "hessenberg", "tridiagonal"}
+_OPERATION, _MULTIPLY_ADD = 0.04, 0.01  # nanoseconds
 _CALLBACK = 2e6  # a callback to Python, whatever it does
-_OPERATION = 0.04
-_MULTIPLY_ADD = 0.01
-_READ = 0.02
 # Operations whose inputs and outputs are those of their program, one to one.
 _CALLS = frozenset({"jit", "pjit", "closed_call", "core_call", "core_closed_call", "xla_call"})
 _CALLS |= {"checkpoint", "remat", "remat2", "custom_jvp_call", "custom_vjp_call"}
 _CALLS |= {"custom_jvp_call_jaxpr", "custom_vjp_call_jaxpr"}
-# Costs of a loop per iteration, and per operation that is not fused, or fused, with others.
-_TURN, _APART_COST, _FUSED_COST = 500.0, 300.0, 10.0
-_APART = {"dot_general", "random_bits", "threefry2x32", "gather", "scatter", "sort", "cumsum"}
 # Assumed iterations of a `while` loop; within another one, it is usually a short search.
 _UNKNOWN_TURNS, _UNKNOWN_TURNS_WITHIN = 100, 4
-
-
-@dataclasses.dataclass(eq=False)
-class Loop:
-    """What a loop costs besides its arithmetic.
-
-    Attributes
-    ----------
-    launches : estimated nanoseconds of all iterations that do not depend on the size of the tile.
-    operations : number of operations of all iterations.
-    carried : bytes per point that it carries from one iteration to the next.
-    """
-
-    launches: float = 0.0
-    operations: float = 0.0
-    carried: dict[Dims, int] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(eq=False)
@@ -63,8 +42,7 @@ class Work:
     Attributes
     ----------
     time : estimated nanoseconds of arithmetic.
-    launches : estimated nanoseconds outside of loops that do not depend on the size of the tile.
-    loops : the loops, each without the loops within it.
+    live : bytes that the largest operation reads and writes, or the largest loop carries.
     stacked : bytes of arrays that loops read or write slice by slice.
     outputs : dimensions that each output varies along.
     uneven : dimensions along which the trip count of a loop differs.
@@ -72,8 +50,7 @@ class Work:
     """
 
     time: dict[Dims, float] = dataclasses.field(default_factory=dict)
-    launches: float = 0.0
-    loops: list[Loop] = dataclasses.field(default_factory=list)
+    live: dict[Dims, int] = dataclasses.field(default_factory=dict)
     stacked: dict[Dims, int] = dataclasses.field(default_factory=dict)
     outputs: tuple[Dims, ...] = ()
     uneven: Dims = frozenset()
@@ -96,21 +73,9 @@ class _Walk:
 
     def __init__(self, work: Work | None) -> None:
         self.work = work
-        self._loop: Loop | None = None  # the innermost enclosing loop
         self._searches = 0  # number of enclosing `while` loops
         self._branches = 0  # number of enclosing branches
         self.writes = False  # whether values are changed in place, which the walk does not follow
-
-    @contextlib.contextmanager
-    def _within(self, turns: float, searches: int = 0) -> Iterator[Loop]:
-        outer, loop = self._loop, Loop(launches=turns * _TURN)
-        self._loop, self._searches = loop, self._searches + searches
-        try:
-            yield loop
-        finally:
-            self._loop, self._searches = outer, self._searches - searches
-        if self.work is not None:
-            self.work.loops.append(loop)
 
     def through(self, jaxpr: Any, varies: Sequence[Dims], turns: float) -> list[Dims]:
         """Follow a program that runs `turns` times; return the dimensions of its results."""
@@ -137,8 +102,6 @@ class _Walk:
             return self._while(params, equation.invars, inputs, turns)
         if name == "cond":
             index, *rest = inputs
-            if self.work is not None:
-                self.work.uneven |= index  # a loop of bounded length ends with a branch like this
             self._branches += 1
             branches = [self.through(_open(b), rest, turns) for b in params["branches"]]
             self._branches -= 1
@@ -178,10 +141,8 @@ class _Walk:
             if grown == carry:
                 break
             carry = grown
-        with self._within(turns * length) as loop:
-            outs = self.through(body, [*consts, *carry, *xs], turns * length)
-        for variable, varies in zip(equation.outvars, carry, strict=False):
-            _add(loop.carried, varies, _nbytes(variable))
+        outs = self.through(body, [*consts, *carry, *xs], turns * length)
+        self._keep_live(equation.outvars[:n_carry], carry)
         if self.work is not None:
             stacks = [*equation.invars[first + n_carry :], *equation.outvars[n_carry:]]
             for variable, varies in zip(stacks, [*xs, *outs[n_carry:]], strict=True):
@@ -202,11 +163,11 @@ class _Walk:
                 break
             carry = grown
         turns *= _UNKNOWN_TURNS_WITHIN if self._searches else _UNKNOWN_TURNS
-        with self._within(turns, searches=1) as loop:
-            self.through(cond, [*cond_consts, *carry], turns)
-            self.through(body, [*body_consts, *carry], turns)
-        for variable, varies in zip(variables[n_cond + n_body :], carry, strict=True):
-            _add(loop.carried, varies, _nbytes(variable))
+        self._searches += 1
+        self.through(cond, [*cond_consts, *carry], turns)
+        self.through(body, [*body_consts, *carry], turns)
+        self._searches -= 1
+        self._keep_live(variables[n_cond + n_body :], carry)
         if self.work is not None:
             self.work.uneven |= going
         return carry
@@ -214,26 +175,37 @@ class _Walk:
     def _count(self, equation: Any, inputs: list[Dims], turns: float) -> None:
         if self.work is None:
             return
-        name, varies = equation.primitive.name, frozenset[int]().union(*inputs)
+        varies = frozenset[int]().union(*inputs)
+        _add(self.work.time, varies, turns * self._cost(equation))
+        outputs = [varies] * len(equation.outvars)
+        self._keep_live([*equation.invars, *equation.outvars], [*inputs, *outputs])
+
+    def _cost(self, equation: Any) -> float:
+        """Return the nanoseconds that an operation takes, very roughly."""
+        name, params = equation.primitive.name, equation.params
         size = sum(map(_size, equation.outvars))
+        largest = max(map(_size, equation.invars), default=0)
         if name == "dot_general":
-            (summed, _), _ = equation.params["dimension_numbers"]
+            (summed, _), _ = params["dimension_numbers"]
             length = math.prod(equation.invars[0].aval.shape[d] for d in summed)
-            cost = size * length * _MULTIPLY_ADD
-            # A matrix that is the same for many vectors is not read again for each of them.
-            for variable, own in zip(equation.invars, inputs, strict=True):
-                _add(self.work.time, own, turns * _size(variable) * _READ)
-        elif name.startswith(("reduce", "cum", "arg")):
-            cost = sum(map(_size, equation.invars)) * _OPERATION
-        elif name in ("pure_callback", "io_callback"):
-            cost = 0.0 if self._branches else _CALLBACK  # some branches only raise errors
-        else:
-            cost = size * _WEIGHTS.get(name, 1.0) * _OPERATION
-        _add(self.work.time, varies, turns * cost)
-        place = self._loop or self.work
-        place.launches += turns * (_APART_COST if name in _APART else _FUSED_COST)
-        if self._loop is not None:
-            self._loop.operations += turns
+            return (size * length + largest) * _MULTIPLY_ADD
+        if name == "conv_general_dilated":
+            return size * _size(equation.invars[1]) * _MULTIPLY_ADD
+        if name in _CUBIC:
+            return largest * equation.invars[0].aval.shape[-1] * 10 * _MULTIPLY_ADD
+        if name in ("pure_callback", "io_callback"):
+            return 0.0 if self._branches else _CALLBACK  # some branches only raise errors
+        return max(size, largest) * _WEIGHTS.get(name, 1.0) * _OPERATION
+
+    def _keep_live(self, variables: Sequence[Any], varies: Sequence[Dims]) -> None:
+        """Record the bytes of what is in use at the same time, if there are more than before."""
+        if self.work is None:
+            return
+        together: dict[Dims, int] = {}
+        for variable, dims in zip(variables, varies, strict=True):
+            _add(together, dims, _nbytes(variable))
+        for dims, nbytes in together.items():
+            self.work.live[dims] = max(self.work.live.get(dims, 0), nbytes)
 
 
 def _open(program: Any) -> Any:
