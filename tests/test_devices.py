@@ -17,6 +17,7 @@ def python(script, **environment):
     return finished("-c", script, env={"JAX_NUM_CPU_DEVICES": None, **environment})
 
 
+@pytest.mark.slow
 def test_importing_gridax_does_not_change_how_many_devices_jax_has():
     done = python("import gridax, jax; print(jax.device_count())")
     assert done.stdout == "1\n", done.stderr

@@ -13,15 +13,11 @@ from tests.processes import ROOT
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 SOURCES = [*PAGES, ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md"]
-QUICK = ("getting-started",)
-WITH_CODE = [
-    pytest.param(page, id=page.stem, marks=[] if page.stem in QUICK else pytest.mark.slow)
-    for page in PAGES[1:]
-    if code_of_page(page)
-]
+WITH_CODE = [page for page in PAGES[1:] if code_of_page(page)]
 
 
-@pytest.mark.parametrize("page", WITH_CODE)
+@pytest.mark.parametrize("page", WITH_CODE, ids=lambda page: page.stem)
+@pytest.mark.slow
 def test_the_code_of_a_page_runs(page, tmp_path):
     run(code_of_page(page), tmp_path)
 

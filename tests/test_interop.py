@@ -219,6 +219,7 @@ PLOTS = {
 
 @pytest.mark.filterwarnings("ignore")  # of hvPlot and pandas, for the plain Dataset as well
 @pytest.mark.parametrize("kind", ["group", "zip", "design", "unsorted"])
+@pytest.mark.sampled(4)
 def test_hvplot_draws_axes_that_share_a_dimension_as_those_of_a_plain_dataset(kind):
     run, plain = shared_dimensions(kind)
     for name, draw in PLOTS.items():
@@ -254,6 +255,7 @@ def test_hvplot_draws_a_heatmap_of_one_output_over_a_member():
     assert holoviews.render(mine)
 
 
+@pytest.mark.slow
 def test_hvplot_explores_the_dataset_with_widgets():
     run, _ = shared_dimensions("group")
     explorer = run.hvplot.explorer()
@@ -329,6 +331,7 @@ def test_files_are_read_and_selected_without_gridax(result, scattered, tmp_path)
 # Dask
 
 
+@pytest.mark.slow
 def test_a_store_is_a_lazy_dask_table(result, tmp_path):
     blocks = {"store": tmp_path / "sweep.zarr", "block": {"drive": 4}}
     stored = gx.ParallelExecution(model, product()).run(progress=False, **blocks)

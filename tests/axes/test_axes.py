@@ -184,7 +184,7 @@ def test_distributions_are_sampled_as_numpyro_does() -> None:
     ],
 )
 @pytest.mark.usefixtures("rank_promotion")
-@pytest.mark.sampled(4)
+@pytest.mark.sampled(5)
 def test_batch_event_and_sample_shapes_become_the_shape_of_a_value(
     distribution: Any, options: dict[str, Any], shape: tuple[int, ...]
 ) -> None:

@@ -671,6 +671,7 @@ def test_export_into_no_folder(gridax, name):
 
 
 @pytest.mark.parametrize("name", ["p.png", "p.pdf", "p.svg"])
+@pytest.mark.sampled(2)
 def test_plot_draws_to_a_file(gridax, tmp_path, name):
     arguments = ("rate", "-x", "G", "-y", "sigma", "--mean", "trial", "-o", name)
     assert gridax("plot", "{}/sweep.nc", *arguments) == (0, f"{name} written\n")

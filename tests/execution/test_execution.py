@@ -243,7 +243,7 @@ SPACES = {
 
 
 @pytest.mark.parametrize("kind", SPACES)
-@pytest.mark.sampled(3)
+@pytest.mark.sampled(5)
 def test_every_point_gets_what_a_direct_call_returns(execution, kind):
     space = SPACES[kind]()
     result = execution(reading, space).run(progress=False)
@@ -613,6 +613,7 @@ def test_fields_of_the_result_are_numpy_not_device_arrays(execution):
 
 
 @pytest.mark.parametrize("dtype", [">f4", ">f8", ">i2", ">i4", ">i8", ">u2", ">c8"])
+@pytest.mark.sampled(3)
 def test_arrays_of_the_other_byte_order_are_read_as_the_same_numbers(execution, dtype):
     array = np.arange(1, 4).astype(dtype)
 

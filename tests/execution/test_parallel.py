@@ -44,7 +44,7 @@ def assert_equal(result, reference):
 
 @pytest.mark.parametrize("n_pmap", [1, 3, 4, None])
 @pytest.mark.parametrize("n_vmap", [1, 4, 7, 1000, None])
-@pytest.mark.sampled(3)
+@pytest.mark.sampled(7)
 def test_any_number_of_points_and_devices_gives_the_same(n_vmap, n_pmap, reference):
     result = gx.ParallelExecution(noisy, SPACE, n_vmap=n_vmap, n_pmap=n_pmap).run(progress=False)
     assert_equal(result, reference)
@@ -167,7 +167,7 @@ def solve(state):
     "model", [fall, branch, walk, on_the_host, derivative, solve], ids=lambda m: m.__name__
 )
 @pytest.mark.parametrize(("n_vmap", "n_pmap"), [(3, 4), (1, 1)])
-@pytest.mark.sampled(3)
+@pytest.mark.sampled(5)
 def test_models_of_every_kind_of_control_flow(model, n_vmap, n_pmap):
     space = product(x=gx.DataAxis([1.0, 3.0, 9.0, 300.0, 17.0]), z=gx.GridAxis(0, 1, 2))
     result = gx.ParallelExecution(model, space, n_vmap=n_vmap, n_pmap=n_pmap).run(progress=False)
@@ -176,6 +176,7 @@ def test_models_of_every_kind_of_control_flow(model, n_vmap, n_pmap):
 
 
 @pytest.mark.parametrize("impl", ["threefry2x32", "rbg"])
+@pytest.mark.sampled(2)
 def test_fixed_keys_reach_every_device(impl):
     key = jax.random.split(jax.random.key(5, impl=impl), 2)
 

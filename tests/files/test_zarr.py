@@ -254,7 +254,7 @@ DTYPES = [
 @pytest.mark.filterwarnings("ignore:the model 'typed' was compiled as")
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("execution", [gx.SequentialExecution, gx.ParallelExecution])
-@pytest.mark.sampled(3)
+@pytest.mark.sampled(5)
 def test_outputs_of_every_type_lie_in_a_store(execution, dtype, tmp_path):
     def typed(state):
         row = (state["a"] * jnp.arange(3.0)).astype(dtype)

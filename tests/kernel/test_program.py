@@ -136,6 +136,7 @@ def test_a_grid_without_dimensions_is_one_point():
 
 @pytest.mark.parametrize("deep", [0, 1, 2])
 @pytest.mark.parametrize("width", [1, 2])
+@pytest.mark.sampled(2)
 def test_a_tile_may_be_deep_along_any_level(deep, width):
     program = program_of(
         lambda a, b, c: (a + 10 * b + 100 * c, a * b, jnp.full(2, c)),

@@ -62,6 +62,7 @@ def test_the_same_values_are_rejected_in_every_executor_with_their_label(executi
 @EXECUTORS
 @VALIDATING
 @pytest.mark.parametrize("where", ["memory", "store"])
+@pytest.mark.sampled(3)
 def test_rejected_values_can_be_recorded(execution, wrap, where, tmp_path):
     store = {"store": tmp_path / "sweep.zarr", "block": {"x": 2}} if where == "store" else {}
     result = swept(execution, [1.0, -2.0, 3.0, -4.0, 5.0], wrap, on_error="record", **store)

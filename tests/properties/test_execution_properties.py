@@ -10,6 +10,7 @@ from pathlib import Path
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 import xarray as xr
 from hypothesis import given
 from hypothesis import strategies as st
@@ -249,6 +250,7 @@ def leaves(state):
     ]
 
 
+@pytest.mark.slow
 @given(results(), st.sampled_from(["to_netcdf", "to_zarr"]))
 def test_a_result_comes_back_from_a_file(result, save):
     with tempfile.TemporaryDirectory() as folder:

@@ -9,6 +9,7 @@ from typing import Any
 import jax
 import numpy as np
 import numpyro.distributions as dist
+import pytest
 import xarray as xr
 from hypothesis import given
 from hypothesis import strategies as st
@@ -214,6 +215,7 @@ def test_draws_depend_on_the_key_and_the_name_alone(
     assert drawn(another) != drawn(alone)
 
 
+@pytest.mark.slow
 @given(st.integers(0, 2**32 - 1), st.integers(1, 30))
 def test_lone_random_numbers_are_sorted_and_nothing_is_lost(seed: int, n: int) -> None:
     axis = gx.UniformAxis(-1, 1, n)

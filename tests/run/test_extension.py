@@ -219,7 +219,7 @@ CASES = {
 
 
 @pytest.mark.parametrize("kind", CASES)
-@pytest.mark.sampled(3)
+@pytest.mark.sampled(7)
 def test_what_an_older_sweep_holds_is_copied_and_the_rest_computed(execution, kind):
     old, new, n_new = CASES[kind]
     result = run(execution, old)
@@ -253,7 +253,7 @@ def test_what_an_older_sweep_holds_is_copied_and_the_rest_computed(execution, ki
         "no dimension",
     ],
 )
-@pytest.mark.sampled(3)
+@pytest.mark.sampled(5)
 def test_sweeps_are_extended_from_store_to_store(kind, tmp_path):
     old, new, n_new = CASES[kind]
     execution = gx.SequentialExecution
@@ -276,7 +276,7 @@ def test_sweeps_are_extended_from_store_to_store(kind, tmp_path):
 
 @pytest.mark.parametrize(("n_vmap", "n_pmap"), [(1, 1), (3, 2), (None, None)])
 @pytest.mark.parametrize("kept", [False, True])
-@pytest.mark.sampled(3)
+@pytest.mark.sampled(4)
 def test_tiles_of_any_size_evaluate_only_what_is_new(tmp_path, n_vmap, n_pmap, kept):
     old = base(k=gx.KeyAxis(3))
     new = base(k=gx.KeyAxis(4), x=gx.GridAxis(0.1, 0.5, 5), dt=gx.DataAxis([0.2, 0.1]))
@@ -291,7 +291,7 @@ def test_tiles_of_any_size_evaluate_only_what_is_new(tmp_path, n_vmap, n_pmap, k
 
 
 @pytest.mark.parametrize("source", ["result", "path of a store", "netCDF", "Zarr", "opened"])
-@pytest.mark.sampled(3)
+@pytest.mark.sampled(4)
 def test_the_older_sweep_may_lie_anywhere(execution, tmp_path, source):
     old = base(k=gx.KeyAxis(2))
     new = base(k=gx.KeyAxis(3))
@@ -320,6 +320,7 @@ def test_values_of_the_older_sweep_are_kept_bit_for_bit(execution, tmp_path, kep
     assert (found.values >= 1000).sum() == 6
 
 
+@pytest.mark.sampled(2)
 def test_sweeps_extend_each_other_in_turn(execution):
     spaces = [base(), base(j=gx.DataAxis([1, 2, 3])), base(x=gx.GridAxis(0.1, 0.5, 5))]
     first = run(execution, spaces[0])
@@ -328,6 +329,7 @@ def test_sweeps_extend_each_other_in_turn(execution):
     assert same(third.dataset, run(gx.SequentialExecution, spaces[2]).dataset)
 
 
+@pytest.mark.sampled(2)
 def test_arguments_of_the_model_stay_the_same(execution):
     def scaled(state, factor):
         return factor * on_the_host(state)
@@ -339,6 +341,7 @@ def test_arguments_of_the_model_stay_the_same(execution):
     assert found.progress == (9, 0, 9)
 
 
+@pytest.mark.sampled(2)
 def test_labels_of_outputs_are_taken_from_the_older_sweep(execution):
     def labeled(state):
         values = on_the_host(state) * jnp.ones(2)
@@ -351,6 +354,7 @@ def test_labels_of_outputs_are_taken_from_the_older_sweep(execution):
     assert found.sel(x=0.3, j=2, time=0.2)["y"] == result.sel(x=0.3, j=2, time=0.2)["y"]
 
 
+@pytest.mark.sampled(2)
 def test_dims_and_coords_are_given_again(execution):
     labels = {"dims": {"path": ("time",)}, "coords": {"time": [0.1, 0.2]}}
     result = run(execution, base(), **labels)
@@ -382,6 +386,7 @@ def test_floats_are_the_same_if_their_labels_are(label, n_new, kind):
     assert len(asked) == (0 if kind == "fixed now" else n_new)
 
 
+@pytest.mark.sampled(2)
 def test_whole_numbers_are_other_values_than_floats(execution):
     result = run(execution, product(x=gx.DataAxis([1.0, 2.0])))
     asked.clear()
@@ -468,6 +473,7 @@ def stop_after(points):
 
 
 @pytest.mark.parametrize("again", [True, False])
+@pytest.mark.sampled(3)
 def test_an_extension_that_is_interrupted_goes_on(execution, tmp_path, again):
     old, new = base(), base(x=gx.DataAxis([0.1, 0.2, 0.3, 0.4, 0.5]), j=gx.DataAxis([1, 2, 3]))
     result = run(execution, old)
@@ -600,6 +606,7 @@ REFUSED = {
 
 @pytest.mark.parametrize("kept", [False, True])
 @pytest.mark.parametrize("kind", REFUSED)
+@pytest.mark.sampled(3)
 def test_what_cannot_be_combined_is_refused_before_anything_runs(execution, tmp_path, kind, kept):
     new, text = REFUSED[kind]
     result = run(execution, base(W=np.eye(2)))
@@ -614,6 +621,7 @@ def test_what_cannot_be_combined_is_refused_before_anything_runs(execution, tmp_
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.sampled(2)
 def test_leaves_that_moved_together_are_refused_alone(execution):
     together = base(x=gx.DataAxis([0.1, 0.3], group="g"), j=gx.DataAxis([1, 2], group="g"))
     result = run(execution, together)
@@ -628,6 +636,7 @@ def test_leaves_that_moved_together_are_refused_alone(execution):
 
 @pytest.mark.parametrize("subset", [False, True])
 @pytest.mark.parametrize("kept", [False, True])
+@pytest.mark.sampled(3)
 def test_another_model_is_refused_unless_that_is_wanted(execution, tmp_path, subset, kept):
     result = run(execution, base(), model=changed)
     new = base(j=gx.DataAxis([1] if subset else [1, 3]))
@@ -664,6 +673,7 @@ def test_models_of_one_version_are_combined(tmp_path):
     ],
     ids=plain,
 )
+@pytest.mark.sampled(2)
 def test_other_arguments_are_refused(execution, before, now, text):
     def scaled(state, factor=1.0):
         return factor * on_the_host(state)
@@ -685,6 +695,7 @@ def vector(state, n):
 
 
 @pytest.mark.parametrize("kept", [False, True])
+@pytest.mark.sampled(3)
 def test_other_outputs_are_refused(execution, tmp_path, kept):
     result = run(execution, base(), model=shaped(2))
     options = {"store": tmp_path / "new.zarr"} if kept else {}
@@ -700,6 +711,7 @@ def test_other_outputs_are_refused(execution, tmp_path, kept):
     assert str(caught.value).startswith("cannot extend a result of another sweep: ")
 
 
+@pytest.mark.sampled(2)
 def test_a_selected_axis_under_another_name_is_compared_by_its_value(execution):
     old = base(dt=gx.DataAxis([0.1, 0.2], name="step")).sel(step=0.1)
     result = run(execution, old)
@@ -710,6 +722,7 @@ def test_a_selected_axis_under_another_name_is_compared_by_its_value(execution):
     assert asked == []
 
 
+@pytest.mark.sampled(2)
 def test_what_is_no_result_is_refused(execution, tmp_path):
     with pytest.raises(FileNotFoundError, match=r"nowhere\.zarr"):
         run(execution, base(), extend=tmp_path / "nowhere.zarr")
@@ -720,6 +733,7 @@ def test_what_is_no_result_is_refused(execution, tmp_path):
         run(execution, base(), extend=run(execution, base()).dataset)
 
 
+@pytest.mark.sampled(2)
 def test_a_result_whose_dataset_was_changed_is_refused(execution):
     result = run(execution, base())
     del result.dataset.attrs["gridax_fingerprints"]
@@ -734,6 +748,7 @@ class Fields(NamedTuple):
     early: Any
 
 
+@pytest.mark.sampled(2)
 def test_the_order_of_fields_is_kept_from_a_file(execution, tmp_path):
     def fields(state):
         value = on_the_host(state)

@@ -460,6 +460,7 @@ print(here.source_of(here.model, here.gx.Space(here.state(), "product"), (), {})
 """
 
 
+@pytest.mark.slow
 def test_fingerprints_are_the_same_in_another_process():
     done = finished("-W", "error", "-c", SCRIPT, env={"PYTHONHASHSEED": "5"})
     assert done.returncode == 0, done.stderr

@@ -117,6 +117,7 @@ def store(request, tmp_path):
 
 
 @pytest.mark.parametrize("make", MODELS.values(), ids=MODELS)
+@pytest.mark.sampled(5)
 def test_another_model_is_refused_and_the_same_goes_on(execution, store, make):
     path = store(execution(make(2.0), product()))
     with pytest.raises(ValueError, match="was begun with another model"):
@@ -167,6 +168,7 @@ OBJECTS = {
 
 
 @pytest.mark.parametrize(("one", "other"), OBJECTS.values(), ids=OBJECTS)
+@pytest.mark.sampled(5)
 def test_what_an_object_in_the_state_holds_counts(execution, store, one, other):
     path = store(execution(lambda s: 2.0 * s["x"], product(tool=one)))
     with pytest.raises(ValueError, match="the fixed value 'tool' is"):

@@ -119,7 +119,7 @@ FAILURES = [
 
 
 @pytest.mark.parametrize("bad", FAILURES, ids=lambda bad: f"{len(bad)} from {(*bad, None)[0]}")
-@pytest.mark.sampled(3)
+@pytest.mark.sampled(5)
 def test_points_at_which_the_model_fails_are_recorded_and_cost_no_other(kind, kept, bad):
     result = Simulator(*bad).executor(kind).run(progress=False, on_error="record", **kept)
     check(result, bad)
@@ -131,7 +131,7 @@ def test_points_at_which_the_model_fails_are_recorded_and_cost_no_other(kind, ke
 
 @pytest.mark.parametrize("n_vmap", [1, 4, None])
 @pytest.mark.parametrize("n_pmap", [1, 3, 4])
-@pytest.mark.sampled(3)
+@pytest.mark.sampled(5)
 def test_one_bad_point_costs_no_other_in_tiles_of_any_size_on_any_devices(kept, n_vmap, n_pmap):
     bad = [(0, 0), (2, 1)]
     simulator = Simulator(*bad)
@@ -140,6 +140,7 @@ def test_one_bad_point_costs_no_other_in_tiles_of_any_size_on_any_devices(kept, 
     assert set(simulator.asked) == POINTS
 
 
+@pytest.mark.sampled(3)
 def test_the_messages_stand_beside_the_labels_of_the_points(kind, kept):
     result = Simulator((2, 1), (3, 0)).executor(kind).run(progress=False, on_error="record", **kept)
     failed = result.failed
@@ -159,6 +160,7 @@ def test_the_messages_stand_beside_the_labels_of_the_points(kind, kept):
     assert (messages == "").sum() == 10
 
 
+@pytest.mark.sampled(3)
 def test_integers_and_bools_become_floats_only_where_a_point_has_no_value(kind, kept):
     result = Simulator((2, 1)).executor(kind).run(progress=False, on_error="record", **kept)
     kinds = {name: result.dataset[name].dtype for name in ("y", "path", "n", "ok")}
@@ -173,6 +175,7 @@ def test_integers_and_bools_become_floats_only_where_a_point_has_no_value(kind, 
 
 
 @pytest.mark.parametrize("dtype", ["int4", "uint32", "bfloat16", "float16", "complex64"])
+@pytest.mark.sampled(3)
 def test_outputs_of_every_type_have_no_value_where_the_model_failed(kept, dtype):
     def model(state):
         if state["x"] == 1:
@@ -187,6 +190,7 @@ def test_outputs_of_every_type_have_no_value_where_the_model_failed(kept, dtype)
     assert values.dtype == expected
 
 
+@pytest.mark.sampled(3)
 def test_a_table_of_a_recorded_result_has_status_and_error(kind, kept):
     result = Simulator((2, 1)).executor(kind).run(progress=False, on_error="record", **kept)
     table = result.to_dataframe()
@@ -199,6 +203,7 @@ def test_a_table_of_a_recorded_result_has_status_and_error(kind, kept):
     assert result[8]["n"] == 7
 
 
+@pytest.mark.sampled(3)
 def test_progress_counts_failed_points_too(kind, kept):
     told = []
     Simulator((2, 1), (0, 0)).executor(kind).run(
@@ -208,6 +213,7 @@ def test_progress_counts_failed_points_too(kind, kept):
     assert [done for done, _ in told] == sorted(done for done, _ in told)
 
 
+@pytest.mark.sampled(3)
 def test_by_default_an_error_ends_the_run_and_keeps_what_was_done(kind, kept):
     executor = Simulator((2, 1)).executor(kind)
     with pytest.raises(Exception, match="the solution is infinite") as caught:
@@ -230,6 +236,7 @@ def test_by_default_an_error_ends_the_run_and_keeps_what_was_done(kind, kept):
 
 
 @pytest.mark.parametrize("n_vmap", [1, 4, None])
+@pytest.mark.sampled(2)
 def test_the_error_of_a_tile_names_its_only_culprit(n_vmap):
     executor = Simulator((2, 1)).executor("parallel", n_vmap=n_vmap, n_pmap=2)
     with pytest.raises(Exception, match="the solution is infinite") as caught:
@@ -269,6 +276,7 @@ def test_a_traced_model_that_fails_everywhere_gives_a_result_without_values(kept
 
 
 @pytest.mark.parametrize("n_pmap", [1, 4])
+@pytest.mark.sampled(2)
 def test_points_of_a_store_that_fail_everywhere_stay_known(path, n_pmap):
     simulator = Simulator(*POINTS)
     for _ in range(2):
@@ -349,6 +357,7 @@ def test_failed_points_are_tried_again_when_asked_for_and_no_others(path):
 
 
 @pytest.mark.parametrize(("n_vmap", "n_pmap"), [(1, 1), (4, 2), (None, None)])
+@pytest.mark.sampled(2)
 def test_tiles_try_failed_points_again(path, n_vmap, n_pmap):
     simulator = Simulator((0, 0), (2, 1), (2, 2))
     executor = simulator.executor("parallel", n_vmap=n_vmap, n_pmap=n_pmap)
@@ -427,6 +436,7 @@ def test_a_sweep_in_memory_tries_failed_points_again_by_extending_itself(kind):
 
 
 @pytest.mark.parametrize("save", ["to_netcdf", "to_zarr"])
+@pytest.mark.sampled(3)
 def test_a_recorded_result_comes_back_from_a_file(kind, kept, save, tmp_path):
     result = Simulator((2, 1), (0, 0)).executor(kind).run(progress=False, on_error="record", **kept)
     getattr(result, save)(tmp_path / "saved")
@@ -439,6 +449,7 @@ def test_a_recorded_result_comes_back_from_a_file(kind, kept, save, tmp_path):
 
 
 @pytest.mark.parametrize("save", ["to_netcdf", "to_zarr"])
+@pytest.mark.sampled(3)
 def test_a_recorded_result_from_a_file_can_be_extended(kind, save, tmp_path):
     simulator = Simulator((2, 1), (0, 0))
     executor = simulator.executor(kind)

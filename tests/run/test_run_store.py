@@ -115,6 +115,7 @@ def test_a_store_is_named_by_any_path(memory, tmp_path, monkeypatch, kind):
     assert (tmp_path / "run.zarr").is_symlink() == (kind == "home of a link")
 
 
+@pytest.mark.sampled(2)
 def test_a_space_without_dimensions_lies_in_a_store_too(execution, path):
     space = SPACE.isel(x=1, trial=2)
     result = execution(outputs, space).run(store=path, progress=False)
@@ -139,7 +140,7 @@ SPACES = {
 
 
 @pytest.mark.parametrize("kind", SPACES)
-@pytest.mark.sampled(3)
+@pytest.mark.sampled(4)
 def test_spaces_of_every_kind_lie_in_a_store(execution, path, kind):
     space = SPACES[kind]
     block = {dim: 2 for dim in space.dims}
@@ -156,6 +157,7 @@ class Fields(NamedTuple):
     early: Any
 
 
+@pytest.mark.sampled(2)
 def test_fields_in_any_order_keep_their_own_values(execution, path):
     def model(state):
         return Fields(
@@ -345,6 +347,7 @@ def test_shards_share_a_store_and_each_computes_its_own_blocks(execution, memory
     assert names_in(path.parent) == ["run.zarr"]
 
 
+@pytest.mark.sampled(2)
 def test_a_shard_sees_what_the_others_have_done(execution, path):
     calls = Calls()
     first = execution(calls.model, SPACE).run(
@@ -383,6 +386,7 @@ def test_a_store_that_one_executor_began_is_finished_by_the_other(memory, path, 
     assert calls.count <= 1  # a trace, to compare the models
 
 
+@pytest.mark.sampled(2)
 def test_dims_and_coords_of_outputs_lie_in_a_store(execution, path):
     times = [0.1, 0.2, 0.3]
     given = {"dims": {"y": ("time",)}, "coords": {"time": ("time", times, {"units": "s"})}}
@@ -393,6 +397,7 @@ def test_dims_and_coords_of_outputs_lie_in_a_store(execution, path):
     assert again.dataset.identical(result.dataset)
 
 
+@pytest.mark.sampled(2)
 def test_labels_that_a_model_gives_lie_in_a_store(execution, path):
     def model(state):
         values = state["x"] * jnp.arange(3.0)
@@ -411,6 +416,7 @@ def test_labels_that_a_model_gives_lie_in_a_store(execution, path):
 
 
 @pytest.mark.parametrize("resumed", [False, True])
+@pytest.mark.sampled(3)
 def test_progress_counts_every_point_once_up_to_all(execution, path, resumed):
     if resumed:
         with pytest.raises(Stop):
@@ -564,6 +570,7 @@ def until(condition):
         time.sleep(0.01)
 
 
+@pytest.mark.slow
 def test_a_store_is_read_while_another_process_writes_it_and_not_written_by_two(path):
     with started("-W", "error", "-c", WAITING, path, stdin=subprocess.PIPE) as process:
         assert process.stdout.readline() == "waiting\n"
@@ -592,6 +599,7 @@ def test_a_store_is_read_while_another_process_writes_it_and_not_written_by_two(
     assert names_in(path.parent) == ["run.zarr"]
 
 
+@pytest.mark.sampled(2)
 def test_a_second_writer_in_one_process_is_refused(execution, memory, path):
     refused = []
 
@@ -663,6 +671,7 @@ print(dataset["status"].attrs["flag_meanings"], dataset["dt"].item(), dataset["x
 """
 
 
+@pytest.mark.slow
 def test_xarray_opens_a_store_without_gridax_and_without_a_warning(path):
     space = product(
         x=gx.GridAxis(0, 1, 5, attrs={"units": "mV"}), k=gx.KeyAxis(4, name="trial"), dt=0.5
@@ -825,6 +834,7 @@ def test_another_sweep_is_refused_with_what_differs(execution, base_store, space
     ],
     ids=["name", "shape", "dtype"],
 )
+@pytest.mark.sampled(2)
 def test_other_outputs_are_refused_before_anything_is_written(execution, path, model, given, text):
     space = product(x=gx.GridAxis(0, 1, 4))
     with pytest.raises(Stop):
@@ -838,6 +848,7 @@ def test_other_outputs_are_refused_before_anything_is_written(execution, path, m
     assert content_of(path) == before
 
 
+@pytest.mark.sampled(2)
 def test_other_labels_of_outputs_are_refused(execution, path):
     def run(times, **options):
         labels = {"dims": {"y": ("time",)}, "coords": {"time": times}}
@@ -984,6 +995,7 @@ def test_a_finished_store_of_another_version_is_refused_too(execution, path):
     assert execution(scaled(3.0), LINE).run(store=path, progress=False, version="1").progress.done
 
 
+@pytest.mark.sampled(2)
 def test_a_finished_store_of_a_version_is_opened_without_a_call_of_the_model(execution, path):
     calls = Calls()
     for _ in range(2):
@@ -999,6 +1011,7 @@ def edit_attributes(path, **changed):
     set_attributes(Folder(path), changed)
 
 
+@pytest.mark.sampled(2)
 def test_a_store_of_a_newer_format_is_refused(execution, path):
     execution(outputs, SPACE).run(store=path, progress=False)
     edit_attributes(path, gridax_format=99)
@@ -1158,6 +1171,7 @@ def test_without_resume_a_store_that_is_there_is_refused(path, finished):
     assert other.progress == (20, 0, 20)
 
 
+@pytest.mark.sampled(2)
 def test_overwrite_begins_anew_with_another_sweep(execution, path):
     execution(outputs, SPACE).run(store=path, progress=False)
     result = execution(scaled(2.0), LINE).run(store=path, progress=False, overwrite=True)
@@ -1173,6 +1187,7 @@ def test_overwrite_computes_everything_again_even_if_nothing_differs(path):
         assert calls.taken() == 20
 
 
+@pytest.mark.sampled(2)
 def test_the_old_store_stays_until_the_new_one_stands(execution, path):
     execution(outputs, SPACE).run(store=path, progress=False)
     before = content_of(path)
@@ -1200,6 +1215,7 @@ def test_overwrite_where_nothing_stands_is_a_new_store(execution, memory, path):
     assert same(result.dataset, memory.dataset)
 
 
+@pytest.mark.sampled(2)
 def test_blocks_of_a_store_stay_as_they_are_whatever_block_says_later(execution, memory, path):
     with pytest.raises(Stop):
         execution(outputs, SPACE).run(store=path, progress=stop_after(1), block={"x": 2})

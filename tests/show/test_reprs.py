@@ -289,6 +289,7 @@ def test_no_line_of_a_space_or_axis_is_wider_than_it_shall_be(
         )
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:the .* differ in size")
 @given(spaces())
 def test_the_html_of_any_space_is_well_formed(space: gx.Space) -> None:
