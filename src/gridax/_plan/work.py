@@ -42,7 +42,8 @@ class Work:
     Attributes
     ----------
     time : estimated nanoseconds of arithmetic.
-    live : bytes that the largest operation reads and writes, or the largest loop carries.
+    live : bytes that the largest operation of the costliest loop (or of the program, if there is
+        none) reads and writes, or that this loop carries.
     stacked : bytes of arrays that loops read or write slice by slice.
     outputs : dimensions that each output varies along.
     uneven : dimensions along which the trip count of a loop differs.
