@@ -23,9 +23,11 @@ from . import (  # noqa: E402
     stores,
     sweeps,
 )
-from .measure import Row  # noqa: E402
+from .measure import LINE, line  # noqa: E402
+from .zoo import compare as zoo  # noqa: E402
 
 SECTIONS = {
+    "zoo": zoo.rows,
     "spaces": spaces.rows,
     "results": results.rows,
     "imports": imports.rows,
@@ -36,7 +38,6 @@ SECTIONS = {
     "stores": stores.rows,
     "clusters": clusters.rows,
 }
-LINE = "{:<52} {:<24} {:<20} {}"
 
 
 def main() -> None:
@@ -58,12 +59,6 @@ def main() -> None:
             if options.quick:  # the goals are for full sizes
                 row = dataclasses.replace(row, goal="", met=None)
             print(line(row), flush=True)
-
-
-def line(row: Row) -> str:
-    verdict = {True: "  met", False: "  MISSED", None: ""}[row.met]
-    ratio = f"  ({row.ratio:.3g} ×)" if row.ratio is not None else ""
-    return LINE.format(row.what, row.gridax, row.goal + verdict, row.opponent + ratio).rstrip()
 
 
 if __name__ == "__main__":

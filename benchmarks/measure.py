@@ -11,6 +11,8 @@ from dataclasses import dataclass
 
 import jax
 
+LINE = "{:<52} {:<24} {:<20} {}"
+
 
 @dataclass(frozen=True)
 class Row:
@@ -22,6 +24,13 @@ class Row:
     met: bool | None = None
     opponent: str = ""
     ratio: float | None = None  # competitor's time / gridax's time: above 1, gridax is faster
+
+
+def line(row: Row) -> str:
+    """Return a row as a line of the table."""
+    verdict = {True: "  met", False: "  MISSED", None: ""}[row.met]
+    ratio = f"  ({row.ratio:.3g} ×)" if row.ratio is not None else ""
+    return LINE.format(row.what, row.gridax, row.goal + verdict, row.opponent + ratio).rstrip()
 
 
 def timed(

@@ -25,5 +25,5 @@ def test_an_example_is_short_and_imports_gridax_in_one_line(script):
 @pytest.mark.slow
 def test_the_benchmarks_run_with_tiny_sizes(tmp_path):
     out = run(["-m", "benchmarks", "--quick"], tmp_path)
-    for section in ("spaces", "results", "imports", "compiling", "brain", "sweeps"):
+    for section in ("zoo", "spaces", "results", "imports", "compiling", "brain", "sweeps"):
         assert f"-- {section}" in out
