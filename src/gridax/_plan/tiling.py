@@ -19,7 +19,7 @@ from gridax._plan.work import Dims, Work
 Groups = Sequence[tuple[tuple[int, ...], ...] | None]
 
 # A stage that takes less than this fraction of the time does not get a level of its own.
-_WORTH = 0.02
+_WORTH = 0.1
 # Outputs of a call, in bytes.
 _MOST_BYTES = 2**26
 # Batches whose results wait for the host, in addition to the one that is being computed.
@@ -38,16 +38,20 @@ class Start:
     Attributes
     ----------
     width : points that are vectorized.
-    uneven : the same for loops with different trip counts, where all points wait for the last one.
     cache : bytes within which memory is fast.
     """
 
     width: int = 512
-    uneven: int = 64
-    cache: int = 2**20
+    cache: int = 2**21
 
 
-CPU, ACCELERATOR = Start(), Start(width=2**14, uneven=2**12, cache=2**30)
+CPU, ACCELERATOR = Start(), Start(width=2**14, cache=2**30)
+# If loops have different trip counts, all points of a tile wait for the last one: then there are
+# several tiles, unless they would have fewer points than this.
+_TILES, _UNEVEN = 4, 16
+# Few points are evaluated fastest if their loops work on so few bytes that the compiler makes them
+# one piece of machine code, rather than start a kernel for each operation.
+_FEW, _NATIVE = 32, 128
 
 
 @dataclasses.dataclass(frozen=True)
@@ -96,8 +100,12 @@ class Sweep:
             most = min(most or memory, max(1, memory // waiting))
         n, cache = n_vmap, None
         if n is None:
-            n = self.start.uneven if self.work.uneven else self.start.width
-            cache = self.start.cache
+            n, cache = self.start.width, self.start.cache
+            live = sum(self._varying().values())
+            if math.prod(self.sizes) <= _FEW and 0 < live <= _NATIVE:
+                n = _NATIVE // live
+            elif self.work.uneven:
+                n = min(n, max(math.prod(self.sizes) // _TILES, _UNEVEN))
         levels = self._wide(self.levels(), min(n, most or n), cache, memory)
         return self._planned(levels, self.seconds() / math.prod(self.sizes), most)
 

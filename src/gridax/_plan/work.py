@@ -33,6 +33,8 @@ _CALLS |= {"checkpoint", "remat", "remat2", "custom_jvp_call", "custom_vjp_call"
 _CALLS |= {"custom_jvp_call_jaxpr", "custom_vjp_call_jaxpr"}
 # Assumed iterations of a `while` loop; within another one, it is usually a short search.
 _UNKNOWN_TURNS, _UNKNOWN_TURNS_WITHIN = 100, 4
+# What is done so many times less often than something else does not determine what is live.
+_SELDOM = 10
 
 
 @dataclasses.dataclass(eq=False)
@@ -42,8 +44,8 @@ class Work:
     Attributes
     ----------
     time : estimated nanoseconds of arithmetic.
-    live : bytes that the largest operation of the costliest loop (or of the program, if there is
-        none) reads and writes, or that this loop carries.
+    live : bytes that the largest operation reads and writes, or a loop carries; of what is done
+        most often.
     stacked : bytes of arrays that loops read or write slice by slice.
     outputs : dimensions that each output varies along.
     uneven : dimensions along which the trip count of a loop differs.
@@ -76,6 +78,7 @@ class _Walk:
         self.work = work
         self._searches = 0  # number of enclosing `while` loops
         self._branches = 0  # number of enclosing branches
+        self._turns = 0.0  # largest number of times that something is done
         self.writes = False  # whether values are changed in place, which the walk does not follow
 
     def through(self, jaxpr: Any, varies: Sequence[Dims], turns: float) -> list[Dims]:
@@ -143,7 +146,7 @@ class _Walk:
                 break
             carry = grown
         outs = self.through(body, [*consts, *carry, *xs], turns * length)
-        self._keep_live(equation.outvars[:n_carry], carry)
+        self._keep_live(equation.outvars[:n_carry], carry, turns * length)
         if self.work is not None:
             stacks = [*equation.invars[first + n_carry :], *equation.outvars[n_carry:]]
             for variable, varies in zip(stacks, [*xs, *outs[n_carry:]], strict=True):
@@ -168,7 +171,7 @@ class _Walk:
         self.through(cond, [*cond_consts, *carry], turns)
         self.through(body, [*body_consts, *carry], turns)
         self._searches -= 1
-        self._keep_live(variables[n_cond + n_body :], carry)
+        self._keep_live(variables[n_cond + n_body :], carry, turns)
         if self.work is not None:
             self.work.uneven |= going
         return carry
@@ -179,7 +182,7 @@ class _Walk:
         varies = frozenset[int]().union(*inputs)
         _add(self.work.time, varies, turns * self._cost(equation))
         outputs = [varies] * len(equation.outvars)
-        self._keep_live([*equation.invars, *equation.outvars], [*inputs, *outputs])
+        self._keep_live([*equation.invars, *equation.outvars], [*inputs, *outputs], turns)
 
     def _cost(self, equation: Any) -> float:
         """Return the nanoseconds that an operation takes, very roughly."""
@@ -198,10 +201,13 @@ class _Walk:
             return 0.0 if self._branches else _CALLBACK  # some branches only raise errors
         return max(size, largest) * _WEIGHTS.get(name, 1.0) * _OPERATION
 
-    def _keep_live(self, variables: Sequence[Any], varies: Sequence[Dims]) -> None:
+    def _keep_live(self, variables: Sequence[Any], varies: Sequence[Dims], turns: float) -> None:
         """Record the bytes of what is in use at the same time, if there are more than before."""
-        if self.work is None:
+        if self.work is None or turns * _SELDOM < self._turns:
             return
+        if turns > self._turns * _SELDOM:
+            self.work.live.clear()
+        self._turns = max(self._turns, turns)
         together: dict[Dims, int] = {}
         for variable, dims in zip(variables, varies, strict=True):
             _add(together, dims, _nbytes(variable))
