@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import dataclasses
+import collections
 
 import jax
 import jax.numpy as jnp
@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import gridax as gx
+from gridax._kernel import tuners
 from gridax._kernel.program import Kernel
 from gridax._plan import tiling, tuning
 
@@ -19,21 +20,26 @@ def product(**axes):
 
 
 @pytest.fixture
-def many_blocks(monkeypatch):
-    """Sweeps of any length are cut to the smallest blocks."""
-    monkeypatch.setattr(tiling, "_LONG", 0.0)
-    monkeypatch.setattr(tiling, "_BLOCK", 0.0)
-    monkeypatch.setattr(tiling, "_MOST_POINTS", 16)
-    monkeypatch.setattr(
-        tiling, "CPU", dataclasses.replace(tiling.CPU, together=0.0, together_large=0.0)
-    )
-
-
-@pytest.fixture
 def restless(monkeypatch):
-    """The tuner tries every neighbor, whatever it costs, and likes it better."""
+    """Every tuner tries all plans on small tiles, whatever it costs; yields the plans."""
+    monkeypatch.setattr(tiling, "CALL", 1e-9)
+    monkeypatch.setattr(tiling, "CPU", tiling.Start(width=16))
+    monkeypatch.setattr(tuning, "_LONG", 0.0)
     monkeypatch.setattr(tuning, "_REPAYS", 0)
+    monkeypatch.setattr(tuning, "_TRIAL", 0.0)
     monkeypatch.setattr(tuning, "_BETTER", 1e9)
+    monkeypatch.setattr(tuners, "_tuners", collections.OrderedDict())
+    monkeypatch.setattr(tuners, "recall", lambda key, like: None)
+    monkeypatch.setattr(tuners, "remember", lambda key, plan: None)
+    plans = []
+    begin = tuning.Tuner.begin
+
+    def noting(self, plan, n_points):
+        plans.append(plan)
+        return begin(self, plan, n_points)
+
+    monkeypatch.setattr(tuning.Tuner, "begin", noting)
+    return plans
 
 
 def merged(state):
@@ -62,13 +68,13 @@ SPACE = {
 @pytest.mark.parametrize("n_pmap", [1, 3])
 @pytest.mark.parametrize("model", [merged, shared, spread])
 @pytest.mark.slow
-def test_any_blocks_and_tiles_give_the_same(model, n_pmap, many_blocks, restless):
+def test_any_plans_give_the_same(model, n_pmap, restless, tmp_path):
     space = product(**SPACE)
     executor = gx.ParallelExecution(model, space, n_pmap=n_pmap)
-    assert executor.plan().n_blocks > 3
     done = []
     found = executor.run(progress=lambda n, total: done.append(n)).dataset
-    again = executor.run(progress=False).dataset
+    assert len({plan.kind for plan in restless}) > 4
+    again = executor.run(progress=False, store=tmp_path / "s.zarr", block={"a": 9}).dataset
     direct = gx.ParallelExecution(model, space, n_pmap=1, n_vmap=10**6).run(progress=False).dataset
     assert done == sorted(done)
     assert done[-1] == space.N
@@ -78,15 +84,22 @@ def test_any_blocks_and_tiles_give_the_same(model, n_pmap, many_blocks, restless
         np.testing.assert_allclose(again[name], direct[name], rtol=0 if exact else 2e-5, atol=1e-5)
 
 
-@pytest.mark.slow
-def test_the_next_sweep_begins_with_the_tiles_that_were_found(many_blocks, restless):
+def test_the_next_sweep_and_executor_begin_with_the_plan_that_was_found(restless):
     executor = gx.ParallelExecution(merged, product(**SPACE), n_pmap=1)
     before = executor.plan()
     executor.run(progress=False)
     assert executor.plan() != before
+    another = gx.ParallelExecution(merged, product(**SPACE), n_pmap=1)
+    assert another.plan() == executor.plan()
 
 
-def test_a_sweep_that_fails_in_a_later_block_keeps_what_was_computed(many_blocks):
+def test_a_fixed_number_of_points_is_not_measured(restless):
+    executor = gx.ParallelExecution(merged, product(**SPACE), n_pmap=1, n_vmap=8)
+    executor.run(progress=False)
+    assert {plan.kind for plan in restless} == {executor.plan().kind}
+
+
+def test_a_sweep_that_fails_after_trials_keeps_what_was_computed(restless):
     def check(a):
         if a > 0.71:
             raise RuntimeError("the simulator crashed")
@@ -98,9 +111,9 @@ def test_a_sweep_that_fails_in_a_later_block_keeps_what_was_computed(many_blocks
 
     space = product(a=gx.GridAxis(0, 1, 101), b=gx.DataAxis([0.0, 10.0]))
     executor = gx.ParallelExecution(model, space, n_pmap=1)
-    assert executor.plan().n_blocks > 3
     with pytest.raises(Exception, match="the simulator crashed"):
         executor.run(progress=False)
+    assert len({plan.kind for plan in restless}) > 2
     partial = executor.partial.dataset
     done = partial["status"].values == 1
     assert 100 < done.sum() <= 2 * 72

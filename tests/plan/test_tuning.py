@@ -7,7 +7,7 @@ import pytest
 from gridax._plan.plan import Level, Plan
 from gridax._plan.tuning import Tuner
 
-POINTS = 1000  # of a block
+N = 10**6  # points of the sweep
 
 
 class Clock:
@@ -21,14 +21,14 @@ class Clock:
 
 
 def plan_of(width):
-    return Plan(("x",), (10**6,), (POINTS,), (Level((0,), width),))
+    return Plan(("x",), (N,), (N,), (Level((0,), width, depth=max(1, 1000 // width)),))
 
 
 def width_of(plan):
     return plan.levels[0].width
 
 
-def doubled_and_halved(plan):
+def doubled_and_halved(plan, seconds):
     width = width_of(plan)
     return [plan_of(w) for w in (2 * width, width // 2) if w]
 
@@ -38,151 +38,140 @@ def clock():
     return Clock()
 
 
-def tuner_at(width, clock, neighbors=doubled_and_halved, compiling=1.0):
-    tuner = Tuner(plan_of(width), neighbors, clock)
+def tuner_at(width, clock, others=doubled_and_halved, compiling=1.0):
+    tuner = Tuner(plan_of(width), others, clock)
     tuner.compiled(compiling)
     return tuner
 
 
-def swept(tuner, clock, seconds, n_blocks=20, n_left=10**6):
-    """Sweep block by block; return the widths that the tuner picked.
+def swept(tuner, clock, seconds, n_left=N):
+    """Sweep part by part; return the widths that were tried, and that of the rest.
 
-    `seconds` says how long a block takes by width.
+    `seconds` says how long a point takes by width.
     """
     picked = []
-    for block in range(n_blocks):
-        plan = tuner.next(n_left - block * POINTS)
-        lap = tuner.begin(plan, POINTS)
-        clock.now += seconds[width_of(plan)]
+    while n_left:
+        plan, n = tuner.next(n_left)
+        lap = tuner.begin(plan, n)
+        clock.now += n * seconds[width_of(plan)]
         tuner.end(lap)
         picked.append(width_of(plan))
+        n_left -= n
     return picked
 
 
-def test_the_first_plan_goes_on_until_it_was_timed(clock):
+def test_the_first_part_is_one_tile_that_is_timed(clock):
     tuner = tuner_at(8, clock)
-    first, second = (tuner.begin(tuner.next(10**6), POINTS) for _ in range(2))
-    assert width_of(first.plan) == width_of(second.plan) == 8
-    clock.now += 1.0
-    tuner.end(first)
-    assert width_of(tuner.next(10**6)) == 16
+    plan, n = tuner.next(N)
+    assert (width_of(plan), n) == (8, 1000)
 
 
-def test_each_neighbor_is_tried_once_and_the_first_plan_kept_if_it_is_the_best(clock):
+def test_a_sweep_of_few_tiles_is_evaluated_at_once(clock):
+    assert tuner_at(8, clock).next(2000)[1] == 2000
+
+
+def test_without_other_plans_the_first_one_evaluates_everything(clock):
+    tuner = Tuner(plan_of(8), clock=clock)
+    assert tuner.next(N) == (plan_of(8), N)
+    assert not tuner.is_settled
+
+
+def test_other_plans_are_tried_and_the_first_kept_if_it_is_the_best(clock):
     tuner = tuner_at(8, clock)
-    assert swept(tuner, clock, {4: 2.0, 8: 1.0, 16: 2.0}, n_blocks=6) == [8, 16, 4, 8, 8, 8]
+    picked = swept(tuner, clock, {4: 2e-4, 8: 1e-4, 16: 2e-4})
+    assert picked == [8, 8, 16, 4, 8]
     assert width_of(tuner.best) == 8
+    assert tuner.is_settled
+
+
+def test_plans_that_are_about_as_fast_are_tried_twice(clock):
+    tuner = tuner_at(8, clock)
+    assert swept(tuner, clock, {4: 1.2e-4, 8: 1e-4, 16: 2e-4}) == [8, 8, 16, 4, 4, 8]
+
+
+def test_the_fastest_trial_tells_how_fast_a_plan_is(clock):
+    tuner = tuner_at(8, clock)
+    picked = []
+    for seconds in (1e-4, 1e-4, 1.4e-4, 0.5e-4):  # the machine was busy during the third trial
+        plan, n = tuner.next(N)
+        lap = tuner.begin(plan, n)
+        clock.now += n * seconds
+        tuner.end(lap)
+        picked.append(width_of(plan))
+    assert picked == [8, 8, 16, 16]
+    assert width_of(tuner.best) == 16
 
 
 def test_it_climbs_from_better_to_better_plans(clock):
     tuner = tuner_at(8, clock)
-    seconds = {4: 3.0, 8: 2.0, 16: 1.5, 32: 1.0, 64: 1.2}
-    assert swept(tuner, clock, seconds, n_blocks=8) == [8, 16, 32, 64, 4, 32, 32, 32]
-    assert width_of(tuner.best) == 32
+    seconds = {4: 9e-4, 8: 8e-4, 16: 4e-4, 32: 2e-4, 64: 8e-4}
+    picked = swept(tuner, clock, seconds)
+    assert width_of(tuner.best) == picked[-1] == 32
+    assert {16, 32, 64} <= set(picked)
 
 
 def test_it_climbs_down_too(clock):
     tuner = tuner_at(8, clock)
-    seconds = {1: 3.0, 2: 1.0, 4: 1.5, 8: 2.0, 16: 3.0}
-    assert swept(tuner, clock, seconds, n_blocks=8) == [8, 16, 4, 2, 1, 2, 2, 2]
-
-
-def test_the_way_back_is_not_tried_again(clock):
-    tuner = tuner_at(8, clock)
-    picked = swept(tuner, clock, {4: 3.0, 8: 2.0, 16: 1.0, 32: 3.0}, n_blocks=50)
-    assert picked[:5] == [8, 16, 32, 4, 16]
-    assert [picked.count(width) for width in (4, 8, 32)] == [1, 1, 1]
+    swept(tuner, clock, {1: 9e-4, 2: 1e-4, 4: 3e-4, 8: 6e-4, 16: 9e-4})
+    assert width_of(tuner.best) == 2
 
 
 def test_a_plan_that_is_hardly_faster_is_not_better(clock):
     tuner = tuner_at(8, clock)
-    swept(tuner, clock, {4: 0.96, 8: 1.0, 16: 0.96})
+    swept(tuner, clock, {4: 0.96e-4, 8: 1e-4, 16: 0.96e-4})
     assert width_of(tuner.best) == 8
 
 
-@pytest.mark.parametrize(("compiling", "picked"), [(1.0, 16), (20.0, 16), (60.0, 8), (1e6, 8)])
-def test_a_neighbor_is_tried_only_if_what_is_left_repays_its_compilation(clock, compiling, picked):
+@pytest.mark.parametrize(("compiling", "picked"), [(1.0, 16), (90.0, 16), (110.0, 8), (1e6, 8)])
+def test_a_plan_is_tried_only_if_what_is_left_repays_its_compilation(clock, compiling, picked):
     tuner = tuner_at(8, clock, compiling=compiling)
-    swept(tuner, clock, {8: 1.0}, n_blocks=1)
-    assert width_of(tuner.next(10**6)) == picked  # a thousand seconds are left
+    for _ in range(2):
+        lap = tuner.begin(*tuner.next(N))
+        clock.now += 0.1
+        tuner.end(lap)  # so that a hundred seconds are left
+        tuner.drop(plan_of(8))
+    assert width_of(tuner.next(N)[0]) == picked
 
 
-def test_neighbors_are_tried_no_more_when_little_is_left(clock):
+def test_a_short_sweep_tries_nothing(clock):
+    tuner = tuner_at(8, clock, compiling=0.0)
+    assert swept(tuner, clock, {8: 0.25 / N}) == [8, 8]
+
+
+def test_a_trial_is_a_small_part_of_what_is_left(clock):
+    tuner = tuner_at(8, clock, lambda plan, seconds: [plan_of(10**5)])
+    seconds = {8: 1e-3, 10**5: 1e-5}
+    assert swept(tuner, clock, seconds, n_left=200_000) == [8, 8, 8]
+    assert swept(tuner, clock, seconds)[0] == 10**5
+
+
+def test_the_next_sweep_goes_on_where_this_one_stopped(clock):
     tuner = tuner_at(8, clock)
-    swept(tuner, clock, {8: 1.0}, n_blocks=1)
-    assert width_of(tuner.next(19 * POINTS)) == 8
-    assert width_of(tuner.next(20 * POINTS)) == 16
+    seconds = {4: 2e-4, 8: 1e-4, 16: 2e-4}
+    assert swept(tuner, clock, seconds, n_left=2000) == [8]
+    assert swept(tuner, clock, seconds) == [8, 16, 4, 8]
+    assert swept(tuner, clock, seconds) == [8]
 
 
-def test_the_longest_compilation_so_far_is_what_another_one_may_cost(clock):
-    tuner = tuner_at(8, clock, compiling=100.0)
-    tuner.compiled(0.0)  # known already
-    swept(tuner, clock, {8: 1.0}, n_blocks=1)
-    assert width_of(tuner.next(10**6)) == 8
-
-
-def test_a_block_is_timed_from_when_the_one_before_was_done(clock):
+def test_a_plan_that_does_not_fit_is_not_tried(clock):
     tuner = tuner_at(8, clock)
-    first = tuner.begin(tuner.next(10**6), POINTS)
-    clock.now += 10.0
-    tuner.end(first)  # 10 seconds
-    other = tuner.begin(tuner.next(10**6), POINTS)
-    third = tuner.begin(tuner.next(10**6), POINTS)
-    assert [width_of(lap.plan) for lap in (other, third)] == [16, 4]
-    clock.now += 9.8
-    tuner.end(other)  # not enough to be better
-    clock.now += 2.0
-    tuner.end(third)  # 11.8 since it was begun, but 2 of its own
-    assert width_of(tuner.best) == 4
+    swept(tuner, clock, {8: 1e-4}, n_left=1000)
+    tuner.drop(plan_of(16))
+    assert 16 not in swept(tuner, clock, {4: 2e-4, 8: 1e-4})
 
 
-def test_time_in_which_nothing_is_under_way_counts_for_no_block(clock):
-    tuner = tuner_at(8, clock)
-    swept(tuner, clock, {8: 1.0}, n_blocks=1)
-    clock.now += 1000.0  # the caller does something else
-    assert swept(tuner, clock, {16: 0.5}, n_blocks=1) == [16]
-    assert width_of(tuner.best) == 16
+def test_other_plans_are_asked_for_with_the_time_of_a_point(clock):
+    asked = []
 
+    def others(plan, seconds):
+        asked.append((width_of(plan), seconds))
+        return []
 
-def test_the_fastest_block_of_a_plan_tells_how_fast_it_is(clock):
-    tuner = tuner_at(8, clock, neighbors=lambda plan: [plan_of(16)])
-    for seconds in (1.0, 50.0):  # something else ran on the machine
-        lap = tuner.begin(tuner.best, POINTS)
-        clock.now += seconds
-        tuner.end(lap)
-    swept(tuner, clock, {8: 1.0, 16: 2.0}, n_blocks=3)
-    assert width_of(tuner.best) == 8
-
-
-def test_blocks_of_other_sizes_are_compared_by_point(clock):
-    tuner = tuner_at(8, clock)
-    first = tuner.begin(tuner.next(10**6), POINTS)
-    clock.now += 1.0
-    tuner.end(first)
-    small = tuner.begin(tuner.next(10**6), POINTS // 10)
-    clock.now += 0.5  # half the time for a tenth of the points
-    tuner.end(small)
-    assert width_of(tuner.best) == 8
-
-
-def test_a_plan_without_neighbors_is_kept(clock):
-    tuner = tuner_at(8, clock, neighbors=lambda plan: [])
-    assert swept(tuner, clock, {8: 1.0}, n_blocks=3) == [8, 8, 8]
-
-
-def test_what_is_under_way_in_the_best_plan_does_not_unseat_a_better_one(clock):
-    tuner = tuner_at(8, clock)
-    first = tuner.begin(tuner.next(10**6), POINTS)
-    late = tuner.begin(tuner.next(10**6), POINTS)
-    clock.now += 2.0
-    tuner.end(first)
-    clock.now += 2.0
-    tuner.end(late)
-    swept(tuner, clock, {16: 1.0}, n_blocks=1)
-    assert width_of(tuner.best) == 16
+    swept(tuner_at(8, clock, others), clock, {8: 1e-4})
+    assert asked == [(8, pytest.approx(1e-4))]
 
 
 def test_without_a_clock_time_is_that_of_the_machine():
     tuner = Tuner(plan_of(8), doubled_and_halved)
-    tuner.end(tuner.begin(tuner.next(10**6), POINTS))
-    assert width_of(tuner.next(10**6)) == 16  # nothing was said of compiling
+    tuner.end(tuner.begin(*tuner.next(N)))
+    assert tuner.seconds > 0

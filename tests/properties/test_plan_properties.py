@@ -13,19 +13,17 @@ from hypothesis import strategies as st
 
 from gridax._plan.plan import n_points
 from gridax._plan.tiling import ACCELERATOR, CPU, Sweep
-from gridax._plan.work import Loop, Work
+from gridax._plan.work import Work
 
 MOST_POINTS = 1500  # of a grid, so that each can be looked at
 
 
 def works(n_dims):
-    """Any work of a model: some stages and loops, each along some dimensions, of any cost."""
+    """Any work of a model: some stages, each along some dimensions, of any cost."""
     dims = st.frozensets(st.integers(0, n_dims - 1)) if n_dims else st.just(frozenset())
     times = st.dictionaries(dims, st.floats(0, 1e9), max_size=4)
     nbytes = st.dictionaries(dims, st.integers(0, 2**24), max_size=2)
-    loops = st.builds(Loop, st.floats(0, 1e9), st.floats(0, 1e6), nbytes)
-    launches = st.floats(1, 1e6)  # no model costs nothing at all
-    return st.builds(Work, times, launches, st.lists(loops, max_size=2), nbytes, st.just(()), dims)
+    return st.builds(Work, times, nbytes, nbytes, st.just(()), dims)
 
 
 def divisions(size):
@@ -58,7 +56,7 @@ def sweeps(draw, grouped=True):
         point_bytes=draw(st.sampled_from([0, 4, 2**20, 2**28])),
         n_devices=draw(st.integers(1, 5)),
         groups=groups,
-        costs=draw(st.sampled_from([CPU, ACCELERATOR])),
+        start=draw(st.sampled_from([CPU, ACCELERATOR])),
     )
 
 
@@ -240,19 +238,21 @@ def test_no_bound_is_exceeded_but_by_a_single_point(sweep, limits):
     assert plan.n_vmap <= limits.get("n_vmap", math.inf)
     assert math.prod(plan.tile) <= limits.get("most", math.inf)
     if "memory" in limits and plan.n_vmap > 1:
-        widths = tuple(level.width for level in plan.levels)
-        assert sweep.nbytes(sweep.levels(), widths) <= limits["memory"]
+        assert sweep.nbytes(plan.levels) <= limits["memory"]
 
 
-@given(sweeps(), st.integers(1, 200))
-def test_neighbors_differ_in_the_width_along_one_level(sweep, n_vmap):
-    plan = sweep.plan(n_vmap)
-    for other in sweep.neighbors(plan, n_vmap):
-        pairs = zip(plan.levels, other.levels, strict=True)
-        ((before, after),) = ((a.width, b.width) for a, b in pairs if a.width != b.width)
-        assert after in (2 * before, before // 2)
-        assert other.n_vmap <= n_vmap
-        assert other.block == plan.block
+@given(sweeps(), bounds, st.floats(1e-9, 1e3), st.integers(1, 200))
+def test_other_plans_cover_the_same_grid_within_the_bound(sweep, limits, seconds, most):
+    plan = sweep.plan(**limits)
+    for other in sweep.others(plan, seconds, most):
+        assert (other.sizes, other.block) == (plan.sizes, plan.block)
+        assert math.prod(other.tile) <= most
+        assert 1 <= other.n_devices <= sweep.n_devices
+        held = sorted(dim for level in other.levels for dim in level.dims)
+        assert held == list(range(len(plan.sizes)))
+        for level in other.levels:
+            groups = [sweep.groups[dim] for dim in level.dims]
+            assert groups == [level.groups] if level.groups else not any(groups)
 
 
 @given(sweeps(), bounds)

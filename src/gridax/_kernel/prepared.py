@@ -13,7 +13,7 @@ from typing import Any
 import jax
 
 from gridax import _memory
-from gridax._kernel import recompiling
+from gridax._kernel import recompiling, tuners
 from gridax._kernel.arguments import Arguments, warn_of_batched_keys
 from gridax._kernel.fingerprint import lasting_fingerprint
 from gridax._kernel.program import Kernel, on_devices
@@ -66,7 +66,7 @@ class Prepared:
             work=traced[self._heaviest].work,
             point_bytes=self.template.nbytes,
             n_devices=n_pmap or jax.local_device_count(),
-            groups=arguments.groups(),
+            groups=tuple(arguments.groups()),
             start=tiling.CPU if cpu else tiling.ACCELERATOR,
         )
         if n_pmap is None and self.sweep.is_short:
@@ -75,6 +75,7 @@ class Prepared:
         self._kernels: dict[tuple[Choice, Plan], Kernel] = {}
         self._nbytes: dict[Plan, int] = {}
         self._tuners: dict[tuple[Any, ...], Tuner] = {}
+        self._lasting: str | None = None
         self._compiling = 0.0  # seconds that the slowest compilation took
         self._data: dict[tuple[Any, ...], Any] = {}
         # Plans that did not fit into memory, and the narrower plans that replaced them.
@@ -127,11 +128,50 @@ class Prepared:
         """
         key = (n_vmap, memory, block)
         if key not in self._tuners:
-            plan = self._fitting(n_vmap, memory, block)
-            others = functools.partial(self.sweep.others, most=self._most_points(plan, memory))
-            self._tuners[key] = Tuner(plan, others if n_vmap is None else None)
-            self._tuners[key].compiled(self._compiling)
+            program = self._traced[self._heaviest].program
+            of_program = (program.fingerprint, program.lookups, program.outputs)
+            sweep = (
+                self.sweep.dims,
+                self.sweep.sizes,
+                self.sweep.n_devices,
+                self.sweep.groups,
+                *key,
+            )
+            self._tuners[key] = tuners.shared(
+                (*of_program, *sweep), functools.partial(self._tuner, n_vmap, memory, block)
+            )
         return self._tuners[key]
+
+    def _tuner(
+        self, n_vmap: int | None, memory: int | None, block: tuple[int, ...] | None
+    ) -> Tuner:
+        plan = self._fitting(n_vmap, memory, block)
+        if n_vmap is not None:
+            return Tuner(plan)
+        known = tuners.recall(self._lasting_key(memory, block), plan) if self._is_lasting else None
+        if known is not None and self.fits(known, memory):
+            return Tuner(known)
+        others = functools.partial(self.sweep.others, most=self._most_points(plan, memory))
+        tuner = Tuner(plan, others)
+        tuner.compiled(self._compiling)
+        return tuner
+
+    def remember(self, memory: int | None, block: tuple[int, ...] | None) -> None:
+        """Keep the fastest plan for other processes, once it is known."""
+        tuner = self.tuner(None, memory, block)
+        if tuner.is_settled and self._is_lasting:
+            tuners.remember(self._lasting_key(memory, block), tuner.best)
+
+    def _lasting_key(self, memory: int | None, block: tuple[int, ...] | None) -> tuple[Any, ...]:
+        if self._lasting is None:
+            closed = self._traced[self._heaviest].original
+            self._lasting = lasting_fingerprint(closed.jaxpr, closed.consts, str)
+        return self._lasting, self.sweep.sizes, self.sweep.n_devices, memory, block
+
+    @property
+    def _is_lasting(self) -> bool:
+        """Whether other processes can know the program, which holds no function of the user's."""
+        return not any(traced.program.calls_back for traced in self._traced.values())
 
     def wish(self, n_vmap: int | None, memory: int | None) -> Wish:
         """Return which blocks suit the tiles of the plan."""

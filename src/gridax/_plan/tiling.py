@@ -18,7 +18,7 @@ from gridax._plan.work import Dims, Work
 
 Groups = Sequence[tuple[tuple[int, ...], ...] | None]
 
-# A stage that takes less than this fraction of the time does not get a level of its own.
+# Stages that take less than this fraction of the time together do not get levels of their own.
 _WORTH = 0.1
 # Outputs of a call, in bytes.
 _MOST_BYTES = 2**26
@@ -27,6 +27,8 @@ IN_FLIGHT = 2
 # Seconds that a call should take: starting one takes less than 100 µs, and nothing shows until it
 # ends.
 CALL = 0.02
+# How many times as many points as to begin with are tried at most.
+_MANY = 32
 # Seconds of a sweep below which a device is enough.
 _SHARE = 0.002
 
@@ -42,7 +44,7 @@ class Start:
     """
 
     width: int = 512
-    cache: int = 2**21
+    cache: int = 2**22
 
 
 CPU, ACCELERATOR = Start(), Start(width=2**14, cache=2**30)
@@ -98,16 +100,17 @@ class Sweep:
         if memory is not None:  # outputs that wait for the host need a part of it
             waiting = (1 + IN_FLIGHT) * max(self.point_bytes, 1)
             most = min(most or memory, max(1, memory // waiting))
-        n, cache = n_vmap, None
-        if n is None:
-            n, cache = self.start.width, self.start.cache
-            live = sum(self._varying().values())
-            if math.prod(self.sizes) <= _FEW and 0 < live <= _NATIVE:
-                n = _NATIVE // live
-            elif self.work.uneven:
-                n = min(n, max(math.prod(self.sizes) // _TILES, _UNEVEN))
+        n, cache = n_vmap or self._width(), None if n_vmap else self.start.cache
         levels = self._wide(self.levels(), min(n, most or n), cache, memory)
         return self._planned(levels, self.seconds() / math.prod(self.sizes), most)
+
+    def _width(self) -> int:
+        """Return how many points to vectorize, unless the cache is too small for them."""
+        n_points, live = math.prod(self.sizes), sum(self._varying().values())
+        if n_points <= _FEW and 0 < live <= _NATIVE:
+            return _NATIVE // live
+        n = min(self.start.width, max(n_points // self.n_devices, 1))
+        return min(n, max(n_points // _TILES, _UNEVEN)) if self.work.uneven else n
 
     def seconds(self) -> float:
         """Return the estimated time of the sweep on one device."""
@@ -123,7 +126,7 @@ class Sweep:
         """Yield plans that may be faster than one that takes some seconds per point.
 
         They vectorize more or fewer points, a single one, or the same number along other levels or
-        on one device.
+        on one device; the most promising come first.
 
         Parameters
         ----------
@@ -134,10 +137,13 @@ class Sweep:
         within = dataclasses.replace(self, sizes=plan.block)
         alone = dataclasses.replace(within, n_devices=1)
         bare = tuple(dataclasses.replace(level, width=1, depth=1) for level in plan.levels)
-        n = plan.n_vmap
-        tries = [(within, bare, n * 4), (within, bare, max(n // 4, 1)), (within, self._nested(), 1)]
-        tries += [(within, levels, n) for levels in (self.levels(), self._flat(), self._nested())]
-        for sweep, levels, width in [*tries, (alone, bare, n)]:
+        n, nested = plan.n_vmap, self._nested()
+        # With many points, XLA uses several threads for an operation.
+        many = min(_MANY * self.start.width, math.prod(plan.block) // 3)
+        tries = [(within, bare, 4 * n), (within, bare, many), (within, nested, n)]
+        tries += [(within, nested, 1), (within, bare, max(n // 4, 1)), (alone, bare, n)]
+        tries += [(within, self._flat(), n), (within, self.levels(), n)]
+        for sweep, levels, width in tries:
             wide = sweep._wide(levels, min(width, most), None, None)
             other = sweep._planned(wide, seconds * self.n_devices / sweep.n_devices, most)
             yield dataclasses.replace(other, sizes=self.sizes, block=plan.block)
@@ -194,10 +200,13 @@ class Sweep:
         even = tuple(self._evened(levels))
         return even if 2 * _n_points(even) > min(n, _n_points(levels)) else levels
 
-    def _cost(self, levels: Sequence[Level]) -> float:
-        """Return the estimated time per point, in which equal levels do not differ by rounding."""
-        points = _Points(levels)
-        return round(points.total(self.work.time) / _n_points(levels), 6)
+    def _cost(self, levels: Sequence[Level]) -> tuple[float, int]:
+        """Return the estimated time per point, and what favors nearly cubic tiles.
+
+        Times are rounded, so that rounding errors do not tell levels apart.
+        """
+        each = _Points(levels).total(self.work.time) / _n_points(levels)
+        return round(each, 6), sum(level.width for level in levels)
 
     def _varying(self) -> dict[Dims, int]:
         return {dims: nbytes for dims, nbytes in self.work.live.items() if dims}
@@ -266,8 +275,10 @@ def _stages(work: Work) -> list[Dims]:
     cost = dict(work.time)
     for dims, nbytes in work.stacked.items():
         cost[dims] = cost.get(dims, 0.0) + nbytes * 0.05
-    total = sum(cost.values())
-    return [dims for dims, each in cost.items() if each > _WORTH * total]
+    ranked = sorted((dims for dims in cost if dims), key=cost.__getitem__)
+    until = itertools.accumulate(cost[dims] for dims in ranked)
+    total = sum(cost[dims] for dims in ranked)
+    return [dims for dims, so_far in zip(ranked, until, strict=True) if so_far > _WORTH * total]
 
 
 def _doubled(

@@ -12,9 +12,9 @@ from gridax._plan.plan import Plan
 
 # Seconds that the rest of a sweep must take for another plan to be tried, and how many times as
 # long as compiling it.
-_LONG, _REPAYS = 0.3, 1.5
+_LONG, _REPAYS = 0.3, 1.0
 # Seconds that a trial takes at least, and the fraction of the rest of the sweep that it may take.
-_TRIAL, _PART = 0.02, 0.2
+_TRIAL, _PART = 0.02, 0.4
 # A plan that takes this many times as long as the fastest one in its first trial gets no second
 # one, which tells apart plans that are slow from a machine that was busy.
 _HOPELESS = 1.5
@@ -81,14 +81,18 @@ class Tuner:
         return self.best, n_left
 
     @property
+    def is_settled(self) -> bool:
+        """Whether everything was tried."""
+        return self._others is not None and self.seconds is not None and not self._untried
+
+    @property
     def seconds(self) -> float | None:
         """Seconds per point with the fastest plan, if they were measured."""
         return self._seconds.get(self.best.kind)
 
     def drop(self, plan: Plan) -> None:
         """Do not try a plan (again)."""
-        if plan in self._untried:
-            self._untried.remove(plan)
+        self._untried = [other for other in self._untried if other != plan]
 
     def compiled(self, seconds: float) -> None:
         """Record how long a plan took to compile."""

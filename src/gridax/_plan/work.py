@@ -196,7 +196,8 @@ class _Walk:
         if name == "conv_general_dilated":
             return size * _size(equation.invars[1]) * _MULTIPLY_ADD
         if name in _CUBIC:
-            return largest * equation.invars[0].aval.shape[-1] * 10 * _MULTIPLY_ADD
+            n_elements = size if name == "triangular_solve" else largest
+            return n_elements * equation.invars[0].aval.shape[-1] * 10 * _MULTIPLY_ADD
         if name in ("pure_callback", "io_callback"):
             return 0.0 if self._branches else _CALLBACK  # some branches only raise errors
         return max(size, largest) * _WEIGHTS.get(name, 1.0) * _OPERATION

@@ -1,0 +1,126 @@
+"""What was measured of a program is known to the next executor and process."""
+
+from __future__ import annotations
+
+import collections
+import json
+import os
+import subprocess
+import sys
+
+import jax
+import pytest
+
+from gridax._kernel import tuners
+from gridax._plan.plan import Level, Plan
+from gridax._plan.tuning import Tuner
+
+LIKE = Plan(("a", "b"), (10, 20), (10, 20), (Level((0, 1), 20),), n_devices=2, point_bytes=4)
+FOUND = Plan(
+    ("a", "b"), (10, 20), (10, 20), (Level((1,), 5, depth=4), Level((0,), 2)), point_bytes=4
+)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    before = jax.config.jax_compilation_cache_dir
+    jax.config.update("jax_compilation_cache_dir", str(tmp_path))
+    yield tmp_path
+    jax.config.update("jax_compilation_cache_dir", before)
+
+
+def test_a_tuner_is_made_once():
+    made = [tuners.shared(("test", 1), lambda: Tuner(LIKE)) for _ in range(2)]
+    assert made[0] is made[1]
+    assert tuners.shared(("test", 2), lambda: Tuner(LIKE)) is not made[0]
+
+
+def test_tuners_that_were_not_used_for_long_are_given_up(monkeypatch):
+    monkeypatch.setattr(tuners, "_MOST", 2)
+    monkeypatch.setattr(tuners, "_tuners", collections.OrderedDict())
+    first = tuners.shared("first", lambda: Tuner(LIKE))
+    for key in ("second", "first", "third"):
+        tuners.shared(key, lambda: Tuner(LIKE))
+    assert tuners.shared("first", lambda: Tuner(FOUND)) is first
+    assert tuners.shared("second", lambda: Tuner(FOUND)).best is FOUND
+
+
+def test_a_plan_is_recalled_as_it_was_remembered(folder):
+    tuners.remember(("program", (10, 20)), FOUND)
+    assert tuners.recall(("program", (10, 20)), LIKE) == FOUND
+    assert tuners.recall(("another", (10, 20)), LIKE) is None
+    assert [path.suffix for path in folder.iterdir()] == [".json"]
+
+
+def test_nothing_is_kept_without_a_folder(folder):
+    jax.config.update("jax_compilation_cache_dir", None)
+    tuners.remember(("program",), FOUND)
+    assert tuners.recall(("program",), LIKE) is None
+    assert list(folder.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "",
+        "[]",
+        "{}",
+        '{"n_devices": 1, "levels": 3}',
+        '{"n_devices": 1, "levels": [{"dims": [0], "width": 1, "depth": 1}]}',
+        '{"n_devices": 1, "levels": [{"dims": [0, 1], "width": 999, "depth": 1}]}',
+        '{"n_devices": 1, "levels": [{"dims": [0, 1], "width": 1, "depth": 999}]}',
+        '{"n_devices": 3, "levels": [{"dims": [0, 1], "width": 1, "depth": 1}]}',
+        '{"n_devices": 1, "levels": [{"dims": [0, 0], "width": 1, "depth": 1}]}',
+    ],
+)
+def test_a_file_with_anything_else_is_ignored(folder, content):
+    tuners.remember(("program",), FOUND)
+    (path,) = folder.iterdir()
+    path.write_text(content)
+    assert tuners.recall(("program",), LIKE) is None
+
+
+def test_a_choice_keeps_its_groups(folder):
+    groups = tuple((i,) for i in range(10))
+    like = Plan(("a",), (10,), (10,), (Level((0,), groups=groups),))
+    tuners.remember(("program",), like)
+    assert tuners.recall(("program",), like).levels[0].groups == groups
+
+
+def test_a_folder_that_cannot_be_written_is_ignored(folder):
+    file = folder / "file"
+    file.touch()
+    jax.config.update("jax_compilation_cache_dir", str(file))
+    tuners.remember(("program",), FOUND)
+    assert tuners.recall(("program",), LIKE) is None
+
+
+SWEEP = """
+import jax, jax.numpy as jnp, gridax as gx
+from gridax._plan import tiling, tuning
+tiling.CALL = 1e-9
+tuning._LONG = tuning._REPAYS = tuning._TRIAL = 0.0
+tuning._BETTER = 1e9
+space = gx.Space({"a": gx.GridAxis(0, 1, 100), "b": gx.GridAxis(0, 1, 97)}, mode="product")
+executor = gx.ParallelExecution(lambda s: jnp.sin(s["a"]) * s["b"], space, n_pmap=1)
+begun = executor.plan().kind
+for _ in range(3):
+    executor.run(progress=False)
+print(begun)
+print(executor.plan().kind)
+"""
+
+
+@pytest.mark.slow
+def test_another_process_begins_with_the_plan_that_was_found(tmp_path):
+    environment = os.environ | {"JAX_COMPILATION_CACHE_DIR": str(tmp_path)}
+    said = [
+        subprocess.run(
+            [sys.executable, "-c", SWEEP], env=environment, capture_output=True, check=True
+        ).stdout.decode()
+        for _ in range(2)
+    ]
+    begun, found = said[0].splitlines()
+    assert begun != found
+    assert said[1].splitlines() == [found, found]
+    assert any(json.loads(path.read_text()) for path in tmp_path.glob("gridax-*.json"))
