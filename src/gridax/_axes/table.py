@@ -76,8 +76,7 @@ class Table:
         return jnp.asarray(value)
 
     def host_value(self, row: int) -> Any:
-        """Return one value as an untraced model receives it: as it was given, or as its label.
-        """
+        """Return one value as an untraced model receives it: as it was given, or as its label."""
         if self.kind != "number":
             return self.value(row) if self.host is None else self.host[row]
         numbers = self.labels
