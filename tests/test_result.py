@@ -475,3 +475,16 @@ def test_a_selection_drops_the_coordinates_of_a_point_when_asked_to(result):
     assert dim in kept.coords
     assert dim not in dropped.coords
     assert dropped.identical(kept.drop_vars(dim))
+
+
+@pytest.mark.parametrize("kind", [gx.SequentialExecution, gx.ParallelExecution])
+@pytest.mark.parametrize("options", [{}, {"on_error": "record"}])
+def test_arrays_of_a_result_in_memory_are_read_only(kind, options):
+    space = gx.Space({"x": gx.DataAxis([1.0, 2.0])})
+    run = kind(lambda s: s["x"] * jnp.ones(3), space).run(progress=False, **options)
+    with pytest.raises(ValueError, match="read-only"):
+        run.dataset["value"] *= 1000
+    assert run[1].tolist() == [2, 2, 2]
+    own = run.dataset.copy(deep=True)
+    own["value"] *= 1000
+    assert own["value"].values[1].tolist() == [2000, 2000, 2000]
