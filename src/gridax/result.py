@@ -40,7 +40,8 @@ class Result(Sequence[Any]):
     Attributes
     ----------
     dataset : xarray.Dataset
-        Outputs over the dimensions of the space, then their own.
+        Outputs over the dimensions of the space, then their own. Arrays in memory are read-only;
+        ``dataset.copy(deep=True)`` has arrays that can be changed.
     space : Space
         The points that were run.
 
