@@ -215,7 +215,6 @@ class Run:
         if not store.is_complete:
             store.widen()
             store.erase()
-        # They are also what the result has as a sequence, and are saved as what the model returned.
         store.freeze()
         labels = self._labels(old)
         # Made when it is first used: labeling takes longer than a small sweep.

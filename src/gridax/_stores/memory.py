@@ -16,6 +16,10 @@ from gridax._pytree import may_change
 from gridax._stores.base import DONE, FAILED, PENDING, Store, Task
 from gridax._text import error_text
 
+# Arrays of at most so many bytes are always copied, which costs nothing, so that they can be
+# changed: users do that, and so do HoloViews and Bokeh.
+_SMALL = 2**20
+
 
 class MemoryStore(Store):
     """Host arrays over a box of the grid, filled tile by tile.
@@ -63,8 +67,8 @@ class MemoryStore(Store):
     def write(self, region: Region, values: Sequence[Any]) -> int:
         """Store the outputs of a tile; return how many of its points are new.
 
-        Arrays of all points that nobody can change, such as JAX's, are kept as they are. Points
-        that were known before the first tile came stay as they are.
+        Large arrays of all points that nobody can change, such as JAX's, are kept as they are.
+        Points that were known before the first tile came stay as they are.
         """
         box, shape, where = region
         cut = self._cut(box)
@@ -88,7 +92,12 @@ class MemoryStore(Store):
         """Take an array for all points as it is; return False if it has to be copied."""
         array = self.arrays[i]
         is_alike = value.dtype == array.dtype and value.size == array.size
-        if not is_alike or not isinstance(value, np.ndarray) or may_change(value):
+        if (
+            array.nbytes <= _SMALL
+            or not is_alike
+            or not isinstance(value, np.ndarray)
+            or may_change(value)
+        ):
             return False
         self.arrays[i] = value.reshape(array.shape)
         return True
@@ -193,9 +202,13 @@ class MemoryStore(Store):
                 array[without] = np.nan if jnp.issubdtype(array.dtype, jnp.inexact) else 0
 
     def freeze(self) -> None:
-        """Make the arrays read-only."""
+        """Make large arrays read-only, whether or not they had to be copied.
+
+        Whether an array can be changed must not depend on how the sweep was divided.
+        """
         for array in self.arrays:
-            array.flags.writeable = False
+            if array.nbytes > _SMALL:
+                array.flags.writeable = False
 
 
 def _numbers(shape: tuple[int, ...], where: tuple[Any, ...]) -> Any:
