@@ -29,6 +29,7 @@ def rows(quick: bool) -> Iterator[Row]:
     yield from _huge(repeats)
     yield from _points(repeats, 1 if quick else 200)
     yield from _iteration(repeats, 3 if quick else 10)
+    yield _arrays(4 if quick else 500)
 
 
 def _huge(repeats: int) -> Iterator[Row]:
@@ -89,6 +90,18 @@ def _iteration(repeats: int, n: int) -> Iterator[Row]:
     if not opponent.MISSING:
         calls["peer"] = lambda: jax.block_until_ready([theirs[i] for i in at])
     yield from _against_peer(f"space[i] among {n**3} points", medians(repeats, **calls), len(at))
+
+
+def _arrays(n: int) -> Row:
+    """Return the memory that a space and its Dataset take for an axis of matrices."""
+    given = np.ones((150, n, n), np.float32)
+    peak = peak_bytes(lambda: gx.Space({"W": gx.DataAxis(given)}, mode="product").dataset)
+    return Row(
+        f"150 matrices of {n} × {n}: peak ÷ size",
+        f"{peak / given.nbytes:.3g}",
+        "< 1.1",
+        peak < 1.1 * given.nbytes,
+    )
 
 
 def _against_peer(what: str, seconds: dict[str, float], n: int) -> Iterator[Row]:

@@ -17,7 +17,7 @@ import gridax as gx
 
 from . import opponent, workloads
 from .brain import brain
-from .measure import Row, duration, medians
+from .measure import Row, duration, medians, timed
 from .workloads import Workload
 
 
@@ -25,6 +25,7 @@ def rows(quick: bool) -> Iterator[Row]:
     for workload in suite(quick):
         yield from compare(workload, quick)
     yield from small(workloads.trivial(2 if quick else 5), quick)
+    yield loop(100 if quick else 20_000)
 
 
 def suite(quick: bool) -> list[Workload]:
@@ -124,6 +125,14 @@ def small(workload: Workload, quick: bool) -> Iterator[Row]:
     seconds = medians(3 if quick else 300, **calls, **theirs)
     for what, name in ("run", workload.name), ("labeled", "… including the labeled Dataset"):
         yield row(name, seconds[what], seconds, theirs, 1.0, opponent.NAME, failed)
+
+
+def loop(n: int) -> Row:
+    """Return the time that a Python loop takes per point of a trivial model."""
+    space = gx.Space({"x": gx.DataAxis(np.arange(n))})
+    executor = gx.SequentialExecution(lambda state: state["x"] * 2.0, space)
+    seconds = medians(5, gridax=lambda: executor.run(progress=False))["gridax"]
+    return timed(f"Python loop over {n:,} points, per point", seconds / n, below=10e-6)
 
 
 def row(

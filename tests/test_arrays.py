@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from gridax._arrays import device_values, is_floating, is_keys, native, whole
+from gridax import _arrays
+from gridax._arrays import bytes_of, device_values, is_floating, is_keys, native, owned, whole
+from gridax._pytree import may_change
 from tests.x64 import x64
 
 OWNER = "axis 'G'"
@@ -102,3 +105,46 @@ def test_bfloat16_is_a_float() -> None:
     assert is_floating(np.float64)
     assert not is_floating(np.int8)
     assert not is_floating(np.complex64)
+
+
+def test_a_large_array_is_checked_piece_by_piece(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_arrays, "_PIECE", 1000)
+    values = np.random.default_rng(0).normal(size=(300, 7))
+    cast = device_values(values, OWNER)
+    assert cast.dtype == np.float32
+    np.testing.assert_array_equal(cast, values.astype(np.float32))
+    values[-1, 3] = 1e300
+    with pytest.raises(ValueError, match=re.escape("1e+300 does not fit in float32")):
+        device_values(values, OWNER)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "int8", "bool", ">f8", "complex64", "bfloat16"])
+@pytest.mark.parametrize("shape", [(), (0,), (3,), (2, 3)])
+def test_an_owned_array_is_a_copy_that_nobody_can_change(dtype: str, shape: Any) -> None:
+    values = np.ones(shape, jnp.dtype(dtype) if dtype == "bfloat16" else dtype)
+    mine = owned(values)
+    assert mine.dtype == values.dtype.newbyteorder("=")
+    np.testing.assert_array_equal(mine, values)
+    assert not np.shares_memory(mine, values)
+    assert not may_change(mine)
+
+
+def test_jax_on_a_cpu_uses_an_owned_array_without_a_copy() -> None:
+    mine = owned(np.ones((300, 400), np.float32))
+    there = jax.device_put(mine, jax.devices("cpu")[0])
+    assert there.unsafe_buffer_pointer() == mine.ctypes.data
+
+
+@pytest.mark.parametrize(
+    "array",
+    [
+        np.arange(6, dtype=">i4").reshape(2, 3),
+        np.arange(6.0).reshape(2, 3).T,
+        np.float32(0.5),
+        np.array(["a", "bc"]),
+        np.empty((0, 3)),
+        np.ones(2, jnp.bfloat16),
+    ],
+)
+def test_the_bytes_of_an_array_are_those_in_c_order(array: Any) -> None:
+    assert bytes_of(np.asarray(array)).tobytes() == np.asarray(array).tobytes()

@@ -475,3 +475,18 @@ def test_a_selection_drops_the_coordinates_of_a_point_when_asked_to(result):
     assert dim in kept.coords
     assert dim not in dropped.coords
     assert dropped.identical(kept.drop_vars(dim))
+
+
+@pytest.mark.parametrize("kind", [gx.SequentialExecution, gx.ParallelExecution])
+@pytest.mark.parametrize("n_points", [2, 3000])
+def test_large_outputs_in_memory_are_read_only_whatever_computed_them(kind, n_points):
+    space = gx.Space({"x": gx.DataAxis(np.arange(n_points))})
+    run = kind(lambda s: s["x"] * np.ones(100, np.float32), space).run(progress=False)
+    if n_points == 2:
+        run.dataset["value"] *= 1000
+        return
+    with pytest.raises(ValueError, match="read-only"):
+        run.dataset["value"] *= 1000
+    own = run.dataset.copy(deep=True)
+    own["value"] *= 1000
+    assert own["value"].values[2, 0] == 2000

@@ -138,7 +138,7 @@ def owned(tree: Any) -> Any:
     return structure.unflatten(map(owned, children))
 
 
-def _may_change(leaf: Any) -> bool:
+def may_change(leaf: Any) -> bool:
     """Whether an array, or one of which it is a view, can be written to."""
     while isinstance(leaf, np.ndarray):
         if leaf.flags.writeable:
@@ -148,7 +148,7 @@ def _may_change(leaf: Any) -> bool:
 
 
 def _is_own(leaf: Any) -> bool:
-    return _is_native(leaf) and not _may_change(leaf)
+    return _is_native(leaf) and not may_change(leaf)
 
 
 def _own(leaf: Any) -> Any:

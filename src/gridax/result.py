@@ -40,7 +40,8 @@ class Result(Sequence[Any]):
     Attributes
     ----------
     dataset : xarray.Dataset
-        Outputs over the dimensions of the space, then their own.
+        Outputs over the dimensions of the space, then their own. Outputs of more than
+        1 MiB in memory are read-only; ``dataset.copy(deep=True)`` can be changed.
     space : Space
         The points that were run.
 

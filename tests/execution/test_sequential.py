@@ -161,6 +161,66 @@ def test_ctrl_c_in_the_model_keeps_what_was_done():
     assert executor.partial.dataset["status"].values.sum() == 1
 
 
+@pytest.mark.parametrize("end", [KeyboardInterrupt, SystemExit, Diverged])
+@pytest.mark.parametrize("stored", [False, True])
+def test_however_a_long_sweep_ends_every_point_is_kept(end, stored, tmp_path):
+    calls = []
+
+    def model(state):
+        if len(calls) == 1234:
+            raise end
+        calls.append(state["n"])
+        return {"n": state["n"], "half": state["n"] / 2}
+
+    space = gx.Space({"n": gx.DataAxis(range(2000))})
+    executor = gx.SequentialExecution(model, space)
+    options = {"store": tmp_path / "sweep.zarr", "block": {"point": 500}} if stored else {}
+    with pytest.raises(end):
+        executor.run(progress=False, **options)
+    dataset = executor.partial.dataset
+    assert dataset["status"].values.tolist() == [1] * 1234 + [0] * 766
+    assert dataset["n"].values[:1234].tolist() == calls
+    assert dataset["half"].values[:1234].tolist() == [n / 2 for n in calls]
+
+
+def test_points_that_fail_cost_no_other_in_a_long_sweep():
+    def model(state):
+        if state["n"] % 300 == 299:
+            raise Diverged
+        return state["n"]
+
+    space = gx.Space({"n": gx.DataAxis(range(2000))})
+    run = gx.SequentialExecution(model, space).run(progress=False, on_error="record")
+    assert run.failed.index.tolist() == list(range(299, 2000, 300))
+    done = run.status.values == 1
+    assert run.dataset["value"].values[done].tolist() == np.arange(2000)[done].tolist()
+
+
+@pytest.mark.parametrize(
+    ("late", "error", "text"),
+    [
+        ([1.0, 2.0], ValueError, "the model returned ['[0]', '[1]'], but ['value'] before"),
+        (np.ones(4), ValueError, "output 'value' has shape (4,), but had () before"),
+        (2**64, TypeError, f"output 'value' is the integer {2**64}, which is too large"),
+    ],
+    ids=["structure", "shape", "integer"],
+)
+def test_a_late_result_unlike_the_first_is_refused_and_all_before_it_are_kept(late, error, text):
+    space = gx.Space({"n": gx.DataAxis(range(2000))})
+    executor = gx.SequentialExecution(lambda s: late if s["n"] == 1234 else 7, space)
+    with pytest.raises(error, match=re.escape(text)) as caught:
+        executor.run(progress=False)
+    assert caught.value.__notes__[0] == "while the model was evaluated at n=1234"
+    assert executor.partial.status.values.tolist() == [1] * 1234 + [0] * 766
+
+
+def test_numbers_of_several_types_are_stored_as_one_that_holds_all():
+    values = [1, 2, True, 0.5, np.float32(0.25), 2**63, 1e300]
+    space = gx.Space({"n": gx.DataAxis(range(1000))})
+    run = gx.SequentialExecution(lambda s: values[s["n"] % 7], space).run(progress=False)
+    assert run.dataset["value"].values.tolist() == [float(values[n % 7]) for n in range(1000)]
+
+
 @pytest.mark.parametrize(
     ("early", "late", "text"),
     [

@@ -352,3 +352,13 @@ def test_an_error_that_names_the_axis_already_has_no_note() -> None:
     with pytest.raises(ValueError, match=r"axis 'a.b': NaN cannot be a label") as caught:
         product({"a": {"b": gx.DataAxis([np.nan])}})
     assert not getattr(caught.value, "__notes__", [])
+
+
+def test_a_large_array_is_not_copied_once_more() -> None:
+    given = np.ones((3, 4, 5), np.float32)
+    axis = gx.DataAxis(given)
+    values = gx.Space({"W": axis}, mode="product").dataset["W_value"].values
+    assert np.shares_memory(values, axis.values)
+    assert not np.shares_memory(values, given)
+    with pytest.raises(ValueError, match="read-only"):
+        values[:] = 0

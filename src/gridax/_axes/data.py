@@ -11,7 +11,7 @@ import numpy as np
 import xarray as xr
 
 from gridax import _checks
-from gridax._arrays import is_keys
+from gridax._arrays import is_keys, owned
 from gridax._axes.base import LabeledAxis, check_options, owner
 from gridax._axes.labels import given_labels
 from gridax._axes.table import (
@@ -82,15 +82,15 @@ class DataAxis(LabeledAxis):
                 put("name", _checks.name(array.name, "DataAxis"))
             put("attrs", {**array.attrs, **(self.attrs or {})})
             check_options(self)
-            check_values(array.to_numpy(), owner(self))
-            put("values", array.copy(deep=True))
+            numbers = check_values(array.to_numpy(), owner(self))
+            put("values", array.copy(deep=True, data=owned(numbers)))
         elif is_keys(array):
             if array.ndim == 0:
                 raise ValueError(f"{owner(self)}: got a single key; use KeyAxis, or split the key")
         elif isinstance(array, jax.Array):  # which cannot be changed
             check_values(np.asarray(array), owner(self))
         else:
-            put("values", check_values(as_array(array, owner(self)), owner(self)))
+            put("values", owned(check_values(as_array(array, owner(self)), owner(self))))
         if self.labels is not None:
             put("labels", given_labels(self.labels, self.size, owner(self)))
 

@@ -211,14 +211,13 @@ def _own_labels(values: np.ndarray) -> np.ndarray:
 
 
 def as_array(values: Any, owner: str) -> np.ndarray:
-    """Return a copy of values as one array, rejecting ragged and masked ones."""
+    """Return values as one array, rejecting ragged and masked ones."""
     if isinstance(values, np.ma.MaskedArray):
         raise TypeError(f"{owner}: masked values are not supported; fill or drop them first")
     if isinstance(values, (list, tuple)) and values and all(is_keys(v) for v in values):
         raise TypeError(f"{owner}: got a list of keys; stack them to one array: jnp.stack(keys)")
     try:
-        # A copy, so that later changes have no effect; pandas 2.2 does not make one when asked.
-        return native(np.array(np.asarray(values)))
+        return np.asarray(values)
     except ValueError:
         raise ValueError(
             f"{owner}: values must all have the same shape, but these are ragged; use ChoiceAxis "

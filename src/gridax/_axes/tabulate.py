@@ -5,7 +5,7 @@ from __future__ import annotations
 import jax
 
 from gridax import _checks
-from gridax._arrays import is_keys
+from gridax._arrays import is_keys, owned
 from gridax._axes.base import Axis, LabeledAxis
 from gridax._axes.draws import NumPyroAxis
 from gridax._axes.ranges import UniformAxis
@@ -22,7 +22,8 @@ def tabulate(axis: Axis, key: jax.Array, owner: str) -> Table:
     if is_keys(values):
         table = key_table(values)
     else:
-        table = array_table(check_values(as_array(values, owner), owner), None, owner)
+        array = check_values(as_array(values, owner), owner)
+        table = array_table(owned(array), None, owner)
     if len(table) != size:
         raise ValueError(
             f"{owner}: size is {size}, but generate_values returned {len(table)} values"

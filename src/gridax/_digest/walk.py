@@ -24,7 +24,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from gridax._arrays import is_keys
+from gridax._arrays import bytes_of, is_keys
 from gridax._digest import origin
 from gridax._digest.changes import Changes
 from gridax._digest.objects import (
@@ -136,7 +136,7 @@ class Walk:
                 self._no_digest(f"{name} (among more than {_MOST} objects)")
         return f"object {number}".encode()
 
-    def _parts(self, value: Any, name: str) -> Iterator[bytes]:
+    def _parts(self, value: Any, name: str) -> Iterator[Any]:
         """Yield what tells a value from others."""
         content = contents(value)
         if content is not None:
@@ -165,7 +165,7 @@ class Walk:
         else:
             yield from self._of_other(value, name)
 
-    def _of_array(self, value: Any, name: str) -> Iterator[bytes]:
+    def _of_array(self, value: Any, name: str) -> Iterator[Any]:
         if isinstance(value, jax.core.Tracer):
             yield self._no_digest(f"{name} (a traced value)")
             return
@@ -181,7 +181,7 @@ class Walk:
         else:
             # A broadcast array has the size of its shape, but the content of one element.
             distinct = tuple(slice(None) if stride else slice(1) for stride in array.strides)
-            yield np.ascontiguousarray(array[distinct]).tobytes()
+            yield bytes_of(array[distinct])
 
     def _of_library(self, module: str, name: str) -> Iterator[bytes]:
         package = origin.library(module) or module
@@ -354,5 +354,6 @@ def _is_own_extension(function: types.BuiltinFunctionType) -> bool:
 def _hashed(parts: Any) -> bytes:
     whole = hashlib.sha256()
     for part in parts:
-        whole.update(len(part).to_bytes(8, "little") + part)
+        whole.update(len(part).to_bytes(8, "little"))
+        whole.update(part)
     return whole.digest()

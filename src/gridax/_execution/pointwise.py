@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import operator
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from gridax._execution.gathering import Gathered
 from gridax._grid.host import HostStates
 from gridax._kernel.pointwise import Pointwise
 from gridax._kernel.trace import is_jitted
+from gridax._outputs.alike import Alike
 from gridax._outputs.template import Template, arrays_of, template_of, warn_of_attributes
 from gridax._plan.blocks import Wish
-from gridax._plan.plan import Region, shape_of
+from gridax._plan.plan import Box, Region, shape_of
 from gridax._run.evaluator import Computed, Evaluated, Evaluator, Failed, Request
 from gridax._run.job import Job
-from gridax._run.notes import noting_labels
+from gridax._run.notes import note_labels, noting_labels
 from gridax._stores.base import Task
 
 # Seconds that a point is assumed to take until one was timed; and from which on the second point is
@@ -51,7 +54,7 @@ class PointwiseEvaluator(Evaluator):
             start = time.perf_counter()
             try:
                 result = self._result(index)
-                with noting_labels(self._points, tuple, index):
+                with noting_labels(self._points, functools.partial(tuple, index)):
                     template = _template(result)
             except Exception as failure:
                 if not record:
@@ -71,30 +74,45 @@ class PointwiseEvaluator(Evaluator):
 
     def evaluate(self, request: Request) -> Iterator[Evaluated]:
         """Evaluate point by point."""
-        template: Template | None = None
-        warned: set[tuple[str, str]] = set()
+        reader = _Reader(request.check_template)
         probed, self._probed = self._probed, {}
         for task in request.store.tasks() or [Task(tuple((0, n) for n in self._points.shape))]:
-            origin = [start for start, _ in task.box]
-            shape = shape_of(task.box)
-            for local in _positions(shape, task.todo):
-                region = Region(task.box, shape, local)
-                index = tuple(map(operator.add, origin, local))
-                try:
-                    result = probed.pop(index) if index in probed else self._result(index)
-                    if isinstance(result, Exception):
-                        raise result
-                except Exception as error:
-                    if not request.record:
-                        raise
-                    yield Failed(region, error)
-                    continue
-                with noting_labels(self._points, tuple, index):
-                    if template is None:
-                        template = _template(result)
-                        request.check_template(template)
-                    arrays = _arrays(result, template, warned)
-                yield Computed(region, arrays)
+            try:
+                yield from self._evaluated(task, request.record, probed, reader)
+            except GeneratorExit:
+                raise
+            except BaseException:  # however the run ends, what was computed is stored
+                yield from reader.kept_back(task.box)
+                raise
+            yield from reader.kept_back(task.box)
+
+    def _evaluated(
+        self, task: Task, record: bool, probed: dict[tuple[int, ...], Any], reader: _Reader
+    ) -> Iterator[Evaluated]:
+        box, shape = task.box, shape_of(task.box)
+        origin = [start for start, _ in box]
+        for position, local in _positions(shape, task.todo):
+            index = tuple(map(operator.add, origin, local))
+            try:
+                result = probed.pop(index) if index in probed else self._result(index)
+                if isinstance(result, Exception):
+                    raise result
+            except Exception as error:
+                if not record:
+                    raise
+                yield from reader.kept_back(box)
+                yield Failed(Region(box, shape, local), error)
+                continue
+            try:
+                is_due = reader.keep_back(position, result)
+                arrays = reader.arrays(result) if is_due is None else None
+            except Exception as error:
+                note_labels(error, self._points, index)
+                raise
+            if is_due is not False:
+                yield from reader.kept_back(box)
+            if arrays is not None:
+                yield Computed(Region(box, shape, local), arrays)
 
     def wish(self, memory: int | None) -> Wish:
         """Return that blocks may have any shape, and how long a point takes."""
@@ -113,12 +131,15 @@ class PointwiseEvaluator(Evaluator):
         return None
 
     def _result(self, index: tuple[int, ...]) -> Any:
-        with noting_labels(self._points, tuple, index):
+        try:
             if self._pointwise is not None:
                 return _Outputs(*self._pointwise.at(index))
             if hasattr(self._job.model, "lower"):  # compiled by another library than JAX itself
                 return self._job.call(self._points.at(index))
             return self._job.call(self._states.at(index))
+        except Exception as error:
+            note_labels(error, self._points, index)
+            raise
 
 
 class _Outputs(NamedTuple):
@@ -132,17 +153,67 @@ def _template(result: Any) -> Template:
     return result.template if isinstance(result, _Outputs) else template_of(result)
 
 
-def _arrays(result: Any, template: Template, warned: set[tuple[str, str]]) -> list[np.ndarray]:
-    own = _template(result)
-    difference = template.difference(own)
-    if difference:
-        raise ValueError(f"{difference}; every point must return the same outputs")
-    warn_of_attributes(template.outputs, own.outputs, warned)
-    arrays = result.arrays if isinstance(result, _Outputs) else arrays_of(result)
-    return [np.asarray(array) for array in arrays]
+class _Reader:
+    """Reads the outputs of points, which must all be like those of the first one.
+
+    Parameters
+    ----------
+    check_template : called with the template of the first point.
+    """
+
+    def __init__(self, check_template: Callable[[Template], None]) -> None:
+        self._check_template = check_template
+        self._template: Template | None = None
+        self._alike: Alike | None = None
+        self._gathered = Gathered(())
+        self._warned: set[tuple[str, str]] = set()
+
+    def arrays(self, result: Any) -> list[np.ndarray]:
+        """Return the outputs of a point.
+
+        Raises
+        ------
+        ValueError
+            If the outputs are not those of the first point.
+        """
+        own = _template(result)
+        if self._template is None:
+            self._check_template(own)
+            self._template, self._gathered = own, Gathered(own.outputs)
+            self._alike = None if isinstance(result, _Outputs) else Alike(result, own)
+        difference = self._template.difference(own)
+        if difference:
+            raise ValueError(f"{difference}; every point must return the same outputs")
+        warn_of_attributes(self._template.outputs, own.outputs, self._warned)
+        arrays = result.arrays if isinstance(result, _Outputs) else arrays_of(result)
+        return [np.asarray(array) for array in arrays]
+
+    def keep_back(self, position: int, result: Any) -> bool | None:
+        """Copy the outputs of a point; return whether it is time to store what was kept back.
+
+        None is returned for a result that does not look like the first one: its arrays are to be
+        read and stored by themselves.
+        """
+        if isinstance(result, _Outputs):
+            is_known = result.template is self._template
+            values = [np.asarray(array) for array in result.arrays] if is_known else None
+        else:
+            values = None if self._alike is None else self._alike.arrays(result)
+        try:
+            return None if values is None else self._gathered.add(position, values)
+        except OverflowError:  # integers of Python may exceed those of NumPy
+            return None
+
+    def kept_back(self, box: Box) -> Iterator[Computed]:
+        """Yield what was kept back of a block."""
+        return self._gathered.take(box)
 
 
-def _positions(shape: tuple[int, ...], todo: np.ndarray | None) -> Iterator[tuple[int, ...]]:
+def _positions(
+    shape: tuple[int, ...], todo: np.ndarray | None
+) -> Iterator[tuple[int, tuple[int, ...]]]:
+    """Yield the position of each point in a block, flat and along each dimension."""
     if todo is None:
-        return itertools.product(*map(range, shape))
-    return (tuple(map(int, local)) for local in np.argwhere(todo))
+        return enumerate(itertools.product(*map(range, shape)))
+    indices = (tuple(map(int, local)) for local in np.argwhere(todo))
+    return zip(map(int, np.flatnonzero(todo)), indices, strict=True)

@@ -19,7 +19,7 @@ import xarray as xr
 from gridax import _checks
 from gridax._arrays import fitted
 from gridax._axes import Axis, is_random, tabulate
-from gridax._axes.table import Table
+from gridax._axes.table import Table, read_only
 from gridax._warnings import warn
 
 POINT = "point"
@@ -54,6 +54,14 @@ class Column:
         if self.rows is None:
             return np.arange(1 if self.dim is None else sizes[self.dim])
         return np.atleast_1d(self.rows)
+
+    def values(self, size: int) -> Any:
+        """Return the values at each index of a dimension; a view of the table if it has them all.
+
+        Arrays may be large, and a view that cannot be written to is as good as a copy.
+        """
+        table = self.table
+        return read_only(table.values[:size]) if self.rows is None else table.values[self.rows]
 
     def take(self, indexer: Any) -> Any:
         """Return the rows of the table at some indices of the dimension."""
@@ -104,11 +112,12 @@ class Column:
         coordinates = {self.name: xr.Variable(along, fitted(table.labels[rows]), self.attrs)}
         if table.kept_beside:
             attrs = {"prng_impl": table.impl} if table.kind == "key" else self.attrs
+            values = self.values(size)
             if self.repeats:
                 coordinates[self.item_name] = xr.Variable((self.item_name,), table.labels)
-                along, rows = (self.item_name,), slice(None)
+                along, values = (self.item_name,), read_only(table.values)
             dims = along + self.value_dims()
-            coordinates[self.value_name] = xr.Variable(dims, table.values[rows], attrs)
+            coordinates[self.value_name] = xr.Variable(dims, values, attrs)
         coordinates.update(table.coords)
         for name, variable in table.extra.items():
             inner = tuple(map(str, variable.dims[1:]))

@@ -21,7 +21,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from gridax._arrays import is_keys
+from gridax._arrays import bytes_of, is_keys
 
 # How a function is differentiated is settled when it is traced.
 _RULES = frozenset({"jvp_jaxpr_fun", "jvp_jaxpr_thunk", "fwd_jaxpr_thunk", "bwd", "out_trees"})
@@ -89,7 +89,7 @@ def _hashed(text: str, parts: Sequence[Any]) -> str:
         else:
             array = np.asarray(jax.random.key_data(part) if is_keys(part) else part)
             digest.update(f"{array.shape}{array.dtype}".encode())
-            digest.update(np.ascontiguousarray(array).tobytes())
+            digest.update(bytes_of(array).data)
     return digest.hexdigest()
 
 

@@ -96,7 +96,10 @@ class Assembly:
             for index, text in store.errors.items():
                 messages[index] = text
             dataset["error"] = (self._points.dims, messages)
-        return dataset.assign_attrs(_stamped(run))
+        dataset.attrs.update(
+            _stamped(run)
+        )  # of the copy; assign_attrs would copy all indexes again
+        return dataset
 
     def skeleton(self, about: Parts) -> xr.Dataset:
         """Return the Dataset of an empty store; its data are dask arrays of zeros.

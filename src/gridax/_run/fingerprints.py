@@ -144,7 +144,7 @@ def _axis(column: Column, sizes: Mapping[str, int], unknown: list[str]) -> list[
     if table.kind == "choice":
         values: Any = [_plain(table.values[row]) for row in rows]
     else:
-        values = table.values[rows]
+        values = table.values[rows] if column.dim is None else column.values(len(rows))
     about = [column.dim, table.kind, table.shape, table.impl]
     examined = examine({"axis": about, "labels": labels, column.name: values})
     unknown += examined.unknown

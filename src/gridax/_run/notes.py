@@ -11,20 +11,37 @@ import numpy as np
 from gridax._grid.points import Points, point_labels
 
 
-class noting_labels:
-    """Add a note to any error raised in the block: the labels of the point, or their ranges.
+def note_labels(error: Exception, points: Points, indices: Sequence[Any]) -> None:
+    """Add a note to an error of the model: the labels of the point, or their ranges.
 
-    A class rather than a generator, because it is entered once per point of a Python loop.
+    Parameters
+    ----------
+    error : what the model raised.
+    points : the points of the sweep.
+    indices : the index or the indices at which it was raised, per dimension.
+    """
+    by_dim = dict(zip(points.dims, map(np.atleast_1d, indices), strict=True))
+    parts = []
+    for name, labels in point_labels(points, by_dim).items():
+        first, last = labels[0].item(), labels[-1].item()
+        is_range = len(set(labels.tolist())) > 1
+        parts.append(f"{name}={first!r}…{last!r}" if is_range else f"{name}={first!r}")
+    error.add_note(f"while the model was evaluated at {', '.join(parts)}")
+
+
+class noting_labels:
+    """Note the labels on any error raised in the block.
+
+    A class rather than a generator, because it is entered twice per tile.
 
     Parameters
     ----------
     points : the points of the sweep.
-    indices : called with `args` only if there is an error; returns, per dimension, the index or
-        the indices at which it was raised.
+    indices : called only if there is an error; returns the indices that `note_labels` takes.
     """
 
-    def __init__(self, points: Points, indices: Callable[..., Sequence[Any]], *args: Any) -> None:
-        self._points, self._indices, self._args = points, indices, args
+    def __init__(self, points: Points, indices: Callable[[], Sequence[Any]]) -> None:
+        self._points, self._indices = points, indices
 
     def __enter__(self) -> None:
         pass
@@ -35,13 +52,5 @@ class noting_labels:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        if not isinstance(error, Exception):
-            return
-        dims = self._points.dims
-        indices = dict(zip(dims, map(np.atleast_1d, self._indices(*self._args)), strict=True))
-        parts = []
-        for name, labels in point_labels(self._points, indices).items():
-            first, last = labels[0].item(), labels[-1].item()
-            is_range = len(set(labels.tolist())) > 1
-            parts.append(f"{name}={first!r}…{last!r}" if is_range else f"{name}={first!r}")
-        error.add_note(f"while the model was evaluated at {', '.join(parts)}")
+        if isinstance(error, Exception):
+            note_labels(error, self._points, self._indices())

@@ -57,10 +57,13 @@ class Options:
         TypeError, ValueError
             If a value is not one that the option takes, or the option needs a store.
         """
-        for name, value in given.items():
+        # Most options of most runs are not given; the defaults need no check.
+        changed = {name: value for name, value in given.items() if value is not _DEFAULTS[name]}
+        for name, value in changed.items():
             _check_choice(name, value)
-        options = cls(**given)
-        options._check_store()
+        options = cls(**changed)
+        if changed:
+            options._check_store()
         normalized: dict[str, Any] = {}
         if options.memory is not None:
             normalized["memory"] = _memory.parsed(options.memory)
@@ -78,7 +81,7 @@ class Options:
                 f"version must be a string that names the version of the model, got "
                 f"{options.version!r}"
             )
-        return dataclasses.replace(options, **normalized)
+        return dataclasses.replace(options, **normalized) if normalized else options
 
     def _check_store(self) -> None:
         if self.store is not None:
@@ -113,6 +116,7 @@ def _allowed(hint: Any) -> tuple[Any, ...]:
     return (True, False) if hint is bool else get_args(hint) if get_origin(hint) is Literal else ()
 
 
+_DEFAULTS = {field.name: field.default for field in dataclasses.fields(Options)}
 _CHOICES = {name: _allowed(hint) for name, hint in get_type_hints(Options).items()}
 
 
