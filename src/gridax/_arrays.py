@@ -141,3 +141,31 @@ def _lost(values: np.ndarray, cast: np.ndarray) -> np.ndarray:
     if jnp.issubdtype(cast.dtype, jnp.integer):
         return np.asarray(cast.astype(values.dtype) != values)
     return np.asarray((np.isinf(cast) & ~np.isinf(values)) | ((cast == 0) & (values != 0)))
+
+
+class _Buffer:
+    """Offers NumPy the bytes of an array that is marked as read-only, to be written to."""
+
+    def __init__(self, array: np.ndarray) -> None:
+        flat = array.reshape(-1).view(np.uint8)
+        self._array = array  # which keeps the memory
+        address, _ = flat.__array_interface__["data"]
+        self.__array_interface__ = flat.__array_interface__ | {"data": (address, False)}
+
+
+def writable(array: np.ndarray) -> np.ndarray:
+    """Return an array that can be changed and has the memory of one that nobody else uses.
+
+    JAX marks the memory of all of its arrays as read-only. That of outputs which only gridax has
+    need not be copied to become an ordinary array of NumPy.
+
+    Examples
+    --------
+    >>> array = writable(np.asarray(jnp.arange(3)))
+    >>> array[0] = 5
+    >>> array.tolist()
+    [5, 1, 2]
+    """
+    if array.flags.writeable or array.nbytes == 0 or not array.flags.c_contiguous:
+        return array if array.flags.writeable else array.copy()
+    return np.asarray(_Buffer(array)).view(array.dtype).reshape(array.shape)

@@ -100,14 +100,14 @@ import jax, jax.numpy as jnp, gridax as gx
 from gridax._plan import tiling, tuning
 tiling.CALL = 1e-9
 tuning._LONG = tuning._REPAYS = tuning._TRIAL = 0.0
-tuning._BETTER = 1e9
 space = gx.Space({"a": gx.GridAxis(0, 1, 100), "b": gx.GridAxis(0, 1, 97)}, mode="product")
 executor = gx.ParallelExecution(lambda s: jnp.sin(s["a"]) * s["b"], space, n_pmap=1)
-begun = executor.plan().kind
-for _ in range(3):
-    executor.run(progress=False)
-print(begun)
 print(executor.plan().kind)
+tuner = executor._tiled._prepared().tuner(None, None)
+if tuner.next(100 * 97)[1] < 100 * 97:  # a trial
+    while not tuner.is_settled:
+        executor.run(progress=False)
+    print(executor.plan().kind)
 """
 
 
@@ -120,7 +120,6 @@ def test_another_process_begins_with_the_plan_that_was_found(tmp_path):
         ).stdout.decode()
         for _ in range(2)
     ]
-    begun, found = said[0].splitlines()
-    assert begun != found
-    assert said[1].splitlines() == [found, found]
+    _, found = said[0].splitlines()
+    assert said[1].splitlines() == [found]
     assert any(json.loads(path.read_text()) for path in tmp_path.glob("gridax-*.json"))

@@ -14,6 +14,7 @@ import jax
 import numpy as np
 
 from gridax import _devices, _memory
+from gridax._arrays import writable
 from gridax._grid.points import Points
 from gridax._kernel.prepared import Choice, Prepared, out_of_memory
 from gridax._kernel.program import packed
@@ -115,7 +116,7 @@ class Pipeline:
         try:
             with noting_labels(self._points, batch.extent):
                 jax.block_until_ready(started.outputs)  # Ctrl-C interrupts this, but not the copy
-                arrays = [np.asarray(output) for output in started.outputs]
+                arrays = [writable(np.asarray(output)) for output in started.outputs]
         except Exception as error:
             started.outputs.clear()
             yield from self._failed(batch, error)
@@ -128,7 +129,7 @@ class Pipeline:
         for i, (tile, region) in enumerate(zip(batch.tiles, batch.regions, strict=True)):
             # Without the points that were repeated to fill the tile.
             there: Any = (i, *(slice(len(run)) for run in tile.runs))
-            yield Computed(region, [array[there] for array in arrays])
+            yield Computed(region, [array[there] for array in arrays], owned=True)
 
     def _failed(self, batch: Batch, error: Exception) -> Iterator[Evaluated]:
         """Evaluate a batch in smaller pieces; yield or raise the error if it is a single point."""

@@ -21,11 +21,12 @@ class Computed(NamedTuple):
     Attributes
     ----------
     region : where the points are.
-    arrays : one per output, as `Store.write` takes them.
+    arrays, owned : one array per output, as `Store.write` takes them.
     """
 
     region: Region
     arrays: Sequence[np.ndarray]
+    owned: bool = False
 
 
 class Failed(NamedTuple):
@@ -103,8 +104,8 @@ def store_evaluated(evaluator: Evaluator, request: Request) -> Iterator[int]:
     store = request.store
     for evaluated in evaluator.evaluate(request):
         match evaluated:
-            case Computed(region, arrays):
-                yield store.write(region, arrays)
+            case Computed(region, arrays, owned):
+                yield store.write(region, arrays, owned)
             case Failed(region, error):
                 yield store.fail(region, error)
             case StoredElsewhere(n_points):

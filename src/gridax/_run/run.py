@@ -215,7 +215,6 @@ class Run:
         if not store.is_complete:
             store.widen()
             store.erase()
-        store.freeze()
         labels = self._labels(old)
         # Made when it is first used: labeling takes longer than a small sweep.
         dataset = functools.partial(labels.dataset, store, describe.stamp())

@@ -51,7 +51,7 @@ class Store(abc.ABC):
         """Return what is left to be evaluated; None if that is all, in blocks of any shape."""
 
     @abc.abstractmethod
-    def write(self, region: Region, values: Sequence[Any]) -> int:
+    def write(self, region: Region, values: Sequence[Any], owned: bool = False) -> int:
         """Store the outputs of a tile; return how many of its points are new.
 
         Parameters
@@ -59,6 +59,7 @@ class Store(abc.ABC):
         region : where the tile is.
         values : outputs of the tile, each of shape ``(*tile, *output.shape)``, or with 1 in place
             of a size of the tile along which the output does not vary.
+        owned : whether nobody else uses the arrays, so that the store may keep them.
         """
 
     @abc.abstractmethod

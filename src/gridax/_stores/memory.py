@@ -12,13 +12,8 @@ import numpy as np
 from gridax._memory import human, physical
 from gridax._outputs.template import Output
 from gridax._plan.plan import Box, Region, shape_of
-from gridax._pytree import may_change
 from gridax._stores.base import DONE, FAILED, PENDING, Store, Task
 from gridax._text import error_text
-
-# Arrays of at most so many bytes are always copied, which costs nothing, so that they can be
-# changed: users do that, and so do HoloViews and Bokeh.
-_SMALL = 2**20
 
 
 class MemoryStore(Store):
@@ -64,11 +59,11 @@ class MemoryStore(Store):
             return iter([Task(self.box)]) if self._is_block else None
         return iter([Task(self.box, todo)] if todo.any() else [])
 
-    def write(self, region: Region, values: Sequence[Any]) -> int:
+    def write(self, region: Region, values: Sequence[Any], owned: bool = False) -> int:
         """Store the outputs of a tile; return how many of its points are new.
 
-        Large arrays of all points that nobody can change, such as JAX's, are kept as they are.
-        Points that were known before the first tile came stay as they are.
+        Arrays that cover all points are kept without a copy if nobody else uses them. Points that
+        were known before the first tile came stay as they are.
         """
         box, shape, where = region
         cut = self._cut(box)
@@ -77,7 +72,10 @@ class MemoryStore(Store):
         picked = any(isinstance(index, np.ndarray) for index in where)
         if not picked and old is None and status[where].size == self.status.size:  # the whole box
             for i, value in enumerate(values):
-                if not self._keep(i, value):
+                array = self.arrays[i]
+                if owned and value.dtype == array.dtype and value.size == array.size:
+                    self.arrays[i] = value.reshape(array.shape)
+                else:
                     self._copy(i, value, cut, shape, where, None)
             new = self.status.size - np.count_nonzero(self.status)
             self.status.fill(DONE)
@@ -87,20 +85,6 @@ class MemoryStore(Store):
         new = np.count_nonzero(status[where] == PENDING)
         status[where] = DONE if old is None else np.where(old, status[where], np.uint8(DONE))
         return int(new)
-
-    def _keep(self, i: int, value: np.ndarray) -> bool:
-        """Take an array for all points as it is; return False if it has to be copied."""
-        array = self.arrays[i]
-        is_alike = value.dtype == array.dtype and value.size == array.size
-        if (
-            array.nbytes <= _SMALL
-            or not is_alike
-            or not isinstance(value, np.ndarray)
-            or may_change(value)
-        ):
-            return False
-        self.arrays[i] = value.reshape(array.shape)
-        return True
 
     def _copy(
         self,
@@ -116,9 +100,7 @@ class MemoryStore(Store):
         # A Python model may return 0 here and 0.5 there.
         if not np.can_cast(value.dtype, array.dtype, "safe"):
             array = array.astype(np.result_type(value.dtype, array.dtype))
-        elif not array.flags.writeable:
-            array = array.copy()
-        self.arrays[i] = array
+            self.arrays[i] = array
         inner = array.shape[self.status.ndim :]
         there = array[cut].reshape(shape + inner, copy=False)
         if old is not None:
@@ -200,15 +182,6 @@ class MemoryStore(Store):
         if without.any():
             for array in self.arrays:
                 array[without] = np.nan if jnp.issubdtype(array.dtype, jnp.inexact) else 0
-
-    def freeze(self) -> None:
-        """Make large arrays read-only, whether or not they had to be copied.
-
-        Whether an array can be changed must not depend on how the sweep was divided.
-        """
-        for array in self.arrays:
-            if array.nbytes > _SMALL:
-                array.flags.writeable = False
 
 
 def _numbers(shape: tuple[int, ...], where: tuple[Any, ...]) -> Any:

@@ -229,7 +229,7 @@ class ZarrStore(Store):
         """Return how many points of unfinished blocks were known before this run."""
         return sum(self._n_known.values())
 
-    def write(self, region: Region, values: Sequence[Any]) -> int:
+    def write(self, region: Region, values: Sequence[Any], owned: bool = False) -> int:
         """Store the outputs of a tile; return how many of its points are new."""
         if region.box not in self._open:
             return self._reported(0)  # a tile that only repeats points of another one
