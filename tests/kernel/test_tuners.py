@@ -104,10 +104,10 @@ space = gx.Space({"a": gx.GridAxis(0, 1, 100), "b": gx.GridAxis(0, 1, 97)}, mode
 executor = gx.ParallelExecution(lambda s: jnp.sin(s["a"]) * s["b"], space, n_pmap=1)
 print(executor.plan().kind)
 tuner = executor._tiled._prepared().tuner(None, None)
-if tuner.next(100 * 97)[1] < 100 * 97:  # a trial
-    while not tuner.is_settled:
+for _ in range(20):
+    if not tuner.is_settled(len(space)):
         executor.run(progress=False)
-    print(executor.plan().kind)
+print(executor.plan().kind)
 """
 
 
@@ -121,5 +121,5 @@ def test_another_process_begins_with_the_plan_that_was_found(tmp_path):
         for _ in range(2)
     ]
     _, found = said[0].splitlines()
-    assert said[1].splitlines() == [found]
+    assert said[1].splitlines()[0] == found
     assert any(json.loads(path.read_text()) for path in tmp_path.glob("gridax-*.json"))

@@ -73,7 +73,7 @@ def test_a_sweep_of_few_tiles_is_evaluated_at_once(clock):
 def test_without_other_plans_the_first_one_evaluates_everything(clock):
     tuner = Tuner(plan_of(8), clock=clock)
     assert tuner.next(N) == (plan_of(8), N)
-    assert not tuner.is_settled
+    assert not tuner.is_settled(N)
 
 
 def test_other_plans_are_tried_and_the_first_kept_if_it_is_the_best(clock):
@@ -81,7 +81,7 @@ def test_other_plans_are_tried_and_the_first_kept_if_it_is_the_best(clock):
     picked = swept(tuner, clock, {4: 2e-4, 8: 1e-4, 16: 2e-4})
     assert picked == [8, 8, 16, 4, 8]
     assert width_of(tuner.best) == 8
-    assert tuner.is_settled
+    assert tuner.is_settled(N)
 
 
 def test_plans_that_are_about_as_fast_are_tried_twice(clock):

@@ -159,7 +159,7 @@ class Prepared:
     def remember(self, memory: int | None, block: tuple[int, ...] | None) -> None:
         """Keep the fastest plan for other processes, once it is known."""
         tuner = self.tuner(None, memory, block)
-        if tuner.is_settled and self._is_lasting:
+        if tuner.is_settled(self._arguments.points.n) and self._is_lasting:
             tuners.remember(self._lasting_key(memory, block), tuner.best)
 
     def _lasting_key(self, memory: int | None, block: tuple[int, ...] | None) -> tuple[Any, ...]:

@@ -80,10 +80,9 @@ class Tuner:
                     return plan, n
         return self.best, n_left
 
-    @property
-    def is_settled(self) -> bool:
-        """Whether everything was tried."""
-        return self._others is not None and self.seconds is not None and not self._untried
+    def is_settled(self, n_points: int) -> bool:
+        """Whether plans were compared, and a sweep of some points would try no more of them."""
+        return len(self._seconds) > 1 and self.next(n_points)[1] == n_points
 
     @property
     def seconds(self) -> float | None:
