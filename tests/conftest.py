@@ -44,6 +44,8 @@ def pytest_configure(config: pytest.Config) -> None:
     is_quick = "not slow" in config.option.markexpr
     profile = os.environ.get("HYPOTHESIS_PROFILE", "quick" if is_quick else "usual")
     hypothesis.settings.load_profile(profile)
+    # How long compiling takes is up to the machine; `test_recompiling` tests the hint.
+    config.addinivalue_line("filterwarnings", "ignore:the model .* was compiled as")
     _keep_what_is_compiled(config)
 
 
@@ -135,6 +137,12 @@ def rank_promotion() -> Iterator[None]:
     """Allow what NumPyro does to sample distributions with a batch shape."""
     with jax.numpy_rank_promotion("allow"):
         yield
+
+
+@pytest.fixture(autouse=True)
+def _no_plans_of_earlier_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let no sweep begin with a plan that an earlier run of the tests found to be fast."""
+    monkeypatch.setattr("gridax._kernel.tuners._path", lambda key: None)
 
 
 @pytest.fixture(autouse=True)

@@ -29,8 +29,6 @@ def restless(monkeypatch):
     monkeypatch.setattr(tuning, "_TRIAL", 0.0)
     monkeypatch.setattr(tuning, "_BETTER", 1e9)
     monkeypatch.setattr(tuners, "_tuners", collections.OrderedDict())
-    monkeypatch.setattr(tuners, "recall", lambda key, like: None)
-    monkeypatch.setattr(tuners, "remember", lambda key, plan: None)
     plans = []
     begin = tuning.Tuner.begin
 

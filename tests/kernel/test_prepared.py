@@ -69,7 +69,9 @@ def test_memory_that_makes_no_sense_is_refused_at_once(memory, error, text):
 
 def test_too_little_to_compute_stays_on_one_device_unless_told_otherwise():
     space = product(a=gx.GridAxis(0, 1, 20))
-    assert gx.ParallelExecution(lambda s: s["a"], space).plan().n_devices == 1
+    plan = gx.ParallelExecution(lambda s: s["a"], space).plan()
+    assert plan.n_devices == 1
+    assert "Devices: 1 (too little to compute for several), about" in repr(plan)
     assert gx.ParallelExecution(lambda s: s["a"], space, n_pmap=4, n_vmap=5).plan().n_devices == 4
 
 

@@ -21,8 +21,12 @@ FOUND = Plan(
 )
 
 
+path_of = tuners._path  # before the fixtures of all tests disable it
+
+
 @pytest.fixture
-def folder(tmp_path):
+def folder(tmp_path, monkeypatch):
+    monkeypatch.setattr(tuners, "_path", path_of)
     before = jax.config.jax_compilation_cache_dir
     jax.config.update("jax_compilation_cache_dir", str(tmp_path))
     yield tmp_path

@@ -70,7 +70,8 @@ class Prepared:
             start=tiling.CPU if cpu else tiling.ACCELERATOR,
         )
         if n_pmap is None and self.sweep.is_short:
-            self.sweep = dataclasses.replace(self.sweep, n_devices=1)
+            idle = "too little to compute for several" if self.sweep.n_devices > 1 else ""
+            self.sweep = dataclasses.replace(self.sweep, n_devices=1, idle=idle)
         self._share = self.sweep.n_devices if cpu else 1  # CPU devices share one memory
         self._kernels: dict[tuple[Choice, Plan], Kernel] = {}
         self._nbytes: dict[Plan, int] = {}

@@ -129,6 +129,8 @@ class Plan(Displayed):
         Devices that work at the same time.
     point_bytes : int
         Bytes of the outputs of one point.
+    idle : str
+        Why not all devices are used, if so.
     tile_bytes : int
         Bytes that a device needs at a time in addition to the arrays of the state, according to the
         compiled program or an estimate.
@@ -148,6 +150,7 @@ class Plan(Displayed):
     levels: tuple[Level, ...]
     n_devices: int = 1
     point_bytes: int = 0
+    idle: str = dataclasses.field(default="", compare=False)
     tile_bytes: int = dataclasses.field(default=0, compare=False)
 
     @property

@@ -68,6 +68,7 @@ class Sweep:
     n_devices : tiles evaluated at the same time.
     groups : per dimension, the positions that may share a run, or None.
     start : of the kind of device.
+    idle : why not all devices are used, if so.
     """
 
     dims: tuple[str, ...]
@@ -77,6 +78,7 @@ class Sweep:
     n_devices: int
     groups: Groups
     start: Start = CPU
+    idle: str = ""
 
     def plan(
         self,
@@ -135,7 +137,7 @@ class Sweep:
         most : maximum number of points of a tile.
         """
         within = dataclasses.replace(self, sizes=plan.block)
-        alone = dataclasses.replace(within, n_devices=1)
+        alone = dataclasses.replace(within, n_devices=1, idle="several are not faster")
         bare = tuple(dataclasses.replace(level, width=1, depth=1) for level in plan.levels)
         n, nested = plan.n_vmap, self._nested()
         # With many points, XLA uses several threads for an operation.
@@ -231,6 +233,7 @@ class Sweep:
             levels=deep,
             n_devices=min(self.n_devices, n_tiles),
             point_bytes=self.point_bytes,
+            idle=self.idle,
             tile_bytes=self.nbytes(levels) + waiting,
         )
 

@@ -47,7 +47,8 @@ def _rows(plan: Plan, width: int) -> Iterator[tuple[str, str]]:
     along = join_within(lengths, " × ", width - len(tile) - len(vectorized) - 3)
     yield "Tile:", tile + (f" ({along})" if along else "") + vectorized
     yield "Tiles:", f"{count(plan.n_tiles(next(plan.blocks())))} in a block"
-    yield "Devices:", f"{plan.n_devices}, about {human(plan.tile_bytes)} on each at a time"
+    why = f" ({plan.idle})" if plan.idle else ""
+    yield "Devices:", f"{plan.n_devices}{why}, about {human(plan.tile_bytes)} on each at a time"
 
 
 def _sizes(dims: Sequence[str], sizes: Sequence[int], width: int) -> str:
