@@ -77,7 +77,9 @@ def whole(path: Path) -> Iterator[Path]:
 
 
 def check_parent(path: Path) -> None:
-    """Reject a path in a folder that does not exist."""
+    """Reject a path whose folder does not exist or is a file."""
+    if path.parent.exists() and not path.parent.is_dir():
+        raise NotADirectoryError(f"{str(path.parent)!r} is not a folder; give another path")
     if not path.parent.is_dir():
         raise FileNotFoundError(f"the folder {str(path.parent)!r} does not exist; create it first")
 

@@ -223,6 +223,13 @@ def test_the_folder_that_holds_it_must_be_there(tmp_path):
     assert names_in(tmp_path) == []
 
 
+def test_the_folder_that_holds_it_must_not_be_a_file(tmp_path):
+    (tmp_path / "file").touch()
+    text = f"{str(tmp_path / 'file')!r} is not a folder; give another path"
+    with pytest.raises(NotADirectoryError, match=text):
+        Folder(tmp_path / "file" / "run.zarr").create(FILES)
+
+
 def test_a_link_stays_one_and_its_target_is_what_is_made(tmp_path):
     (tmp_path / "big disk").mkdir()
     link, target = tmp_path / "run.zarr", tmp_path / "big disk" / "sweep.zarr"

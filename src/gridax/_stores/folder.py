@@ -139,11 +139,11 @@ class Folder(Location):
         return shutil.disk_usage(self.path.parent).free
 
     def check_parent(self) -> None:
-        """Refuse a folder whose parent does not exist.
+        """Reject a folder whose parent does not exist or is a file.
 
         Raises
         ------
-        FileNotFoundError
+        FileNotFoundError, NotADirectoryError
             With the parent named.
         """
         check_parent(self.path)
