@@ -71,6 +71,20 @@ def test_an_integrator_of_scipy_gets_the_numbers_that_were_typed():
     np.testing.assert_allclose(run(model).isel(seed=0), np.exp([-0.1, -0.2, -0.3]), rtol=1e-6)
 
 
+def test_functions_that_numba_compiled_take_the_numbers():
+    numba = pytest.importorskip("numba")
+
+    @numba.njit
+    def decayed(rate, steps):
+        x = 1.0
+        for _ in range(steps):
+            x -= rate * x
+        return x
+
+    wanted = [[(1 - a) ** seed for seed in (3, 4)] for a in (0.1, 0.2, 0.3)]
+    np.testing.assert_allclose(run(lambda s: decayed(s["a"], s["seed"])), wanted)
+
+
 def test_a_label_can_seed_a_generator_and_be_a_key():
     def model(state):
         return {3: 0.0, 4: 1.0}[state["seed"]] + np.random.default_rng(state["seed"]).normal()
