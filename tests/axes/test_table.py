@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 import xarray as xr
 
+import gridax as gx
 from gridax._axes.table import (
     Table,
     array_table,
@@ -254,10 +255,16 @@ def test_a_dataarray_whose_coordinate_repeats_itself_is_refused() -> None:
     ],
     ids=lambda values: type(values).__name__,
 )
-def test_any_array_like_becomes_an_array_of_its_own(values: Any) -> None:
-    array = as_array(values, OWNER)
-    assert array.tolist() == [1, 2]
-    assert not np.shares_memory(array, np.asarray(values))
+def test_any_array_like_becomes_an_array(values: Any) -> None:
+    assert as_array(values, OWNER).tolist() == [1, 2]
+
+
+@pytest.mark.parametrize("shape", [(3,), (3, 2)])
+def test_an_axis_does_not_change_with_the_array_that_it_was_given(shape: tuple[int, ...]) -> None:
+    values = np.ones(shape)
+    axis = gx.DataAxis(values)
+    values[:] = 9
+    assert (np.asarray(axis.generate_values()) == 1).all()
 
 
 @pytest.mark.parametrize(

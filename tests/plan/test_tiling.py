@@ -133,6 +133,14 @@ def test_points_whose_loops_end_at_different_turns_do_not_wait_for_all_others():
     assert sweep((10_000,), uneven).plan().n_vmap == sweep((10_000,), even).plan().n_vmap
 
 
+def test_what_is_called_point_by_point_is_not_vectorized():
+    called = sweep((100, 30), Work({A: 1e6, A | B: 1e3}, serial=A))
+    plan = called.plan()
+    assert [(level.dims, level.width) for level in plan.levels] == [((0,), 1), ((1,), 30)]
+    for other in called.others(plan, 1e-5, most=10**4):
+        assert all(level.width == 1 for level in other.levels if 0 in level.dims)
+
+
 def test_few_points_with_small_loops_are_evaluated_a_few_at_a_time():
     small = Work({A: 1e3}, live={A: 16})
     assert sweep((16,), small).plan().n_vmap == 8

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import pytest
 
 from gridax._plan.work import work_of
@@ -184,6 +185,15 @@ def call_back(x):
 
 def test_a_callback_costs_much():
     assert work(lambda a, b: call_back(a)).time[A] >= 1e6
+
+
+@pytest.mark.parametrize(
+    ("method", "serial"), [(None, A), ("sequential", A), ("expand_dims", NONE)]
+)
+def test_callbacks_are_called_point_by_point_unless_they_take_arrays(method, serial):
+    kind = jax.ShapeDtypeStruct((), jnp.float32)
+    found = work(lambda a, b: jax.pure_callback(np.sin, kind, a, vmap_method=method) + b)
+    assert found.serial == serial
 
 
 def test_a_callback_in_a_branch_costs_nothing_as_it_may_be_there_for_errors_only():

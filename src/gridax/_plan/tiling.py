@@ -192,7 +192,7 @@ class Sweep:
         while True:
             wider = [
                 wide
-                for wide in _doubled(levels, self.sizes, n)
+                for wide in self._doubled(levels, n)
                 if (cache is None or _Points(wide).total(self._varying()) <= cache)
                 and (memory is None or self.nbytes(wide) <= memory)
             ]
@@ -201,6 +201,14 @@ class Sweep:
             levels = min(wider, key=self._cost)
         even = tuple(self._evened(levels))
         return even if 2 * _n_points(even) > min(n, _n_points(levels)) else levels
+
+    def _doubled(self, levels: tuple[Level, ...], n: int) -> Iterator[tuple[Level, ...]]:
+        """Yield the levels with one of them up to twice as wide, of at most `n` points."""
+        points = _n_points(levels)
+        for i, level in enumerate(levels):
+            width = min(2 * level.width, level.longest(self.sizes), n * level.width // points)
+            if width > level.width and self.work.serial.isdisjoint(level.dims):
+                yield (*levels[:i], dataclasses.replace(level, width=width), *levels[i + 1 :])
 
     def _cost(self, levels: Sequence[Level]) -> tuple[float, int]:
         """Return the estimated time per point, and what favors nearly cubic tiles.
@@ -282,17 +290,6 @@ def _stages(work: Work) -> list[Dims]:
     until = itertools.accumulate(cost[dims] for dims in ranked)
     total = sum(cost[dims] for dims in ranked)
     return [dims for dims, so_far in zip(ranked, until, strict=True) if so_far > _WORTH * total]
-
-
-def _doubled(
-    levels: tuple[Level, ...], sizes: Sequence[int], n: int
-) -> Iterator[tuple[Level, ...]]:
-    """Yield the levels with one of them up to twice as wide, of at most `n` points."""
-    points = _n_points(levels)
-    for i, level in enumerate(levels):
-        width = min(2 * level.width, level.longest(sizes), n * level.width // points)
-        if width > level.width:
-            yield (*levels[:i], dataclasses.replace(level, width=width), *levels[i + 1 :])
 
 
 def _n_points(levels: Sequence[Level]) -> int:

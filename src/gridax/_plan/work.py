@@ -25,6 +25,8 @@ _WEIGHTS |= dict.fromkeys(("sort", "top_k", "fft"), 40.0)
 # Operations on matrices that take a number of steps per element that grows with the matrix.
 _CUBIC = {"lu", "cholesky", "qr", "geqrf", "householder_product", "triangular_solve"}
 _CUBIC |= {"eigh", "eig", "svd", "schur", "hessenberg", "tridiagonal"}
+# What JAX does with a callback or a foreign function in place of vectorizing it: refuse, or loop.
+_BY_POINT = (None, "sequential", "sequential_unrolled")
 _OPERATION, _MULTIPLY_ADD = 0.04, 0.01  # nanoseconds
 _CALLBACK = 2e6  # a callback to Python, whatever it does
 # Operations whose inputs and outputs are those of their program, one to one.
@@ -49,6 +51,7 @@ class Work:
     stacked : bytes of arrays that loops read or write slice by slice.
     outputs : dimensions that each output varies along.
     uneven : dimensions along which the trip count of a loop differs.
+    serial : dimensions along which something varies that is called point by point.
     drawn : kinds of PRNG keys that the program creates, or draws from point by point.
     """
 
@@ -57,6 +60,7 @@ class Work:
     stacked: dict[Dims, int] = dataclasses.field(default_factory=dict)
     outputs: tuple[Dims, ...] = ()
     uneven: Dims = frozenset()
+    serial: Dims = frozenset()
     drawn: frozenset[str] = frozenset()
 
 
@@ -181,6 +185,9 @@ class _Walk:
             return
         varies = frozenset[int]().union(*inputs)
         _add(self.work.time, varies, turns * self._cost(equation))
+        by_point = equation.params.get("vmap_method", "") in _BY_POINT
+        if by_point or equation.primitive.name == "io_callback":
+            self.work.serial |= varies
         outputs = [varies] * len(equation.outvars)
         self._keep_live([*equation.invars, *equation.outvars], [*inputs, *outputs], turns)
 
