@@ -23,7 +23,8 @@ def product(**axes):
 def restless(monkeypatch):
     """Every tuner tries all plans on small tiles, whatever it costs; yields the plans."""
     monkeypatch.setattr(tiling, "CALL", 1e-9)
-    monkeypatch.setattr(tiling, "CPU", tiling.Start(width=16))
+    monkeypatch.setattr(tiling, "CPU", tiling.Start(width=16, cache=0))
+    monkeypatch.setattr(tiling, "_MOST", 16)
     monkeypatch.setattr(tuning, "_LONG", 0.0)
     monkeypatch.setattr(tuning, "_REPAYS", 0)
     monkeypatch.setattr(tuning, "_TRIAL", 0.0)

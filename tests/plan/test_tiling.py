@@ -92,7 +92,7 @@ def test_more_points_than_there_are_cannot_be_vectorized():
 
 
 def test_runs_have_nearly_equal_lengths():
-    assert sweep((1030,), Work({A: 1e3})).plan().n_vmap == 344  # not 512, 512 and 6
+    assert sweep((1030,), Work({A: 1e3})).plan(n_vmap=512).n_vmap == 344  # not 512, 512 and 6
 
 
 @pytest.mark.parametrize("memory", [10**6, 10**5, 10**4])
@@ -120,17 +120,26 @@ def test_large_outputs_make_small_calls():
     assert math.prod(narrow.tile) <= 16 < math.prod(wide.tile)
 
 
-def test_what_a_tile_works_on_fits_into_the_cache():
+def loop(**options):
+    return Work({A: 1e3}, turns=100, **options)
+
+
+def test_what_a_loop_works_on_fits_into_the_cache():
     nbytes = CPU.cache // 100
-    assert sweep((10_000,), Work({A: 1e3}, live={A: nbytes})).plan().n_vmap in range(50, 101)
-    assert sweep((10_000,), Work({A: 1e3}, live={frozenset(): nbytes})).plan().n_vmap == 500
+    assert sweep((10_000,), loop(live={A: nbytes})).plan().n_vmap in range(50, 101)
+    assert sweep((1000,), loop(live={frozenset(): nbytes})).plan().n_vmap == 1000
+
+
+def test_straight_code_is_evaluated_at_once_and_small_loops_in_parts():
+    assert sweep((10_000,), Work({A: 1e3}, live={A: 16})).plan().n_vmap == 10_000
+    assert sweep((10_000,), loop(live={A: 16})).plan().n_vmap == 2000
+    assert sweep((10_000,), loop(live={A: 500})).plan().n_vmap == 10_000
 
 
 def test_points_whose_loops_end_at_different_turns_do_not_wait_for_all_others():
-    even, uneven = Work({A: 1e3}), Work({A: 1e3}, uneven=A)
-    assert sweep((256,), even).plan().n_vmap == 256
-    assert sweep((256,), uneven).plan().n_vmap == 64
-    assert sweep((10_000,), uneven).plan().n_vmap == sweep((10_000,), even).plan().n_vmap
+    assert sweep((256,), loop()).plan().n_vmap == 256
+    assert sweep((256,), loop(uneven=A)).plan().n_vmap == 64
+    assert sweep((10_000,), loop(uneven=A)).plan().n_vmap == 500
 
 
 def test_what_is_called_point_by_point_is_not_vectorized():
@@ -141,16 +150,29 @@ def test_what_is_called_point_by_point_is_not_vectorized():
         assert all(level.width == 1 for level in other.levels if 0 in level.dims)
 
 
+def test_large_matrices_do_not_become_a_batch_unless_that_is_measured():
+    work = Work({A | B: 1e6}, apart=A, turns=100)
+    both = sweep((20, 50), work)
+    plan = both.plan()
+    assert [(level.dims, level.width) for level in plan.levels] == [((0,), 1), ((1,), 50)]
+    assert both.plan(n_vmap=100).n_vmap > 50
+    assert any(
+        level.width > 1
+        for other in both.others(plan, 1e-5, most=10**4)
+        for level in other.levels
+        if 0 in level.dims
+    )
+
+
 def test_few_points_with_small_loops_are_evaluated_a_few_at_a_time():
-    small = Work({A: 1e3}, live={A: 16})
-    assert sweep((16,), small).plan().n_vmap == 8
-    assert sweep((64,), small).plan().n_vmap == 64
-    assert sweep((16,), Work({A: 1e3}, live={A: 500})).plan().n_vmap == 16
+    assert sweep((16,), loop(live={A: 16})).plan().n_vmap == 8
+    assert sweep((64,), loop(live={A: 16})).plan().n_vmap == 64
+    assert sweep((16,), loop(live={A: 500})).plan().n_vmap == 16
 
 
 def test_a_call_evaluates_as_many_points_as_take_long_enough():
-    each = 1e4  # nanoseconds
-    plan = sweep((10**6,), Work({A: each})).plan()
+    each = 1e3  # nanoseconds
+    plan = sweep((10**6,), Work({A: each}, turns=100)).plan()
     assert 0.5 * CALL < math.prod(plan.tile) * each * 1e-9 <= CALL
     assert plan.n_vmap <= CPU.width
 
@@ -177,7 +199,7 @@ def test_tiles_that_take_long_are_not_deep():
 
 
 def test_an_accelerator_gets_wider_tiles_than_a_core():
-    work = Work({A: 1e6}, live={A: 2**14})
+    work = Work({A: 1e6}, live={A: 2**14}, turns=100)
     wide = sweep((100_000,), work, start=ACCELERATOR).plan()
     assert wide.n_vmap > sweep((100_000,), work).plan().n_vmap
 

@@ -252,6 +252,24 @@ def test_what_is_done_once_is_not_live_in_a_long_loop():
     assert work(model).live[BOTH] < 100
 
 
+def test_the_turns_are_those_of_the_innermost_loop():
+    def model(a, b):
+        return jax.lax.fori_loop(
+            0, 5, lambda _, x: jax.lax.fori_loop(0, 7, lambda _, y: y * a, x), b
+        )
+
+    assert work(model).turns == 35
+    assert work(lambda a, b: a * b).turns == 1
+
+
+@pytest.mark.parametrize(("size", "apart"), [(4, NONE), (50, A)])
+def test_large_matrices_that_vary_with_their_vectors_are_known(size, apart):
+    def model(a, b):
+        return (jnp.ones((size, size)) * a) @ (jnp.ones(size) * a * b)
+
+    assert work(model).apart == apart
+
+
 def test_a_loop_carries_what_varies_with_when_it_ends():
     assert work(turning(lambda c, a, b: c < a, lambda c, a, b: c + b)).live[BOTH] >= 4
     assert BOTH not in work(turning(lambda c, a, b: c < a, lambda c, a, b: c + 1)).live

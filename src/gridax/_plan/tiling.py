@@ -20,15 +20,15 @@ Groups = Sequence[tuple[tuple[int, ...], ...] | None]
 
 # Stages that take less than this fraction of the time together do not get levels of their own.
 _WORTH = 0.1
-# Outputs of a call, in bytes.
-_MOST_BYTES = 2**26
+# Bytes of the outputs of a call, and of what straight code works on; and points.
+_MOST_BYTES, _MOST = 2**26, 2**20
 # Batches whose results wait for the host, in addition to the one that is being computed.
 IN_FLIGHT = 2
 # Seconds that a call should take: starting one takes less than 100 µs, and nothing shows until it
 # ends.
 CALL = 0.02
 # How many times as many points as to begin with are tried at most.
-_MANY = 32
+_MANY = 8
 # Seconds of a sweep below which a device is enough.
 _SHARE = 0.002
 
@@ -39,18 +39,21 @@ class Start:
 
     Attributes
     ----------
-    width : points that are vectorized.
-    cache : bytes within which memory is fast.
+    width : points that are vectorized if a loop works on few bytes of each.
+    uneven : the same if loops have different trip counts, where points wait for the slowest.
+    cache : bytes within which a loop should stay.
     """
 
-    width: int = 512
-    cache: int = 2**22
+    width: int = 2048
+    uneven: int = 512
+    cache: int = 2**23
 
 
-CPU, ACCELERATOR = Start(), Start(width=2**14, cache=2**30)
-# If loops have different trip counts, all points of a tile wait for the last one: then there are
-# several tiles, unless they would have fewer points than this.
-_TILES, _UNEVEN = 4, 16
+CPU, ACCELERATOR = Start(), Start(width=2**14, uneven=2**12, cache=2**30)
+# With uneven loops there are several tiles, unless they would have fewer points than this.
+_TILES, _LEAST = 4, 16
+# Bytes of a point above which operations on all points at once are large enough for threads.
+_BIG = 128
 # Few points are evaluated fastest if their loops work on so few bytes that the compiler makes them
 # one piece of machine code, rather than start a kernel for each operation.
 _FEW, _NATIVE = 32, 128
@@ -102,17 +105,21 @@ class Sweep:
         if memory is not None:  # outputs that wait for the host need a part of it
             waiting = (1 + IN_FLIGHT) * max(self.point_bytes, 1)
             most = min(most or memory, max(1, memory // waiting))
-        n, cache = n_vmap or self._width(), None if n_vmap else self.start.cache
-        levels = self._wide(self.levels(), min(n, most or n), cache, memory)
+        n = min(n_vmap or self._width(), most or _MOST, _MOST)
+        levels = self._wide(self.levels(), n, n_vmap is None, memory)
         return self._planned(levels, self.seconds() / math.prod(self.sizes), most)
 
     def _width(self) -> int:
         """Return how many points to vectorize, unless the cache is too small for them."""
         n_points, live = math.prod(self.sizes), sum(self._varying().values())
+        each = max(n_points // self.n_devices, 1)
+        if self.work.turns <= 1:
+            return each
         if n_points <= _FEW and 0 < live <= _NATIVE:
             return _NATIVE // live
-        n = min(self.start.width, max(n_points // self.n_devices, 1))
-        return min(n, max(n_points // _TILES, _UNEVEN)) if self.work.uneven else n
+        if self.work.uneven:
+            return min(self.start.uneven, each, max(n_points // _TILES, _LEAST))
+        return each if live > _BIG else min(self.start.width, each)
 
     def seconds(self) -> float:
         """Return the estimated time of the sweep on one device."""
@@ -146,7 +153,7 @@ class Sweep:
         tries += [(within, nested, 1), (within, bare, max(n // 4, 1)), (alone, bare, n)]
         tries += [(within, self._flat(), n), (within, self.levels(), n)]
         for sweep, levels, width in tries:
-            wide = sweep._wide(levels, min(width, most), None, None)
+            wide = sweep._wide(levels, min(width, most), False, None)
             other = sweep._planned(wide, seconds * self.n_devices / sweep.n_devices, most)
             yield dataclasses.replace(other, sizes=self.sizes, block=plan.block)
 
@@ -165,7 +172,11 @@ class Sweep:
     def levels(self) -> tuple[Level, ...]:
         """Return the levels: dimensions along which the same stages vary are vectorized as one."""
         stages = _stages(self.work)
-        return self._merged(lambda dim: frozenset(stage for stage in stages if dim in stage))
+
+        def alike(dim: int) -> object:
+            return dim in self.work.apart, frozenset(stage for stage in stages if dim in stage)
+
+        return self._merged(alike)
 
     def _flat(self) -> tuple[Level, ...]:
         return self._merged(lambda dim: None)
@@ -182,18 +193,20 @@ class Sweep:
         return tuple(Level(tuple(dims), groups=self.groups[dims[0]]) for dims in together.values())
 
     def _wide(
-        self, bare: Sequence[Level], n: int, cache: int | None, memory: int | None
+        self, bare: Sequence[Level], n: int, cautious: bool, memory: int | None
     ) -> tuple[Level, ...]:
         """Return levels that vectorize up to `n` points, more than half as many if possible.
 
-        Each step doubles the width that makes a point cheapest, because it shares the most.
+        Each step doubles the width that makes a point cheapest, because it shares the most. A
+        `cautious` choice stays within the cache and does not make batches of large matrices.
         """
         levels = tuple(bare)
+        cache = self.start.cache if self.work.turns > 1 else _MOST_BYTES
         while True:
             wider = [
                 wide
-                for wide in self._doubled(levels, n)
-                if (cache is None or _Points(wide).total(self._varying()) <= cache)
+                for wide in self._doubled(levels, n, self.work.apart if cautious else frozenset())
+                if (not cautious or _Points(wide).total(self._varying()) <= cache)
                 and (memory is None or self.nbytes(wide) <= memory)
             ]
             if not wider:
@@ -202,12 +215,15 @@ class Sweep:
         even = tuple(self._evened(levels))
         return even if 2 * _n_points(even) > min(n, _n_points(levels)) else levels
 
-    def _doubled(self, levels: tuple[Level, ...], n: int) -> Iterator[tuple[Level, ...]]:
+    def _doubled(
+        self, levels: tuple[Level, ...], n: int, apart: Dims
+    ) -> Iterator[tuple[Level, ...]]:
         """Yield the levels with one of them up to twice as wide, of at most `n` points."""
+        single = apart | self.work.serial
         points = _n_points(levels)
         for i, level in enumerate(levels):
             width = min(2 * level.width, level.longest(self.sizes), n * level.width // points)
-            if width > level.width and self.work.serial.isdisjoint(level.dims):
+            if width > level.width and single.isdisjoint(level.dims):
                 yield (*levels[:i], dataclasses.replace(level, width=width), *levels[i + 1 :])
 
     def _cost(self, levels: Sequence[Level]) -> tuple[float, int]:

@@ -35,6 +35,8 @@ _CALLS |= {"checkpoint", "remat", "remat2", "custom_jvp_call", "custom_vjp_call"
 _CALLS |= {"custom_jvp_call_jaxpr", "custom_vjp_call_jaxpr"}
 # Assumed iterations of a `while` loop; within another one, it is usually a short search.
 _UNKNOWN_TURNS, _UNKNOWN_TURNS_WITHIN = 100, 4
+# Elements of a matrix above which a routine for one product beats the one for a batch of them.
+_LARGE = 256
 # What is done so many times less often than something else does not determine what is live.
 _SELDOM = 10
 
@@ -51,6 +53,8 @@ class Work:
     stacked : bytes of arrays that loops read or write slice by slice.
     outputs : dimensions that each output varies along.
     uneven : dimensions along which the trip count of a loop differs.
+    turns : largest number of times that something is done.
+    apart : dimensions along which products of large matrices would become one of many matrices.
     serial : dimensions along which something varies that is called point by point.
     drawn : kinds of PRNG keys that the program creates, or draws from point by point.
     """
@@ -60,6 +64,8 @@ class Work:
     stacked: dict[Dims, int] = dataclasses.field(default_factory=dict)
     outputs: tuple[Dims, ...] = ()
     uneven: Dims = frozenset()
+    turns: float = 1.0
+    apart: Dims = frozenset()
     serial: Dims = frozenset()
     drawn: frozenset[str] = frozenset()
 
@@ -82,7 +88,6 @@ class _Walk:
         self.work = work
         self._searches = 0  # number of enclosing `while` loops
         self._branches = 0  # number of enclosing branches
-        self._turns = 0.0  # largest number of times that something is done
         self.writes = False  # whether values are changed in place, which the walk does not follow
 
     def through(self, jaxpr: Any, varies: Sequence[Dims], turns: float) -> list[Dims]:
@@ -186,8 +191,10 @@ class _Walk:
         varies = frozenset[int]().union(*inputs)
         _add(self.work.time, varies, turns * self._cost(equation))
         by_point = equation.params.get("vmap_method", "") in _BY_POINT
-        if by_point or equation.primitive.name == "io_callback":
+        if (by_point or equation.primitive.name == "io_callback") and not self._branches:
             self.work.serial |= varies
+        if equation.primitive.name == "dot_general" and max(map(_size, equation.invars)) >= _LARGE:
+            self.work.apart |= inputs[0] & inputs[1]
         outputs = [varies] * len(equation.outvars)
         self._keep_live([*equation.invars, *equation.outvars], [*inputs, *outputs], turns)
 
@@ -211,11 +218,11 @@ class _Walk:
 
     def _keep_live(self, variables: Sequence[Any], varies: Sequence[Dims], turns: float) -> None:
         """Record the bytes of what is in use at the same time, if there are more than before."""
-        if self.work is None or turns * _SELDOM < self._turns:
+        if self.work is None or turns * _SELDOM < self.work.turns:
             return
-        if turns > self._turns * _SELDOM:
+        if turns > self.work.turns * _SELDOM:
             self.work.live.clear()
-        self._turns = max(self._turns, turns)
+        self.work.turns = max(self.work.turns, turns)
         together: dict[Dims, int] = {}
         for variable, dims in zip(variables, varies, strict=True):
             _add(together, dims, _nbytes(variable))
