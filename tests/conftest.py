@@ -142,7 +142,7 @@ def rank_promotion() -> Iterator[None]:
 @pytest.fixture(autouse=True)
 def _no_plans_of_earlier_runs(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let no sweep begin with a plan that an earlier run of the tests found to be fast."""
-    monkeypatch.setattr("gridax._kernel.tuners._path", lambda key: None)
+    monkeypatch.setattr("gridax._kernel.tuners.are_kept", lambda: False)
 
 
 @pytest.fixture(autouse=True)

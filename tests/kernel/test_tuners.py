@@ -21,12 +21,11 @@ FOUND = Plan(
 )
 
 
-path_of = tuners._path  # before the fixtures of all tests disable it
+are_kept = tuners.are_kept  # before the fixtures of all tests disable it
 
 
 @pytest.fixture
-def folder(tmp_path, monkeypatch):
-    monkeypatch.setattr(tuners, "_path", path_of)
+def folder(tmp_path):
     before = jax.config.jax_compilation_cache_dir
     jax.config.update("jax_compilation_cache_dir", str(tmp_path))
     yield tmp_path
@@ -56,11 +55,10 @@ def test_a_plan_is_recalled_as_it_was_remembered(folder):
     assert [path.suffix for path in folder.iterdir()] == [".json"]
 
 
-def test_nothing_is_kept_without_a_folder(folder):
-    jax.config.update("jax_compilation_cache_dir", None)
-    tuners.remember(("program",), FOUND)
-    assert tuners.recall(("program",), LIKE) is None
-    assert list(folder.iterdir()) == []
+@pytest.mark.parametrize(("name", "kept"), [(None, False), ("gs://bucket", False), ("here", True)])
+def test_plans_are_kept_in_a_folder_of_this_machine_only(folder, name, kept):
+    jax.config.update("jax_compilation_cache_dir", name)
+    assert are_kept() == kept
 
 
 @pytest.mark.parametrize(

@@ -131,27 +131,23 @@ class Prepared:
         if key not in self._tuners:
             program = self._traced[self._heaviest].program
             of_program = (program.fingerprint, program.lookups, program.outputs)
-            sweep = (
-                self.sweep.dims,
-                self.sweep.sizes,
-                self.sweep.n_devices,
-                self.sweep.groups,
-                *key,
-            )
+            of_grid = (self.sweep.dims, self.sweep.sizes, self.sweep.n_devices, self.sweep.groups)
             self._tuners[key] = tuners.shared(
-                (*of_program, *sweep), functools.partial(self._tuner, n_vmap, memory, block)
+                (*of_program, *of_grid, *key), functools.partial(self._tuner, *key)
             )
         return self._tuners[key]
 
     def _tuner(
         self, n_vmap: int | None, memory: int | None, block: tuple[int, ...] | None
     ) -> Tuner:
-        plan = self._fitting(n_vmap, memory, block)
         if n_vmap is not None:
-            return Tuner(plan)
-        known = tuners.recall(self._lasting_key(memory, block), plan) if self._is_lasting else None
-        if known is not None and self.fits(known, memory):
-            return Tuner(known)
+            return Tuner(self._fitting(n_vmap, memory, block))
+        if self._is_lasting and tuners.are_kept():
+            like = self.sweep.plan(None, self._bound(memory), block=block)
+            known = tuners.recall(self._lasting_key(memory, block), like)
+            if known is not None and self.fits(known, memory):
+                return Tuner(known)
+        plan = self._fitting(n_vmap, memory, block)
         others = functools.partial(self.sweep.others, most=self._most_points(plan, memory))
         tuner = Tuner(plan, others)
         tuner.compiled(self._compiling)
@@ -160,7 +156,8 @@ class Prepared:
     def remember(self, memory: int | None, block: tuple[int, ...] | None) -> None:
         """Keep the fastest plan for other processes, once it is known."""
         tuner = self.tuner(None, memory, block)
-        if tuner.is_settled(self._arguments.points.n) and self._is_lasting:
+        is_settled = tuner.is_settled(self._arguments.points.n)
+        if is_settled and self._is_lasting and tuners.are_kept():
             tuners.remember(self._lasting_key(memory, block), tuner.best)
 
     def _lasting_key(self, memory: int | None, block: tuple[int, ...] | None) -> tuple[Any, ...]:

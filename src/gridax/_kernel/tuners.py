@@ -39,11 +39,8 @@ def recall(key: tuple[Any, ...], like: Plan) -> Plan | None:
     key : what determines the plan, in plain values that are the same in every process.
     like : a plan of the same sweep.
     """
-    path = _path(key)
-    if path is None:
-        return None
     try:
-        return _plan(json.loads(path.read_text()), like)
+        return _plan(json.loads(_path(key).read_text()), like)
     except (OSError, ValueError, TypeError, KeyError):
         return None
 
@@ -51,8 +48,6 @@ def recall(key: tuple[Any, ...], like: Plan) -> Plan | None:
 def remember(key: tuple[Any, ...], plan: Plan) -> None:
     """Keep the fastest plan for other processes, beside JAX's compiled programs."""
     path = _path(key)
-    if path is None:
-        return
     levels = [{"dims": e.dims, "width": e.width, "depth": e.depth} for e in plan.levels]
     # A folder that cannot be written costs time, not results; JAX warns of it.
     with contextlib.suppress(OSError):
@@ -61,13 +56,21 @@ def remember(key: tuple[Any, ...], plan: Plan) -> None:
             unfinished.write_text(json.dumps({"n_devices": plan.n_devices, "levels": levels}))
 
 
-def _path(key: tuple[Any, ...]) -> Path | None:
-    folder = getattr(jax.config, "jax_compilation_cache_dir", None)
-    if not folder or "://" in folder:
-        return None
+def are_kept() -> bool:
+    """Whether JAX caches programs in a folder, beside which plans can be kept."""
+    folder = _folder()
+    return bool(folder) and "://" not in folder
+
+
+def _folder() -> str:
+    return getattr(jax.config, "jax_compilation_cache_dir", None) or ""
+
+
+def _path(key: tuple[Any, ...]) -> Path:
     device = jax.local_devices()[0]
     everything = repr((key, jax.__version__, device.platform, device.device_kind))
-    return Path(folder) / f"gridax-{hashlib.sha256(everything.encode()).hexdigest()[:32]}.json"
+    name = f"gridax-{hashlib.sha256(everything.encode()).hexdigest()[:32]}.json"
+    return Path(_folder()) / name
 
 
 def _plan(content: dict[str, Any], like: Plan) -> Plan:
