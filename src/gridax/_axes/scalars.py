@@ -16,7 +16,7 @@ class Float(float):
     __slots__ = ()
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(np.float64(self), name)
+        return getattr(np.float64(self), _attribute(name))
 
 
 class Int(int):
@@ -28,7 +28,14 @@ class Int(int):
     __slots__ = ()
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(np.int64(self), name)
+        return getattr(np.int64(self), _attribute(name))
+
+
+def _attribute(name: str) -> str:
+    """Reject the names of protocols: NumPy, which looks for them first, is faster with floats."""
+    if name.startswith("__"):
+        raise AttributeError(name)
+    return name
 
 
 def scalar(number: np.generic) -> Float | Int | np.generic:
