@@ -27,6 +27,7 @@ def restless(monkeypatch):
     monkeypatch.setattr(tiling, "_MOST", 16)
     monkeypatch.setattr(tuning, "_LONG", 0.0)
     monkeypatch.setattr(tuning, "_REPAYS", 0)
+    monkeypatch.setattr(tuning, "_REPAYS_LATER", 0)
     monkeypatch.setattr(tuning, "_TRIAL", 0.0)
     monkeypatch.setattr(tuning, "_BETTER", 1e9)
     monkeypatch.setattr(tuners, "_tuners", collections.OrderedDict())

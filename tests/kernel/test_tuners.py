@@ -101,7 +101,7 @@ SWEEP = """
 import jax, jax.numpy as jnp, gridax as gx
 from gridax._plan import tiling, tuning
 tiling.CALL = 1e-9
-tuning._LONG = tuning._REPAYS = tuning._TRIAL = 0.0
+tuning._LONG = tuning._REPAYS = tuning._REPAYS_LATER = tuning._TRIAL = 0.0
 space = gx.Space({"a": gx.GridAxis(0, 1, 100), "b": gx.GridAxis(0, 1, 97)}, mode="product")
 executor = gx.ParallelExecution(lambda s: jnp.sin(s["a"]) * s["b"], space, n_pmap=1)
 print(executor.plan().kind)

@@ -153,6 +153,17 @@ def test_the_next_sweep_goes_on_where_this_one_stopped(clock):
     assert swept(tuner, clock, seconds) == [8]
 
 
+@pytest.mark.parametrize(("compiling", "picked"), [(9.0, 16), (11.0, 8)])
+def test_after_some_sweeps_only_much_longer_ones_try_more(clock, compiling, picked):
+    tuner = tuner_at(8, clock, compiling=1e6)
+    for _ in range(2):
+        swept(tuner, clock, {8: 1e-4})  # a hundred seconds
+        tuner.drop(plan_of(8))
+        tuner.swept()
+    tuner._compiling = compiling
+    assert width_of(tuner.next(N)[0]) == picked
+
+
 def test_a_plan_that_does_not_fit_is_not_tried(clock):
     tuner = tuner_at(8, clock)
     swept(tuner, clock, {8: 1e-4}, n_left=1000)

@@ -105,6 +105,7 @@ class TiledEvaluator(Evaluator):
                 yield from pipeline.submit(batch)
             pipeline.after_this(functools.partial(pipeline.todo.pop, task.box, None))
         yield from pipeline.drain()
+        tuner.swept()
         if self._n_vmap is None:
             prepared.remember(request.memory, request.block)
 

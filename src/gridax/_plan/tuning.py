@@ -11,8 +11,9 @@ from typing import Any
 from gridax._plan.plan import Plan
 
 # Seconds that the rest of a sweep must take for another plan to be tried, and how many times as
-# long as compiling it.
-_LONG, _REPAYS = 0.3, 1.0
+# long as compiling it: in the first sweeps, and in all that follow, which should take their time.
+_LONG, _REPAYS, _REPAYS_LATER = 0.3, 1.0, 10.0
+_FIRST = 2
 # Seconds that a trial takes at least, and the fraction of the rest of the sweep that it may take.
 _TRIAL, _PART = 0.02, 0.4
 # A plan that takes this many times as long as the fastest one in its first trial gets no second
@@ -61,6 +62,7 @@ class Tuner:
         self._untried: list[Plan] = []
         self._seen = {plan.kind}
         self._compiling = 0.0
+        self._n_sweeps = 0
 
     def next(self, n_left: int) -> tuple[Plan, int]:
         """Return the plan of the next part, and how many points it should have.
@@ -73,7 +75,8 @@ class Tuner:
         if seconds is None:
             tile = math.prod(self.best.tile)
             return self.best, tile if tile <= _PART * n_left else n_left
-        if seconds * n_left > max(_LONG, _REPAYS * self._compiling):
+        repays = _REPAYS if self._n_sweeps < _FIRST else _REPAYS_LATER
+        if seconds * n_left > max(_LONG, repays * self._compiling):
             for plan in self._untried:
                 n = max(math.prod(plan.tile), math.ceil(_TRIAL / seconds))
                 if n <= _PART * n_left:
@@ -92,6 +95,10 @@ class Tuner:
     def drop(self, plan: Plan) -> None:
         """Do not try a plan (again)."""
         self._untried = [other for other in self._untried if other != plan]
+
+    def swept(self) -> None:
+        """Record that a sweep is done."""
+        self._n_sweeps += 1
 
     def compiled(self, seconds: float) -> None:
         """Record how long a plan took to compile."""
