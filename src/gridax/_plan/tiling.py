@@ -3,7 +3,7 @@
 What varies along one level only is computed once per position along it rather than once per point.
 The dependencies of a model say which levels are possible; how wide they should be depends on the
 model, the compiler and the machine, so a long sweep measures it (`tuning`). What is here need only
-be a good start: as many points as keep what they compute with in the cache.
+be a good start.
 """
 
 from __future__ import annotations

@@ -96,9 +96,8 @@ class Assembly:
             for index, text in store.errors.items():
                 messages[index] = text
             dataset["error"] = (self._points.dims, messages)
-        dataset.attrs.update(
-            _stamped(run)
-        )  # of the copy; assign_attrs would copy all indexes again
+        # The Dataset is a copy already, and assign_attrs would copy all of its indexes again.
+        dataset.attrs.update(_stamped(run))
         return dataset
 
     def skeleton(self, about: Parts) -> xr.Dataset:
