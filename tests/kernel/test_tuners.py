@@ -68,6 +68,7 @@ def test_plans_are_kept_in_a_folder_of_this_machine_only(folder, name, kept):
         "[]",
         "{}",
         '{"n_devices": 1, "levels": 3}',
+        '{"n_devices": Infinity, "levels": []}',
         '{"n_devices": 1, "levels": [{"dims": [0], "width": 1, "depth": 1}]}',
         '{"n_devices": 1, "levels": [{"dims": [0, 1], "width": 999, "depth": 1}]}',
         '{"n_devices": 1, "levels": [{"dims": [0, 1], "width": 1, "depth": 999}]}',

@@ -77,6 +77,7 @@ class Prepared:
         self._nbytes: dict[Plan, int] = {}
         self._tuners: dict[tuple[Any, ...], Tuner] = {}
         self._lasting: str | None = None
+        self._remembered: Plan | None = None  # the last plan that was written for other processes
         self._compiling = 0.0  # seconds that the slowest compilation took
         self._data: dict[tuple[Any, ...], Any] = {}
         # Plans that did not fit into memory, and the narrower plans that replaced them.
@@ -156,8 +157,10 @@ class Prepared:
     def remember(self, memory: int | None, block: tuple[int, ...] | None) -> None:
         """Keep the fastest plan for other processes, once it is known."""
         tuner = self.tuner(None, memory, block)
-        is_settled = tuner.is_settled(self._arguments.points.n)
-        if is_settled and self._is_lasting and tuners.are_kept():
+        if tuner.best is self._remembered or not tuner.is_settled(self._arguments.points.n):
+            return
+        if self._is_lasting and tuners.are_kept():
+            self._remembered = tuner.best
             tuners.remember(self._lasting_key(memory, block), tuner.best)
 
     def _lasting_key(self, memory: int | None, block: tuple[int, ...] | None) -> tuple[Any, ...]:

@@ -41,7 +41,7 @@ def recall(key: tuple[Any, ...], like: Plan) -> Plan | None:
     """
     try:
         return _plan(json.loads(_path(key).read_text()), like)
-    except (OSError, ValueError, TypeError, KeyError):
+    except (OSError, ValueError, TypeError, KeyError, OverflowError):
         return None
 
 
