@@ -48,6 +48,19 @@ def count(value: Any, owner: str, what: str) -> int:
     return number
 
 
+def lanes(value: Any) -> bool | int:
+    """Return `value` if it is a bool, or else as a positive Python int."""
+    if isinstance(value, (bool, np.bool_)):
+        return bool(value)
+    try:
+        return count(value, "run", "lanes")
+    except (TypeError, ValueError) as error:
+        raise type(error)(
+            "lanes must be True, False, or the number of points that are in the loop at a time, "
+            f"got {value!r}"
+        ) from None
+
+
 def number(value: Any, owner: str, what: str) -> float:
     """Return `value` as a finite Python float, or raise an error that names it."""
     magnitude, units = without_units(value)

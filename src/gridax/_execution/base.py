@@ -59,6 +59,7 @@ class Execution:
         dims: Mapping[str, Any] | None = None,
         coords: Mapping[str, Any] | None = None,
         memory: int | str | None = None,
+        lanes: bool | int = True,
         on_error: OnError = "raise",
         extend: Result | str | os.PathLike[str] | None = None,
         shard: tuple[int, int] | None = None,
@@ -93,6 +94,11 @@ class Execution:
             Maximum number of bytes, such as ``"4 GB"``, that the sweep may use on each device at a
             time, in addition to its results. The default is most of the device's free memory.
             `SequentialExecution` ignores it, because it evaluates one point at a time.
+        lanes : bool or int, optional
+            Whether points that end a `jax.lax.while_loop` early make room for the next ones, as
+            `ParallelExecution.plan` describes it. By default, this is measured. If False, the
+            points of a tile wait for the slowest one; a number is that of the points that are in
+            the loop at a time. `SequentialExecution` ignores it.
         on_error : {"raise", "record"}, optional
             What to do if the model raises an error: end the run with that error, or leave the
             outputs of the point NaN, set its ``status`` to 2 and keep the message

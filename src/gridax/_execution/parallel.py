@@ -83,7 +83,7 @@ class ParallelExecution(Execution):
         self._tiled = TiledEvaluator(job, n_vmap, n_pmap)
         super().__init__(space, job, self._tiled)
 
-    def plan(self, memory: int | str | None = None) -> Plan:
+    def plan(self, memory: int | str | None = None, lanes: bool | int = True) -> Plan:
         """Return how the sweep will be divided into blocks and tiles, without running it.
 
         The model is traced and compiled, which the next `run` does not repeat.
@@ -91,6 +91,8 @@ class ParallelExecution(Execution):
         Parameters
         ----------
         memory : int or str, optional
+            As in `run`.
+        lanes : bool or int, optional
             As in `run`.
 
         Returns
@@ -112,4 +114,4 @@ class ParallelExecution(Execution):
         Devices: 1, about ... on each at a time
         """
         bound = None if memory is None else _memory.parsed(memory)
-        return self._tiled.plan(bound)
+        return self._tiled.plan(bound, _checks.lanes(lanes))

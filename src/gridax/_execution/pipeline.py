@@ -20,6 +20,7 @@ from gridax._kernel.prepared import Choice, Prepared, out_of_memory
 from gridax._kernel.program import packed
 from gridax._plan import tiling
 from gridax._plan.plan import Box, Plan, Region, Tile
+from gridax._plan.tuning import Tuner
 from gridax._run.evaluator import Computed, Evaluated, Failed
 from gridax._run.notes import noting_labels
 from gridax._warnings import warn
@@ -59,6 +60,7 @@ class Batch:
 class _Started:
     batch: Batch
     outputs: list[jax.Array]
+    counts: jax.Array | None  # of iterations
     then: Callable[[], object] | None = None
 
 
@@ -72,11 +74,12 @@ class Pipeline:
     Parameters
     ----------
     points, prepared : what is evaluated.
+    tuner : is told how even loops are.
     record : whether an error of the model is yielded in place of outputs, or raised.
     """
 
-    def __init__(self, points: Points, prepared: Prepared, record: bool) -> None:
-        self._points, self._prepared, self._record = points, prepared, record
+    def __init__(self, points: Points, prepared: Prepared, tuner: Tuner, record: bool) -> None:
+        self._points, self._prepared, self._tuner, self._record = points, prepared, tuner, record
         self._waiting: collections.deque[_Started] = collections.deque()
         self._narrowed = prepared.narrowed
         self._too_large: int | None = None
@@ -95,7 +98,8 @@ class Pipeline:
         except Exception as error:
             yield from self._failed(batch, error)
             return
-        self._waiting.append(_Started(batch, outputs))
+        counts = outputs.pop() if batch.plan.is_counted else None
+        self._waiting.append(_Started(batch, outputs, counts))
         if len(self._waiting) > tiling.IN_FLIGHT:
             yield from self._fetch(self._waiting.popleft())
 
@@ -122,6 +126,8 @@ class Pipeline:
             yield from self._failed(batch, error)
             return
         self._watch.check()
+        if started.counts is not None and self._tuner.counts:
+            self._tuner.counted(*batch.plan.waiting(np.asarray(started.counts)[0]))
         if started.then is not None:
             started.then()
         if self._too_large is not None:

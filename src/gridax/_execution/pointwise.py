@@ -114,7 +114,7 @@ class PointwiseEvaluator(Evaluator):
             if arrays is not None:
                 yield Computed(Region(box, shape, local), arrays)
 
-    def wish(self, memory: int | None) -> Wish:
+    def wish(self, memory: int | None, lanes: bool | int) -> Wish:
         """Return that blocks may have any shape, and how long a point takes."""
         is_slow = self._seconds > _SLOW and self._points.n > 1
         if is_slow and (index := self._points.grid.unravel(1)) not in self._probed:

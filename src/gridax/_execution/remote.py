@@ -63,9 +63,9 @@ class RemoteEvaluator(Evaluator):
         self._pickled = worker.pickled(self._job)
         return self._local.template(known, record)
 
-    def wish(self, memory: int | None) -> Wish:
+    def wish(self, memory: int | None, lanes: bool | int) -> Wish:
         """Return which blocks suit the workers."""
-        return dataclasses.replace(self._local.wish(memory), n_workers=self._workers.n())
+        return dataclasses.replace(self._local.wish(memory, lanes), n_workers=self._workers.n())
 
     def program(self) -> str | None:
         """Return a fingerprint of the traced model, or None if it is never traced."""
@@ -79,7 +79,7 @@ class RemoteEvaluator(Evaluator):
         if isinstance(store, MemoryStore):
             outputs = store.outputs
             nbytes = sum(output.nbytes for output in outputs)
-            wish = dataclasses.replace(self.wish(request.memory), nbytes=nbytes)
+            wish = dataclasses.replace(self.wish(request.memory, request.lanes), nbytes=nbytes)
             block = block_shape(shape, wish)
             tasks = _missing(store, boxes(shape, block))
         else:
@@ -101,11 +101,12 @@ class RemoteEvaluator(Evaluator):
             handle=handle,
             block=block,
             memory=request.memory,
+            lanes=request.lanes,
             record=request.record,
             versions=worker.versions(),
             settings=worker.settings(),
         )
-        batches = batched(tasks, self._per_task(block, request.memory))
+        batches = batched(tasks, self._per_task(block, request))
         for outcome in self._workers.results(job, batches):
             if isinstance(outcome, Killed):
                 yield from self._killed(outcome, request)
@@ -116,9 +117,9 @@ class RemoteEvaluator(Evaluator):
             else:
                 yield from _evaluated(outcome)
 
-    def _per_task(self, block: tuple[int, ...], memory: int | None) -> int:
+    def _per_task(self, block: tuple[int, ...], request: Request) -> int:
         """Return the number of blocks per task: several small ones, if tasks are enough for all."""
-        seconds = max(self.wish(memory).seconds * math.prod(block), 1e-6)
+        seconds = max(self.wish(request.memory, request.lanes).seconds * math.prod(block), 1e-6)
         n_blocks = math.prod(
             math.ceil(n / b) for n, b in zip(self._job.points.shape, block, strict=True)
         )

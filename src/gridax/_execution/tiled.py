@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import dataclasses
 import functools
 import itertools
 import math
@@ -18,7 +19,7 @@ from gridax._kernel.prepared import Choice, Prepared
 from gridax._outputs.template import Template
 from gridax._plan.blocks import Wish, pieces
 from gridax._plan.plan import Box, Plan, Region, Take, Tile, n_points, shape_of
-from gridax._plan.tuning import Tuner
+from gridax._plan.tiling import Limits
 from gridax._run.evaluator import Evaluated, Evaluator, Failed, Request
 from gridax._run.fingerprints import digest_of_callback
 from gridax._run.job import Job
@@ -42,9 +43,9 @@ class TiledEvaluator(Evaluator):
         self._by_x64: dict[bool, Prepared] = {}
         self._only: Batch | None = None
 
-    def plan(self, memory: int | None) -> Plan:
+    def plan(self, memory: int | None, lanes: bool | int) -> Plan:
         """Return how the sweep will be divided into blocks and tiles."""
-        return self._prepared().plan(self._n_vmap, memory)
+        return self._prepared().plan(Limits(self._n_vmap, memory, lanes=lanes))
 
     def template(self, known: Template | None, record: bool) -> Template:
         """Return what the model returns, from its trace.
@@ -58,9 +59,9 @@ class TiledEvaluator(Evaluator):
             raise error
         return self._prepared().template
 
-    def wish(self, memory: int | None) -> Wish:
+    def wish(self, memory: int | None, lanes: bool | int) -> Wish:
         """Return which blocks suit the tiles of the plan."""
-        return self._prepared().wish(self._n_vmap, memory)
+        return self._prepared().wish(Limits(self._n_vmap, memory, lanes=lanes))
 
     def program(self) -> str:
         """Return a fingerprint of the traced model."""
@@ -76,8 +77,9 @@ class TiledEvaluator(Evaluator):
     def evaluate(self, request: Request) -> Iterator[Evaluated]:
         """Evaluate tile by tile; outputs are fetched while the next tiles are computed."""
         prepared = self._prepared()
-        tuner = prepared.tuner(self._n_vmap, request.memory, request.block)
-        pipeline = Pipeline(self._points, prepared, request.record)
+        limits = Limits(self._n_vmap, request.memory, request.block, request.lanes)
+        tuner = prepared.tuner(limits)
+        pipeline = Pipeline(self._points, prepared, tuner, request.record)
         tasks = request.store.tasks()
         whole = Task(tuple((0, size) for size in self._points.shape))
         if tasks is None and self._rejections:
@@ -85,7 +87,7 @@ class TiledEvaluator(Evaluator):
             tasks = request.store.tasks()
         n_left = self._points.n
         if tasks is None:
-            plan, n = tuner.next(n_left)
+            plan, n = self._next(prepared, limits, n_left)
             if n == n_left:
                 lap = tuner.begin(plan, n)
                 for batch in self._all_batches(plan):
@@ -96,36 +98,31 @@ class TiledEvaluator(Evaluator):
             failed, task = self._rejected(task)
             yield from failed
             if task.todo is None:
-                yield from self._block(prepared, tuner, pipeline, task.box, n_left, request.memory)
+                yield from self._block(prepared, limits, pipeline, task.box, n_left)
                 n_left -= n_points(task.box)
                 continue
             n_left -= int(task.todo.sum())
             pipeline.todo[task.box] = task.todo
-            for batch in self._missing(prepared, tuner.best, task, request.memory):
+            for batch in self._missing(prepared, limits, task):
                 yield from pipeline.submit(batch)
             pipeline.after_this(functools.partial(pipeline.todo.pop, task.box, None))
         yield from pipeline.drain()
         tuner.swept()
         if self._n_vmap is None:
-            prepared.remember(request.memory, request.block)
+            prepared.remember(limits)
 
     def _block(
         self,
         prepared: Prepared,
-        tuner: Tuner,
+        limits: Limits,
         pipeline: Pipeline,
         box: Box,
         n_left: int,
-        memory: int | None,
     ) -> Iterator[Evaluated]:
         """Evaluate a block; in a long sweep, try other plans on slices of it."""
-        cut = _Slices(box)
+        tuner, cut = prepared.tuner(limits), _Slices(box)
         while not cut.is_empty:
-            plan, n = tuner.next(n_left)
-            tuner.compiled(prepared.compile(plan))
-            if plan is not tuner.best and not prepared.fits(plan, memory):
-                tuner.drop(plan)
-                continue
+            plan, n = self._next(prepared, limits, n_left)
             if is_trial := n < n_left:
                 yield from pipeline.drain()  # a trial has the devices to itself
             take, n_taken = cut.take(n)
@@ -137,6 +134,16 @@ class TiledEvaluator(Evaluator):
             pipeline.after_this(functools.partial(tuner.end, lap))
             if is_trial:
                 yield from pipeline.drain()
+
+    def _next(self, prepared: Prepared, limits: Limits, n_left: int) -> tuple[Plan, int]:
+        """Return the next plan, compiled, and how many points it is for."""
+        tuner = prepared.tuner(limits)
+        while True:
+            plan, n = tuner.next(n_left)
+            tuner.compiled(prepared.compile(plan))
+            if plan is tuner.best or prepared.fits(plan, limits.memory):
+                return plan, n
+            tuner.drop(plan)
 
     def _all_batches(self, plan: Plan) -> Iterable[Batch]:
         """Return the batches of a plan of one block; a single batch is kept for the next run."""
@@ -166,11 +173,10 @@ class TiledEvaluator(Evaluator):
                 todo[tuple(where)] = False
         return failed, Task(task.box, todo) if failed else task
 
-    def _missing(
-        self, prepared: Prepared, plan: Plan, task: Task, memory: int | None
-    ) -> Iterator[Batch]:
+    def _missing(self, prepared: Prepared, limits: Limits, task: Task) -> Iterator[Batch]:
         """Yield the batches of the points of a block that are still to be evaluated."""
         assert task.todo is not None
+        plan = prepared.tuner(limits).best
         for take in pieces(task.todo):
             if take is None:
                 tiles = (t for t in plan.tiles(task.box) if _any(task.todo, plan.region(t)))
@@ -181,7 +187,7 @@ class TiledEvaluator(Evaluator):
             shape = [min(n, 1 << (length - 1).bit_length()) for length, n in lengths]
             small = plan
             if 2 * math.prod(shape) <= math.prod(plan.block):
-                small = prepared.plan(self._n_vmap, memory, tuple(shape))
+                small = prepared.plan(dataclasses.replace(limits, block=tuple(shape)))
             yield from self._batches(small, small.tiles(task.box, take))
 
     def _batches(self, plan: Plan, tiles: Iterable[Tile]) -> Iterator[Batch]:

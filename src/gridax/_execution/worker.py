@@ -65,7 +65,7 @@ class RemoteJob:
     outputs : what the model returns.
     handle : where blocks are written; if None, they are returned.
     block : points of a block along each dimension.
-    memory, record : as in `Request`.
+    memory, lanes, record : as in `Request`.
     versions : versions that must be the same in all processes.
     settings : settings of JAX in the process that sends the job.
     cores : the core of each worker, by its address, if all of them share one machine.
@@ -79,6 +79,7 @@ class RemoteJob:
     handle: Any
     block: tuple[int, ...]
     memory: int | None
+    lanes: bool | int
     record: bool
     versions: dict[str, str]
     settings: dict[str, Any]
@@ -227,7 +228,7 @@ def _request(job: RemoteJob, store: Any) -> Request:
         if difference:
             raise ValueError(f"{difference}; every point must return the same outputs")
 
-    return Request(store, job.block, job.memory, job.record, check_template)
+    return Request(store, job.block, job.memory, job.lanes, job.record, check_template)
 
 
 def _evaluated(job: RemoteJob, evaluator: Evaluator, task: Task) -> BlockOutputs:

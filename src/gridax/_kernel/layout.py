@@ -21,7 +21,7 @@ def vectors_first(closed: Any) -> Any:
         is_product = equation.primitive.name == "dot_general"
         return _swapped(equation) if is_product and _is_matrix_by_vector(equation) else equation
 
-    return _Rewriting(swapped, lambda constant: constant).closed(closed)
+    return Rewriting(swapped, lambda constant: constant).closed(closed)
 
 
 def with_own_constants(closed: Any) -> Any:
@@ -30,10 +30,10 @@ def with_own_constants(closed: Any) -> Any:
     def copied(constant: Any) -> Any:
         return constant if isinstance(constant, jax.Array) else np.array(constant)
 
-    return _Rewriting(lambda equation: equation, copied).closed(closed)
+    return Rewriting(lambda equation: equation, copied).closed(closed)
 
 
-class _Rewriting:
+class Rewriting:
     """Rewrites a program and those within it.
 
     Parameters

@@ -22,6 +22,7 @@ from gridax._outputs.template import Template, warn_of_attributes
 from gridax._plan import tiling
 from gridax._plan.blocks import Wish
 from gridax._plan.plan import Plan
+from gridax._plan.tiling import Limits
 from gridax._plan.tuning import Tuner
 
 # Fraction of a device's free memory that a plan may use.
@@ -75,7 +76,7 @@ class Prepared:
         self._share = self.sweep.n_devices if cpu else 1  # CPU devices share one memory
         self._kernels: dict[tuple[Choice, Plan], Kernel] = {}
         self._nbytes: dict[Plan, int] = {}
-        self._tuners: dict[tuple[Any, ...], Tuner] = {}
+        self._tuners: dict[Limits, Tuner] = {}
         self._lasting: str | None = None
         self._remembered: Plan | None = None  # the last plan that was written for other processes
         self._compiling = 0.0  # seconds that the slowest compilation took
@@ -109,74 +110,82 @@ class Prepared:
             programs.append(f"{self._arguments.named(choice)}: {program}")
         return hashlib.sha256("\n".join(programs).encode()).hexdigest()[:16]
 
-    def plan(
-        self, n_vmap: int | None, memory: int | None, block: tuple[int, ...] | None = None
-    ) -> Plan:
-        """Return the fastest plan that is known; parameters are as in `tuner`."""
-        best = self.tuner(n_vmap, memory, block).best
-        return dataclasses.replace(best, tile_bytes=self.nbytes(best))
+    def plan(self, limits: Limits) -> Plan:
+        """Return the fastest plan that is known."""
+        tuner = self.tuner(limits)
+        best = tuner.best
+        together = best.together
+        if best.is_counted and tuner.even is not None:
+            together = f"they wait in {1 - tuner.even:.0%} of the iterations"
+        return dataclasses.replace(best, tile_bytes=self.nbytes(best), together=together)
 
-    def tuner(
-        self, n_vmap: int | None, memory: int | None, block: tuple[int, ...] | None = None
-    ) -> Tuner:
-        """Return what chooses among plans that fit into memory; kept for the next run.
+    def _sweep(self, limits: Limits) -> tiling.Sweep:
+        """Return the sweep, without lanes if they are not wanted.
 
-        Parameters
-        ----------
-        n_vmap : maximum number of points that are vectorized; if given, only `memory` makes tiles
-            smaller.
-        memory : maximum number of bytes that a device may use; None for what is free.
-        block : points of a block along each dimension, if that is already decided.
+        Raises
+        ------
+        ValueError
+            If there shall be lanes, but points cannot leave the loop one by one.
         """
-        key = (n_vmap, memory, block)
-        if key not in self._tuners:
+        work, n_lanes = self.sweep.work, limits.n_lanes
+        if n_lanes and not work.lanes:
+            why = work.no_lanes or "no loop of the model ends at different iterations"
+            raise ValueError(f"lanes={n_lanes} is not possible for this model: {why}; omit lanes=")
+        if n_lanes != 0 or not work.lanes:
+            return self.sweep
+        why = "lanes=False" if limits.lanes is False else f"n_vmap={limits.n_vmap}"
+        work = dataclasses.replace(work, lanes=frozenset(), no_lanes=why)
+        return dataclasses.replace(self.sweep, work=work)
+
+    def tuner(self, limits: Limits) -> Tuner:
+        """Return what chooses among plans that fit into memory; kept for the next run."""
+        if limits not in self._tuners:
             program = self._traced[self._heaviest].program
             of_program = (program.fingerprint, program.lookups, program.outputs)
             of_grid = (self.sweep.dims, self.sweep.sizes, self.sweep.n_devices, self.sweep.groups)
-            self._tuners[key] = tuners.shared(
-                (*of_program, *of_grid, *key), functools.partial(self._tuner, *key)
+            self._tuners[limits] = tuners.shared(
+                (*of_program, *of_grid, limits), functools.partial(self._tuner, limits)
             )
-        return self._tuners[key]
+        return self._tuners[limits]
 
-    def _tuner(
-        self, n_vmap: int | None, memory: int | None, block: tuple[int, ...] | None
-    ) -> Tuner:
-        if n_vmap is not None:
-            return Tuner(self._fitting(n_vmap, memory, block))
+    def _tuner(self, limits: Limits) -> Tuner:
+        if limits.n_vmap is not None or limits.n_lanes:
+            return Tuner(self._fitting(limits))
+        sweep, memory = self._sweep(limits), limits.memory
         if self._is_lasting and tuners.are_kept():
-            like = self.sweep.plan(None, self._bound(memory), block=block)
-            known = tuners.recall(self._lasting_key(memory, block), like)
+            like = sweep.plan(None, self._bound(memory), block=limits.block)
+            known = tuners.recall(self._lasting_key(limits), like)
             if known is not None and self.fits(known, memory):
                 return Tuner(known)
-        plan = self._fitting(n_vmap, memory, block)
-        others = functools.partial(self.sweep.others, most=self._most_points(plan, memory))
+        plan = self._fitting(limits)
+        others = functools.partial(sweep.others, most=self._most_points(plan, memory))
         tuner = Tuner(plan, others)
         tuner.compiled(self._compiling)
         return tuner
 
-    def remember(self, memory: int | None, block: tuple[int, ...] | None) -> None:
+    def remember(self, limits: Limits) -> None:
         """Keep the fastest plan for other processes, once it is known."""
-        tuner = self.tuner(None, memory, block)
+        tuner = self.tuner(limits)
         if tuner.best is self._remembered or not tuner.is_settled(self._arguments.points.n):
             return
         if self._is_lasting and tuners.are_kept():
             self._remembered = tuner.best
-            tuners.remember(self._lasting_key(memory, block), tuner.best)
+            tuners.remember(self._lasting_key(limits), tuner.best)
 
-    def _lasting_key(self, memory: int | None, block: tuple[int, ...] | None) -> tuple[Any, ...]:
+    def _lasting_key(self, limits: Limits) -> tuple[Any, ...]:
         if self._lasting is None:
             closed = self._traced[self._heaviest].original
             self._lasting = lasting_fingerprint(closed.jaxpr, closed.consts, str)
-        return self._lasting, self.sweep.sizes, self.sweep.n_devices, memory, block
+        return self._lasting, self.sweep.sizes, self.sweep.n_devices, *dataclasses.astuple(limits)
 
     @property
     def _is_lasting(self) -> bool:
         """Whether other processes can know the program, which holds no function of the user's."""
         return not any(traced.program.calls_back for traced in self._traced.values())
 
-    def wish(self, n_vmap: int | None, memory: int | None) -> Wish:
+    def wish(self, limits: Limits) -> Wish:
         """Return which blocks suit the tiles of the plan."""
-        plan = self.plan(n_vmap, memory)
+        plan = self.plan(limits)
         # A run along several dimensions is not a box, unless it covers the whole level.
         tile = [1] * len(plan.sizes)
         for level in plan.levels:
@@ -204,18 +213,21 @@ class Prepared:
         free = _memory.free(jax.local_devices()[0]) if memory is None else None
         return memory if free is None else int(_USABLE * free / self._share)
 
-    def _fitting(
-        self, n_vmap: int | None, memory: int | None, block: tuple[int, ...] | None
-    ) -> Plan:
-        if n_vmap is None:
-            memory = self._bound(memory)
-        plan = self.sweep.plan(n_vmap, memory, block=block)
+    def _fitting(self, limits: Limits) -> Plan:
+        memory = limits.memory if limits.n_vmap is not None else self._bound(limits.memory)
+
+        def propose(most: int | None) -> Plan:
+            sweep = self._sweep(limits)
+            if limits.n_lanes:
+                return sweep.in_lanes(limits.n_lanes, most)
+            return sweep.plan(limits.n_vmap, memory, most, limits.block)
+
+        plan = propose(None)
         while True:
             needed, points = self.nbytes(plan), math.prod(plan.tile)
             if memory is None or needed <= memory or points == 1:
                 return dataclasses.replace(plan, tile_bytes=needed)
-            most = min(points // 2, max(1, points * memory // needed))
-            plan = self.sweep.plan(n_vmap, memory, most, block)
+            plan = propose(min(points // 2, max(1, points * memory // needed)))
 
     def nbytes(self, plan: Plan) -> int:
         """Return the bytes that a device uses at a time, according to the compiled program."""

@@ -19,7 +19,12 @@ import numpy as np
 from jax.extend.core import ClosedJaxpr, jaxpr_as_fun
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
+from gridax._kernel.counting import counted
+from gridax._kernel.lanes import in_lanes
+from gridax._kernel.nesting import nested
+from gridax._kernel.split import Split
 from gridax._plan.plan import Level, Plan, Tile
+from gridax._plan.work import Dims
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,6 +53,7 @@ class Program:
     traced : the model at one point, as a jaxpr; its first inputs are fixed arrays.
     constants : constants of `traced`; None for those that are arguments, before the fixed arrays.
     calls_back : whether it holds functions of the user's, which it keeps alive.
+    split : the same program in three parts, if its points can leave its loop one by one.
     """
 
     fingerprint: str
@@ -56,13 +62,28 @@ class Program:
     traced: Any = dataclasses.field(compare=False, repr=False)
     constants: tuple[Any, ...] = dataclasses.field(default=(), compare=False, repr=False)
     calls_back: bool = dataclasses.field(default=False, compare=False, repr=False)
+    split: Split | None = dataclasses.field(default=None, compare=False, repr=False)
 
     def point(self, arrays: Sequence[Any], values: Sequence[Any]) -> list[Any]:
         """Evaluate the model at one point, from rows of the axes' tables."""
+        constants, fixed = self._constants(arrays)
+        return _outputs(jaxpr_as_fun(ClosedJaxpr(self.traced, constants))(*fixed, *values))
+
+    def counted_point(self, arrays: Sequence[Any], values: Sequence[Any]) -> list[Any]:
+        """Evaluate the model at one point; return also how often the loop ran."""
+        assert self.split is not None
+        return _outputs(counted(self.split, self._inputs(self.split, arrays, values)))
+
+    def _constants(self, arrays: Sequence[Any]) -> tuple[list[Any], list[Any]]:
+        """Return the constants of `traced`, and the fixed arrays."""
         left = iter(arrays)
         constants = [next(left) if constant is None else constant for constant in self.constants]
-        outputs = jaxpr_as_fun(ClosedJaxpr(self.traced, constants))(*left, *values)
-        return [jnp.asarray(out) for out in outputs]  # a literal output is a Python number
+        return constants, [*left]
+
+    def _inputs(self, split: Split, arrays: Sequence[Any], values: Sequence[Any]) -> list[Any]:
+        """Return the inputs of the first part of a split program."""
+        constants, fixed = self._constants(arrays)
+        return [*constants, *fixed, *values, *split.constants.values()]
 
     def tile(
         self,
@@ -71,17 +92,27 @@ class Program:
         tables: Sequence[Any],
         rows: Sequence[Any],
         arrays: Sequence[Any],
+        is_counted: bool = False,
     ) -> list[Any]:
         """Evaluate all points of a tile, given the indices along each dimension.
 
         The dimensions of a level have equally many indices, which are zipped. Outputs have the
         shape ``(*tile, *output_shape)``, with one size per level: its length, or 1 where the
-        output does not vary along it.
+        output does not vary along it. If `is_counted`, the last one is the number of iterations of
+        the loop at which the program is split.
         """
+        point, outputs = self.point, self.outputs
+        if is_counted and self.split is not None:
+            point, outputs = self.counted_point, (*outputs, self.split.dims)
+        varies = [_along(lookup) for lookup in self.lookups]
+
+        def vectorized(index: list[Any]) -> list[Any]:
+            values = self._values(index, tables, rows)
+            return nested(levels, functools.partial(point, arrays), values, varies, outputs)
 
         def along(n: int, index: list[Any]) -> list[Any]:
             if n == len(levels):
-                return self._vectorized(levels, index, tables, rows, arrays)
+                return vectorized(index)
             level = levels[n]
             if level.depth == 1:
                 return along(n + 1, index)
@@ -95,48 +126,44 @@ class Program:
             parts = [index[dim].reshape(level.depth, level.width) for dim in level.dims]
             return [
                 _joined(out, n, varies.isdisjoint(level.dims))
-                for out, varies in zip(jax.lax.map(piece, parts), self.outputs, strict=True)
+                for out, varies in zip(jax.lax.map(piece, parts), outputs, strict=True)
             ]
 
         return along(0, list(index))
 
-    def _vectorized(
+    def in_lanes(
         self,
         levels: Sequence[Level],
+        n_lanes: int,
         index: Sequence[Any],
         tables: Sequence[Any],
         rows: Sequence[Any],
         arrays: Sequence[Any],
     ) -> list[Any]:
-        taken = []
+        """Evaluate all points of a tile, as `tile` does, with some points at a time in the loop."""
+        assert self.split is not None
+        inputs = self._inputs(self.split, arrays, self._values(index, tables, rows))
+        return in_lanes(self.split, levels, n_lanes, inputs, self.outputs)
+
+    def _values(
+        self, index: Sequence[Any], tables: Sequence[Any], rows: Sequence[Any]
+    ) -> list[Any]:
+        """Return the rows of the axes' tables at the positions of a tile, along one axis each."""
+        values = []
         for lookup, table, row in zip(self.lookups, tables, rows, strict=True):
             at = row if lookup.dim is None else index[lookup.dim]
             if lookup.by_row and lookup.dim is not None:
                 at = row[at]
-            taken.append(table[at])
+            values.append(table[at])
+        return values
 
-        def nest(n: int, values: list[Any]) -> list[Any]:
-            if n == len(levels):
-                return self.point(arrays, values)
-            along = [k for k, lookup in enumerate(self.lookups) if lookup.dim in levels[n].dims]
 
-            def one(mine: list[Any]) -> list[Any]:
-                inner = list(values)
-                for k, value in zip(along, mine, strict=True):
-                    inner[k] = value
-                return nest(n + 1, inner)
+def _along(lookup: Lookup) -> Dims:
+    return frozenset() if lookup.dim is None else frozenset((lookup.dim,))
 
-            mine = [values[k] for k in along]
-            if levels[n].width == 1 or not mine:  # works even without a batching rule
-                return [out[None] for out in one([value[0] for value in mine])]
-            outs = jax.vmap(one)(mine)
-            # What does not vary along the level is not copied for each position.
-            return [
-                out[:1] if varies.isdisjoint(levels[n].dims) else out
-                for out, varies in zip(outs, self.outputs, strict=True)
-            ]
 
-        return nest(0, taken)
+def _outputs(outputs: Sequence[Any]) -> list[Any]:
+    return [jnp.asarray(out) for out in outputs]  # a literal output is a Python number
 
 
 def _joined(out: Any, axis: int, constant: bool) -> Any:
@@ -148,12 +175,17 @@ def _joined(out: Any, axis: int, constant: bool) -> Any:
 
 
 def compiled(
-    program: Program, levels: tuple[Level, ...], lengths: tuple[int, ...], on: tuple[Any, ...]
+    program: Program,
+    levels: tuple[Level, ...],
+    lengths: tuple[int, ...],
+    on: tuple[Any, ...],
+    n_lanes: int = 0,
+    is_counted: bool = False,
 ) -> Callable[..., Any]:
     """Return the jitted function of one batch of tiles, which equal programs share."""
+    key = (program, levels, lengths, on, n_lanes, is_counted)
     if not program.calls_back:
-        return _kept(program, levels, lengths, on)
-    key = (program, levels, lengths, on)
+        return _kept(*key)
     function = _in_use.get(key)
     if function is None:
         function = _in_use[key] = _jitted(*key)
@@ -165,7 +197,12 @@ _in_use: weakref.WeakValueDictionary[Any, Callable[..., Any]] = weakref.WeakValu
 
 
 def _jitted(
-    program: Program, levels: tuple[Level, ...], lengths: tuple[int, ...], on: tuple[Any, ...]
+    program: Program,
+    levels: tuple[Level, ...],
+    lengths: tuple[int, ...],
+    on: tuple[Any, ...],
+    n_lanes: int,
+    is_counted: bool,
 ) -> Callable[..., Any]:
     """Return the jitted function of one batch of tiles, one per device.
 
@@ -177,7 +214,10 @@ def _jitted(
 
     def batch(index: Any, tables: Any, rows: Any, arrays: Any) -> list[Any]:
         parts = jnp.split(index[0], ends) if lengths else []
-        return [out[None] for out in program.tile(levels, parts, tables, rows, arrays)]
+        data = (parts, tables, rows, arrays)
+        if n_lanes:
+            return [out[None] for out in program.in_lanes(levels, n_lanes, *data)]
+        return [out[None] for out in program.tile(levels, *data, is_counted)]
 
     if len(on) == 1:
         return jax.jit(batch)
@@ -219,7 +259,7 @@ class Kernel:
         self._plan, self._n_devices, self._arguments = plan, len(on), arguments
         # Groups determine which tiles there are, not what a tile computes.
         levels = tuple(dataclasses.replace(level, groups=None) for level in plan.levels)
-        self._run: Any = compiled(program, levels, plan.lengths, tuple(on))
+        self._run: Any = compiled(program, levels, plan.lengths, tuple(on), plan.lanes, plan.is_counted)
         self._far = on[0].platform != "cpu"
         # With several processes, JAX does not distribute NumPy arrays over devices by itself.
         alone = len(on) == 1 or jax.process_count() == 1
@@ -234,7 +274,8 @@ class Kernel:
     def __call__(self, index: np.ndarray) -> list[jax.Array]:
         """Start a batch of tiles, and return its outputs without waiting for them.
 
-        `index` is what `packed` returns for the tiles.
+        `index` is what `packed` returns for the tiles. If the plan counts iterations, their numbers
+        are the last output.
         """
         outputs = self._run(self._placed(index), *self._arguments)
         if self._far:

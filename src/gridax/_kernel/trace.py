@@ -15,6 +15,7 @@ from gridax._kernel.arguments import Arguments
 from gridax._kernel.fingerprint import calls_back, fingerprint
 from gridax._kernel.layout import vectors_first, with_own_constants
 from gridax._kernel.program import Lookup, Program
+from gridax._kernel.split import Split, Unsplit, split
 from gridax._outputs.template import Template, arrays_of, template_of
 from gridax._plan.work import Work, work_of
 
@@ -84,6 +85,7 @@ def trace(model: Callable[..., Any], arguments: Arguments, choice: tuple[int, ..
     original = with_own_constants(closed)
     closed = vectors_first(original)
     work = work_of(closed.jaxpr, arguments.varies())
+    in_parts = _in_parts(closed, arguments, work)
     baked = tuple(None if _is_large(constant) else constant for constant in closed.consts)
     program = Program(
         fingerprint=fingerprint(closed.jaxpr, baked),
@@ -92,6 +94,7 @@ def trace(model: Callable[..., Any], arguments: Arguments, choice: tuple[int, ..
         traced=closed.jaxpr,
         constants=baked,
         calls_back=calls_back(closed.jaxpr),
+        split=in_parts,
     )
     return Traced(
         template=dataclasses.replace(templates[-1], outputs=outputs),
@@ -100,6 +103,19 @@ def trace(model: Callable[..., Any], arguments: Arguments, choice: tuple[int, ..
         work=work,
         original=original,
     )
+
+
+def _in_parts(closed: Any, arguments: Arguments, work: Work) -> Split | None:
+    """Split a program at its loop, if points leave it at different iterations; note it in `work`."""
+    if not work.uneven:
+        return None
+    try:
+        in_parts = split(closed, arguments.varies())
+    except Unsplit as why:
+        work.no_lanes = str(why)
+        return None
+    work.lanes = in_parts.dims
+    return in_parts
 
 
 def is_jitted(model: Callable[..., Any]) -> bool:

@@ -7,6 +7,7 @@ import contextlib
 import dataclasses
 import hashlib
 import json
+import math
 from collections.abc import Callable, Hashable
 from pathlib import Path
 from typing import Any
@@ -53,7 +54,7 @@ def remember(key: tuple[Any, ...], plan: Plan) -> None:
     with contextlib.suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True)
         with _disk.whole(path) as unfinished:
-            unfinished.write_text(json.dumps({"n_devices": plan.n_devices, "levels": levels}))
+            unfinished.write_text(json.dumps({"n_devices": plan.n_devices, "lanes": plan.lanes, "levels": levels}))
 
 
 def are_kept() -> bool:
@@ -80,7 +81,8 @@ def _plan(content: dict[str, Any], like: Plan) -> Plan:
     for level in content["levels"]:
         dims = tuple(map(int, level["dims"]))
         levels.append(Level(dims, int(level["width"]), int(level["depth"]), groups.get(dims)))
-    plan = dataclasses.replace(like, levels=tuple(levels), n_devices=int(content["n_devices"]))
+    numbers = {name: int(content[name]) for name in ("n_devices", "lanes")}
+    plan = dataclasses.replace(like, levels=tuple(levels), **numbers)
     covered = sorted(dim for level in levels for dim in level.dims)
     chosen = [level for level in like.levels if level.groups is not None]
     if (
@@ -89,6 +91,7 @@ def _plan(content: dict[str, Any], like: Plan) -> Plan:
         or not all(1 <= level.depth <= level.size(like.block) for level in levels)
         or not {level.dims for level in chosen} <= {level.dims for level in levels}
         or not 1 <= plan.n_devices <= like.n_devices
+        or not 0 <= plan.lanes <= math.prod(like.block)
     ):
         raise ValueError("a plan of another sweep")
     return plan

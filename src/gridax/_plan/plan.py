@@ -134,6 +134,14 @@ class Plan(Displayed):
     tile_bytes : int
         Bytes that a device needs at a time in addition to the arrays of the state, according to the
         compiled program or an estimate.
+    lanes : int
+        Points that are in the model's loop at a time, each of which makes room for the next one as
+        soon as it is done; 0 if the points of a tile stay together.
+    is_counted : bool
+        Whether the iterations of the points are counted, to tell whether lanes would be faster.
+    together : str
+        Why the points of a tile wait for the slowest one of them, if they leave a loop at different
+        iterations.
 
     Examples
     --------
@@ -152,6 +160,9 @@ class Plan(Displayed):
     point_bytes: int = 0
     idle: str = dataclasses.field(default="", compare=False)
     tile_bytes: int = dataclasses.field(default=0, compare=False)
+    lanes: int = 0
+    is_counted: bool = False
+    together: str = dataclasses.field(default="", compare=False)
 
     @property
     def n_points(self) -> int:
@@ -171,7 +182,7 @@ class Plan(Displayed):
     @property
     def n_vmap(self) -> int:
         """Points that are vectorized."""
-        return math.prod(level.width for level in self.levels)
+        return self.lanes or math.prod(level.width for level in self.levels)
 
     @property
     def kind(self) -> tuple[Any, ...]:
@@ -180,7 +191,21 @@ class Plan(Displayed):
         Plans in which these are equal differ only in how many points a call evaluates.
         """
         wide = ((level.dims, level.width) for level in self.levels if level.width > 1)
-        return self.n_devices, *wide
+        return self.n_devices, self.lanes, *wide
+
+    def waiting(self, counts: np.ndarray) -> tuple[int, int]:
+        """Return how many iterations the points of a tile take, and how many they take part in.
+
+        Parameters
+        ----------
+        counts : iterations of each point, with one size per level, of which each may be 1.
+        """
+        shape = [n for level, size in zip(self.levels, counts.shape, strict=True)
+                 for n in ((level.depth, level.width) if size > 1 else (1, 1))]
+        pieces = counts.reshape(shape)
+        slowest = pieces.max(axis=tuple(range(1, pieces.ndim, 2)))
+        n_together = counts.size // max(slowest.size, 1)
+        return int(counts.sum()), int(slowest.sum()) * n_together
 
     @property
     def lengths(self) -> tuple[int, ...]:

@@ -41,15 +41,22 @@ class Start:
     ----------
     width : points that are vectorized if a loop works on few bytes of each.
     uneven : the same if loops have different trip counts, where points wait for the slowest.
+    lanes : points that are in a loop at a time if they leave it one by one.
     cache : bytes within which a loop should stay.
     """
 
     width: int = 2048
     uneven: int = 512
+    lanes: int = 256
     cache: int = 2**23
 
 
-CPU, ACCELERATOR = Start(), Start(width=2**14, uneven=2**12, cache=2**30)
+CPU, ACCELERATOR = Start(), Start(width=2**14, uneven=2**12, lanes=2**12, cache=2**30)
+# Points per lane in a tile; and seconds that a call should take in which they follow each other.
+_PER_LANE, _LONG_CALL = 16, 0.2
+# Points per lane in a sweep at least, if there are few; and the fraction of all iterations in which
+# points take part above which lanes are not tried.
+_ROUNDS, _EVEN = 4, 0.75
 # With uneven loops there are several tiles, unless they would have fewer points than this.
 _TILES, _LEAST = 4, 16
 # Bytes of a point above which operations on all points at once are large enough for threads.
@@ -57,6 +64,32 @@ _BIG = 128
 # Few points are evaluated fastest if their loops work on so few bytes that the compiler makes them
 # one piece of machine code, rather than start a kernel for each operation.
 _FEW, _NATIVE = 32, 128
+
+
+@dataclasses.dataclass(frozen=True)
+class Limits:
+    """What a user or a store has decided about the tiles of a sweep.
+
+    Attributes
+    ----------
+    n_vmap : maximum number of points that are vectorized; if given, only `memory` makes tiles
+        smaller.
+    memory : maximum number of bytes that a device may use; None for what is free.
+    block : points of a block along each dimension; None if that is not decided.
+    lanes : whether points may leave a loop one by one, or how many are in it at a time.
+    """
+
+    n_vmap: int | None = None
+    memory: int | None = None
+    block: tuple[int, ...] | None = None
+    lanes: bool | int = True
+
+    @property
+    def n_lanes(self) -> int | None:
+        """Number of lanes; None if that is to be measured."""
+        if self.lanes is True:
+            return None if self.n_vmap is None else 0
+        return int(self.lanes)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -109,6 +142,35 @@ class Sweep:
         levels = self._wide(self.levels(), n, n_vmap is None, memory)
         return self._planned(levels, self.seconds() / math.prod(self.sizes), most)
 
+    def in_lanes(self, n_lanes: int, most: int | None, seconds: float | None = None) -> Plan:
+        """Return the plan in which some points at a time are in the loop.
+
+        Many points follow each other, of which each waits for the last one only at the end. The
+        tile has all points along the dimensions that do not vary in the loop, if possible.
+
+        Parameters
+        ----------
+        n_lanes : number of points that are in the loop at a time.
+        most : maximum number of points of a tile, if known.
+        seconds : time that a point takes, if known.
+        """
+        n_points = math.prod(self.sizes)
+        n_entering = math.prod(self.sizes[dim] for dim in self.work.lanes)
+        seconds = self.seconds() / n_points if seconds is None else seconds
+        n = max(_PER_LANE * n_lanes * (n_points // n_entering), _LONG_CALL / max(seconds, 1e-12))
+        bounds = (n, _MOST_BYTES / max(self.point_bytes, 1), n_points / self.n_devices)
+        n = min(_MOST, most or _MOST, max(1, math.ceil(min(bounds))))
+        levels = self._wide(self.levels(), n, False, None)
+        plan = dataclasses.replace(self._planned(levels, math.inf, None), is_counted=False)
+        along = [level for level in levels if not self.work.lanes.isdisjoint(level.dims)]
+        return dataclasses.replace(plan, lanes=min(n_lanes, _n_points(along)))
+
+    def _n_lanes(self) -> int:
+        """Return how many points are in the loop at a time, to begin with."""
+        n_entering = math.prod(self.sizes[dim] for dim in self.work.lanes) // self.n_devices
+        live = max(sum(self._varying().values()), 1)
+        return max(1, min(self.start.lanes, self.start.cache // live, n_entering // _ROUNDS))
+
     def _width(self) -> int:
         """Return how many points to vectorize, unless the cache is too small for them."""
         n_points, live = math.prod(self.sizes), sum(self._varying().values())
@@ -131,19 +193,25 @@ class Sweep:
         """Whether several devices are not worth their coordination."""
         return self.seconds() < _SHARE
 
-    def others(self, plan: Plan, seconds: float, most: int) -> Iterator[Plan]:
+    def others(self, plan: Plan, seconds: float, even: float, most: int) -> Iterator[Plan]:
         """Yield plans that may be faster than one that takes some seconds per point.
 
         They vectorize more or fewer points, a single one, or the same number along other levels or
-        on one device; the most promising come first.
+        on one device, or let points leave a loop one by one; the most promising come first.
 
         Parameters
         ----------
         plan : the fastest plan so far.
         seconds : the time that it takes per point.
+        even : the fraction of the iterations of a loop that points take part in, without lanes.
         most : maximum number of points of a tile.
         """
         within = dataclasses.replace(self, sizes=plan.block)
+        if self.work.lanes and even < _EVEN:
+            n_lanes = [4 * plan.lanes, plan.lanes // 4] if plan.lanes else [within._n_lanes()]
+            for n in filter(None, n_lanes):
+                other = within.in_lanes(n, most, seconds)
+                yield dataclasses.replace(other, sizes=self.sizes, block=plan.block)
         alone = dataclasses.replace(within, n_devices=1, idle="several are not faster")
         bare = tuple(dataclasses.replace(level, width=1, depth=1) for level in plan.levels)
         n, nested = plan.n_vmap, self._nested()
@@ -258,6 +326,8 @@ class Sweep:
             n_devices=min(self.n_devices, n_tiles),
             point_bytes=self.point_bytes,
             idle=self.idle,
+            together=self.work.no_lanes,
+            is_counted=bool(self.work.lanes),
             tile_bytes=self.nbytes(levels) + waiting,
         )
 

@@ -14,6 +14,9 @@ from gridax._plan.plan import Plan
 # long as compiling it: in the first sweeps, and in all that follow, which should take their time.
 _LONG, _REPAYS, _REPAYS_LATER = 0.3, 1.0, 10.0
 _FIRST = 2
+# Lanes take several times as long to compile. They are worth it in a sweep in which points wait for
+# longer, or in one that is repeated and then, presumably, repeated more often.
+_LANES_COMPILE, _REPEATED = 3.0, 200.0
 # Seconds that a trial takes at least, and the fraction of the rest of the sweep that it may take.
 _TRIAL, _PART = 0.02, 0.4
 # A plan that takes this many times as long as the fastest one in its first trial gets no second
@@ -44,16 +47,22 @@ class Tuner:
     plan : Plan
         The first plan.
     others : callable, optional
-        Returns the plans to try, given the fastest one and the seconds that it takes per point. By
-        default, the first plan is used throughout.
+        Returns the plans to try, given the fastest one, the seconds that it takes per point, and
+        `even`. By default, the first plan is used throughout.
     clock : callable, optional
         Returns a time in seconds.
+
+    Attributes
+    ----------
+    even : float or None
+        The fraction of the iterations of a loop that points take part in, rather than wait for the
+        slowest one in their tile; None if it was not counted.
     """
 
     def __init__(
         self,
         plan: Plan,
-        others: Callable[[Plan, float], Iterable[Plan]] | None = None,
+        others: Callable[[Plan, float, float], Iterable[Plan]] | None = None,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         self.best = plan
@@ -63,6 +72,7 @@ class Tuner:
         self._seen = {plan.kind}
         self._compiling = 0.0
         self._n_sweeps = 0
+        self.even: float | None = None
 
     def next(self, n_left: int) -> tuple[Plan, int]:
         """Return the plan of the next part, and how many points it should have.
@@ -75,17 +85,40 @@ class Tuner:
         if seconds is None:
             tile = math.prod(self.best.tile)
             return self.best, tile if tile <= _PART * n_left else n_left
-        repays = _REPAYS if self._n_sweeps < _FIRST else _REPAYS_LATER
-        if seconds * n_left > max(_LONG, repays * self._compiling):
-            for plan in self._untried:
-                n = max(math.prod(plan.tile), math.ceil(_TRIAL / seconds))
+        for plan in self._untried:
+            n = max(math.prod(plan.tile), math.ceil(_TRIAL / seconds))
+            if self._is_worth_it(plan, seconds * n_left):
                 if n <= _PART * n_left:
                     return plan, n
+                if self._is_change(plan) and self._n_sweeps:
+                    return plan, n_left
         return self.best, n_left
+
+    def _is_change(self, plan: Plan) -> bool:
+        """Whether a plan has lanes, and the fastest one so far has not."""
+        return plan.lanes > 0 and not self.best.lanes
+
+    def _is_worth_it(self, plan: Plan, left: float) -> bool:
+        """Whether it is worth it to compile a plan for what takes so many seconds."""
+        if self._is_change(plan):
+            times = _REPEATED if self._n_sweeps else 1.0
+            waiting = left * (1.0 - (self.even or 0.0))
+            return waiting * times > _LANES_COMPILE * self._compiling
+        repays = _REPAYS if self._n_sweeps < _FIRST else _REPAYS_LATER
+        return left > max(_LONG, repays * self._compiling)
 
     def is_settled(self, n_points: int) -> bool:
         """Whether plans were compared, and a sweep of some points would try no more of them."""
-        return len(self._seconds) > 1 and self.next(n_points)[1] == n_points
+        return len(self._seconds) > 1 and self.next(n_points) == (self.best, n_points)
+
+    @property
+    def counts(self) -> bool:
+        """Whether it is still to be counted how even a loop is."""
+        return self._others is not None and self.even is None
+
+    def counted(self, taken: int, all_together: int) -> None:
+        """Record how many iterations points took part in, and how many their tiles took."""
+        self.even = taken / max(all_together, 1)
 
     @property
     def seconds(self) -> float | None:
@@ -124,7 +157,8 @@ class Tuner:
     def _explore(self, seconds: float) -> None:
         """Put what is similar to the fastest plan first."""
         new = []
-        for plan in self._others(self.best, seconds) if self._others else ():
+        even = 1.0 if self.even is None else self.even
+        for plan in self._others(self.best, seconds, even) if self._others else ():
             if plan.kind not in self._seen:
                 self._seen.add(plan.kind)
                 new.append(plan)

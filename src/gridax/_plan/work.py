@@ -53,6 +53,8 @@ class Work:
     stacked : bytes of arrays that loops read or write slice by slice.
     outputs : dimensions that each output varies along.
     uneven : dimensions along which the trip count of a loop differs.
+    lanes : dimensions along which the loop varies whose points can leave it one by one.
+    no_lanes : why there is no such loop, if points leave some loop at different iterations.
     turns : largest number of times that something is done.
     apart : dimensions along which products of large matrices would become one of many matrices.
     serial : dimensions along which something varies that is called point by point.
@@ -64,6 +66,8 @@ class Work:
     stacked: dict[Dims, int] = dataclasses.field(default_factory=dict)
     outputs: tuple[Dims, ...] = ()
     uneven: Dims = frozenset()
+    lanes: Dims = frozenset()
+    no_lanes: str = ""
     turns: float = 1.0
     apart: Dims = frozenset()
     serial: Dims = frozenset()
@@ -119,13 +123,11 @@ class _Walk:
             branches = [self.through(_open(b), rest, turns) for b in params["branches"]]
             self._branches -= 1
             return [index.union(*outs) for outs in zip(*branches, strict=True)]
-        programs = [*_programs(tuple(params.values()))]
-        if name in _CALLS and len(programs) == 1 and len(programs[0].invars) == len(inputs):
-            outputs = self.through(programs[0], inputs, turns)
-            if len(outputs) == len(equation.outvars):
-                return outputs
+        callee = called(equation)
+        if callee is not None:
+            return self.through(_open(callee), inputs, turns)
         varies: Dims = frozenset().union(*inputs)
-        for program in programs:
+        for program in map(_open, _programs(tuple(params.values()))):
             self.through(program, [varies] * len(program.invars), turns)
         self._count(equation, inputs, turns)
         return [varies] * len(equation.outvars)
@@ -163,24 +165,14 @@ class _Walk:
         return [*carry, *outs[n_carry:]]
 
     def _while(self, params: Any, variables: Any, inputs: list[Dims], turns: float) -> list[Dims]:
-        cond, body = _open(params["cond_jaxpr"]), _open(params["body_jaxpr"])
-        n_cond, n_body = params["cond_nconsts"], params["body_nconsts"]
-        cond_consts, body_consts = inputs[:n_cond], inputs[n_cond : n_cond + n_body]
-        carry = inputs[n_cond + n_body :]
-        while True:
-            (going,) = _Walk(None).through(cond, [*cond_consts, *carry], 1.0)
-            outs = _Walk(None).through(body, [*body_consts, *carry], 1.0)
-            # If points leave a loop at different iterations, everything that it carries is batched.
-            grown = [a | b | going for a, b in zip(carry, outs, strict=True)]
-            if grown == carry:
-                break
-            carry = grown
+        going, carry = _carried(params, inputs)
+        n_cond, n_consts = params["cond_nconsts"], len(inputs) - len(carry)
         turns *= _UNKNOWN_TURNS_WITHIN if self._searches else _UNKNOWN_TURNS
         self._searches += 1
-        self.through(cond, [*cond_consts, *carry], turns)
-        self.through(body, [*body_consts, *carry], turns)
+        self.through(_open(params["cond_jaxpr"]), [*inputs[:n_cond], *carry], turns)
+        self.through(_open(params["body_jaxpr"]), [*inputs[n_cond:n_consts], *carry], turns)
         self._searches -= 1
-        self._keep_live(variables[n_cond + n_body :], carry, turns)
+        self._keep_live(variables[n_consts:], carry, turns)
         if self.work is not None:
             self.work.uneven |= going
         return carry
@@ -230,15 +222,47 @@ class _Walk:
             self.work.live[dims] = max(self.work.live.get(dims, 0), nbytes)
 
 
+def leaving(equation: Any, varies: Sequence[Dims]) -> Dims:
+    """Return the dimensions along which points leave a `while` loop at different iterations."""
+    return _carried(equation.params, varies)[0]
+
+
+def _carried(params: Any, inputs: Sequence[Dims]) -> tuple[Dims, list[Dims]]:
+    """Return along which dimensions the end of a `while` loop varies, and what it carries."""
+    n_cond, n_body = params["cond_nconsts"], params["body_nconsts"]
+    cond_consts, body_consts = inputs[:n_cond], inputs[n_cond : n_cond + n_body]
+    carry = [*inputs[n_cond + n_body :]]
+    while True:
+        (going,) = _Walk(None).through(_open(params["cond_jaxpr"]), [*cond_consts, *carry], 1.0)
+        outs = _Walk(None).through(_open(params["body_jaxpr"]), [*body_consts, *carry], 1.0)
+        # If points leave a loop at different iterations, everything that it carries is batched.
+        grown = [a | b | going for a, b in zip(carry, outs, strict=True)]
+        if grown == carry:
+            return going, carry
+        carry = grown
+
+
+def called(equation: Any) -> Any | None:
+    """Return the program of an operation that does nothing but call it; None for any other."""
+    if equation.primitive.name not in _CALLS:
+        return None
+    programs = [*_programs(tuple(equation.params.values()))]
+    if len(programs) != 1:
+        return None
+    program = _open(programs[0])
+    same = len(program.invars) == len(equation.invars)
+    return programs[0] if same and len(program.outvars) == len(equation.outvars) else None
+
+
 def _open(program: Any) -> Any:
     """Return the bare program in a closed one."""
     return getattr(program, "jaxpr", program)
 
 
 def _programs(value: Any) -> Iterator[Any]:
-    """Yield the programs among the parameters of an operation."""
+    """Yield the programs among the parameters of an operation, closed ones as they are."""
     if hasattr(_open(value), "eqns"):
-        yield _open(value)
+        yield value
     elif isinstance(value, (tuple, list)):
         for each in value:
             yield from _programs(each)

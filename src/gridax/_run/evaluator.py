@@ -65,6 +65,7 @@ class Request:
     store : knows which points are still to be evaluated.
     block : points of a block along each dimension; None if the evaluator may choose.
     memory : maximum number of bytes that a device may use; None if the evaluator may choose.
+    lanes : whether points may leave a loop one by one.
     record : whether an error of the model is yielded as `Failed`, or raised.
     check_template : called with what the model returns before any of it is stored.
     """
@@ -72,6 +73,7 @@ class Request:
     store: Store
     block: tuple[int, ...] | None
     memory: int | None
+    lanes: bool | int
     record: bool
     check_template: Callable[[Template], None]
 
@@ -91,8 +93,8 @@ class Evaluator(abc.ABC):
         """Evaluate what the store of a request lacks, and yield it as it is computed."""
 
     @abc.abstractmethod
-    def wish(self, memory: int | None) -> Wish:
-        """Return which blocks suit the evaluator best."""
+    def wish(self, memory: int | None, lanes: bool | int) -> Wish:
+        """Return which blocks suit the evaluator best; parameters are as in `Request`."""
 
     @abc.abstractmethod
     def program(self) -> str | None:

@@ -31,6 +31,7 @@ class Options:
     dims: Mapping[str, Any] | None = None
     coords: Mapping[str, Any] | None = None
     memory: int | None = None
+    lanes: bool | int = True
     on_error: OnError = "raise"
     extend: Any = None
     shard: tuple[int, int] | None = dataclasses.field(default=None, metadata=_STORE)
@@ -67,6 +68,8 @@ class Options:
         normalized: dict[str, Any] = {}
         if options.memory is not None:
             normalized["memory"] = _memory.parsed(options.memory)
+        if options.lanes is not True:
+            normalized["lanes"] = _checks.lanes(options.lanes)
         if options.shard is not None:
             normalized["shard"] = _shard(options.shard)
         if options.block is not None:

@@ -139,7 +139,9 @@ class Run:
         self._trace(known, stored.check_outputs if exists else _checks(old))
         stored.check_program(about["model"]["program"])
         if not exists:
-            wish = functools.partial(self._evaluator.wish, self._options.memory)
+            wish = functools.partial(
+                self._evaluator.wish, self._options.memory, self._options.lanes
+            )
             stored.create(self._labels(old), wish)
             if self._assembly is not None:
                 stored.check_outputs(self._assembly)
@@ -170,7 +172,7 @@ class Run:
             self._assembly = assembly
 
         options = self._options
-        request = Request(store, block, options.memory, options.record, check_template)
+        request = Request(store, block, options.memory, options.lanes, options.record, check_template)
         for n_new in store_evaluated(self._evaluator, request):
             meter.add(n_new)
 

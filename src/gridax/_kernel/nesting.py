@@ -1,0 +1,62 @@
+"""Evaluates a function at all points of a tile, with one `jax.vmap` per level.
+
+A flat vmap over stacked points repeats for every point what varies along one level only. With one
+vmap per level, JAX itself sees what a level does not batch, and computes it once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+
+from gridax._plan.plan import Level
+from gridax._plan.work import Dims
+
+
+def nested(
+    levels: Sequence[Level],
+    function: Callable[[list[Any]], Sequence[Any]],
+    values: Sequence[Any],
+    varies: Sequence[Dims],
+    outputs: Sequence[Dims],
+) -> list[Any]:
+    """Evaluate a function of one point at all points of a tile.
+
+    Parameters
+    ----------
+    levels : of the tile; each has a run of `width` points.
+    function : takes the values of one point and returns its outputs.
+    values : with one leading axis per level that each varies along.
+    varies, outputs : dimensions along which the values and the outputs vary.
+
+    Returns
+    -------
+    list of array
+        Outputs of shape ``(*tile, *output_shape)``, with one size per level: its width, or 1 where
+        the output does not vary along it.
+    """
+
+    def nest(n: int, values: list[Any]) -> list[Any]:
+        if n == len(levels):
+            return list(function(values))
+        along = [k for k, each in enumerate(varies) if not each.isdisjoint(levels[n].dims)]
+
+        def one(mine: list[Any]) -> list[Any]:
+            inner = list(values)
+            for k, value in zip(along, mine, strict=True):
+                inner[k] = value
+            return nest(n + 1, inner)
+
+        mine = [values[k] for k in along]
+        if levels[n].width == 1 or not mine:  # works even without a batching rule
+            return [out[None] for out in one([value[0] for value in mine])]
+        outs = jax.vmap(one)(mine)
+        # What does not vary along the level is not copied for each position.
+        return [
+            out[:1] if each.isdisjoint(levels[n].dims) else out
+            for out, each in zip(outs, outputs, strict=True)
+        ]
+
+    return nest(0, list(values))

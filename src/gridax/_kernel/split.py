@@ -1,0 +1,245 @@
+"""Splits a traced model at the loop that takes most of its time.
+
+Points that leave this loop at different iterations need not wait for each other if the loop is
+evaluated on its own, between what comes before it and what comes after it (`lanes`).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import math
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import jax
+from jax.extend.core import ClosedJaxpr
+
+from gridax._kernel.fingerprint import calls_back
+from gridax._kernel.layout import Rewriting
+from gridax._plan.work import Dims, called, leaving, work_of
+
+# Fraction of the estimated time of a point that its loop must take.
+_DOMINANT = 0.5
+# Bytes that a loop may carry for each point: all of them are copied when a point enters or leaves.
+_MOST_BYTES = 2**16
+# Operations with which equinox keeps the condition of a loop the same for all points of a `vmap`.
+_ACROSS_POINTS = {"unvmap_any", "unvmap_all", "unvmap_max", "nonbatchable"}
+
+
+class Unsplit(Exception):
+    """Says why a program is not split."""
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Split:
+    """A program in three parts: what comes before its dominant loop, the loop, and the rest.
+
+    Attributes
+    ----------
+    constants : values of variables that are constants of inner programs.
+    before, after : jaxprs. The inputs of `before` are the constants of the program, its inputs and
+        `constants`; those of `after` are the same, the outputs of `before`, and `finals`.
+    loop : the equation of the loop, a ``while``.
+    condition : whether the loop goes on at one point, whatever others do; a closed jaxpr.
+    changes : whether an iteration changes each value that the loop carries.
+    finals : those results of the loop that it changes and that `after` reads, as variables.
+    varies : dimensions along which each variable varies that `after` or the loop reads.
+    dims : dimensions along which anything in the loop varies.
+    """
+
+    constants: dict[Any, Any]
+    before: Any
+    loop: Any
+    condition: Any
+    after: Any
+    changes: list[bool]
+    finals: list[Any]
+    varies: dict[Any, Dims]
+    dims: Dims
+
+    @property
+    def moving(self) -> list[Any]:
+        """The results of the loop that it changes, as variables."""
+        return [v for v, changes in zip(self.loop.outvars, self.changes, strict=True) if changes]
+
+
+def split(closed: Any, varies: Sequence[Dims]) -> Split:
+    """Split a program of one point at its dominant loop.
+
+    Parameters
+    ----------
+    closed : the program, as a closed jaxpr.
+    varies : dimensions along which its inputs vary.
+
+    Raises
+    ------
+    Unsplit
+        If no loop dominates, or its points would gain nothing.
+    """
+    constants: dict[Any, Any] = {}
+    jaxpr, k = _uncalled(closed.jaxpr, constants)
+    loop, later = jaxpr.eqns[k], jaxpr.eqns[k + 1 :]
+    changes = _changes(loop, _read(later, jaxpr.outvars))
+    n_consts = len(loop.invars) - len(loop.outvars)
+    results = [*zip(loop.outvars, loop.invars[n_consts:], changes, strict=True)]
+    names = {result: begin for result, begin, moves in results if not moves}
+    later, outvars = _renamed_in(later, names), [_renamed(atom, names) for atom in jaxpr.outvars]
+    after = {*_variables([*_inputs(later), *outvars])}
+    finals = [result for result, _, moves in results if moves and result in after]
+    written = {v for equation in jaxpr.eqns[:k] for v in equation.outvars}
+    made = [v for v in dict.fromkeys([*_variables(loop.invars), *after]) if v in written]
+    _check(loop, made)
+    known = [*jaxpr.constvars, *jaxpr.invars, *constants]
+    unvarying = frozenset[int]()
+    along = dict.fromkeys(known, unvarying) | dict(zip(jaxpr.invars, varies, strict=True))
+    before = jaxpr.replace(constvars=[], invars=known, outvars=made, eqns=jaxpr.eqns[:k])
+    along |= zip(made, work_of(before, [along[v] for v in known]).outputs, strict=True)
+    operands = [unvarying if _is_literal(atom) else along[atom] for atom in loop.invars]
+    if not leaving(loop, operands):
+        raise Unsplit("all points leave the loop at the same iteration")
+    dims = unvarying.union(*operands)
+    along |= dict.fromkeys(finals, dims)
+    inputs = [*known, *made, *finals]
+    rest = jaxpr.replace(constvars=[], invars=inputs, outvars=outvars, eqns=later)
+    return Split(constants, before, loop, _by_point(loop), rest, changes, finals, along, dims)
+
+
+def _by_point(loop: Any) -> Any:
+    """Return the condition of a loop, without what makes points wait for each other."""
+
+    def alone(equation: Any) -> Any:
+        if equation.primitive.name not in _ACROSS_POINTS:
+            return equation
+        function = jax.jit(functools.partial(equation.primitive.impl, **equation.params))
+        call = jax.make_jaxpr(function)(*(atom.aval for atom in equation.invars)).jaxpr.eqns[0]
+        return equation.replace(primitive=call.primitive, params=call.params)
+
+    return Rewriting(alone, lambda constant: constant).closed(loop.params["cond_jaxpr"])
+
+
+def _changes(loop: Any, read: set[Any]) -> list[bool]:
+    """Return which values that a loop carries matter and change, given what is read after it."""
+    n_body, body = loop.params["body_nconsts"], loop.params["body_jaxpr"].jaxpr
+    condition = loop.params["cond_jaxpr"].jaxpr
+    carried = body.invars[n_body:]
+    in_condition = _read(condition.eqns, condition.outvars)
+    of_condition = condition.invars[loop.params["cond_nconsts"] :]
+    live = [
+        result in read or mine in in_condition
+        for result, mine in zip(loop.outvars, of_condition, strict=True)
+    ]
+    while True:
+        wanted = [out for out, matters in zip(body.outvars, live, strict=True) if matters]
+        within = _read(body.eqns, wanted)
+        grown = [a or v in within for a, v in zip(live, carried, strict=True)]
+        if grown == live:
+            break
+        live = grown
+    pairs = zip(body.outvars, carried, live, strict=True)
+    return [matters and new is not old for new, old, matters in pairs]
+
+
+def _read(equations: Sequence[Any], outputs: Iterable[Any]) -> set[Any]:
+    """Return the variables that some equations read in order to compute some outputs."""
+    read = {*_variables(outputs)}
+    for equation in reversed(equations):
+        wanted = [v in read for v in equation.outvars]
+        if not any(wanted) and equation.outvars and not equation.effects:
+            continue
+        operands, programs = _inner(equation)
+        read.update(_variables(equation.invars[:1] if programs and len(operands) < len(equation.invars) else [] if programs else equation.invars))
+        for program in programs:
+            outs = [out for out, mine in zip(program.outvars, wanted, strict=True) if mine]
+            within = _read(program.eqns, outs)
+            pairs = zip(operands, program.invars, strict=True)
+            read.update(_variables(atom for atom, mine in pairs if mine in within))
+    return read
+
+
+def _inner(equation):
+    """"""
+    if equation.primitive.name == "cond" and not equation.effects:
+        return equation.invars[1:], [b.jaxpr for b in equation.params["branches"]]
+    program = called(equation)
+    if program is None or equation.effects:
+        return equation.invars, []
+    return equation.invars, [getattr(program, "jaxpr", program)]
+
+
+def _uncalled(jaxpr: Any, constants: dict[Any, Any]) -> tuple[Any, int]:
+    """Return an equivalent program in which no call encloses the dominant loop, and its position.
+
+    The constants of inner programs are added to `constants`.
+    """
+    while True:
+        times = [_seconds(jaxpr, equation) for equation in jaxpr.eqns]
+        k = max(range(len(times)), key=times.__getitem__, default=None)
+        if k is None or times[k] < _DOMINANT * sum(times):
+            raise Unsplit("no loop takes most of the time")
+        equation = jaxpr.eqns[k]
+        if equation.primitive.name == "while":
+            return jaxpr, k
+        program = called(equation)
+        if program is None:
+            raise Unsplit("no loop takes most of the time, except within another loop or a branch")
+        if isinstance(program, ClosedJaxpr):
+            constants |= zip(program.jaxpr.constvars, program.consts, strict=True)
+            program = program.jaxpr
+        jaxpr = _inlined(jaxpr, k, program)
+
+
+def _inlined(jaxpr: Any, k: int, program: Any) -> Any:
+    """Return a program with the equations of an inner one in place of the call at a position."""
+
+    call = jaxpr.eqns[k]
+    inputs = dict(zip(program.invars, call.invars, strict=True))
+    results = [_renamed(atom, inputs) for atom in program.outvars]
+    outputs = dict(zip(call.outvars, results, strict=True))
+    inner = _renamed_in(program.eqns, inputs)
+    later = _renamed_in(jaxpr.eqns[k + 1 :], outputs)
+    outvars = [_renamed(atom, outputs) for atom in jaxpr.outvars]
+    return jaxpr.replace(eqns=[*jaxpr.eqns[:k], *inner, *later], outvars=outvars)
+
+
+def _renamed_in(equations: Iterable[Any], names: dict[Any, Any]) -> list[Any]:
+    return [e.replace(invars=[_renamed(atom, names) for atom in e.invars]) for e in equations]
+
+
+def _renamed(atom: Any, names: dict[Any, Any]) -> Any:
+    return atom if _is_literal(atom) else names.get(atom, atom)
+
+
+def _seconds(jaxpr: Any, equation: Any) -> float:
+    """Return the estimated time of one equation, in some unit."""
+    inputs = [*dict.fromkeys(_variables(equation.invars))]
+    alone = jaxpr.replace(constvars=[], invars=inputs, outvars=[], eqns=[equation])
+    return sum(work_of(alone, [frozenset()] * len(inputs)).time.values())
+
+
+def _check(loop: Any, made: Sequence[Any]) -> None:
+    """Reject a loop that does more than compute what it carries, or carries too much."""
+    programs = [loop.params["cond_jaxpr"].jaxpr, loop.params["body_jaxpr"].jaxpr]
+    if any(program.effects or calls_back(program) for program in programs):
+        raise Unsplit("the loop calls back to Python or has other effects")
+    if any(type(v.aval).__name__ == "AbstractRef" for v in [*loop.invars, *made]):
+        raise Unsplit("the model changes arrays in place")
+    if nbytes(loop.outvars) > _MOST_BYTES:
+        raise Unsplit("the loop carries too much for each point")
+
+
+def _is_literal(atom: Any) -> bool:
+    return hasattr(atom, "val")
+
+
+def _inputs(equations: Iterable[Any]) -> list[Any]:
+    return [atom for equation in equations for atom in equation.invars]
+
+
+def _variables(atoms: Iterable[Any]) -> list[Any]:
+    return [atom for atom in atoms if not _is_literal(atom)]
+
+
+def nbytes(variables: Iterable[Any]) -> int:
+    """Return the bytes of some variables."""
+    return sum(math.prod(v.aval.shape) * getattr(v.aval.dtype, "itemsize", 4) for v in variables)
