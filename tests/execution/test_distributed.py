@@ -666,6 +666,7 @@ def test_a_worker_that_comes_later_with_another_version_is_refused_too():
         handle=None,
         block=(2,),
         memory=None,
+        lanes=True,
         record=False,
         cores={},
         versions=other,

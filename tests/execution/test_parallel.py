@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import functools
 import re
 import threading
 from typing import Any
@@ -12,6 +13,7 @@ import pytest
 import xarray as xr
 
 import gridax as gx
+from gridax._plan import tuning
 from tests.ids import plain
 
 
@@ -535,3 +537,113 @@ def test_the_same_keys_are_warned_of_once():
     with pytest.warns(UserWarning, match="depend on how many") as caught:
         gx.ParallelExecution(lambda s: jax.random.normal(s["key"]), space).run(progress=False)
     assert len(caught) == 1
+
+
+def wandering(state):
+    """Walk until a threshold is crossed; the number of steps differs between points."""
+
+    def step(c):
+        x, k = c
+        return x + state["speed"] * jnp.cos(k / 10.0) ** 2 + 0.01, k + 1
+
+    x, k = jax.lax.while_loop(lambda c: c[0] < 5.0, step, (0.0, 0))
+    return {"x": x, "k": k}
+
+
+SPEEDS = np.random.default_rng(0).permutation(np.geomspace(1e-3, 1, 600))
+WANDERING = gx.Space({"speed": gx.DataAxis(SPEEDS)}, mode="product")
+
+
+def test_a_repeated_sweep_of_an_uneven_loop_lets_points_leave_it(monkeypatch):
+    monkeypatch.setattr(tuning, "_REPEATED", 1e9)
+    monkeypatch.setattr(tuning, "_BETTER", 1e9)  # whatever takes longer on this machine
+    executor = gx.ParallelExecution(wandering, WANDERING, n_pmap=1)
+    assert "Lanes:   none (a run measures how long points wait)" in repr(executor.plan())
+    first, second, third = (executor.run(progress=False).dataset for _ in range(3))
+    assert executor.plan().lanes > 0
+    assert "when a point leaves its loop, the next one enters" in repr(executor.plan())
+    for other in second, third:
+        xr.testing.assert_allclose(other, first)
+        np.testing.assert_array_equal(other["k"], first["k"])
+
+
+def test_how_long_points_wait_is_shown():
+    executor = gx.ParallelExecution(wandering, WANDERING, n_pmap=1)
+    executor.run(progress=False)
+    if not executor.plan().lanes:  # another test may have found that they are faster
+        assert re.search(r"points wait for others in \d+% of the iterations", repr(executor.plan()))
+
+
+@pytest.mark.parametrize(
+    ("lanes", "why"), [(False, "lanes=False"), (True, "n_vmap=50")], ids=["off", "fixed"]
+)
+def test_without_lanes_the_plan_says_why(lanes, why):
+    plan = gx.ParallelExecution(wandering, WANDERING, n_vmap=50).plan(lanes=lanes)
+    assert plan.lanes == 0
+    assert why in repr(plan)
+
+
+def test_lanes_that_are_not_possible_are_refused():
+    space = gx.Space({"x": gx.GridAxis(0, 1, 5)}, mode="product")
+    executor = gx.ParallelExecution(lambda s: s["x"] * 2, space)
+    with pytest.raises(ValueError, match="lanes=4 is not possible for this model: no loop"):
+        executor.run(lanes=4, progress=False)
+
+
+@pytest.mark.parametrize("lanes", [0, -3, "many", 2.5, None])
+def test_lanes_are_a_bool_or_a_number(lanes):
+    executor = gx.ParallelExecution(wandering, WANDERING)
+    with pytest.raises((TypeError, ValueError), match="lanes must be True, False, or the number"):
+        executor.run(lanes=lanes, progress=False)
+    with pytest.raises((TypeError, ValueError), match="lanes must be True, False, or the number"):
+        executor.plan(lanes=lanes)
+
+
+def test_a_point_that_fails_after_its_loop_does_not_cost_the_others():
+    def fails(k):
+        if (np.asarray(k) == 100).any():
+            raise ValueError("a hundred steps")
+        return np.asarray(k)
+
+    def model(state):
+        k = jax.lax.while_loop(lambda k: k < state["n"], lambda k: k + 1, 0)
+        shape = jax.ShapeDtypeStruct((), jnp.int32)
+        check = functools.partial(jax.pure_callback, fails, shape, vmap_method="broadcast_all")
+        return jax.lax.cond(k >= 0, check, lambda k: k, k)
+
+    space = gx.Space({"n": gx.DataAxis([3, 100, 7, 0, 50])}, mode="product")
+    executor = gx.ParallelExecution(model, space, n_pmap=1)
+    result = executor.run(lanes=2, on_error="record", progress=False)
+    assert result.dataset["status"].values.tolist() == [1, 2, 1, 1, 1]
+    assert result.dataset["value"].values[[0, 2, 3, 4]].tolist() == [3, 7, 0, 50]
+
+
+def test_an_adaptive_solver_takes_as_many_steps_as_alone():
+    diffrax = pytest.importorskip("diffrax")
+
+    def model(state):
+        def field(t, y, mu):
+            x, v = y
+            return v, mu * (1 - x * x) * v - x
+
+        controller = diffrax.PIDController(rtol=1e-4, atol=1e-4)
+        solution = diffrax.diffeqsolve(
+            diffrax.ODETerm(field),
+            diffrax.Tsit5(),
+            t0=0.0,
+            t1=10.0,
+            dt0=0.01,
+            y0=(2.0, 0.0),
+            args=state["mu"],
+            stepsize_controller=controller,
+        )
+        return {"x": solution.ys[0][0], "steps": solution.stats["num_steps"]}
+
+    space = gx.Space({"mu": gx.DataAxis(np.linspace(0.1, 30, 23)[::-1])}, mode="product")
+    executor = gx.ParallelExecution(model, space, n_pmap=1)
+    assert executor.plan(lanes=4).lanes == 4
+    found = executor.run(lanes=4, progress=False).dataset
+    alone = [jax.jit(model)(space[i]) for i in range(len(space))]
+    assert len({int(one["steps"]) for one in alone}) > 10
+    np.testing.assert_array_equal(found["steps"], [one["steps"] for one in alone])
+    np.testing.assert_allclose(found["x"], [one["x"] for one in alone], rtol=1e-4)

@@ -299,7 +299,7 @@ def test_a_slow_first_point_is_followed_by_one_other_to_find_out_what_a_point_ta
 
     evaluator = PointwiseEvaluator(Job(model, points_of(SPACE)))
     evaluator.template(None, record=False)
-    wishes = [evaluator.wish(None), evaluator.wish(None)]
+    wishes = [evaluator.wish(None, True), evaluator.wish(None, True)]
     assert calls == [(0.1, 1), (0.1, 2)]
     assert wishes[0] == wishes[1]
     assert wishes[0].seconds == 0.5

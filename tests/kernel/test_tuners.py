@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import dataclasses
 import json
 import os
 import subprocess
@@ -69,17 +70,27 @@ def test_plans_are_kept_in_a_folder_of_this_machine_only(folder, name, kept):
         "{}",
         '{"n_devices": 1, "levels": 3}',
         '{"n_devices": Infinity, "levels": []}',
-        '{"n_devices": 1, "levels": [{"dims": [0], "width": 1, "depth": 1}]}',
-        '{"n_devices": 1, "levels": [{"dims": [0, 1], "width": 999, "depth": 1}]}',
-        '{"n_devices": 1, "levels": [{"dims": [0, 1], "width": 1, "depth": 999}]}',
-        '{"n_devices": 3, "levels": [{"dims": [0, 1], "width": 1, "depth": 1}]}',
-        '{"n_devices": 1, "levels": [{"dims": [0, 0], "width": 1, "depth": 1}]}',
+        '{"n_devices": 1, "lanes": 0, "levels": [{"dims": [0], "width": 1, "depth": 1}]}',
+        '{"n_devices": 1, "lanes": 0, "levels": [{"dims": [0, 1], "width": 999, "depth": 1}]}',
+        '{"n_devices": 1, "lanes": 0, "levels": [{"dims": [0, 1], "width": 1, "depth": 999}]}',
+        '{"n_devices": 3, "lanes": 0, "levels": [{"dims": [0, 1], "width": 1, "depth": 1}]}',
+        '{"n_devices": 1, "lanes": 0, "levels": [{"dims": [0, 0], "width": 1, "depth": 1}]}',
+        '{"n_devices": 1, "lanes": -1, "levels": [{"dims": [0, 1], "width": 1, "depth": 1}]}',
+        '{"n_devices": 1, "lanes": 4, "levels": [{"dims": [0, 1], "width": 1, "depth": 1}]}',
+        '{"n_devices": 1, "levels": [{"dims": [0, 1], "width": 1, "depth": 1}]}',
     ],
 )
 def test_a_file_with_anything_else_is_ignored(folder, content):
     tuners.remember(("program",), FOUND)
     (path,) = folder.iterdir()
     path.write_text(content)
+    assert tuners.recall(("program",), LIKE) is None
+
+
+def test_a_plan_with_lanes_is_recalled_only_if_the_loop_has_points_to_leave_it(folder):
+    found = dataclasses.replace(FOUND, lanes=10)
+    tuners.remember(("program",), found)
+    assert tuners.recall(("program",), dataclasses.replace(LIKE, is_counted=True)) == found
     assert tuners.recall(("program",), LIKE) is None
 
 
@@ -106,7 +117,7 @@ tuning._LONG = tuning._REPAYS = tuning._REPAYS_LATER = tuning._TRIAL = 0.0
 space = gx.Space({"a": gx.GridAxis(0, 1, 100), "b": gx.GridAxis(0, 1, 97)}, mode="product")
 executor = gx.ParallelExecution(lambda s: jnp.sin(s["a"]) * s["b"], space, n_pmap=1)
 print(executor.plan().kind)
-tuner = executor._tiled._prepared().tuner(None, None)
+tuner = executor._tiled._prepared().tuner(gx._plan.tiling.Limits())
 for _ in range(20):
     if not tuner.is_settled(len(space)):
         executor.run(progress=False)

@@ -403,3 +403,20 @@ def test_a_plan_of_one_block_of_wholly_vectorized_tiles_says_no_more_than_that()
 
 def test_a_plan_of_a_single_point_says_so():
     assert "Points:  1 (no dimension)" in repr(plan_of(()))
+
+
+@pytest.mark.parametrize(
+    ("levels", "counts", "expected"),
+    [
+        ([Level((0,), 4)], [1, 2, 3, 4], (10, 16)),
+        ([Level((0,), 2, depth=2)], [1, 2, 3, 4], (10, 12)),
+        ([Level((0,), 1, depth=4)], [1, 2, 3, 4], (10, 10)),
+        ([Level((0,), 2), Level((1,), 2)], [[1, 2], [3, 4]], (10, 16)),
+        ([Level((0,), 2), Level((1,), 1, depth=2)], [[1, 2], [3, 4]], (10, 14)),
+        ([Level((0,), 2), Level((1,), 5, depth=2)], [[1], [3]], (4, 6)),
+        ([], 7, (7, 7)),
+    ],
+)
+def test_points_wait_for_the_slowest_one_that_is_vectorized_with_them(levels, counts, expected):
+    plan = plan_of((4,) * len(levels), *levels)
+    assert plan.waiting(np.array(counts)) == expected

@@ -243,7 +243,7 @@ def test_a_short_sweep_needs_one_device():
 
 
 def kinds_of(plans):
-    return [plan.kind[1:] for plan in plans]
+    return [plan.kind[2:] for plan in plans]
 
 
 def test_other_plans_are_wider_narrower_nested_flat_and_single_points():
@@ -261,12 +261,13 @@ def test_plans_with_levels_of_their_own_are_also_tried_flat():
     both = sweep((100, 100), Work({A: 1e6, A | B: 1e6}))
     plan = both.plan(n_vmap=64)
     assert len(plan.levels) == 2
-    assert any(set(dict(kind)) == {(0, 1)} for kind in kinds_of(both.others(plan, 1e-6, 10**4)))
+    kinds = kinds_of(both.others(plan, 1e-6, most=10**4))
+    assert any(set(dict(kind)) == {(0, 1)} for kind in kinds)
 
 
 def test_one_device_is_tried_in_place_of_several():
     both = sweep((100, 100), Work({A | B: 1e5}), n_devices=4)
-    others = list(both.others(both.plan(), 1e-6, 10**4))
+    others = list(both.others(both.plan(), 1e-6, most=10**4))
     assert {plan.n_devices for plan in others} == {1, 4}
 
 
@@ -326,3 +327,65 @@ def test_many_levels_are_planned_quickly():
     assert time.process_time() - start < 5
     assert len(plan.levels) == n
     assert 256 < plan.n_vmap <= 512
+
+
+def uneven(sizes, lanes=A, **options):
+    work = Work({lanes: 1e5}, live={lanes: 16}, uneven=lanes, lanes=lanes, turns=100)
+    return sweep(sizes, work, **options)
+
+
+def test_iterations_are_counted_if_points_can_leave_the_loop():
+    assert uneven((4096,)).plan().is_counted
+    assert not sweep((4096,), Work({A: 1e5}, uneven=A, turns=100, no_lanes="why")).plan().is_counted
+    assert sweep((4096,), Work({A: 1e5}, uneven=A, no_lanes="why")).plan().together == "why"
+
+
+def test_lanes_are_tried_if_points_wait_for_long():
+    one = uneven((4096,))
+    plan = one.plan()
+    lanes = [other.lanes for other in one.others(plan, 1e-5, 0.3, most=10**4)]
+    assert lanes[0] == CPU.lanes
+    assert not any(lanes[1:])
+    assert not any(other.lanes for other in one.others(plan, 1e-5, 0.9, most=10**4))
+
+
+def test_more_and_fewer_lanes_are_tried_next():
+    one = uneven((10**6,))
+    plan = one.in_lanes(64, 10**5)
+    lanes = [other.lanes for other in one.others(plan, 1e-5, 0.3, most=10**5)]
+    assert lanes[:2] == [256, 16]
+
+
+def test_a_tile_with_lanes_has_many_points_for_each_lane():
+    plan = uneven((10**6,)).in_lanes(64, None, 1e-3)
+    assert plan.lanes == plan.n_vmap == 64
+    assert math.prod(plan.tile) >= 16 * 64
+    assert not plan.is_counted
+    assert math.prod(uneven((10**6,)).in_lanes(64, 500).tile) <= 500
+    assert uneven((10,)).in_lanes(64, None).lanes == 10
+
+
+def test_few_points_have_fewer_lanes_so_that_some_follow():
+    (first, *_) = uneven((200,)).others(uneven((200,)).plan(), 1e-3, 0.3, most=200)
+    assert first.lanes == 50
+
+
+def test_each_device_has_lanes_of_its_own():
+    one = uneven((4096,), n_devices=4)
+    assert one.in_lanes(64, None).tile == (1024,)
+    assert one.in_lanes(64, None).n_devices == 4
+
+
+def test_a_tile_with_lanes_has_all_points_of_the_dimensions_outside_the_loop():
+    plan = uneven((1000, 7)).in_lanes(8, None, 1e-3)
+    assert plan.lanes == 8
+    assert math.prod(plan.tile) > 16 * 8 * 7 / 2
+    assert 7 in plan.tile
+
+
+def test_lanes_keep_the_block():
+    one = uneven((4096,))
+    plan = one.plan(block=(1024,))
+    first = next(iter(one.others(plan, 1e-5, 0.3, most=10**4)))
+    assert (first.sizes, first.block) == ((4096,), (1024,))
+    assert first.tile[0] <= 1024

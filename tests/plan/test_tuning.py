@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 
 from gridax._plan.plan import Level, Plan
@@ -28,7 +30,7 @@ def width_of(plan):
     return plan.levels[0].width
 
 
-def doubled_and_halved(plan, seconds):
+def doubled_and_halved(plan, seconds, even):
     width = width_of(plan)
     return [plan_of(w) for w in (2 * width, width // 2) if w]
 
@@ -139,7 +141,7 @@ def test_a_short_sweep_tries_nothing(clock):
 
 
 def test_a_trial_is_a_small_part_of_what_is_left(clock):
-    tuner = tuner_at(8, clock, lambda plan, seconds: [plan_of(10**5)])
+    tuner = tuner_at(8, clock, lambda plan, seconds, even: [plan_of(10**5)])
     seconds = {8: 1e-3, 10**5: 1e-5}
     assert swept(tuner, clock, seconds, n_left=200_000) == [8, 8, 8]
     assert swept(tuner, clock, seconds)[0] == 10**5
@@ -174,7 +176,7 @@ def test_a_plan_that_does_not_fit_is_not_tried(clock):
 def test_other_plans_are_asked_for_with_the_time_of_a_point(clock):
     asked = []
 
-    def others(plan, seconds):
+    def others(plan, seconds, even):
         asked.append((width_of(plan), seconds))
         return []
 
@@ -186,3 +188,67 @@ def test_without_a_clock_time_is_that_of_the_machine():
     tuner = Tuner(plan_of(8), doubled_and_halved)
     tuner.end(tuner.begin(*tuner.next(N)))
     assert tuner.seconds > 0
+
+
+def with_lanes(plan, seconds, even):
+    return [dataclasses.replace(plan, lanes=64)] if even < 0.75 and not plan.lanes else []
+
+
+def seconds_of(plan, n):
+    """Points take a fifth of the time in lanes."""
+    return n * 1e-4 * (0.2 if plan.lanes else 1.0)
+
+
+def swept_in_lanes(tuner, clock, n_left, even):
+    """Sweep part by part; return how many lanes each part had."""
+    picked = []
+    while n_left:
+        plan, n = tuner.next(n_left)
+        lap = tuner.begin(plan, n)
+        clock.now += seconds_of(plan, n)
+        if tuner.counts:
+            tuner.counted(round(100 * even), 100)
+        tuner.end(lap)
+        picked.append(plan.lanes)
+        n_left -= n
+    tuner.swept()
+    return picked
+
+
+def test_a_long_uneven_sweep_goes_on_in_lanes(clock):
+    tuner = tuner_at(8, clock, with_lanes)
+    assert swept_in_lanes(tuner, clock, N, even=0.2)[:3] == [0, 0, 64]
+    assert tuner.best.lanes == 64
+
+
+def test_a_short_uneven_sweep_has_lanes_when_it_is_repeated(clock):
+    tuner = tuner_at(8, clock, with_lanes)
+    swept = [swept_in_lanes(tuner, clock, 1000, even=0.2) for _ in range(3)]
+    assert swept == [[0], [64], [64]]
+
+
+@pytest.mark.parametrize(("n_points", "even"), [(1000, 0.9), (100, 0.2)])
+def test_an_even_or_very_short_sweep_never_has_lanes(clock, n_points, even):
+    tuner = tuner_at(8, clock, with_lanes)
+    assert [swept_in_lanes(tuner, clock, n_points, even) for _ in range(3)] == [[0]] * 3
+
+
+def test_lanes_that_are_slower_are_given_up(clock):
+    tuner = tuner_at(8, clock, with_lanes)
+    swept_in_lanes(tuner, clock, 1000, even=0.2)
+    plan, n = tuner.next(1000)
+    assert (plan.lanes, n) == (64, 1000)
+    lap = tuner.begin(plan, n)
+    clock.now += 1.0
+    tuner.end(lap)
+    assert tuner.best.lanes == 0
+    assert tuner.next(1000) == (tuner.best, 1000)
+
+
+def test_iterations_are_counted_once(clock):
+    tuner = tuner_at(8, clock, with_lanes)
+    assert tuner.counts
+    tuner.counted(3, 4)
+    assert tuner.even == 0.75
+    assert not tuner.counts
+    assert not Tuner(plan_of(8)).counts  # it has no choice

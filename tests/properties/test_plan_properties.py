@@ -244,7 +244,7 @@ def test_no_bound_is_exceeded_but_by_a_single_point(sweep, limits):
 @given(sweeps(), bounds, st.floats(1e-9, 1e3), st.integers(1, 200))
 def test_other_plans_cover_the_same_grid_within_the_bound(sweep, limits, seconds, most):
     plan = sweep.plan(**limits)
-    for other in sweep.others(plan, seconds, most):
+    for other in sweep.others(plan, seconds, most=most):
         assert (other.sizes, other.block) == (plan.sizes, plan.block)
         assert math.prod(other.tile) <= most
         assert 1 <= other.n_devices <= sweep.n_devices

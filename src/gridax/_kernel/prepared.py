@@ -24,6 +24,7 @@ from gridax._plan.blocks import Wish
 from gridax._plan.plan import Plan
 from gridax._plan.tiling import Limits
 from gridax._plan.tuning import Tuner
+from gridax._plan.work import Work
 
 # Fraction of a device's free memory that a plan may use.
 _USABLE = 0.8
@@ -64,7 +65,7 @@ class Prepared:
         self.sweep = tiling.Sweep(
             dims=arguments.points.dims,
             sizes=arguments.points.shape,
-            work=traced[self._heaviest].work,
+            work=self._work(),
             point_bytes=self.template.nbytes,
             n_devices=n_pmap or jax.local_device_count(),
             groups=tuple(arguments.groups()),
@@ -83,6 +84,15 @@ class Prepared:
         self._data: dict[tuple[Any, ...], Any] = {}
         # Plans that did not fit into memory, and the narrower plans that replaced them.
         self.narrowed: dict[Plan, Plan] = {}
+
+    def _work(self) -> Work:
+        """Return the work of the choice with the most work, without lanes unless all have them."""
+        work = self._traced[self._heaviest].work
+        for traced in self._traced.values():
+            if traced.program.split is None and work.lanes:
+                why = traced.work.no_lanes or "with some choices, no loop ends early"
+                return dataclasses.replace(work, lanes=frozenset(), no_lanes=why)
+        return work
 
     def _template(self) -> Template:
         choices = iter(self._traced.items())
@@ -116,7 +126,7 @@ class Prepared:
         best = tuner.best
         together = best.together
         if best.is_counted and tuner.even is not None:
-            together = f"they wait in {1 - tuner.even:.0%} of the iterations"
+            together = f"points wait for others in {1 - tuner.even:.0%} of the iterations"
         return dataclasses.replace(best, tile_bytes=self.nbytes(best), together=together)
 
     def _sweep(self, limits: Limits) -> tiling.Sweep:

@@ -17,14 +17,15 @@ from jax.extend.core import ClosedJaxpr
 
 from gridax._kernel.fingerprint import calls_back
 from gridax._kernel.layout import Rewriting
-from gridax._plan.work import Dims, called, leaving, work_of
+from gridax._plan.work import Dims, Work, called, dependencies, leaving, work_of
 
 # Fraction of the estimated time of a point that its loop must take.
-_DOMINANT = 0.5
+_DOMINANT = 0.4
 # Bytes that a loop may carry for each point: all of them are copied when a point enters or leaves.
 _MOST_BYTES = 2**16
 # Operations with which equinox keeps the condition of a loop the same for all points of a `vmap`.
 _ACROSS_POINTS = {"unvmap_any", "unvmap_all", "unvmap_max", "nonbatchable"}
+_NOTHING: Dims = frozenset()
 
 
 class Unsplit(Exception):
@@ -78,30 +79,25 @@ def split(closed: Any, varies: Sequence[Dims]) -> Split:
         If no loop dominates, or its points would gain nothing.
     """
     constants: dict[Any, Any] = {}
-    jaxpr, k = _uncalled(closed.jaxpr, constants)
+    jaxpr, k, along = _uncalled(closed.jaxpr, varies, constants)
     loop, later = jaxpr.eqns[k], jaxpr.eqns[k + 1 :]
+    operands = [_of(atom, along) for atom in loop.invars]
     changes = _changes(loop, _read(later, jaxpr.outvars))
     n_consts = len(loop.invars) - len(loop.outvars)
     results = [*zip(loop.outvars, loop.invars[n_consts:], changes, strict=True)]
     names = {result: begin for result, begin, moves in results if not moves}
     later, outvars = _renamed_in(later, names), [_renamed(atom, names) for atom in jaxpr.outvars]
-    after = {*_variables([*_inputs(later), *outvars])}
+    after = dict.fromkeys(_variables([*_inputs(later), *outvars]))
     finals = [result for result, _, moves in results if moves and result in after]
     written = {v for equation in jaxpr.eqns[:k] for v in equation.outvars}
     made = [v for v in dict.fromkeys([*_variables(loop.invars), *after]) if v in written]
     _check(loop, made)
     known = [*jaxpr.constvars, *jaxpr.invars, *constants]
-    unvarying = frozenset[int]()
-    along = dict.fromkeys(known, unvarying) | dict(zip(jaxpr.invars, varies, strict=True))
     before = jaxpr.replace(constvars=[], invars=known, outvars=made, eqns=jaxpr.eqns[:k])
-    along |= zip(made, work_of(before, [along[v] for v in known]).outputs, strict=True)
-    operands = [unvarying if _is_literal(atom) else along[atom] for atom in loop.invars]
-    if not leaving(loop, operands):
-        raise Unsplit("all points leave the loop at the same iteration")
-    dims = unvarying.union(*operands)
-    along |= dict.fromkeys(finals, dims)
     inputs = [*known, *made, *finals]
     rest = jaxpr.replace(constvars=[], invars=inputs, outvars=outvars, eqns=later)
+    dims = _NOTHING.union(*operands)
+    along = {v: along.get(v, _NOTHING) for v in (*known, *made)} | dict.fromkeys(finals, dims)
     return Split(constants, before, loop, _by_point(loop), rest, changes, finals, along, dims)
 
 
@@ -145,44 +141,56 @@ def _read(equations: Sequence[Any], outputs: Iterable[Any]) -> set[Any]:
     read = {*_variables(outputs)}
     for equation in reversed(equations):
         wanted = [v in read for v in equation.outvars]
-        if not any(wanted) and equation.outvars and not equation.effects:
-            continue
-        operands, programs = _inner(equation)
-        read.update(_variables(equation.invars[:1] if programs and len(operands) < len(equation.invars) else [] if programs else equation.invars))
-        for program in programs:
-            outs = [out for out, mine in zip(program.outvars, wanted, strict=True) if mine]
-            within = _read(program.eqns, outs)
-            pairs = zip(operands, program.invars, strict=True)
-            read.update(_variables(atom for atom, mine in pairs if mine in within))
+        if any(wanted) or not wanted or equation.effects:
+            read.update(_variables(_needed(equation, wanted)))
     return read
 
 
-def _inner(equation):
-    """"""
-    if equation.primitive.name == "cond" and not equation.effects:
-        return equation.invars[1:], [b.jaxpr for b in equation.params["branches"]]
-    program = called(equation)
-    if program is None or equation.effects:
-        return equation.invars, []
-    return equation.invars, [getattr(program, "jaxpr", program)]
+def _needed(equation: Any, wanted: Sequence[bool]) -> list[Any]:
+    """Return the inputs that an equation needs for some of its outputs."""
+    inputs, callee = list(equation.invars), called(equation)
+    if equation.effects:
+        return inputs
+    if equation.primitive.name == "cond":
+        chooses, inputs, programs = inputs[:1], inputs[1:], equation.params["branches"]
+    elif callee is not None:
+        chooses, programs = [], [callee]
+    else:
+        return inputs
+    needed = chooses
+    for program in (getattr(each, "jaxpr", each) for each in programs):
+        outs = [out for out, mine in zip(program.outvars, wanted, strict=True) if mine]
+        within = _read(program.eqns, outs)
+        needed += [atom for atom, v in zip(inputs, program.invars, strict=True) if v in within]
+    return needed
 
 
-def _uncalled(jaxpr: Any, constants: dict[Any, Any]) -> tuple[Any, int]:
-    """Return an equivalent program in which no call encloses the dominant loop, and its position.
+def _uncalled(
+    jaxpr: Any, varies: Sequence[Dims], constants: dict[Any, Any]
+) -> tuple[Any, int, dict[Any, Dims]]:
+    """Return an equivalent program in which no call encloses the dominant loop.
 
     The constants of inner programs are added to `constants`.
+
+    Returns
+    -------
+    jaxpr, position of the loop, and dimensions along which variables vary.
     """
     while True:
-        times = [_seconds(jaxpr, equation) for equation in jaxpr.eqns]
-        k = max(range(len(times)), key=times.__getitem__, default=None)
-        if k is None or times[k] < _DOMINANT * sum(times):
-            raise Unsplit("no loop takes most of the time")
+        along = dependencies(jaxpr, varies)
+        work = [_work(jaxpr, equation, along) for equation in jaxpr.eqns]
+        times = [sum(time for dims, time in each.time.items() if dims) for each in work]
+        k = max(range(len(times)), key=times.__getitem__, default=0)
+        if not any(times) or times[k] < _DOMINANT * sum(times) or not work[k].uneven:
+            raise Unsplit("no loop that ends at different iterations takes most of the time")
         equation = jaxpr.eqns[k]
         if equation.primitive.name == "while":
-            return jaxpr, k
+            if not leaving(equation, [_of(atom, along) for atom in equation.invars]):
+                raise Unsplit("the loop is within another one")
+            return jaxpr, k, along
         program = called(equation)
         if program is None:
-            raise Unsplit("no loop takes most of the time, except within another loop or a branch")
+            raise Unsplit("the loop is within another one, or in a branch")
         if isinstance(program, ClosedJaxpr):
             constants |= zip(program.jaxpr.constvars, program.consts, strict=True)
             program = program.jaxpr
@@ -210,11 +218,15 @@ def _renamed(atom: Any, names: dict[Any, Any]) -> Any:
     return atom if _is_literal(atom) else names.get(atom, atom)
 
 
-def _seconds(jaxpr: Any, equation: Any) -> float:
-    """Return the estimated time of one equation, in some unit."""
+def _work(jaxpr: Any, equation: Any, along: dict[Any, Dims]) -> Work:
+    """Return the work of a single equation."""
     inputs = [*dict.fromkeys(_variables(equation.invars))]
     alone = jaxpr.replace(constvars=[], invars=inputs, outvars=[], eqns=[equation])
-    return sum(work_of(alone, [frozenset()] * len(inputs)).time.values())
+    return work_of(alone, [_of(v, along) for v in inputs])
+
+
+def _of(atom: Any, along: dict[Any, Dims]) -> Dims:
+    return _NOTHING if _is_literal(atom) else along.get(atom, _NOTHING)
 
 
 def _check(loop: Any, made: Sequence[Any]) -> None:

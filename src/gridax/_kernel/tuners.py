@@ -82,7 +82,8 @@ def _plan(content: dict[str, Any], like: Plan) -> Plan:
         dims = tuple(map(int, level["dims"]))
         levels.append(Level(dims, int(level["width"]), int(level["depth"]), groups.get(dims)))
     numbers = {name: int(content[name]) for name in ("n_devices", "lanes")}
-    plan = dataclasses.replace(like, levels=tuple(levels), **numbers)
+    is_counted = like.is_counted and not numbers["lanes"]
+    plan = dataclasses.replace(like, levels=tuple(levels), is_counted=is_counted, **numbers)
     covered = sorted(dim for level in levels for dim in level.dims)
     chosen = [level for level in like.levels if level.groups is not None]
     if (
@@ -91,7 +92,7 @@ def _plan(content: dict[str, Any], like: Plan) -> Plan:
         or not all(1 <= level.depth <= level.size(like.block) for level in levels)
         or not {level.dims for level in chosen} <= {level.dims for level in levels}
         or not 1 <= plan.n_devices <= like.n_devices
-        or not 0 <= plan.lanes <= math.prod(like.block)
+        or not 0 <= plan.lanes <= (math.prod(like.block) if like.is_counted else 0)
     ):
         raise ValueError("a plan of another sweep")
     return plan

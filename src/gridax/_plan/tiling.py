@@ -193,7 +193,9 @@ class Sweep:
         """Whether several devices are not worth their coordination."""
         return self.seconds() < _SHARE
 
-    def others(self, plan: Plan, seconds: float, even: float, most: int) -> Iterator[Plan]:
+    def others(
+        self, plan: Plan, seconds: float, even: float = 1.0, *, most: int
+    ) -> Iterator[Plan]:
         """Yield plans that may be faster than one that takes some seconds per point.
 
         They vectorize more or fewer points, a single one, or the same number along other levels or

@@ -85,6 +85,11 @@ def work_of(jaxpr: Any, varies: Sequence[Dims]) -> Work:
     return work
 
 
+def dependencies(jaxpr: Any, varies: Sequence[Dims]) -> dict[Any, Dims]:
+    """Return the dimensions along which each variable of a traced program varies."""
+    return _Walk(None).known(jaxpr, varies, 1.0)
+
+
 class _Walk:
     """A walk that adds up costs, or with ``work=None`` only follows dependencies."""
 
@@ -96,17 +101,18 @@ class _Walk:
 
     def through(self, jaxpr: Any, varies: Sequence[Dims], turns: float) -> list[Dims]:
         """Follow a program that runs `turns` times; return the dimensions of its results."""
+        known = self.known(jaxpr, varies, turns)
+        return [_of(atom, known) for atom in jaxpr.outvars]
+
+    def known(self, jaxpr: Any, varies: Sequence[Dims], turns: float) -> dict[Any, Dims]:
+        """Follow a program that runs `turns` times; return the dimensions of its variables."""
         known: dict[Any, Dims] = dict.fromkeys(jaxpr.constvars, frozenset())
         known.update(zip(jaxpr.invars, varies, strict=True))
-
-        def of(atom: Any) -> Dims:
-            return frozenset() if hasattr(atom, "val") else known.get(atom, frozenset())
-
         for equation in jaxpr.eqns:
-            inputs = [of(atom) for atom in equation.invars]
+            inputs = [_of(atom, known) for atom in equation.invars]
             outputs = self._equation(equation, inputs, turns)
             known.update(zip(equation.outvars, outputs, strict=True))
-        return [of(atom) for atom in jaxpr.outvars]
+        return known
 
     def _equation(self, equation: Any, inputs: list[Dims], turns: float) -> list[Dims]:
         name, params = equation.primitive.name, equation.params
@@ -220,6 +226,10 @@ class _Walk:
             _add(together, dims, _nbytes(variable))
         for dims, nbytes in together.items():
             self.work.live[dims] = max(self.work.live.get(dims, 0), nbytes)
+
+
+def _of(atom: Any, known: dict[Any, Dims]) -> Dims:
+    return frozenset() if hasattr(atom, "val") else known.get(atom, frozenset())
 
 
 def leaving(equation: Any, varies: Sequence[Dims]) -> Dims:
