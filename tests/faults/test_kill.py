@@ -84,10 +84,20 @@ def traced(state):
     return {"y": jnp.sin(x) + z * jnp.arange(3.0), "n": (x * z).astype(int)}
 
 
+def looping(state):
+    x, z = state["x"], state["z"]
+    jax.debug.callback(called_at, x, z)
+    start = (0, x * jnp.ones(3))
+    n, y = jax.lax.while_loop(lambda c: c[0] < x * z, lambda c: (c[0] + 1, jnp.sin(c[1])), start)
+    return {"y": y, "n": n}
+
+
 EXECUTORS = {
     "sequential": gx.SequentialExecution(slow, SPACE),
     "parallel": gx.ParallelExecution(traced, SPACE, n_vmap=4, n_pmap=1),
+    "lanes": gx.ParallelExecution(looping, SPACE, n_pmap=1),
 }
+LANES = {"lanes": 2}
 
 # Tells how far it is, and is killed anywhere, but before its end.
 STREAMED = """
@@ -108,7 +118,11 @@ def run(name, store, progress=False):
     calls.clear()
     executor = EXECUTORS[name]
     found = executor.run(
-        store=store, version="1", block={"x": 1, "z": 4}, progress=progress
+        store=store,
+        version="1",
+        block={"x": 1, "z": 4},
+        lanes=LANES.get(name, True),
+        progress=progress,
     ).dataset.load()
     jax.effects_barrier()
     return found, sorted(calls)

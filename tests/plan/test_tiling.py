@@ -357,12 +357,12 @@ def test_more_and_fewer_lanes_are_tried_next():
 
 
 def test_a_tile_with_lanes_has_many_points_for_each_lane():
-    plan = uneven((10**6,)).in_lanes(64, None, 1e-3)
+    plan = uneven((10**6,)).in_lanes(64, seconds=1e-3)
     assert plan.lanes == plan.n_vmap == 64
     assert math.prod(plan.tile) >= 16 * 64
     assert not plan.is_counted
     assert math.prod(uneven((10**6,)).in_lanes(64, 500).tile) <= 500
-    assert uneven((10,)).in_lanes(64, None).lanes == 10
+    assert uneven((10,)).in_lanes(64).lanes == 10
 
 
 def test_few_points_have_fewer_lanes_so_that_some_follow():
@@ -372,12 +372,12 @@ def test_few_points_have_fewer_lanes_so_that_some_follow():
 
 def test_each_device_has_lanes_of_its_own():
     one = uneven((4096,), n_devices=4)
-    assert one.in_lanes(64, None).tile == (1024,)
-    assert one.in_lanes(64, None).n_devices == 4
+    assert one.in_lanes(64).tile == (1024,)
+    assert one.in_lanes(64).n_devices == 4
 
 
 def test_a_tile_with_lanes_has_all_points_of_the_dimensions_outside_the_loop():
-    plan = uneven((1000, 7)).in_lanes(8, None, 1e-3)
+    plan = uneven((1000, 7)).in_lanes(8, seconds=1e-3)
     assert plan.lanes == 8
     assert math.prod(plan.tile) > 16 * 8 * 7 / 2
     assert 7 in plan.tile
@@ -389,3 +389,4 @@ def test_lanes_keep_the_block():
     first = next(iter(one.others(plan, 1e-5, 0.3, most=10**4)))
     assert (first.sizes, first.block) == ((4096,), (1024,))
     assert first.tile[0] <= 1024
+    assert one.in_lanes(64, block=(100,)).tile[0] <= 100

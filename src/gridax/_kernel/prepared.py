@@ -229,7 +229,7 @@ class Prepared:
         def propose(most: int | None) -> Plan:
             sweep = self._sweep(limits)
             if limits.n_lanes:
-                return sweep.in_lanes(limits.n_lanes, most)
+                return sweep.in_lanes(limits.n_lanes, most, limits.block)
             return sweep.plan(limits.n_vmap, memory, most, limits.block)
 
         plan = propose(None)

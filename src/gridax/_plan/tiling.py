@@ -142,7 +142,13 @@ class Sweep:
         levels = self._wide(self.levels(), n, n_vmap is None, memory)
         return self._planned(levels, self.seconds() / math.prod(self.sizes), most)
 
-    def in_lanes(self, n_lanes: int, most: int | None, seconds: float | None = None) -> Plan:
+    def in_lanes(
+        self,
+        n_lanes: int,
+        most: int | None = None,
+        block: tuple[int, ...] | None = None,
+        seconds: float | None = None,
+    ) -> Plan:
         """Return the plan in which some points at a time are in the loop.
 
         Many points follow each other, of which each waits for the last one only at the end. The
@@ -151,9 +157,12 @@ class Sweep:
         Parameters
         ----------
         n_lanes : number of points that are in the loop at a time.
-        most : maximum number of points of a tile, if known.
+        most, block : as in `plan`.
         seconds : time that a point takes, if known.
         """
+        if block is not None:
+            within = dataclasses.replace(self, sizes=block).in_lanes(n_lanes, most, None, seconds)
+            return dataclasses.replace(within, sizes=self.sizes, block=block)
         n_points = math.prod(self.sizes)
         n_entering = math.prod(self.sizes[dim] for dim in self.work.lanes)
         seconds = self.seconds() / n_points if seconds is None else seconds
@@ -212,8 +221,7 @@ class Sweep:
         if self.work.lanes and even < _EVEN:
             n_lanes = [4 * plan.lanes, plan.lanes // 4] if plan.lanes else [within._n_lanes()]
             for n in filter(None, n_lanes):
-                other = within.in_lanes(n, most, seconds)
-                yield dataclasses.replace(other, sizes=self.sizes, block=plan.block)
+                yield self.in_lanes(n, most, plan.block, seconds)
         alone = dataclasses.replace(within, n_devices=1, idle="several are not faster")
         bare = tuple(dataclasses.replace(level, width=1, depth=1) for level in plan.levels)
         n, nested = plan.n_vmap, self._nested()
