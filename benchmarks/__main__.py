@@ -16,6 +16,7 @@ from . import (  # noqa: E402
     clusters,
     compiling,
     imports,
+    lanes,
     opponent,
     processes,
     results,
@@ -35,6 +36,7 @@ SECTIONS = {
     "brain": brain.rows,
     "processes": processes.rows,
     "sweeps": sweeps.rows,
+    "lanes": lanes.rows,
     "stores": stores.rows,
     "clusters": clusters.rows,
 }

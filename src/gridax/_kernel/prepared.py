@@ -11,8 +11,10 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
+import numpy as np
 
 from gridax import _memory
+from gridax._arrays import bytes_of
 from gridax._kernel import recompiling, tuners
 from gridax._kernel.arguments import Arguments, warn_of_batched_keys
 from gridax._kernel.fingerprint import lasting_fingerprint
@@ -30,6 +32,8 @@ from gridax._plan.work import Work
 _USABLE = 0.8
 # More bytes than any device has.
 _TOO_MUCH = 2**62
+# Bytes of the values of an axis that are compared with those of another sweep.
+_SMALL = 2**20
 # Kinds of PRNG keys whose draws depend on how many are drawn in one call, by their dtype.
 _BATCHED = {"key<rbg>": "rbg", "key<urbg>": "unsafe_rbg"}
 
@@ -154,7 +158,8 @@ class Prepared:
             of_program = (program.fingerprint, program.lookups, program.outputs)
             of_grid = (self.sweep.dims, self.sweep.sizes, self.sweep.n_devices, self.sweep.groups)
             self._tuners[limits] = tuners.shared(
-                (*of_program, *of_grid, limits), functools.partial(self._tuner, limits)
+                (*of_program, *of_grid, self._values, limits),
+                functools.partial(self._tuner, limits),
             )
         return self._tuners[limits]
 
@@ -186,7 +191,17 @@ class Prepared:
         if self._lasting is None:
             closed = self._traced[self._heaviest].original
             self._lasting = lasting_fingerprint(closed.jaxpr, closed.consts, str)
-        return self._lasting, self.sweep.sizes, self.sweep.n_devices, *dataclasses.astuple(limits)
+        of_grid = self.sweep.sizes, self.sweep.n_devices, self._values
+        return self._lasting, *of_grid, *dataclasses.astuple(limits)
+
+    @functools.cached_property
+    def _values(self) -> str:
+        """A digest of the axes' values, if they determine how long points wait in a loop."""
+        digest = hashlib.sha256()
+        for table in self._arguments.tables if self.sweep.work.lanes else ():
+            # Large arrays are seldom what differs, and take long to read.
+            digest.update(bytes_of(np.asarray(table)).data if table.nbytes <= _SMALL else b"")
+        return digest.hexdigest()
 
     @property
     def _is_lasting(self) -> bool:
