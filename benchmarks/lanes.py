@@ -115,7 +115,7 @@ def rows(quick: bool) -> Iterator[Row]:
             result = executor.run(progress=False)
         for output, value in zip(result.dataset.data_vars.values(), expected.values(), strict=True):
             np.testing.assert_allclose(output, value, rtol=1e-3, atol=1e-3)
-        calls = {key: lambda f=f: jax.block_until_ready(f(x)) for key, f in by_hand.items()}
+        calls = {key: lambda f=f, x=x: jax.block_until_ready(f(x)) for key, f in by_hand.items()}
         calls["gridax"] = lambda executor=executor: executor.run(progress=False)
         if executor.plan().lanes:
             calls["plain tiles"] = lambda run=executor.run: run(progress=False, lanes=False)

@@ -75,7 +75,7 @@ def test_values_that_do_not_matter_or_change_stay_outside():
             k, x, fixed, unused = c
             return k + 1, x + fixed, fixed, unused * x
 
-        k, x, fixed, _ = lax.while_loop(lambda c: c[0] < n, step, (0, 1.0, 2.0, 3.0))
+        _, x, fixed, _ = lax.while_loop(lambda c: c[0] < n, step, (0, 1.0, 2.0, 3.0))
         return x, fixed
 
     parts = of(model, A)
@@ -122,7 +122,7 @@ def printed(x):
 
 
 def test_a_model_without_operations_is_not_split():
-    assert why_not(lambda n: n, A) .startswith("no loop")
+    assert why_not(lambda n: n, A).startswith("no loop")
 
 
 def test_the_parts_are_the_same_in_every_trace():

@@ -18,8 +18,8 @@ from gridax._kernel.arguments import Arguments
 from gridax._kernel.prepared import Choice, Prepared
 from gridax._outputs.template import Template
 from gridax._plan.blocks import Wish, pieces
+from gridax._plan.limits import Limits
 from gridax._plan.plan import Box, Plan, Region, Take, Tile, n_points, shape_of
-from gridax._plan.tiling import Limits
 from gridax._run.evaluator import Evaluated, Evaluator, Failed, Request
 from gridax._run.fingerprints import digest_of_callback
 from gridax._run.job import Job

@@ -55,7 +55,9 @@ def in_lanes(
     def stage(program: Any, outputs: Sequence[Dims]) -> list[Any]:
         run = jaxpr_as_fun(ClosedJaxpr(program, []))
         values, varies = zip(*((known[v], split.varies[v]) for v in program.invars), strict=True)
-        return nested(levels, lambda values: map(jnp.asarray, run(*values)), values, varies, outputs)
+        return nested(
+            levels, lambda values: map(jnp.asarray, run(*values)), values, varies, outputs
+        )
 
     made = split.before.outvars
     values = stage(split.before, [split.varies[v] for v in made])
@@ -66,7 +68,9 @@ def in_lanes(
     return stage(split.after, outputs)
 
 
-def _looped(split: Split, levels: Sequence[Level], n_lanes: int, known: dict[Any, Any]) -> list[Any]:
+def _looped(
+    split: Split, levels: Sequence[Level], n_lanes: int, known: dict[Any, Any]
+) -> list[Any]:
     """Return the values of `split.finals`, with one axis per level that the loop varies along."""
     along = [level for level in levels if not split.dims.isdisjoint(level.dims)]
     sizes = [level.width for level in along]
@@ -101,7 +105,11 @@ def _operand(value: Any, sizes: Sequence[int], varies: Sequence[bool]) -> _Opera
     array = value.reshape(-1, *value.shape[sum(varies) :])
     if all(varies):
         return _Operand(array, _itself)
-    steps, before, after = [], 1, 1  # from one position along a level to the next, of points and rows
+    steps, before, after = (
+        [],
+        1,
+        1,
+    )  # from one position along a level to the next, of points and rows
     for size, mine in reversed([*zip(sizes, varies, strict=True)]):
         if mine:
             steps.append((before, size, after))

@@ -23,8 +23,8 @@ from gridax._kernel.trace import trace
 from gridax._outputs.template import Template, warn_of_attributes
 from gridax._plan import tiling
 from gridax._plan.blocks import Wish
+from gridax._plan.limits import Limits
 from gridax._plan.plan import Plan
-from gridax._plan.tiling import Limits
 from gridax._plan.tuning import Tuner
 from gridax._plan.work import Work
 

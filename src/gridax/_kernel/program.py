@@ -259,7 +259,9 @@ class Kernel:
         self._plan, self._n_devices, self._arguments = plan, len(on), arguments
         # Groups determine which tiles there are, not what a tile computes.
         levels = tuple(dataclasses.replace(level, groups=None) for level in plan.levels)
-        self._run: Any = compiled(program, levels, plan.lengths, tuple(on), plan.lanes, plan.is_counted)
+        self._run: Any = compiled(
+            program, levels, plan.lengths, tuple(on), plan.lanes, plan.is_counted
+        )
         self._far = on[0].platform != "cpu"
         # With several processes, JAX does not distribute NumPy arrays over devices by itself.
         alone = len(on) == 1 or jax.process_count() == 1

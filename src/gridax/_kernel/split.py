@@ -199,7 +199,6 @@ def _uncalled(
 
 def _inlined(jaxpr: Any, k: int, program: Any) -> Any:
     """Return a program with the equations of an inner one in place of the call at a position."""
-
     call = jaxpr.eqns[k]
     inputs = dict(zip(program.invars, call.invars, strict=True))
     results = [_renamed(atom, inputs) for atom in program.outvars]

@@ -106,7 +106,7 @@ def trace(model: Callable[..., Any], arguments: Arguments, choice: tuple[int, ..
 
 
 def _in_parts(closed: Any, arguments: Arguments, work: Work) -> Split | None:
-    """Split a program at its loop, if points leave it at different iterations; note it in `work`."""
+    """Split a program at a loop that points leave at different iterations; note it in `work`."""
     if not work.uneven:
         return None
     try:

@@ -54,7 +54,9 @@ def remember(key: tuple[Any, ...], plan: Plan) -> None:
     with contextlib.suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True)
         with _disk.whole(path) as unfinished:
-            unfinished.write_text(json.dumps({"n_devices": plan.n_devices, "lanes": plan.lanes, "levels": levels}))
+            unfinished.write_text(
+                json.dumps({"n_devices": plan.n_devices, "lanes": plan.lanes, "levels": levels})
+            )
 
 
 def are_kept() -> bool:
@@ -81,9 +83,14 @@ def _plan(content: dict[str, Any], like: Plan) -> Plan:
     for level in content["levels"]:
         dims = tuple(map(int, level["dims"]))
         levels.append(Level(dims, int(level["width"]), int(level["depth"]), groups.get(dims)))
-    numbers = {name: int(content[name]) for name in ("n_devices", "lanes")}
-    is_counted = like.is_counted and not numbers["lanes"]
-    plan = dataclasses.replace(like, levels=tuple(levels), is_counted=is_counted, **numbers)
+    lanes = int(content["lanes"])
+    plan = dataclasses.replace(
+        like,
+        levels=tuple(levels),
+        n_devices=int(content["n_devices"]),
+        lanes=lanes,
+        is_counted=like.is_counted and not lanes,
+    )
     covered = sorted(dim for level in levels for dim in level.dims)
     chosen = [level for level in like.levels if level.groups is not None]
     if (

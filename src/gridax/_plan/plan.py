@@ -200,8 +200,11 @@ class Plan(Displayed):
         ----------
         counts : iterations of each point, with one size per level, of which each may be 1.
         """
-        shape = [n for level, size in zip(self.levels, counts.shape, strict=True)
-                 for n in ((level.depth, level.width) if size > 1 else (1, 1))]
+        shape = [
+            n
+            for level, size in zip(self.levels, counts.shape, strict=True)
+            for n in ((level.depth, level.width) if size > 1 else (1, 1))
+        ]
         pieces = counts.reshape(shape)
         slowest = pieces.max(axis=tuple(range(1, pieces.ndim, 2)))
         n_together = counts.size // max(slowest.size, 1)

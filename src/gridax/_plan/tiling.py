@@ -67,32 +67,6 @@ _FEW, _NATIVE = 32, 128
 
 
 @dataclasses.dataclass(frozen=True)
-class Limits:
-    """What a user or a store has decided about the tiles of a sweep.
-
-    Attributes
-    ----------
-    n_vmap : maximum number of points that are vectorized; if given, only `memory` makes tiles
-        smaller.
-    memory : maximum number of bytes that a device may use; None for what is free.
-    block : points of a block along each dimension; None if that is not decided.
-    lanes : whether points may leave a loop one by one, or how many are in it at a time.
-    """
-
-    n_vmap: int | None = None
-    memory: int | None = None
-    block: tuple[int, ...] | None = None
-    lanes: bool | int = True
-
-    @property
-    def n_lanes(self) -> int | None:
-        """Number of lanes; None if that is to be measured."""
-        if self.lanes is True:
-            return None if self.n_vmap is None else 0
-        return int(self.lanes)
-
-
-@dataclasses.dataclass(frozen=True)
 class Sweep:
     """A sweep to be planned.
 
@@ -202,9 +176,7 @@ class Sweep:
         """Whether several devices are not worth their coordination."""
         return self.seconds() < _SHARE
 
-    def others(
-        self, plan: Plan, seconds: float, even: float = 1.0, *, most: int
-    ) -> Iterator[Plan]:
+    def others(self, plan: Plan, seconds: float, even: float = 1.0, *, most: int) -> Iterator[Plan]:
         """Yield plans that may be faster than one that takes some seconds per point.
 
         They vectorize more or fewer points, a single one, or the same number along other levels or

@@ -172,7 +172,9 @@ class Run:
             self._assembly = assembly
 
         options = self._options
-        request = Request(store, block, options.memory, options.lanes, options.record, check_template)
+        request = Request(
+            store, block, options.memory, options.lanes, options.record, check_template
+        )
         for n_new in store_evaluated(self._evaluator, request):
             meter.add(n_new)
 
