@@ -10,8 +10,9 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jax.extend.core import ClosedJaxpr, jaxpr_as_fun
+from jax.extend.core import jaxpr_as_fun
 
+from gridax._kernel.nesting import evaluated
 from gridax._kernel.split import Split
 
 
@@ -23,7 +24,7 @@ def counted(split: Split, inputs: Sequence[Any]) -> list[Any]:
     known = dict(zip(split.before.invars, inputs, strict=True))
 
     def run(program: Any) -> list[Any]:
-        return jaxpr_as_fun(ClosedJaxpr(program, []))(*(known[v] for v in program.invars))
+        return evaluated(program, [known[v] for v in program.invars])
 
     known |= zip(split.before.outvars, run(split.before), strict=True)
     operands = [

@@ -8,15 +8,16 @@ fewer lanes, so that a single slow one does not cost what many cost.
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax.extend.core import ClosedJaxpr, jaxpr_as_fun
+from jax.extend.core import jaxpr_as_fun
 
-from gridax._kernel.nesting import nested
+from gridax._kernel.nesting import evaluated, nested
 from gridax._kernel.split import Split
 from gridax._plan.plan import Level
 from gridax._plan.work import Dims
@@ -53,11 +54,9 @@ def in_lanes(
     known = dict(zip(split.before.invars, inputs, strict=True))
 
     def stage(program: Any, outputs: Sequence[Dims]) -> list[Any]:
-        run = jaxpr_as_fun(ClosedJaxpr(program, []))
-        values, varies = zip(*((known[v], split.varies[v]) for v in program.invars), strict=True)
-        return nested(
-            levels, lambda values: map(jnp.asarray, run(*values)), values, varies, outputs
-        )
+        values = [known[v] for v in program.invars]
+        varies = [split.varies[v] for v in program.invars]
+        return nested(levels, functools.partial(evaluated, program), values, varies, outputs)
 
     made = split.before.outvars
     values = stage(split.before, [split.varies[v] for v in made])

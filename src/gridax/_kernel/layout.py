@@ -21,7 +21,7 @@ def vectors_first(closed: Any) -> Any:
         is_product = equation.primitive.name == "dot_general"
         return _swapped(equation) if is_product and _is_matrix_by_vector(equation) else equation
 
-    return Rewriting(swapped, lambda constant: constant).closed(closed)
+    return Rewriting(swapped).closed(closed)
 
 
 def with_own_constants(closed: Any) -> Any:
@@ -30,7 +30,7 @@ def with_own_constants(closed: Any) -> Any:
     def copied(constant: Any) -> Any:
         return constant if isinstance(constant, jax.Array) else np.array(constant)
 
-    return Rewriting(lambda equation: equation, copied).closed(closed)
+    return Rewriting(constant=copied).closed(closed)
 
 
 class Rewriting:
@@ -38,10 +38,14 @@ class Rewriting:
 
     Parameters
     ----------
-    equation, constant : return what takes the place of one.
+    equation, constant : return what takes the place of one; by default, itself.
     """
 
-    def __init__(self, equation: Callable[[Any], Any], constant: Callable[[Any], Any]) -> None:
+    def __init__(
+        self,
+        equation: Callable[[Any], Any] = lambda equation: equation,
+        constant: Callable[[Any], Any] = lambda constant: constant,
+    ) -> None:
         self._equation, self._constant = equation, constant
         # By the identity of the original: a program that occurs twice stays one program.
         self._known: dict[int, Any] = {}

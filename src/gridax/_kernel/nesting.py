@@ -10,9 +10,17 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
+import jax.numpy as jnp
+from jax.extend.core import ClosedJaxpr, jaxpr_as_fun
 
 from gridax._plan.plan import Level
 from gridax._plan.work import Dims
+
+
+def evaluated(jaxpr: Any, values: Sequence[Any], constants: Sequence[Any] = ()) -> list[Any]:
+    """Return the outputs of a jaxpr as arrays."""
+    outputs = jaxpr_as_fun(ClosedJaxpr(jaxpr, constants))(*values)
+    return [jnp.asarray(out) for out in outputs]  # a literal output is a Python number
 
 
 def nested(

@@ -16,12 +16,11 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.extend.core import ClosedJaxpr, jaxpr_as_fun
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from gridax._kernel.counting import counted
 from gridax._kernel.lanes import in_lanes
-from gridax._kernel.nesting import nested
+from gridax._kernel.nesting import evaluated, nested
 from gridax._kernel.split import Split
 from gridax._plan.plan import Level, Plan, Tile
 from gridax._plan.work import Dims
@@ -67,12 +66,12 @@ class Program:
     def point(self, arrays: Sequence[Any], values: Sequence[Any]) -> list[Any]:
         """Evaluate the model at one point, from rows of the axes' tables."""
         constants, fixed = self._constants(arrays)
-        return _outputs(jaxpr_as_fun(ClosedJaxpr(self.traced, constants))(*fixed, *values))
+        return evaluated(self.traced, [*fixed, *values], constants)
 
     def counted_point(self, arrays: Sequence[Any], values: Sequence[Any]) -> list[Any]:
         """Evaluate the model at one point; return also how often the loop ran."""
         assert self.split is not None
-        return _outputs(counted(self.split, self._inputs(self.split, arrays, values)))
+        return counted(self.split, self._inputs(self.split, arrays, values))
 
     def _constants(self, arrays: Sequence[Any]) -> tuple[list[Any], list[Any]]:
         """Return the constants of `traced`, and the fixed arrays."""
@@ -160,10 +159,6 @@ class Program:
 
 def _along(lookup: Lookup) -> Dims:
     return frozenset() if lookup.dim is None else frozenset((lookup.dim,))
-
-
-def _outputs(outputs: Sequence[Any]) -> list[Any]:
-    return [jnp.asarray(out) for out in outputs]  # a literal output is a Python number
 
 
 def _joined(out: Any, axis: int, constant: bool) -> Any:

@@ -111,7 +111,7 @@ def _by_point(loop: Any) -> Any:
         call = jax.make_jaxpr(function)(*(atom.aval for atom in equation.invars)).jaxpr.eqns[0]
         return equation.replace(primitive=call.primitive, params=call.params)
 
-    return Rewriting(alone, lambda constant: constant).closed(loop.params["cond_jaxpr"])
+    return Rewriting(alone).closed(loop.params["cond_jaxpr"])
 
 
 def _changes(loop: Any, read: set[Any]) -> list[bool]:
