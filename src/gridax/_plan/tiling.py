@@ -42,16 +42,18 @@ class Start:
     width : points that are vectorized if a loop works on few bytes of each.
     uneven : the same if loops have different trip counts, where points wait for the slowest.
     lanes : points that are in a loop at a time if they leave it one by one.
-    cache : bytes within which a loop should stay.
+    cache, series : bytes within which what a loop works on should stay, and the series that it
+        reads or writes.
     """
 
     width: int = 2048
     uneven: int = 512
     lanes: int = 256
     cache: int = 2**23
+    series: int = 2**25
 
 
-CPU, ACCELERATOR = Start(), Start(width=2**14, uneven=2**12, lanes=2**12, cache=2**30)
+CPU, ACCELERATOR = Start(), Start(width=2**14, uneven=2**12, lanes=2**12, cache=2**30, series=2**32)
 # Points per lane in a tile; and seconds that a call should take in which they follow each other.
 _PER_LANE, _LONG_CALL = 16, 0.2
 # Points per lane in a sweep at least, if there are few; and the fraction of all iterations in which
@@ -251,12 +253,11 @@ class Sweep:
         `cautious` choice stays within the cache and does not make batches of large matrices.
         """
         levels = tuple(bare)
-        cache = self.start.cache if self.work.turns > 1 else _MOST_BYTES
         while True:
             wider = [
                 wide
                 for wide in self._doubled(levels, n, self.work.apart if cautious else frozenset())
-                if (not cautious or _Points(wide).total(self._varying()) <= cache)
+                if (not cautious or self._stays_in_caches(wide))
                 and (memory is None or self.nbytes(wide) <= memory)
             ]
             if not wider:
@@ -283,6 +284,13 @@ class Sweep:
         """
         each = _Points(levels).total(self.work.time) / _n_points(levels)
         return round(each, 6), sum(level.width for level in levels)
+
+    def _stays_in_caches(self, levels: Sequence[Level]) -> bool:
+        """Whether what loops work on, and the series that they read or write, fit into caches."""
+        points = _Points(levels)
+        cache = self.start.cache if self.work.turns > 1 else _MOST_BYTES
+        series = {dims: nbytes for dims, nbytes in self.work.stacked.items() if dims}
+        return points.total(self._varying()) <= cache and points.total(series) <= self.start.series
 
     def _varying(self) -> dict[Dims, int]:
         return {dims: nbytes for dims, nbytes in self.work.live.items() if dims}
