@@ -104,11 +104,8 @@ def _operand(value: Any, sizes: Sequence[int], varies: Sequence[bool]) -> _Opera
     array = value.reshape(-1, *value.shape[sum(varies) :])
     if all(varies):
         return _Operand(array, _itself)
-    steps, before, after = (
-        [],
-        1,
-        1,
-    )  # from one position along a level to the next, of points and rows
+    # From one position along a level to the next, there are so many points, and so many rows.
+    steps, before, after = [], 1, 1
     for size, mine in reversed([*zip(sizes, varies, strict=True)]):
         if mine:
             steps.append((before, size, after))
@@ -151,11 +148,14 @@ class _Loop:
         self._goes_on = jax.vmap(goes_on, (batched, 0))
         self._turn = jax.vmap(turn, (batched, 0))
 
-    def finals(self, points: Any, n_lanes: int) -> list[Any]:
-        """Return what is stored of each of some points."""
-        return self._ends(points, self._begin, n_lanes)
+    def finals(
+        self, points: Any, n_lanes: int, begin: Sequence[_Operand] | None = None
+    ) -> list[Any]:
+        """Return what is stored of some points in the end.
 
-    def _ends(self, points: Any, begin: Sequence[_Operand], n_lanes: int) -> list[Any]:
+        `begin` is what they carry, by position, if they are in the loop already.
+        """
+        begin = self._begin if begin is None else begin
         n_last = min(_LAST, n_lanes // 4) if n_lanes > _FEW else min(_VERY_LAST, n_lanes // 2)
         store, carry, positions, going = self._through(points, begin, n_lanes, n_last)
         if n_last:
@@ -163,7 +163,7 @@ class _Loop:
             there = positions[last]
             left = [_Operand(each[last], _itself) for each in carry]
             few = min(_FEW, n_last) if n_lanes > _FEW else 1
-            store = _put(store, there, self._ends(points[there], left, few))
+            store = _put(store, there, self.finals(points[there], few, left))
         return store
 
     def _through(
@@ -245,5 +245,7 @@ def _rows(array: Any, rows: Any) -> Any:
 
 def _where(mask: Any, new: list[Any], old: list[Any]) -> list[Any]:
     """Choose by lane."""
-    pairs = zip(new, old, strict=True)
-    return [jnp.where(mask.reshape(-1, *[1] * (b.ndim - 1)), a, b) for a, b in pairs]
+    return [
+        jnp.where(mask.reshape(-1, *[1] * (b.ndim - 1)), jnp.broadcast_to(a, b.shape), b)
+        for a, b in zip(new, old, strict=True)
+    ]
