@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import collections
-import dataclasses
 import functools
 import itertools
 import math
@@ -20,6 +19,7 @@ from gridax._outputs.template import Template
 from gridax._plan.blocks import Wish, pieces
 from gridax._plan.limits import Limits
 from gridax._plan.plan import Box, Plan, Region, Take, Tile, n_points, shape_of
+from gridax._plan.tuning import Tuner
 from gridax._run.evaluator import Evaluated, Evaluator, Failed, Request
 from gridax._run.fingerprints import digest_of_callback
 from gridax._run.job import Job
@@ -87,7 +87,7 @@ class TiledEvaluator(Evaluator):
             tasks = request.store.tasks()
         n_left = self._points.n
         if tasks is None:
-            plan, n = self._next(prepared, limits, n_left)
+            plan, n = self._next(prepared, tuner, limits, n_left)
             if n == n_left:
                 lap = tuner.begin(plan, n)
                 for batch in self._all_batches(plan):
@@ -122,7 +122,7 @@ class TiledEvaluator(Evaluator):
         """Evaluate a block; in a long sweep, try other plans on slices of it."""
         tuner, cut = prepared.tuner(limits), _Slices(box)
         while not cut.is_empty:
-            plan, n = self._next(prepared, limits, n_left)
+            plan, n = self._next(prepared, tuner, limits, n_left)
             if is_trial := n < n_left:
                 yield from pipeline.drain()  # a trial has the devices to itself
             take, n_taken = cut.take(n)
@@ -135,13 +135,16 @@ class TiledEvaluator(Evaluator):
             if is_trial:
                 yield from pipeline.drain()
 
-    def _next(self, prepared: Prepared, limits: Limits, n_left: int) -> tuple[Plan, int]:
+    def _next(
+        self, prepared: Prepared, tuner: Tuner, limits: Limits, n_left: int
+    ) -> tuple[Plan, int]:
         """Return the next plan, compiled, and how many points it is for."""
-        tuner = prepared.tuner(limits)
         while True:
             plan, n = tuner.next(n_left)
+            if plan is tuner.best:  # which is compiled
+                return plan, n
             tuner.compiled(prepared.compile(plan))
-            if plan is tuner.best or prepared.fits(plan, limits.memory):
+            if prepared.fits(plan, limits.memory):
                 return plan, n
             tuner.drop(plan)
 
@@ -187,7 +190,7 @@ class TiledEvaluator(Evaluator):
             shape = [min(n, 1 << (length - 1).bit_length()) for length, n in lengths]
             small = plan
             if 2 * math.prod(shape) <= math.prod(plan.block):
-                small = prepared.plan(dataclasses.replace(limits, block=tuple(shape)))
+                small = prepared.plan(limits._replace(block=tuple(shape)))
             yield from self._batches(small, small.tiles(task.box, take))
 
     def _batches(self, plan: Plan, tiles: Iterable[Tile]) -> Iterator[Batch]:

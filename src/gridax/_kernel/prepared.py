@@ -192,7 +192,7 @@ class Prepared:
             closed = self._traced[self._heaviest].original
             self._lasting = lasting_fingerprint(closed.jaxpr, closed.consts, str)
         of_grid = self.sweep.sizes, self.sweep.n_devices, self._values
-        return self._lasting, *of_grid, *dataclasses.astuple(limits)
+        return self._lasting, *of_grid, *limits
 
     @functools.cached_property
     def _values(self) -> str:
