@@ -561,7 +561,7 @@ def test_a_repeated_sweep_of_an_uneven_loop_lets_points_leave_it(monkeypatch):
     assert "Lanes:   none (a run measures how long points wait)" in repr(executor.plan())
     first, second, third = (executor.run(progress=False).dataset for _ in range(3))
     assert executor.plan().lanes > 0
-    assert "when a point leaves its loop, the next one enters" in repr(executor.plan())
+    assert re.search(r"\(without them, points wait in \d+% of the iter", repr(executor.plan()))
     for other in second, third:
         xr.testing.assert_allclose(other, first)
         np.testing.assert_array_equal(other["k"], first["k"])
@@ -571,7 +571,7 @@ def test_how_long_points_wait_is_shown():
     executor = gx.ParallelExecution(wandering, WANDERING, n_pmap=1)
     executor.run(progress=False)
     if not executor.plan().lanes:  # another test may have found that they are faster
-        assert re.search(r"points wait for others in \d+% of the iterations", repr(executor.plan()))
+        assert re.search(r"points wait in \d+% of the iterations", repr(executor.plan()))
 
 
 @pytest.mark.parametrize(
@@ -618,7 +618,7 @@ def test_a_point_that_fails_after_its_loop_does_not_cost_the_others():
     assert result.dataset["value"].values[[0, 2, 3, 4]].tolist() == [3, 7, 0, 50]
 
 
-def test_an_adaptive_solver_takes_as_many_steps_as_alone():
+def test_an_adaptive_solver_takes_as_many_steps_as_alone(x64):
     diffrax = pytest.importorskip("diffrax")
 
     def model(state):
@@ -639,6 +639,7 @@ def test_an_adaptive_solver_takes_as_many_steps_as_alone():
         )
         return {"x": solution.ys[0][0], "steps": solution.stats["num_steps"]}
 
+    # In float32, vectors may round differently from numbers, which decides about single steps.
     space = gx.Space({"mu": gx.DataAxis(np.linspace(0.1, 30, 23)[::-1])}, mode="product")
     executor = gx.ParallelExecution(model, space, n_pmap=1)
     assert executor.plan(lanes=4).lanes == 4
@@ -646,4 +647,4 @@ def test_an_adaptive_solver_takes_as_many_steps_as_alone():
     alone = [jax.jit(model)(space[i]) for i in range(len(space))]
     assert len({int(one["steps"]) for one in alone}) > 10
     np.testing.assert_array_equal(found["steps"], [one["steps"] for one in alone])
-    np.testing.assert_allclose(found["x"], [one["x"] for one in alone], rtol=1e-4)
+    np.testing.assert_allclose(found["x"], [one["x"] for one in alone], rtol=1e-6)

@@ -337,7 +337,7 @@ def uneven(sizes, lanes=A, **options):
 def test_iterations_are_counted_if_points_can_leave_the_loop():
     assert uneven((4096,)).plan().is_counted
     assert not sweep((4096,), Work({A: 1e5}, uneven=A, turns=100, no_lanes="why")).plan().is_counted
-    assert sweep((4096,), Work({A: 1e5}, uneven=A, no_lanes="why")).plan().together == "why"
+    assert sweep((4096,), Work({A: 1e5}, uneven=A, no_lanes="why")).plan().pace == "why"
 
 
 def test_lanes_are_tried_if_points_wait_for_long():

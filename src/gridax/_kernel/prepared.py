@@ -127,11 +127,17 @@ class Prepared:
     def plan(self, limits: Limits) -> Plan:
         """Return the fastest plan that is known."""
         tuner = self.tuner(limits)
-        best = tuner.best
-        together = best.together
-        if best.is_counted and tuner.even is not None:
-            together = f"points wait for others in {1 - tuner.even:.0%} of the iterations"
-        return dataclasses.replace(best, tile_bytes=self.nbytes(best), together=together)
+        best, pace = tuner.best, tuner.best.pace
+        if limits.n_lanes:
+            pace = f"lanes={limits.n_lanes}"
+        elif tuner.even is not None:
+            pace = f"points wait in {1 - tuner.even:.0%} of the iterations"
+            pace = f"without them, {pace}" if best.lanes else pace
+        elif best.lanes:
+            pace = "measured by another process"
+        elif best.is_counted:
+            pace = "a run measures how long points wait"
+        return dataclasses.replace(best, tile_bytes=self.nbytes(best), pace=pace)
 
     def _sweep(self, limits: Limits) -> tiling.Sweep:
         """Return the sweep, without lanes if they are not wanted.

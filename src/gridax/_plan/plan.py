@@ -139,9 +139,9 @@ class Plan(Displayed):
         soon as it is done; 0 if the points of a tile stay together.
     is_counted : bool
         Whether the iterations of the points are counted, to tell whether lanes would be faster.
-    together : str
-        Why the points of a tile wait for the slowest one of them, if they leave a loop at different
-        iterations.
+    pace : str
+        Why points leave a loop one by one, or wait for the slowest one in their tile, if they leave
+        it at different iterations.
 
     Examples
     --------
@@ -162,7 +162,7 @@ class Plan(Displayed):
     tile_bytes: int = dataclasses.field(default=0, compare=False)
     lanes: int = 0
     is_counted: bool = False
-    together: str = dataclasses.field(default="", compare=False)
+    pace: str = dataclasses.field(default="", compare=False)
 
     @property
     def n_points(self) -> int:

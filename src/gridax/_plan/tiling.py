@@ -316,7 +316,7 @@ class Sweep:
             n_devices=min(self.n_devices, n_tiles),
             point_bytes=self.point_bytes,
             idle=self.idle,
-            together=self.work.no_lanes,
+            pace=self.work.no_lanes,
             is_counted=bool(self.work.lanes),
             tile_bytes=self.nbytes(levels) + waiting,
         )

@@ -46,10 +46,8 @@ def _rows(plan: Plan, width: int) -> Iterator[tuple[str, str]]:
     ]
     along = join_within(lengths, " × ", width - len(tile) - len(vectorized) - 3)
     yield "Tile:", tile + (f" ({along})" if along else "") + vectorized
-    if plan.lanes:
-        yield "Lanes:", f"{plan.lanes}; when a point leaves its loop, the next one enters"
-    elif plan.together or plan.is_counted:
-        yield "Lanes:", f"none ({plan.together or 'a run measures how long points wait'})"
+    if plan.pace:
+        yield "Lanes:", f"{plan.lanes or 'none'} ({plan.pace})"
     yield "Tiles:", f"{count(plan.n_tiles(next(plan.blocks())))} in a block"
     why = f" ({plan.idle})" if plan.idle else ""
     yield "Devices:", f"{plan.n_devices}{why}, about {human(plan.tile_bytes)} on each at a time"
