@@ -343,16 +343,21 @@ def test_iterations_are_counted_if_points_can_leave_the_loop():
 def test_lanes_are_tried_if_points_wait_for_long():
     one = uneven((4096,))
     plan = one.plan()
-    lanes = [other.lanes for other in one.others(plan, 1e-5, 0.3, most=10**4)]
-    assert lanes[0] == CPU.lanes
-    assert not any(lanes[1:])
-    assert not any(other.lanes for other in one.others(plan, 1e-5, 0.9, most=10**4))
+    assert one.suggested(plan, 1e-5, 0.3, most=10**4).lanes == CPU.lanes
+    assert one.suggested(plan, 1e-5, 0.8, most=10**4) is None
+    assert not any(other.lanes for other in one.others(plan, 1e-5, most=10**4))
+
+
+def test_tiles_are_as_wide_as_those_of_even_loops_if_points_hardly_wait():
+    one = uneven((4096,))
+    assert one.plan().n_vmap == 512
+    assert one.suggested(one.plan(), 1e-5, 0.95, most=10**4).n_vmap == 2048
 
 
 def test_more_and_fewer_lanes_are_tried_next():
     one = uneven((10**6,))
     plan = one.in_lanes(64, 10**5)
-    lanes = [other.lanes for other in one.others(plan, 1e-5, 0.3, most=10**5)]
+    lanes = [other.lanes for other in one.others(plan, 1e-5, most=10**5)]
     assert lanes[:2] == [256, 16]
 
 
@@ -366,8 +371,8 @@ def test_a_tile_with_lanes_has_many_points_for_each_lane():
 
 
 def test_few_points_have_fewer_lanes_so_that_some_follow():
-    (first, *_) = uneven((200,)).others(uneven((200,)).plan(), 1e-3, 0.3, most=200)
-    assert first.lanes == 50
+    one = uneven((200,))
+    assert one.suggested(one.plan(), 1e-3, 0.3, most=200).lanes == 50
 
 
 def test_each_device_has_lanes_of_its_own():
@@ -386,7 +391,7 @@ def test_a_tile_with_lanes_has_all_points_of_the_dimensions_outside_the_loop():
 def test_lanes_keep_the_block():
     one = uneven((4096,))
     plan = one.plan(block=(1024,))
-    first = next(iter(one.others(plan, 1e-5, 0.3, most=10**4)))
+    first = one.suggested(plan, 1e-5, 0.3, most=10**4)
     assert (first.sizes, first.block) == ((4096,), (1024,))
     assert first.tile[0] <= 1024
     assert one.in_lanes(64, block=(100,)).tile[0] <= 100

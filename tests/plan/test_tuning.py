@@ -30,7 +30,7 @@ def width_of(plan):
     return plan.levels[0].width
 
 
-def doubled_and_halved(plan, seconds, even):
+def doubled_and_halved(plan, seconds):
     width = width_of(plan)
     return [plan_of(w) for w in (2 * width, width // 2) if w]
 
@@ -141,7 +141,7 @@ def test_a_short_sweep_tries_nothing(clock):
 
 
 def test_a_trial_is_a_small_part_of_what_is_left(clock):
-    tuner = tuner_at(8, clock, lambda plan, seconds, even: [plan_of(10**5)])
+    tuner = tuner_at(8, clock, lambda plan, seconds: [plan_of(10**5)])
     seconds = {8: 1e-3, 10**5: 1e-5}
     assert swept(tuner, clock, seconds, n_left=200_000) == [8, 8, 8]
     assert swept(tuner, clock, seconds)[0] == 10**5
@@ -176,7 +176,7 @@ def test_a_plan_that_does_not_fit_is_not_tried(clock):
 def test_other_plans_are_asked_for_with_the_time_of_a_point(clock):
     asked = []
 
-    def others(plan, seconds, even):
+    def others(plan, seconds):
         asked.append((width_of(plan), seconds))
         return []
 
@@ -190,13 +190,15 @@ def test_without_a_clock_time_is_that_of_the_machine():
     assert tuner.seconds > 0
 
 
-def with_lanes(plan, seconds, even):
-    return [dataclasses.replace(plan, lanes=64)] if even < 0.75 and not plan.lanes else []
+def lanes_or_wider(plan, seconds, even):
+    if even < 0.75:
+        return dataclasses.replace(plan, lanes=64)
+    return plan_of(64) if even > 0.9 else None
 
 
 def seconds_of(plan, n):
-    """Points take a fifth of the time in lanes."""
-    return n * 1e-4 * (0.2 if plan.lanes else 1.0)
+    """Points take a fifth of the time in lanes, and less in wider tiles."""
+    return n * 1e-4 * (0.2 if plan.lanes else 0.8 if width_of(plan) > 8 else 1.0)
 
 
 def swept_in_lanes(tuner, clock, n_left, even):
@@ -215,26 +217,39 @@ def swept_in_lanes(tuner, clock, n_left, even):
     return picked
 
 
+def counting_at(width, clock):
+    tuner = Tuner(plan_of(width), lambda plan, seconds: [], clock, lanes_or_wider)
+    tuner.compiled(1.0)
+    return tuner
+
+
 def test_a_long_uneven_sweep_goes_on_in_lanes(clock):
-    tuner = tuner_at(8, clock, with_lanes)
+    tuner = counting_at(8, clock)
     assert swept_in_lanes(tuner, clock, N, even=0.2)[:3] == [0, 0, 64]
     assert tuner.best.lanes == 64
 
 
 def test_a_short_uneven_sweep_has_lanes_when_it_is_repeated(clock):
-    tuner = tuner_at(8, clock, with_lanes)
+    tuner = counting_at(8, clock)
     swept = [swept_in_lanes(tuner, clock, 1000, even=0.2) for _ in range(3)]
     assert swept == [[0], [64], [64]]
 
 
-@pytest.mark.parametrize(("n_points", "even"), [(1000, 0.9), (100, 0.2)])
+def test_a_repeated_even_sweep_has_wider_tiles(clock):
+    tuner = counting_at(8, clock)
+    for _ in range(3):
+        swept_in_lanes(tuner, clock, 1000, even=0.95)
+    assert width_of(tuner.best) == 64
+
+
+@pytest.mark.parametrize(("n_points", "even"), [(1000, 0.8), (100, 0.2)])
 def test_an_even_or_very_short_sweep_never_has_lanes(clock, n_points, even):
-    tuner = tuner_at(8, clock, with_lanes)
+    tuner = counting_at(8, clock)
     assert [swept_in_lanes(tuner, clock, n_points, even) for _ in range(3)] == [[0]] * 3
 
 
 def test_lanes_that_are_slower_are_given_up(clock):
-    tuner = tuner_at(8, clock, with_lanes)
+    tuner = counting_at(8, clock)
     swept_in_lanes(tuner, clock, 1000, even=0.2)
     plan, n = tuner.next(1000)
     assert (plan.lanes, n) == (64, 1000)
@@ -246,7 +261,7 @@ def test_lanes_that_are_slower_are_given_up(clock):
 
 
 def test_iterations_are_counted_once(clock):
-    tuner = tuner_at(8, clock, with_lanes)
+    tuner = counting_at(8, clock)
     assert tuner.counts
     tuner.counted(3, 4)
     assert tuner.even == 0.75

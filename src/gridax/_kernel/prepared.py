@@ -179,8 +179,9 @@ class Prepared:
             if known is not None and self.fits(known, memory):
                 return Tuner(known)
         plan = self._fitting(limits)
-        others = functools.partial(sweep.others, most=self._most_points(plan, memory))
-        tuner = Tuner(plan, others)
+        most = self._most_points(plan, memory)
+        others = functools.partial(sweep.others, most=most)
+        tuner = Tuner(plan, others, suggested=functools.partial(sweep.suggested, most=most))
         tuner.compiled(self._compiling)
         return tuner
 

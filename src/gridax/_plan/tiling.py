@@ -56,9 +56,11 @@ class Start:
 CPU, ACCELERATOR = Start(), Start(width=2**14, uneven=2**12, lanes=2**12, cache=2**30, series=2**32)
 # Points per lane in a tile; and seconds that a call should take in which they follow each other.
 _PER_LANE, _LONG_CALL = 16, 0.2
-# Points per lane in a sweep at least, if there are few; and the fraction of all iterations in which
-# points take part above which lanes are not tried.
-_ROUNDS, _EVEN = 4, 0.75
+# Points per lane in a sweep at least, if there are few.
+_ROUNDS = 4
+# Fractions of the iterations that points take part in: below which lanes are worth a trial, and
+# above which tiles may be as wide as if loops were even.
+_UNEVEN, _EVEN = 0.75, 0.9
 # With uneven loops there are several tiles, unless they would have fewer points than this.
 _TILES, _LEAST = 4, 16
 # Bytes of a point above which operations on all points at once are large enough for threads.
@@ -178,24 +180,37 @@ class Sweep:
         """Whether several devices are not worth their coordination."""
         return self.seconds() < _SHARE
 
-    def others(self, plan: Plan, seconds: float, even: float = 1.0, *, most: int) -> Iterator[Plan]:
+    def suggested(self, plan: Plan, seconds: float, even: float, most: int) -> Plan | None:
+        """Return the plan that is probably faster, if points wait for very long or hardly at all.
+
+        Parameters
+        ----------
+        plan, seconds, most : as in `others`.
+        even : the fraction of the iterations of a loop that points take part in.
+        """
+        if even < _UNEVEN:
+            n_lanes = dataclasses.replace(self, sizes=plan.block)._n_lanes()
+            return self.in_lanes(n_lanes, most, plan.block, seconds)
+        if even < _EVEN:
+            return None
+        work = dataclasses.replace(self.work, uneven=frozenset())
+        return dataclasses.replace(self, work=work).plan(None, None, most, plan.block)
+
+    def others(self, plan: Plan, seconds: float, most: int) -> Iterator[Plan]:
         """Yield plans that may be faster than one that takes some seconds per point.
 
         They vectorize more or fewer points, a single one, or the same number along other levels or
-        on one device, or let points leave a loop one by one; the most promising come first.
+        on one device; the most promising come first.
 
         Parameters
         ----------
         plan : the fastest plan so far.
         seconds : the time that it takes per point.
-        even : the fraction of the iterations of a loop that points take part in, without lanes.
         most : maximum number of points of a tile.
         """
         within = dataclasses.replace(self, sizes=plan.block)
-        if self.work.lanes and even < _EVEN:
-            n_lanes = [4 * plan.lanes, plan.lanes // 4] if plan.lanes else [within._n_lanes()]
-            for n in filter(None, n_lanes):
-                yield self.in_lanes(n, most, plan.block, seconds)
+        for n_lanes in filter(None, (4 * plan.lanes, plan.lanes // 4)):
+            yield self.in_lanes(n_lanes, most, plan.block, seconds)
         alone = dataclasses.replace(within, n_devices=1, idle="several are not faster")
         bare = tuple(dataclasses.replace(level, width=1, depth=1) for level in plan.levels)
         n, nested = plan.n_vmap, self._nested()

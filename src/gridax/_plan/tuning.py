@@ -14,9 +14,10 @@ from gridax._plan.plan import Plan
 # long as compiling it: in the first sweeps, and in all that follow, which should take their time.
 _LONG, _REPAYS, _REPAYS_LATER = 0.3, 1.0, 10.0
 _FIRST = 2
-# Lanes take several times as long to compile. They are worth it in a sweep in which points wait for
-# longer, or in one that is repeated and then, presumably, repeated more often.
-_LANES_COMPILE, _REPEATED = 3.0, 200.0
+# What is suggested is worth a trial if it repays its compilation in the rest of a sweep, or in so
+# many sweeps: one that is repeated is presumably repeated more often. Lanes save the iterations in
+# which points wait, but take several times as long to compile; wider tiles may save a little.
+_REPEATED, _LANES_COMPILE, _WIDER_SAVE = 200.0, 3.0, 0.1
 # Seconds that a trial takes at least, and the fraction of the rest of the sweep that it may take.
 _TRIAL, _PART = 0.02, 0.4
 # A plan that takes this many times as long as the fastest one in its first trial gets no second
@@ -47,10 +48,13 @@ class Tuner:
     plan : Plan
         The first plan.
     others : callable, optional
-        Returns the plans to try, given the fastest one, the seconds that it takes per point, and
-        `even`. By default, the first plan is used throughout.
+        Returns the plans to try, given the fastest one and the seconds that it takes per point. By
+        default, the first plan is used throughout.
     clock : callable, optional
         Returns a time in seconds.
+    suggested : callable, optional
+        Returns the plan that is probably faster, given the first one, the seconds that it takes per
+        point, and `even`.
 
     Attributes
     ----------
@@ -62,11 +66,13 @@ class Tuner:
     def __init__(
         self,
         plan: Plan,
-        others: Callable[[Plan, float, float], Iterable[Plan]] | None = None,
+        others: Callable[[Plan, float], Iterable[Plan]] | None = None,
         clock: Callable[[], float] = time.perf_counter,
+        suggested: Callable[[Plan, float, float], Plan | None] = lambda plan, seconds, even: None,
     ) -> None:
         self.best = plan
-        self._others, self._clock = others, clock
+        self._others, self._clock, self._suggested = others, clock, suggested
+        self._suggestion: Plan | None = None
         self._seconds: dict[Any, float] = {}  # per point, by kind of plan
         self._untried: list[Plan] = []
         self._seen = {plan.kind}
@@ -90,20 +96,17 @@ class Tuner:
             if self._is_worth_it(plan, seconds * n_left):
                 if n <= _PART * n_left:
                     return plan, n
-                if self._is_change(plan) and self._n_sweeps:
+                if plan is self._suggestion and self._n_sweeps:
                     return plan, n_left
         return self.best, n_left
 
-    def _is_change(self, plan: Plan) -> bool:
-        """Whether a plan has lanes, and the fastest one so far has not."""
-        return plan.lanes > 0 and not self.best.lanes
-
     def _is_worth_it(self, plan: Plan, left: float) -> bool:
         """Whether it is worth it to compile a plan for what takes so many seconds."""
-        if self._is_change(plan):
+        if plan is self._suggestion:
             times = _REPEATED if self._n_sweeps else 1.0
-            waiting = left * (1.0 - (self.even or 0.0))
-            return waiting * times > _LANES_COMPILE * self._compiling
+            saved = 1.0 - (self.even or 0.0) if plan.lanes else _WIDER_SAVE
+            compiling = self._compiling * (_LANES_COMPILE if plan.lanes else 1.0)
+            return times * saved * left > compiling
         repays = _REPAYS if self._n_sweeps < _FIRST else _REPAYS_LATER
         return left > max(_LONG, repays * self._compiling)
 
@@ -157,8 +160,12 @@ class Tuner:
     def _explore(self, seconds: float) -> None:
         """Put what is similar to the fastest plan first."""
         new = []
-        even = 1.0 if self.even is None else self.even
-        for plan in self._others(self.best, seconds, even) if self._others else ():
+        if self.even is not None and self._suggestion is None:
+            self._suggestion = self._suggested(self.best, seconds, self.even)
+            if self._suggestion is not None and self._suggestion.kind not in self._seen:
+                self._seen.add(self._suggestion.kind)
+                new.append(self._suggestion)
+        for plan in self._others(self.best, seconds) if self._others else ():
             if plan.kind not in self._seen:
                 self._seen.add(plan.kind)
                 new.append(plan)
