@@ -193,7 +193,7 @@ class Sweep:
             return self.in_lanes(n_lanes, most, plan.block, seconds)
         if even < _EVEN:
             return None
-        work = dataclasses.replace(self.work, uneven=frozenset())
+        work = dataclasses.replace(self.work, uneven=frozenset(), lanes=frozenset())
         return dataclasses.replace(self, work=work).plan(None, None, most, plan.block)
 
     def others(self, plan: Plan, seconds: float, most: int) -> Iterator[Plan]:

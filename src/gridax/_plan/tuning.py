@@ -16,8 +16,8 @@ _LONG, _REPAYS, _REPAYS_LATER = 0.3, 1.0, 10.0
 _FIRST = 2
 # What is suggested is worth a trial if it repays its compilation in the rest of a sweep, or in so
 # many sweeps: one that is repeated is presumably repeated more often. Lanes save the iterations in
-# which points wait, but take several times as long to compile; wider tiles may save a little.
-_REPEATED, _LANES_COMPILE, _WIDER_SAVE = 200.0, 3.0, 0.1
+# which points wait, but take several times as long to compile; wider tiles may save a fifth.
+_REPEATED, _LANES_COMPILE, _WIDER_SAVE = 200.0, 3.0, 0.2
 # Seconds that a trial takes at least, and the fraction of the rest of the sweep that it may take.
 _TRIAL, _PART = 0.02, 0.4
 # A plan that takes this many times as long as the fastest one in its first trial gets no second
