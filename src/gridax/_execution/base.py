@@ -95,10 +95,10 @@ class Execution:
             time, in addition to its results. The default is most of the device's free memory.
             `SequentialExecution` ignores it, because it evaluates one point at a time.
         lanes : bool or int, optional
-            Whether points that end a `jax.lax.while_loop` early make room for the next ones, as
-            `ParallelExecution.plan` describes it. By default, this is measured. If False, the
-            points of a tile wait for the slowest one; a number is that of the points that are in
-            the loop at a time. `SequentialExecution` ignores it.
+            Whether points that leave a `jax.lax.while_loop` early make room for the next ones. By
+            default, this is done where it is measured to be faster, and `ParallelExecution.plan`
+            shows it. If False, all points of a tile wait for the slowest one. A number says how
+            many points are in the loop at a time. `SequentialExecution` ignores it.
         on_error : {"raise", "record"}, optional
             What to do if the model raises an error: end the run with that error, or leave the
             outputs of the point NaN, set its ``status`` to 2 and keep the message

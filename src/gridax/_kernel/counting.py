@@ -27,10 +27,7 @@ def counted(split: Split, inputs: Sequence[Any]) -> list[Any]:
         return evaluated(program, [known[v] for v in program.invars])
 
     known |= zip(split.before.outvars, run(split.before), strict=True)
-    operands = [
-        jnp.asarray(atom.val, atom.aval.dtype) if hasattr(atom, "val") else known[atom]
-        for atom in split.loop.invars
-    ]
+    operands = [split.operand(atom, known) for atom in split.loop.invars]
     results, count = _counted(split, operands)
     known |= zip(split.loop.outvars, results, strict=True)
     return [*run(split.after), count]

@@ -20,7 +20,7 @@ from jax.extend.core import jaxpr_as_fun
 from gridax._kernel.nesting import evaluated, nested
 from gridax._kernel.split import Split
 from gridax._plan.plan import Level
-from gridax._plan.work import Dims
+from gridax._plan.work import Dims, dims_of
 
 # One of so many lanes is empty before the next points enter.
 _EMPTY = 16
@@ -75,10 +75,9 @@ def _looped(
     sizes = [level.width for level in along]
 
     def operand(atom: Any) -> _Operand:
-        if hasattr(atom, "val"):
-            return _Operand(jnp.asarray(atom.val, atom.aval.dtype), None)
-        varies = [not split.varies[atom].isdisjoint(level.dims) for level in along]
-        return _operand(known[atom], sizes, varies)
+        dims = dims_of(atom, split.varies)
+        varies = [not dims.isdisjoint(level.dims) for level in along]
+        return _operand(split.operand(atom, known), sizes, varies)
 
     loop = _Loop(split, [operand(atom) for atom in split.loop.invars])
     n = math.prod(sizes)

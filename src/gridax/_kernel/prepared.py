@@ -133,10 +133,10 @@ class Prepared:
         elif tuner.even is not None:
             pace = f"points wait in {1 - tuner.even:.0%} of the iterations"
             pace = f"without them, {pace}" if best.lanes else pace
-        elif best.lanes:
-            pace = "measured by another process"
         elif best.is_counted:
             pace = "a run measures how long points wait"
+        elif self._sweep(limits).work.lanes:
+            pace = "measured by another process"
         return dataclasses.replace(best, tile_bytes=self.nbytes(best), pace=pace)
 
     def _sweep(self, limits: Limits) -> tiling.Sweep:

@@ -8,16 +8,16 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import math
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 from jax.extend.core import ClosedJaxpr
 
 from gridax._kernel.fingerprint import calls_back
 from gridax._kernel.layout import Rewriting
-from gridax._plan.work import Dims, Work, called, dependencies, leaving, work_of
+from gridax._plan.work import Dims, Work, called, dependencies, dims_of, leaving, nbytes_of, work_of
 
 # Fraction of the estimated time of a point that its loop must take.
 _DOMINANT = 0.4
@@ -59,6 +59,10 @@ class Split:
     varies: dict[Any, Dims]
     dims: Dims
 
+    def operand(self, atom: Any, known: dict[Any, Any]) -> Any:
+        """Return the value of an operand of the loop, given those of variables."""
+        return jnp.asarray(atom.val, atom.aval.dtype) if _is_literal(atom) else known[atom]
+
     @property
     def moving(self) -> list[Any]:
         """The results of the loop that it changes, as variables."""
@@ -81,7 +85,7 @@ def split(closed: Any, varies: Sequence[Dims]) -> Split:
     constants: dict[Any, Any] = {}
     jaxpr, k, along = _uncalled(closed.jaxpr, varies, constants)
     loop, later = jaxpr.eqns[k], jaxpr.eqns[k + 1 :]
-    operands = [_of(atom, along) for atom in loop.invars]
+    operands = [dims_of(atom, along) for atom in loop.invars]
     changes = _changes(loop, _read(later, jaxpr.outvars))
     n_consts = len(loop.invars) - len(loop.outvars)
     results = [*zip(loop.outvars, loop.invars[n_consts:], changes, strict=True)]
@@ -185,7 +189,7 @@ def _uncalled(
             raise Unsplit("no loop that ends at different iterations takes most of the time")
         equation = jaxpr.eqns[k]
         if equation.primitive.name == "while":
-            if not leaving(equation, [_of(atom, along) for atom in equation.invars]):
+            if not leaving(equation, [dims_of(atom, along) for atom in equation.invars]):
                 raise Unsplit("the loop is within another one")
             return jaxpr, k, along
         program = called(equation)
@@ -221,11 +225,7 @@ def _work(jaxpr: Any, equation: Any, along: dict[Any, Dims]) -> Work:
     """Return the work of a single equation."""
     inputs = [*dict.fromkeys(_variables(equation.invars))]
     alone = jaxpr.replace(constvars=[], invars=inputs, outvars=[], eqns=[equation])
-    return work_of(alone, [_of(v, along) for v in inputs])
-
-
-def _of(atom: Any, along: dict[Any, Dims]) -> Dims:
-    return _NOTHING if _is_literal(atom) else along.get(atom, _NOTHING)
+    return work_of(alone, [dims_of(v, along) for v in inputs])
 
 
 def _check(loop: Any, made: Sequence[Any]) -> None:
@@ -235,7 +235,7 @@ def _check(loop: Any, made: Sequence[Any]) -> None:
         raise Unsplit("the loop calls back to Python or has other effects")
     if any(type(v.aval).__name__ == "AbstractRef" for v in [*loop.invars, *made]):
         raise Unsplit("the model changes arrays in place")
-    if nbytes(loop.outvars) > _MOST_BYTES:
+    if sum(map(nbytes_of, loop.outvars)) > _MOST_BYTES:
         raise Unsplit("the loop carries too much for each point")
 
 
@@ -249,8 +249,3 @@ def _inputs(equations: Iterable[Any]) -> list[Any]:
 
 def _variables(atoms: Iterable[Any]) -> list[Any]:
     return [atom for atom in atoms if not _is_literal(atom)]
-
-
-def nbytes(variables: Iterable[Any]) -> int:
-    """Return the bytes of some variables."""
-    return sum(math.prod(v.aval.shape) * getattr(v.aval.dtype, "itemsize", 4) for v in variables)

@@ -89,7 +89,7 @@ def _plan(content: dict[str, Any], like: Plan) -> Plan:
         levels=tuple(levels),
         n_devices=int(content["n_devices"]),
         lanes=lanes,
-        is_counted=like.is_counted and not lanes,
+        is_counted=False,  # nothing is measured again
     )
     covered = sorted(dim for level in levels for dim in level.dims)
     chosen = [level for level in like.levels if level.groups is not None]

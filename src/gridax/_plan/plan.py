@@ -194,7 +194,7 @@ class Plan(Displayed):
         return self.n_devices, self.lanes, *wide
 
     def waiting(self, counts: np.ndarray) -> tuple[int, int]:
-        """Return how many iterations the points of a tile take, and how many they take part in.
+        """Return how many iterations the points of a tile take, and how many with their waiting.
 
         Parameters
         ----------

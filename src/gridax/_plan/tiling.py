@@ -148,6 +148,7 @@ class Sweep:
         bounds = (n, _MOST_BYTES / max(self.point_bytes, 1), n_points / self.n_devices)
         n = min(_MOST, most or _MOST, max(1, math.ceil(min(bounds))))
         levels = self._wide(self.levels(), n, False, None)
+        # One vectorized run per call, whatever it takes: lanes take the place of depth.
         plan = dataclasses.replace(self._planned(levels, math.inf, None), is_counted=False)
         along = [level for level in levels if not self.work.lanes.isdisjoint(level.dims)]
         return dataclasses.replace(plan, lanes=min(n_lanes, _n_points(along)))

@@ -102,14 +102,14 @@ class _Walk:
     def through(self, jaxpr: Any, varies: Sequence[Dims], turns: float) -> list[Dims]:
         """Follow a program that runs `turns` times; return the dimensions of its results."""
         known = self.known(jaxpr, varies, turns)
-        return [_of(atom, known) for atom in jaxpr.outvars]
+        return [dims_of(atom, known) for atom in jaxpr.outvars]
 
     def known(self, jaxpr: Any, varies: Sequence[Dims], turns: float) -> dict[Any, Dims]:
         """Follow a program that runs `turns` times; return the dimensions of its variables."""
         known: dict[Any, Dims] = dict.fromkeys(jaxpr.constvars, frozenset())
         known.update(zip(jaxpr.invars, varies, strict=True))
         for equation in jaxpr.eqns:
-            inputs = [_of(atom, known) for atom in equation.invars]
+            inputs = [dims_of(atom, known) for atom in equation.invars]
             outputs = self._equation(equation, inputs, turns)
             known.update(zip(equation.outvars, outputs, strict=True))
         return known
@@ -167,7 +167,7 @@ class _Walk:
         if self.work is not None:
             stacks = [*equation.invars[first + n_carry :], *equation.outvars[n_carry:]]
             for variable, varies in zip(stacks, [*xs, *outs[n_carry:]], strict=True):
-                _add(self.work.stacked, varies, _nbytes(variable))
+                _add(self.work.stacked, varies, nbytes_of(variable))
         return [*carry, *outs[n_carry:]]
 
     def _while(self, params: Any, variables: Any, inputs: list[Dims], turns: float) -> list[Dims]:
@@ -223,12 +223,13 @@ class _Walk:
         self.work.turns = max(self.work.turns, turns)
         together: dict[Dims, int] = {}
         for variable, dims in zip(variables, varies, strict=True):
-            _add(together, dims, _nbytes(variable))
+            _add(together, dims, nbytes_of(variable))
         for dims, nbytes in together.items():
             self.work.live[dims] = max(self.work.live.get(dims, 0), nbytes)
 
 
-def _of(atom: Any, known: dict[Any, Dims]) -> Dims:
+def dims_of(atom: Any, known: dict[Any, Dims]) -> Dims:
+    """Return the dimensions along which an operand varies, given those of variables."""
     return frozenset() if hasattr(atom, "val") else known.get(atom, frozenset())
 
 
@@ -286,7 +287,8 @@ def _size(variable: Any) -> int:
     return math.prod(getattr(variable.aval, "shape", ()))
 
 
-def _nbytes(variable: Any) -> int:
+def nbytes_of(variable: Any) -> int:
+    """Return the bytes of a variable."""
     return _size(variable) * getattr(getattr(variable.aval, "dtype", None), "itemsize", 4)
 
 
