@@ -19,6 +19,7 @@ from gridax._execution import (
 )
 from gridax._grid.index import PointIndex
 from gridax._plan.plan import Plan
+from gridax._reduce.methods import Histogram, Quantiles
 from gridax._version import __version__
 from gridax.result import Result, open_result
 from gridax.space import Space
@@ -32,12 +33,14 @@ __all__ = [
     "DaskExecution",
     "DataAxis",
     "GridAxis",
+    "Histogram",
     "KeyAxis",
     "LogGridAxis",
     "NumPyroAxis",
     "ParallelExecution",
     "Plan",
     "PointIndex",
+    "Quantiles",
     "Result",
     "SequentialExecution",
     "Space",

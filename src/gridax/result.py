@@ -14,15 +14,18 @@ import xarray as xr
 
 from gridax import _checks
 from gridax._files import netcdf, restore
+from gridax._files.merge import Summary
+from gridax._files.swept import with_swept, without_swept
 from gridax._files.zarr import open_store, save_store, view_of_run
 from gridax._grid import frame, lookup, select
 from gridax._grid.index import without_point_indexes
-from gridax._grid.points import point_labels
+from gridax._grid.points import Points, point_labels
 from gridax._grid.unstack import unstack
 from gridax._outputs.labels import own_coordinates
 from gridax._outputs.template import Template
 from gridax._outputs.template import restore as restore_output
 from gridax._plan.progress import Progress
+from gridax._reduce.variables import FAILED as FAILED_POINTS
 from gridax._show import plot_data, reprs
 from gridax._show.facts import ResultFacts, result_facts, space_facts
 from gridax._stores.address import is_url, local_path, location_of
@@ -70,8 +73,10 @@ class Result(Sequence[Any]):
         template: Template,
         arrays: Sequence[np.ndarray] | None = None,
         progress: Progress | None = None,
+        kept: Sequence[str] | None = None,
     ) -> None:
         self._dataset_or_make = dataset
+        self._kept = None if kept is None else tuple(kept)
         self.space = space
         self._template = template
         self._given = arrays
@@ -80,7 +85,14 @@ class Result(Sequence[Any]):
 
     def __reduce__(self) -> Any:
         # With its Dataset, rather than with what would make it: that needs the model.
-        return Result, (self.dataset, self.space, self._template, None, self.progress)
+        about = self.dataset, self.space, self._template, None, self.progress, self._kept
+        return Result, about
+
+    @cached_property
+    def _points(self) -> Points:
+        """The points of the Dataset: those that were run, without what was reduced."""
+        points = points_of(self.space)
+        return points if self._kept is None else points.along(self._kept)
 
     @cached_property
     def dataset(self) -> xr.Dataset:
@@ -104,19 +116,29 @@ class Result(Sequence[Any]):
         >>> print(run.run(progress=False, on_error="record").progress)
         1 of 2 points done, 1 failed
         """
-        total = len(self)
+        total = len(self.space)
         if "status" not in self.dataset:
             return Progress(total, 0, total)
         status = self.dataset["status"].values
+        if self._kept is not None:
+            return self._progress_of_cells(status)
         return Progress(int((status == DONE).sum()), int((status == FAILED).sum()), total)
+
+    def _progress_of_cells(self, status: np.ndarray) -> Progress:
+        total, n_failed = len(self.space), 0
+        if FAILED_POINTS in self.dataset:
+            n_failed = int(self.dataset[FAILED_POINTS].sum())
+        begun = int((status != PENDING).sum()) * total // max(1, status.size)
+        return Progress(begun - n_failed, n_failed, total)
 
     @property
     def status(self) -> xr.DataArray:
         """Status of every point (0 pending, 1 done, 2 failed) over the dimensions of the space."""
         if "status" in self.dataset:
             return self.dataset["status"]
-        done = np.broadcast_to(np.uint8(DONE), self.space.shape)
-        return self.space.dataset.assign(status=(self.space.dims, done, FLAGS))["status"]
+        points = self._points
+        done = np.broadcast_to(np.uint8(DONE), points.shape)
+        return points.dataset.assign(status=(points.dims, done, FLAGS))["status"]
 
     @property
     def failed(self) -> pd.DataFrame:
@@ -134,22 +156,23 @@ class Result(Sequence[Any]):
            x                                error
         1  0  ZeroDivisionError: division by zero
         """
-        return self._points(FAILED)
+        return self._with_status(FAILED)
 
     @property
     def missing(self) -> pd.DataFrame:
         """The points that were not evaluated yet, like `failed` but without a message."""
-        return self._points(PENDING)
+        return self._with_status(PENDING)
 
-    def _points(self, state: int) -> pd.DataFrame:
+    def _with_status(self, state: int) -> pd.DataFrame:
         """Return position and labels of the points with a status."""
         if "status" not in self.dataset:
             positions = np.empty(0, np.int64)
         else:
             positions = np.flatnonzero(self.dataset["status"].values.reshape(-1) == state)
-        index = np.unravel_index(positions, self.space.shape) if self.space.dims else ()
-        indices = dict(zip(self.space.dims, index, strict=True))
-        labels = point_labels(points_of(self.space), indices)
+        points = self._points
+        index = np.unravel_index(positions, points.shape) if points.dims else ()
+        indices = dict(zip(points.dims, index, strict=True))
+        labels = point_labels(points, indices)
         columns = {n: np.broadcast_to(along, positions.shape) for n, along in labels.items()}
         if state == FAILED:
             columns["error"] = self._messages(indices, len(positions))
@@ -163,7 +186,7 @@ class Result(Sequence[Any]):
         return np.broadcast_to(messages.values.astype(object), (n,))
 
     def __len__(self) -> int:
-        return len(self.space)
+        return len(self.space) if self._kept is None else self._points.n
 
     @cached_property
     def _arrays(self) -> Sequence[Any]:
@@ -172,8 +195,11 @@ class Result(Sequence[Any]):
             return self._given
         from gridax._files.chunks import by_chunk  # the codecs of Zarr are slow to import
 
+        points = self._points
         variables = [self.dataset.variables[output.name] for output in self._template.outputs]
-        return [by_chunk(v, len(self.space.dims)) for v in variables]
+        if self._kept is not None:  # some do not vary along all dimensions
+            variables = [_over(v, points.sizes) for v in variables]
+        return [by_chunk(v, len(points.dims)) for v in variables]
 
     @cached_property
     def _own_coords(self) -> dict[str, xr.Variable]:
@@ -194,12 +220,12 @@ class Result(Sequence[Any]):
             )
         i = select.single(index, len(self))
         if i is not None:
-            return self._at(points_of(self.space).grid.unravel(i))
+            return self._at(self._points.grid.unravel(i))
         points = select.flat_positions(index, len(self), empty=True)
-        return [self._at(points_of(self.space).grid.unravel(int(point))) for point in points]
+        return [self._at(self._points.grid.unravel(int(point))) for point in points]
 
     def __iter__(self) -> Iterator[Any]:
-        return map(self._at, itertools.product(*map(range, self.space.shape)))
+        return map(self._at, itertools.product(*map(range, self._points.shape)))
 
     def _at(self, index: tuple[int, ...]) -> Any:
         values = [array[index] for array in self._arrays]
@@ -288,8 +314,8 @@ class Result(Sequence[Any]):
 
         over = [mean] if isinstance(mean, str) else list(mean or ())
         values = plot_data.select(self.dataset, output, sel or {}, over)
-        members = points_of(self.space).grid.names_along()
-        inner = [str(dim) for dim in values.dims if dim not in self.space.dims]
+        members = self._points.grid.names_along()
+        inner = [str(dim) for dim in values.dims if dim not in self._points.dims]
         roles = {"x": x, "y": y, "hue": hue, "row": row, "col": col}
         return result_plot.draw(values, members, inner, roles, kwargs)
 
@@ -327,7 +353,7 @@ class Result(Sequence[Any]):
         """
         from gridax.explore import Explorer  # Bokeh and Panel are optional
 
-        members = points_of(self.space).grid.names_along()
+        members = self._points.grid.names_along()
         source = os.path.basename(str(self.dataset.encoding.get("source", "")).rstrip("/"))
         title = f"{source or 'gridax'}: {number_of(len(self), 'point')}"
         return Explorer(self.dataset, members, title, output, x, y)
@@ -374,13 +400,14 @@ class Result(Sequence[Any]):
         >>> df[df.x == 0.3]["value"].item()
         False
         """
-        columns = frame.parameter_columns(points_of(self.space).grid)
+        columns = frame.parameter_columns(self._points.grid)
         for output, array in zip(self._template.outputs, self._arrays, strict=True):
             values = np.asarray(array).reshape((len(self), *output.shape))
             columns[output.name] = values if values.ndim == 1 else frame.cells(values)
-        for name in (STATUS, ERROR):  # present if some points have no value
-            if name in self.dataset:
-                columns[name] = self.dataset[name].values.reshape(-1)
+        for name in (STATUS, FAILED_POINTS, ERROR):  # present if some points have no value
+            if name in self.dataset and (name != FAILED_POINTS or self._kept is not None):
+                variable = _over(self.dataset.variables[name], self._points.sizes)
+                columns[name] = variable.values.reshape(-1)
         return pd.DataFrame(columns)
 
     def to_netcdf(self, path: str | os.PathLike[str], complevel: int = 0) -> None:
@@ -409,7 +436,7 @@ class Result(Sequence[Any]):
         OSError
             If the file cannot be written, for instance because the disk is full.
         """
-        netcdf.write_netcdf(self.dataset, local_path(path), complevel)
+        netcdf.write_netcdf(self._to_file, local_path(path), complevel)
 
     def to_zarr(self, path: str | os.PathLike[str], overwrite: bool = False) -> None:
         """Save to a Zarr store, a folder, which `open_result` reads back.
@@ -436,7 +463,14 @@ class Result(Sequence[Any]):
                 f"to_zarr writes to a folder, got the URL {path!r}; use run(store={path!r}) to "
                 "write to a URL"
             )
-        save_store(self.dataset, local_path(path), overwrite)
+        save_store(self._to_file, local_path(path), overwrite)
+
+    @property
+    def _to_file(self) -> xr.Dataset:
+        """The Dataset as files have it, with the labels of axes that were reduced."""
+        if self._kept is None:
+            return self.dataset
+        return with_swept(self.dataset, points_of(self.space))
 
     def unstack(self) -> xr.Dataset:
         """Return scattered points on the grid from which they were selected.
@@ -458,7 +492,7 @@ class Result(Sequence[Any]):
         >>> run.unstack()["value"].sel(a=0.0, b=1.0).item()
         1.0
         """
-        return unstack(self.dataset, points_of(self.space).grid)
+        return unstack(self.dataset, self._points.grid)
 
     def __repr__(self) -> str:
         return reprs.result_text(facts_of(self), self.dataset)
@@ -528,6 +562,11 @@ def open_result(
     return _described(dataset, str(path), None)
 
 
+def kept_dims(result: Result) -> tuple[str, ...] | None:
+    """Return the dimensions of the space that a reduced result still has; None for any other."""
+    return result._kept
+
+
 def template_of_result(result: Result) -> Template:
     """Return what the model of a result returns."""
     return result._template
@@ -551,8 +590,22 @@ def open_location(location: Location) -> Result:
 
 def _described(dataset: xr.Dataset, name: str, progress: Progress | None) -> Result:
     try:
-        points, template = restore.read(dataset)
+        plain, swept = without_swept(dataset)
+        points, template = restore.read(plain, swept)
+        summary = Summary.read(plain.attrs)
     except ValueError as error:
         dataset.close()
         raise ValueError(f"{name!r} cannot be opened as a result: {error}") from error
-    return Result(dataset, space_of(points), template, progress=progress)
+    if swept:
+        plain.encoding["source"] = dataset.encoding.get("source")
+        plain.set_close(dataset.close)
+    kept = None if summary is None else summary.kept
+    return Result(plain if swept else dataset, space_of(points), template, None, progress, kept)
+
+
+def _over(variable: xr.Variable, sizes: Mapping[str, int]) -> xr.Variable:
+    """Return a variable with all dimensions of the space first, repeated along those it lacks."""
+    if all(dim in variable.dims for dim in sizes):
+        return variable
+    own = [dim for dim in variable.dims if dim not in sizes]
+    return variable.set_dims({**variable.sizes, **sizes}).transpose(*sizes, *own)

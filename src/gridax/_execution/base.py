@@ -11,6 +11,7 @@ import jax
 
 from gridax._axes import is_axis
 from gridax._pytree import owned
+from gridax._reduce.outputs import ReducedOutputs
 from gridax._run.assembly import Assembler
 from gridax._run.evaluator import Evaluator
 from gridax._run.job import Job
@@ -62,6 +63,7 @@ class Execution:
         lanes: bool | int = True,
         on_error: OnError = "raise",
         extend: Result | str | os.PathLike[str] | None = None,
+        reduce: Mapping[Any, Any] | None = None,
         shard: tuple[int, int] | None = None,
         resume: Resume = True,
         overwrite: bool = False,
@@ -108,6 +110,16 @@ class Execution:
             computed: new labels along a dimension, more trials, or a new dimension of which one
             label is the value that was fixed before. Points are matched by their labels and by the
             positions of the axes in the state.
+        reduce : mapping, optional
+            What outputs are reduced to along some dimensions while the sweep runs, so that the
+            outputs themselves are never stored: ``{"trial": ["mean", "std"]}`` for all outputs, or
+            ``{"rate": {"trial": "mean"}, "peak": {("trial", "sigma"): "max"}}`` for some, of which
+            no others are kept. A reduction is one of the names ``mean``, ``std``, ``var``, ``sum``,
+            ``min``, ``max``, ``count``, ``argmin``, ``argmax``, ``any`` and ``all``, with the
+            meaning that xarray gives it (but argmin and argmax return labels); `Quantiles`;
+            `Histogram`; or a JAX function of the array of all values, the reduced dimensions first.
+            The variables are ``rate.mean`` and so on; ``rate.count`` is always among them, and what
+            is needed to merge results (the mean with std and var, the minimum with argmin).
         shard : (int, int), optional
             With `store`: ``(i, n)`` computes the i-th of n parts, so that n processes, such as
             those of a job array, can share one store.
@@ -171,6 +183,11 @@ class Execution:
         except BaseException as error:
             self.partial = getattr(error, "result", None)
             raise
+
+
+    def _reduced(self, options: Options) -> ReducedOutputs | None:
+        """Return what the outputs of a run with some options are reduced to."""
+        return Run(self.space, self._job, self._evaluator, self._assembler, options).reduced()
 
 
 def checked_job(

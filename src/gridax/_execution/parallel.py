@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
 
-from gridax import _checks, _memory
+from gridax import _checks
 from gridax._execution.base import Execution, checked_job
 from gridax._execution.tiled import TiledEvaluator
 from gridax._plan.plan import Plan
+from gridax._run.options import Options
 from gridax.space import Space
 
 
@@ -83,7 +84,12 @@ class ParallelExecution(Execution):
         self._tiled = TiledEvaluator(job, n_vmap, n_pmap)
         super().__init__(space, job, self._tiled)
 
-    def plan(self, memory: int | str | None = None, lanes: bool | int = True) -> Plan:
+    def plan(
+        self,
+        memory: int | str | None = None,
+        lanes: bool | int = True,
+        reduce: Mapping[Any, Any] | None = None,
+    ) -> Plan:
         """Return how the sweep will be divided into blocks and tiles, without running it.
 
         The model is traced and compiled, which the next `run` does not repeat.
@@ -93,6 +99,8 @@ class ParallelExecution(Execution):
         memory : int or str, optional
             As in `run`.
         lanes : bool or int, optional
+            As in `run`.
+        reduce : mapping, optional
             As in `run`.
 
         Returns
@@ -113,5 +121,7 @@ class ParallelExecution(Execution):
         Tiles:   1 in a block
         Devices: 1, about ... on each at a time
         """
-        bound = None if memory is None else _memory.parsed(memory)
-        return self._tiled.plan(bound, _checks.lanes(lanes))
+        given = {"memory": memory, "lanes": lanes, "reduce": reduce}
+        options = Options.checked(given, self.space.sizes)
+        reduced = None if reduce is None else self._reduced(options)
+        return self._tiled.plan(options.memory, options.lanes, reduced)

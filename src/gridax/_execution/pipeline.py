@@ -15,6 +15,7 @@ import numpy as np
 
 from gridax import _devices, _memory
 from gridax._arrays import writable
+from gridax._execution.on_host import HostCells
 from gridax._grid.points import Points
 from gridax._kernel.prepared import Choice, Prepared, out_of_memory
 from gridax._kernel.program import packed
@@ -76,10 +77,19 @@ class Pipeline:
     points, prepared : what is evaluated.
     tuner : is told how even loops are.
     record : whether an error of the model is yielded in place of outputs, or raised.
+    host : evaluates cells of a reduced sweep in which the model raises an error.
     """
 
-    def __init__(self, points: Points, prepared: Prepared, tuner: Tuner, record: bool) -> None:
+    def __init__(
+        self,
+        points: Points,
+        prepared: Prepared,
+        tuner: Tuner,
+        record: bool,
+        host: HostCells | None = None,
+    ) -> None:
         self._points, self._prepared, self._tuner, self._record = points, prepared, tuner, record
+        self._host = host
         self._waiting: collections.deque[_Started] = collections.deque()
         self._narrowed = prepared.narrowed
         self._too_large: int | None = None
@@ -93,7 +103,7 @@ class Pipeline:
             yield from self._submit_split(batch)
             return
         try:
-            with noting_labels(self._points, batch.extent):
+            with noting_labels(self._points, self._extent(batch)):
                 outputs = self._prepared.kernel(batch.choice, batch.plan)(batch.index)
         except Exception as error:
             yield from self._failed(batch, error)
@@ -118,7 +128,7 @@ class Pipeline:
     def _fetch(self, started: _Started) -> Iterator[Evaluated]:
         batch = started.batch
         try:
-            with noting_labels(self._points, batch.extent):
+            with noting_labels(self._points, self._extent(batch)):
                 jax.block_until_ready(started.outputs)  # Ctrl-C interrupts this, but not the copy
                 arrays = [writable(np.asarray(output)) for output in started.outputs]
         except Exception as error:
@@ -135,7 +145,18 @@ class Pipeline:
         for i, (tile, region) in enumerate(zip(batch.tiles, batch.regions, strict=True)):
             # Without the points that were repeated to fill the tile.
             there: Any = (i, *(slice(len(run)) for run in tile.runs))
-            yield Computed(region, [array[there] for array in arrays], owned=True)
+            found = [array[there] for array in arrays]
+            if self._host is not None:
+                none = np.zeros((1,) * len(tile.runs), np.int64)
+                found = self._host.reduced.arrays(found, none)
+            yield Computed(region, found, owned=self._host is None)
+
+    def _extent(self, batch: Batch) -> Callable[[], list[np.ndarray]]:
+        """Return a function that returns the first and last index along each dimension."""
+        host = self._host
+        if host is None:
+            return batch.extent
+        return lambda: host.extent([(int(a), int(b) + 1) for a, b in batch.extent()])
 
     def _failed(self, batch: Batch, error: Exception) -> Iterator[Evaluated]:
         """Evaluate a batch in smaller pieces; yield or raise the error if it is a single point."""
@@ -145,6 +166,9 @@ class Pipeline:
             yield from self._submit_split(batch)
         elif len(batch.tiles) == 1 == math.prod(map(len, batch.tiles[0].runs)):
             region = batch.regions[0]
+            if self._host is not None and _of_model(error):
+                yield from self._host.cell(batch.tiles[0].box, region, batch.extent())
+                return
             recorded = self._record and _of_model(error)
             if not recorded and self._is_asked_for(region):
                 raise error from error.__cause__  # rather than the errors of the larger batches
@@ -165,7 +189,8 @@ class Pipeline:
         """
         finer = dataclasses.replace(plan, n_devices=1)
         for _ in range(5):
-            finer = self._prepared.sweep.narrower(finer) or finer
+            if math.prod(finer.tile) > 1:
+                finer = self._prepared.sweep.narrower(finer) or finer
         return finer
 
     def _submit_split(self, batch: Batch) -> Iterator[Evaluated]:

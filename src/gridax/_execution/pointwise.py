@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from gridax._execution.gathering import Gathered
+from gridax._execution.on_host import HostCells
 from gridax._grid.host import HostStates
 from gridax._kernel.pointwise import Pointwise
 from gridax._kernel.trace import is_jitted
@@ -19,6 +20,7 @@ from gridax._outputs.alike import Alike
 from gridax._outputs.template import Template, arrays_of, template_of, warn_of_attributes
 from gridax._plan.blocks import Wish
 from gridax._plan.plan import Box, Region, shape_of
+from gridax._reduce.outputs import ReducedOutputs
 from gridax._run.evaluator import Computed, Evaluated, Evaluator, Failed, Request
 from gridax._run.job import Job
 from gridax._run.notes import note_labels, noting_labels
@@ -74,11 +76,14 @@ class PointwiseEvaluator(Evaluator):
 
     def evaluate(self, request: Request) -> Iterator[Evaluated]:
         """Evaluate point by point."""
+        if request.reduced is not None:
+            yield from HostCells(self, self._points, request, request.reduced).evaluate()
+            self._probed = {}
+            return
         reader = _Reader(request.check_template)
-        probed, self._probed = self._probed, {}
         for task in request.store.tasks() or [Task(tuple((0, n) for n in self._points.shape))]:
             try:
-                yield from self._evaluated(task, request.record, probed, reader)
+                yield from self._evaluated(task, request.record, reader)
             except GeneratorExit:
                 raise
             except BaseException:  # however the run ends, what was computed is stored
@@ -87,14 +92,15 @@ class PointwiseEvaluator(Evaluator):
             yield from reader.kept_back(task.box)
 
     def _evaluated(
-        self, task: Task, record: bool, probed: dict[tuple[int, ...], Any], reader: _Reader
+        self, task: Task, record: bool, reader: _Reader
     ) -> Iterator[Evaluated]:
         box, shape = task.box, shape_of(task.box)
         origin = [start for start, _ in box]
         for position, local in _positions(shape, task.todo):
             index = tuple(map(operator.add, origin, local))
             try:
-                result = probed.pop(index) if index in probed else self._result(index)
+                is_known = index in self._probed
+                result = self._probed.pop(index) if is_known else self._result(index)
                 if isinstance(result, Exception):
                     raise result
             except Exception as error:
@@ -114,8 +120,16 @@ class PointwiseEvaluator(Evaluator):
             if arrays is not None:
                 yield Computed(Region(box, shape, local), arrays)
 
-    def wish(self, memory: int | None, lanes: bool | int) -> Wish:
+    def wish(
+        self, memory: int | None, lanes: bool | int, reduced: ReducedOutputs | None = None
+    ) -> Wish:
         """Return that blocks may have any shape, and how long a point takes."""
+        if reduced is not None:
+            return reduced.wish(self.seconds())
+        return Wish(self.seconds(), 0, (1,) * len(self._points.dims))
+
+    def seconds(self) -> float:
+        """Return how long a point took; the second one is timed if the first one was slow."""
         is_slow = self._seconds > _SLOW and self._points.n > 1
         if is_slow and (index := self._points.grid.unravel(1)) not in self._probed:
             start = time.perf_counter()
@@ -124,7 +138,7 @@ class PointwiseEvaluator(Evaluator):
             except Exception as error:
                 self._probed[index] = error
             self._seconds = min(self._seconds, time.perf_counter() - start)
-        return Wish(self._seconds, 0, (1,) * len(self._points.dims))
+        return self._seconds
 
     def program(self) -> None:
         """Return None, as the model is never traced."""

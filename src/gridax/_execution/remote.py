@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from gridax._execution import worker
+from gridax._execution.on_host import HostCells
 from gridax._execution.pointwise import PointwiseEvaluator
 from gridax._execution.tiled import TiledEvaluator
 from gridax._execution.workers import Killed, Workers, batched
@@ -18,6 +19,7 @@ from gridax._outputs.template import Template
 from gridax._plan.blocks import Wish
 from gridax._plan.blocks import shape as block_shape
 from gridax._plan.plan import Box, Region, boxes, n_points, shape_of
+from gridax._reduce.outputs import ReducedOutputs
 from gridax._run.evaluator import (
     Computed,
     Evaluated,
@@ -60,12 +62,19 @@ class RemoteEvaluator(Evaluator):
     def template(self, known: Template | None, record: bool) -> Template | None:
         """Return what the model returns."""
         # A model that cannot be pickled is rejected before a store or a cluster is created.
-        self._pickled = worker.pickled(self._job)
+        self._pickled = worker.pickled(self._job, None)
         return self._local.template(known, record)
 
-    def wish(self, memory: int | None, lanes: bool | int) -> Wish:
+    def wish(
+        self, memory: int | None, lanes: bool | int, reduced: ReducedOutputs | None = None
+    ) -> Wish:
         """Return which blocks suit the workers."""
-        return dataclasses.replace(self._local.wish(memory, lanes), n_workers=self._workers.n())
+        wish = self._local.wish(memory, lanes, reduced)
+        return dataclasses.replace(wish, n_workers=self._workers.n())
+
+    def seconds(self) -> float:
+        """Return about how long a point takes."""
+        return self._local.seconds()
 
     def program(self) -> str | None:
         """Return a fingerprint of the traced model, or None if it is never traced."""
@@ -73,13 +82,15 @@ class RemoteEvaluator(Evaluator):
 
     def evaluate(self, request: Request) -> Iterator[Evaluated]:
         """Send the blocks to the workers, and yield what they return."""
-        store, shape = request.store, self._job.points.shape
+        store, reduced = request.store, request.reduced
+        shape = self._job.points.shape if reduced is None else reduced.cells.shape
         handle: Any = None
         n_counted = 0
         if isinstance(store, MemoryStore):
             outputs = store.outputs
             nbytes = sum(output.nbytes for output in outputs)
-            wish = dataclasses.replace(self.wish(request.memory, request.lanes), nbytes=nbytes)
+            wish = self.wish(request.memory, request.lanes, reduced)
+            wish = dataclasses.replace(wish, nbytes=nbytes)
             block = block_shape(shape, wish)
             tasks = _missing(store, boxes(shape, block))
         else:
@@ -94,7 +105,7 @@ class RemoteEvaluator(Evaluator):
             tasks = map(Task, shared.left())
         job = worker.RemoteJob(
             name=f"{_plain(self._job.title)}-{uuid.uuid4().hex[:8]}",
-            pickled=self._pickled,
+            pickled=worker.pickled(self._job, reduced) if reduced else self._pickled,
             n_vmap=self._n_vmap,
             jit=self._jit,
             outputs=outputs,
@@ -106,7 +117,7 @@ class RemoteEvaluator(Evaluator):
             versions=worker.versions(),
             settings=worker.settings(),
         )
-        batches = batched(tasks, self._per_task(block, request))
+        batches = batched(tasks, self._per_task(shape, block, request))
         for outcome in self._workers.results(job, batches):
             if isinstance(outcome, Killed):
                 yield from self._killed(outcome, request)
@@ -115,14 +126,15 @@ class RemoteEvaluator(Evaluator):
                 n_counted -= n_again
                 yield StoredElsewhere(outcome.stored - n_again)
             else:
-                yield from _evaluated(outcome)
+                yield from _evaluated(outcome, reduced is not None)
 
-    def _per_task(self, block: tuple[int, ...], request: Request) -> int:
+    def _per_task(
+        self, shape: tuple[int, ...], block: tuple[int, ...], request: Request
+    ) -> int:
         """Return the number of blocks per task: several small ones, if tasks are enough for all."""
-        seconds = max(self.wish(request.memory, request.lanes).seconds * math.prod(block), 1e-6)
-        n_blocks = math.prod(
-            math.ceil(n / b) for n, b in zip(self._job.points.shape, block, strict=True)
-        )
+        wish = self.wish(request.memory, request.lanes, request.reduced)
+        seconds = max(wish.seconds * math.prod(block), 1e-6)
+        n_blocks = math.prod(math.ceil(n / b) for n, b in zip(shape, block, strict=True))
         enough = max(1, n_blocks // (4 * self._workers.n()))
         return max(1, min(math.ceil(_TASK_SECONDS / seconds), enough))
 
@@ -131,6 +143,9 @@ class RemoteEvaluator(Evaluator):
         box = killed.task.box
         if not request.record:
             ends = [np.array([a, b - 1]) for a, b in box]
+            if request.reduced is not None:
+                host = HostCells(self._local, self._job.points, request, request.reduced)
+                ends = host.extent(box)
             with noting_labels(self._job.points, lambda: ends):
                 raise RuntimeError(killed.text)
         request.store.begin(box)
@@ -143,9 +158,16 @@ def _plain(title: str) -> str:
     return plain.strip("_") or "model"
 
 
-def _evaluated(outputs: worker.BlockOutputs) -> Iterator[Evaluated]:
+def _evaluated(outputs: worker.BlockOutputs, are_reduced: bool) -> Iterator[Evaluated]:
     box, todo = outputs.task
     shape = shape_of(box)
+    if are_reduced:  # cells have values even if points in them failed
+        region = _all_of(outputs.task)
+        if todo is not None:
+            region = region._replace(where=np.nonzero(todo))
+        arrays = outputs.arrays if todo is None else [array[todo] for array in outputs.arrays]
+        yield Computed(region, arrays, errors=outputs.errors)
+        return
     good = np.ones(shape, bool) if todo is None else todo.copy()
     for index, text in outputs.errors.items():
         good[index] = False

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import dataclasses
 import functools
 import itertools
 import math
@@ -12,6 +13,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from gridax._execution.on_host import HostCells
 from gridax._execution.pipeline import Batch, Pipeline
 from gridax._kernel.arguments import Arguments
 from gridax._kernel.prepared import Choice, Prepared
@@ -20,6 +22,8 @@ from gridax._plan.blocks import Wish, pieces
 from gridax._plan.limits import Limits
 from gridax._plan.plan import Box, Plan, Region, Take, Tile, n_points, shape_of
 from gridax._plan.tuning import Tuner
+from gridax._reduce.outputs import ReducedOutputs
+from gridax._reduce.request import Reduction
 from gridax._run.evaluator import Evaluated, Evaluator, Failed, Request
 from gridax._run.fingerprints import digest_of_callback
 from gridax._run.job import Job
@@ -40,12 +44,16 @@ class TiledEvaluator(Evaluator):
         self._arguments = Arguments(job.points, job.args, dict(job.kwargs))
         self._arguments.warn_of_keys()
         self._rejections = list(self._arguments.rejections())
-        self._by_x64: dict[bool, Prepared] = {}
+        self._by_x64: dict[tuple[bool, Reduction | None], Prepared] = {}
         self._only: Batch | None = None
 
-    def plan(self, memory: int | None, lanes: bool | int) -> Plan:
+    def plan(
+        self, memory: int | None, lanes: bool | int, reduced: ReducedOutputs | None = None
+    ) -> Plan:
         """Return how the sweep will be divided into blocks and tiles."""
-        return self._prepared().plan(Limits(self._n_vmap, memory, lanes=lanes))
+        on_device = reduced if self._reduces(reduced) else None
+        plan = self._prepared(on_device).plan(Limits(self._n_vmap, memory, lanes=lanes))
+        return plan if reduced is None else dataclasses.replace(plan, reduced=reduced.text(self._points.dims))
 
     def template(self, known: Template | None, record: bool) -> Template:
         """Return what the model returns, from its trace.
@@ -59,43 +67,74 @@ class TiledEvaluator(Evaluator):
             raise error
         return self._prepared().template
 
-    def wish(self, memory: int | None, lanes: bool | int) -> Wish:
+    def wish(
+        self, memory: int | None, lanes: bool | int, reduced: ReducedOutputs | None = None
+    ) -> Wish:
         """Return which blocks suit the tiles of the plan."""
-        return self._prepared().wish(Limits(self._n_vmap, memory, lanes=lanes))
+        if reduced is not None and not self._reduces(reduced):
+            return reduced.wish(self.seconds())
+        return self._prepared(reduced).wish(Limits(self._n_vmap, memory, lanes=lanes))
+
+    def seconds(self) -> float:
+        """Return about how long a point takes, according to its trace."""
+        return self._prepared().sweep.seconds() / self._points.n
 
     def program(self) -> str:
         """Return a fingerprint of the traced model."""
         return self._prepared().digest(digest_of_callback)
 
-    def _prepared(self) -> Prepared:
+    def _prepared(self, reduced: ReducedOutputs | None = None) -> Prepared:
         """Trace the model once per static choice; kept for the next run."""
         x64 = bool(jax.config.read("jax_enable_x64"))  # which changes the programs
-        if x64 not in self._by_x64:
-            self._by_x64[x64] = Prepared(self._job.model, self._arguments, self._n_pmap)
-        return self._by_x64[x64]
+        key = x64, None if reduced is None else reduced.reduction
+        if key not in self._by_x64:
+            job = self._job
+            self._by_x64[key] = Prepared(job.model, self._arguments, self._n_pmap, reduced)
+        return self._by_x64[key]
+
+    def _reduces(self, reduced: ReducedOutputs | None) -> bool:
+        """Whether outputs are reduced on the devices, rather than after they were fetched.
+
+        There is one program per static choice, and a tile of it cannot have points of several
+        choices; and nor can it leave out a point of which a wrap rejects the value.
+        """
+        if reduced is None:
+            return False
+        dims = {self._points.dim_numbers[c.dim] for c in self._arguments.chosen if c.dim}
+        dims |= {dim for dim, _, _ in self._rejections if dim is not None}
+        return dims.isdisjoint(reduced.cells.reduced)
 
     def evaluate(self, request: Request) -> Iterator[Evaluated]:
         """Evaluate tile by tile; outputs are fetched while the next tiles are computed."""
-        prepared = self._prepared()
+        reduced = request.reduced
+        if reduced is not None and not self._reduces(reduced):
+            yield from HostCells(self, self._points, request, reduced).evaluate()
+            return
+        prepared = self._prepared(reduced)
         limits = Limits(self._n_vmap, request.memory, request.block, request.lanes)
         tuner = prepared.tuner(limits)
-        pipeline = Pipeline(self._points, prepared, tuner, request.record)
+        shape = self._points.shape
+        host = None
+        if reduced is not None:
+            host = HostCells(self, self._points, request, reduced)
+            shape = reduced.cells.shape
+        pipeline = Pipeline(self._points, prepared, tuner, request.record, host)
         tasks = request.store.tasks()
-        whole = Task(tuple((0, size) for size in self._points.shape))
+        whole = Task(tuple((0, size) for size in shape))
         if tasks is None and self._rejections:
-            yield from self._rejected(whole)[0]
+            yield from self._rejected(whole, reduced)[0]
             tasks = request.store.tasks()
-        n_left = self._points.n
+        n_left = math.prod(shape)
         if tasks is None:
             plan, n = self._next(prepared, tuner, limits, n_left)
             if n == n_left:
                 lap = tuner.begin(plan, n)
-                for batch in self._all_batches(plan):
+                for batch in self._all_batches(prepared, plan):
                     yield from pipeline.submit(batch)
                 pipeline.after_this(functools.partial(tuner.end, lap))
                 tasks = iter(())
         for task in iter([whole]) if tasks is None else tasks:
-            failed, task = self._rejected(task)
+            failed, task = self._rejected(task, reduced)
             yield from failed
             if task.todo is None:
                 yield from self._block(prepared, limits, pipeline, task.box, n_left)
@@ -129,7 +168,7 @@ class TiledEvaluator(Evaluator):
             n_left -= n_taken
             # Points that are computed twice take time as well.
             lap = tuner.begin(plan, plan.n_tiles(box, take) * math.prod(plan.tile))
-            for batch in self._batches(plan, plan.tiles(box, take)):
+            for batch in self._batches(prepared, plan, plan.tiles(box, take)):
                 yield from pipeline.submit(batch)
             pipeline.after_this(functools.partial(tuner.end, lap))
             if is_trial:
@@ -148,17 +187,19 @@ class TiledEvaluator(Evaluator):
                 return plan, n
             tuner.drop(plan)
 
-    def _all_batches(self, plan: Plan) -> Iterable[Batch]:
+    def _all_batches(self, prepared: Prepared, plan: Plan) -> Iterable[Batch]:
         """Return the batches of a plan of one block; a single batch is kept for the next run."""
         if self._only is None or self._only.plan is not plan:
-            batches = self._batches(plan, plan.tiles(next(plan.blocks())))
+            batches = self._batches(prepared, plan, plan.tiles(next(plan.blocks())))
             first, second = next(batches), next(batches, None)
             if second is not None:
                 return itertools.chain([first, second], batches)
             self._only = first
         return [self._only]
 
-    def _rejected(self, task: Task) -> tuple[list[Failed], Task]:
+    def _rejected(
+        self, task: Task, reduced: ReducedOutputs | None
+    ) -> tuple[list[Failed], Task]:
         """Return the points of a block whose values a wrap rejects, and the block without them."""
         if not self._rejections:
             return [], task
@@ -167,6 +208,7 @@ class TiledEvaluator(Evaluator):
         for dim, i, error in self._rejections:
             where: list[Any] = [slice(None)] * len(shape)
             if dim is not None:
+                dim = dim if reduced is None else reduced.cells.grid.index(dim)
                 start, stop = task.box[dim]
                 if not start <= i < stop:
                     continue
@@ -183,7 +225,7 @@ class TiledEvaluator(Evaluator):
         for take in pieces(task.todo):
             if take is None:
                 tiles = (t for t in plan.tiles(task.box) if _any(task.todo, plan.region(t)))
-                yield from self._batches(plan, tiles)
+                yield from self._batches(prepared, plan, tiles)
                 continue
             # Rounded up to powers of two, so that few programs are compiled.
             lengths = zip(map(len, take), plan.block, strict=True)
@@ -191,15 +233,20 @@ class TiledEvaluator(Evaluator):
             small = plan
             if 2 * math.prod(shape) <= math.prod(plan.block):
                 small = prepared.plan(limits._replace(block=tuple(shape)))
-            yield from self._batches(small, small.tiles(task.box, take))
+            yield from self._batches(prepared, small, small.tiles(task.box, take))
 
-    def _batches(self, plan: Plan, tiles: Iterable[Tile]) -> Iterator[Batch]:
+    def _batches(
+        self, prepared: Prepared, plan: Plan, tiles: Iterable[Tile]
+    ) -> Iterator[Batch]:
         """Yield tiles in batches, one per device, that share their static choices."""
         waiting: dict[Choice, list[Tile]] = collections.defaultdict(list)
         for tile in tiles:
             choice: Choice = ()
             if self._arguments.chosen:
-                choice = self._arguments.choice_at([int(i[0]) for i in plan.indices(tile)])
+                index = [int(i[0]) for i in plan.indices(tile)]
+                if prepared.sweep.cells is not None:
+                    index = prepared.sweep.cells.first_point(index)
+                choice = self._arguments.choice_at(index)
             waiting[choice].append(tile)
             if len(waiting[choice]) == plan.n_devices:
                 yield Batch(choice, plan, waiting.pop(choice))

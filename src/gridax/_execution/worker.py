@@ -18,6 +18,7 @@ from gridax import _version
 from gridax._execution.pointwise import PointwiseEvaluator
 from gridax._execution.tiled import TiledEvaluator
 from gridax._outputs.template import Output, Template, unit_difference
+from gridax._reduce.outputs import ReducedOutputs
 from gridax._run.evaluator import Evaluator, Request, store_evaluated
 from gridax._run.job import Job
 from gridax._stores.base import DONE, Task
@@ -60,7 +61,7 @@ class RemoteJob:
     Attributes
     ----------
     name : unique name of the job.
-    pickled : the pickled `Job`.
+    pickled : the pickled `Job`, and what its outputs are reduced to.
     n_vmap, jit : as in `DaskExecution`.
     outputs : what the model returns.
     handle : where blocks are written; if None, they are returned.
@@ -116,8 +117,8 @@ def _set(wanted: Mapping[str, Any]) -> Iterator[None]:
             jax.config.update(name, before[name])
 
 
-def pickled(job: Job) -> bytes:
-    """Return a job as bytes.
+def pickled(job: Job, reduced: ReducedOutputs | None) -> bytes:
+    """Return a job, and what its outputs are reduced to, as bytes.
 
     Raises
     ------
@@ -127,9 +128,9 @@ def pickled(job: Job) -> bytes:
     import cloudpickle
 
     try:
-        return cloudpickle.dumps(job)
+        return cloudpickle.dumps((job, reduced))
     except Exception as error:
-        parts = {"the model": job.model, "the space": job.points}
+        parts = {"the model": job.model, "the space": job.points, "reduce=": reduced}
         parts |= {f"argument {i}": value for i, value in enumerate(job.args)}
         parts |= {f"argument {name!r}": value for name, value in job.kwargs.items()}
         for name, value in parts.items():
@@ -177,10 +178,10 @@ def work(job: RemoteJob, tasks: Sequence[Task]) -> list[BlockOutputs]:
     check(job.versions)
     # One block at a time, since each uses all devices of the process.
     with _lock, _set(job.settings):
-        evaluator = _evaluator(job)
+        evaluator, reduced = _evaluator(job)
         if job.handle is None:
-            return [_evaluated(job, evaluator, task) for task in tasks]
-        return _stored(job, evaluator, tasks)
+            return [_evaluated(job, evaluator, reduced, task) for task in tasks]
+        return _stored(job, evaluator, reduced, tasks)
 
 
 class VersionMismatch(RuntimeError):
@@ -188,19 +189,22 @@ class VersionMismatch(RuntimeError):
 
 
 _lock = threading.Lock()
-_evaluators: collections.OrderedDict[str, Evaluator] = collections.OrderedDict()
+_evaluators: collections.OrderedDict[str, tuple[Evaluator, ReducedOutputs | None]] = (
+    collections.OrderedDict()
+)
 
 
-def _evaluator(job: RemoteJob) -> Evaluator:
-    """Return the evaluator of a job, which a worker creates once."""
+def _evaluator(job: RemoteJob) -> tuple[Evaluator, ReducedOutputs | None]:
+    """Return the evaluator of a job, which a worker creates once, and what it reduces to."""
     if job.name not in _evaluators:
         import cloudpickle
 
         _take_core(job.cores)
-        local = cloudpickle.loads(job.pickled)
-        _evaluators[job.name] = (
+        local, reduced = cloudpickle.loads(job.pickled)
+        evaluator: Evaluator = (
             TiledEvaluator(local, job.n_vmap, None) if job.jit else PointwiseEvaluator(local)
         )
+        _evaluators[job.name] = evaluator, reduced
         while len(_evaluators) > _KEPT:
             _evaluators.popitem(last=False)
     return _evaluators[job.name]
@@ -216,36 +220,43 @@ def _take_core(cores: Mapping[str, int]) -> None:
             os.sched_setaffinity(0, {cores[address]})
 
 
-def _request(job: RemoteJob, store: Any) -> Request:
+def _request(job: RemoteJob, reduced: ReducedOutputs | None, store: Any) -> Request:
+    known = job.outputs if reduced is None else reduced.outputs
+
     def check_template(raw: Template) -> None:
-        shapes = [[output.shape for output in outputs] for outputs in (raw.outputs, job.outputs)]
+        shapes = [[output.shape for output in outputs] for outputs in (raw.outputs, known)]
         if shapes[0] != shapes[1]:
             raise ValueError(
                 f"the model returned outputs with the shapes {shapes[0]} on a worker, but with the "
                 f"shapes {shapes[1]} in the process that started the run"
             )
-        difference = unit_difference(job.outputs, raw.outputs)
+        difference = unit_difference(known, raw.outputs)
         if difference:
             raise ValueError(f"{difference}; every point must return the same outputs")
 
-    return Request(store, job.block, job.memory, job.lanes, job.record, check_template)
+    limits = job.block, job.memory, job.lanes
+    return Request(store, *limits, job.record, check_template, reduced)
 
 
-def _evaluated(job: RemoteJob, evaluator: Evaluator, task: Task) -> BlockOutputs:
+def _evaluated(
+    job: RemoteJob, evaluator: Evaluator, reduced: ReducedOutputs | None, task: Task
+) -> BlockOutputs:
     store = MemoryStore(task.box, job.outputs, is_block=True)
     if task.todo is not None:
         store.status[~task.todo] = DONE
-    for _ in store_evaluated(evaluator, _request(job, store)):
+    for _ in store_evaluated(evaluator, _request(job, reduced, store)):
         pass
     return BlockOutputs(task, None, store.arrays, store.errors)
 
 
-def _stored(job: RemoteJob, evaluator: Evaluator, tasks: Sequence[Task]) -> list[BlockOutputs]:
+def _stored(
+    job: RemoteJob, evaluator: Evaluator, reduced: ReducedOutputs | None, tasks: Sequence[Task]
+) -> list[BlockOutputs]:
     store = job.handle.open([task.box for task in tasks])
     store.scan()
     before = store.n_done
     try:
-        new = sum(store_evaluated(evaluator, _request(job, store)))
+        new = sum(store_evaluated(evaluator, _request(job, reduced, store)))
     except BaseException:
         store.rescue()
         raise

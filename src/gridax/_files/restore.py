@@ -22,6 +22,7 @@ from gridax import _checks
 from gridax._axes import StoredAxis, is_axis
 from gridax._axes.table import Table
 from gridax._files.describe import FORMAT, READABLE, is_result
+from gridax._files.merge import Summary
 from gridax._grid.grid import Column, Grid
 from gridax._grid.points import MODES, Points
 from gridax._outputs.template import Output, Part, PartKind, Template
@@ -40,8 +41,15 @@ class Missing:
         return f"<not stored: {self.what}>"
 
 
-def read(dataset: xr.Dataset) -> tuple[Points, Template]:
+def read(
+    dataset: xr.Dataset, swept: Mapping[Any, xr.Variable] | None = None
+) -> tuple[Points, Template]:
     """Return the points and the template that a result's Dataset describes.
+
+    Parameters
+    ----------
+    dataset : the Dataset.
+    swept : coordinates of axes that it no longer has, since its outputs were reduced along them.
 
     Raises
     ------
@@ -58,8 +66,9 @@ def read(dataset: xr.Dataset) -> tuple[Points, Template]:
             f"it has the format {dataset.attrs['gridax_format']}, but this version of gridax "
             f"reads formats up to {FORMAT}; install a newer gridax"
         )
+    summary = Summary.read(dataset.attrs)
     for dim, size in _sizes(dataset).items():
-        if dataset.sizes.get(dim) != size:
+        if dataset.sizes.get(dim) != size and (summary is None or dim in summary.kept):
             raise ValueError(
                 f"it does not hold the whole space that it describes, as after selecting or "
                 f"averaging: {dim!r} has {dataset.sizes.get(dim, 0)} entries, not {size}; open it "
@@ -72,8 +81,9 @@ def read(dataset: xr.Dataset) -> tuple[Points, Template]:
             "xarray.open_dataset"
         )
     try:
-        points = _read_points(dataset)
-        return points, _read_template(dataset, points.grid)
+        points = _read_points(dataset, {**(swept or {}), **dataset.variables})
+        kept = points.dims if summary is None else (*summary.kept, *summary.parts)
+        return points, _read_template(dataset, kept, summary is not None)
     except Exception as error:  # a damaged or foreign description may raise anything
         raise ValueError(
             f"its description of the space is damaged ({type(error).__name__}: {error}); "
@@ -104,13 +114,13 @@ def _outputs(dataset: xr.Dataset) -> list[str]:
         return []
 
 
-def _read_points(dataset: xr.Dataset) -> Points:
+def _read_points(dataset: xr.Dataset, variables: Mapping[Any, xr.Variable]) -> Points:
     described = _json(dataset, "space")
     sizes = _sizes(dataset)
     leaves, columns = [], {}
     for leaf in described["leaves"]:
         if "axis" in leaf:
-            column = _read_column(leaf["axis"], dataset)
+            column = _read_column(leaf["axis"], variables)
             columns[id(column.axis)] = column
             leaves.append((leaf["path"], column.axis))
         else:
@@ -166,9 +176,9 @@ def _read_fixed(leaf: Mapping[str, Any]) -> Any:
     return np.asarray(value, dtype=leaf["dtype"])[()] if "dtype" in leaf else value
 
 
-def _read_column(described: Mapping[str, Any], dataset: xr.Dataset) -> Column:
+def _read_column(described: Mapping[str, Any], variables: Mapping[Any, xr.Variable]) -> Column:
     name, dim, kind = described["name"], described["dim"], described["kind"]
-    label = dataset.variables[name]
+    label = variables[name]
     _require(label.dims == (() if dim is None else (dim,)), f"{name!r} is not along {dim!r}")
     _require(kind in ("number", "array", "key", "choice"), f"{name!r} has the kind {kind!r}")
     labels = np.atleast_1d(label.values)
@@ -180,9 +190,9 @@ def _read_column(described: Mapping[str, Any], dataset: xr.Dataset) -> Column:
         known["values"] = labels.astype(_dtype(described["dtype"]))
     else:
         dtype = _dtype(described["dtype"])
-        values = dataset.variables[f"{name}_value"].values.astype(dtype, copy=False)
+        values = variables[f"{name}_value"].values.astype(dtype, copy=False)
         if described["repeats"]:
-            table_labels = dataset.variables[f"{name}_item"].values
+            table_labels = variables[f"{name}_item"].values
             rows = pd.Index(table_labels).get_indexer(labels)
             _require((rows >= 0).all(), f"{name!r} has labels that are not in {name}_item")
             labels = table_labels
@@ -197,11 +207,9 @@ def _read_column(described: Mapping[str, Any], dataset: xr.Dataset) -> Column:
         _check_keys(known["values"].shape, known["values"].dtype, described["impl"])
     if described.get("value_dims"):
         known["dims"] = tuple(map(str, described["value_dims"]))
-    known["coords"] = {key: dataset.variables[key] for key in described["coords"]}
+    known["coords"] = {key: variables[key] for key in described["coords"]}
     known["extra"] = {
-        key: dataset.variables[key]
-        if dim is not None
-        else dataset.variables[key].expand_dims(dim=name)
+        key: variables[key] if dim is not None else variables[key].expand_dims(dim=name)
         for key in described["extra"]
     }
     table = Table(labels=labels, **known)
@@ -211,9 +219,9 @@ def _read_column(described: Mapping[str, Any], dataset: xr.Dataset) -> Column:
     return Column(name, axis, -1, table, dim=dim, home=str(described["home"]), rows=rows)
 
 
-def _read_template(dataset: xr.Dataset, grid: Grid) -> Template:
+def _read_template(dataset: xr.Dataset, dims: tuple[str, ...], are_reduced: bool) -> Template:
     described = _json(dataset, "outputs")
-    outputs = [_read_output(output, dataset, grid) for output in described["outputs"]]
+    outputs = [_read_output(each, dataset, dims, are_reduced) for each in described["outputs"]]
     parts = tuple(map(_read_part, described["parts"]))
     leaves = [(part["path"], i) for i, part in enumerate(described["parts"])]
     order, treedef = jax.tree.flatten(nest(leaves, keep_order=True))
@@ -241,21 +249,27 @@ def _read_part(described: Mapping[str, Any]) -> Part:
     return Part(kind, names, tuple(path))
 
 
-def _read_output(described: Mapping[str, Any], dataset: xr.Dataset, grid: Grid) -> Output:
+def _read_output(
+    described: Mapping[str, Any], dataset: xr.Dataset, dims: tuple[str, ...], is_reduced: bool
+) -> Output:
     name, impl = described["name"], described["impl"]
     variable = dataset.variables[name]
-    own = variable.dims[len(grid.dims) :]
+    first = tuple(dim for dim in dims if dim in variable.dims) if is_reduced else dims
+    own = tuple(dim for dim in variable.dims if dim not in first)
     _require(
-        variable.dims[: len(grid.dims)] == grid.dims,
-        f"output {name!r} is along {variable.dims}, not along {grid.dims}",
+        is_reduced or variable.dims[: len(first)] == first,
+        f"output {name!r} is along {variable.dims}, not along {first}",
     )
-    _dtype(variable.dtype)
-    dtype = _dtype(described.get("dtype", variable.dtype))  # some points may have no value
+    if is_reduced and variable.dtype.kind in "OTU":  # labels
+        dtype = np.dtype(str)
+    else:
+        _dtype(variable.dtype)
+        dtype = _dtype(described.get("dtype", variable.dtype))  # some points may have no value
     if impl is not None:
         _check_keys(variable.shape, variable.dtype, impl)
     return Output(
         name=name,
-        shape=variable.shape[len(grid.dims) :],
+        shape=tuple(variable.sizes[dim] for dim in own),
         dtype=dtype,
         dims=tuple(map(str, own)),
         attrs={k: v for k, v in variable.attrs.items() if k != "prng_impl"},

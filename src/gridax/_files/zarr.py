@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import math
 import shutil
 from collections.abc import Mapping, Sequence
@@ -14,9 +15,12 @@ import numpy as np
 import xarray as xr
 
 from gridax._files import codec
+from gridax._files.merge import ATTRIBUTE as SUMMARY
+from gridax._files.merge import Summary, merged
 from gridax._files.synchronous import in_this_thread
 from gridax._outputs.template import Output
 from gridax._plan.progress import Progress
+from gridax._reduce.variables import FAILED as FAILED_POINTS
 from gridax._stores.base import DONE, ERROR, STATUS
 from gridax._stores.chunking import inner_chunks
 from gridax._stores.location import ROOT, Location
@@ -102,11 +106,14 @@ def view_of_run(opened: OpenedStore, location: Location) -> tuple[xr.Dataset, Pr
     dataset, header = opened.dataset, opened.header
     if not opened.is_run:
         return dataset, None
+    summary = Summary.read(dataset.attrs)
     array = header.arrays[STATUS]
     if header.finished is None:
         progress = Progress(*count_states(location, array))
     else:
         progress = Progress(*header.finished, math.prod(array.shape))
+    if summary is not None:
+        return _view_of_cells(dataset, summary, progress)
     if progress.done == progress.total:
         return dataset.drop_vars([STATUS, ERROR]), progress
     status = dataset[STATUS].variable
@@ -120,6 +127,27 @@ def view_of_run(opened: OpenedStore, location: Location) -> tuple[xr.Dataset, Pr
     if not progress.failed:
         dataset = dataset.drop_vars(ERROR)
     return dataset, progress
+
+
+def _view_of_cells(
+    dataset: xr.Dataset, summary: Summary, cells: Progress
+) -> tuple[xr.Dataset, Progress]:
+    """Return the Dataset of a reduced run, and how many of its points are done.
+
+    Parameters
+    ----------
+    dataset : what is stored of each cell.
+    summary : of it.
+    cells : how many of them are done, failed and pending.
+    """
+    found = merged(dataset, summary, cells.done == cells.total)
+    view = dataset.drop_vars([*summary.variables, STATUS, ERROR, FAILED_POINTS]).assign(found)
+    view = view.drop_dims([dim for dim in summary.parts if dim in view.dims])
+    view.attrs[SUMMARY] = summary.json(merged=True)
+    n_failed = int(found[FAILED_POINTS].sum()) if FAILED_POINTS in found else 0
+    total = math.prod(size for _, size in json.loads(dataset.attrs["space"])["dims"])
+    begun = (cells.done + cells.failed) * total // max(1, cells.total)
+    return view, Progress(begun - n_failed, n_failed, total)
 
 
 def refuse_existing(location: Location, overwrite: bool) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import operator
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -66,6 +66,12 @@ class Points:
     def with_grid(self, grid: Grid) -> Points:
         """Return other points of the same state."""
         return dataclasses.replace(self, grid=grid)
+
+    def along(self, dims: Collection[str]) -> Points:
+        """Return the points of some dimensions only, without the axes along the others."""
+        sizes = {dim: size for dim, size in self.sizes.items() if dim in dims}
+        columns = (c for c in self.grid.columns if c.dim is None or c.dim in sizes)
+        return self.with_grid(Grid(sizes, tuple(columns)))
 
     @property
     def n(self) -> int:
@@ -145,12 +151,11 @@ class Points:
     @functools.cached_property
     def fixed(self) -> tuple[tuple[str, Any], ...]:
         """Dotted path and value of the leaves that are not axes, without private ones."""
-        slots = {column.slot for column in self.grid.columns}
         skeleton = self.skeleton
         return tuple(
             (dotted(skeleton.paths[slot]), skeleton.leaves[slot])
             for slot in skeleton.written
-            if slot not in slots and not is_private(skeleton.paths[slot])
+            if not (is_axis(skeleton.leaves[slot]) or is_private(skeleton.paths[slot]))
         )
 
 

@@ -27,6 +27,7 @@ from gridax._plan.limits import Limits
 from gridax._plan.plan import Plan
 from gridax._plan.tuning import Tuner
 from gridax._plan.work import Work
+from gridax._reduce.outputs import ReducedOutputs
 
 # Fraction of a device's free memory that a plan may use.
 _USABLE = 0.8
@@ -48,6 +49,7 @@ class Prepared:
     model : what is swept.
     arguments : what the programs are evaluated on.
     n_pmap : devices to use; if None, all of them, or one if there is too little to compute.
+    reduced : what the outputs are reduced to on the devices, if so.
 
     Raises
     ------
@@ -56,7 +58,13 @@ class Prepared:
         being traced.
     """
 
-    def __init__(self, model: Callable[..., Any], arguments: Arguments, n_pmap: int | None) -> None:
+    def __init__(
+        self,
+        model: Callable[..., Any],
+        arguments: Arguments,
+        n_pmap: int | None,
+        reduced: ReducedOutputs | None = None,
+    ) -> None:
         traced = {choice: trace(model, arguments, choice) for choice in arguments.choices()}
         self._model, self._arguments, self._traced = model, arguments, traced
         known = {leaf.impl for leaf in arguments.leaves}  # which the executor has warned of
@@ -66,14 +74,18 @@ class Prepared:
         # All tiles have one shape, so the choice with the most work determines it.
         self._heaviest = max(traced, key=lambda choice: sum(traced[choice].work.time.values()))
         cpu = jax.local_devices()[0].platform == "cpu"
+        self._reduced = reduced
+        cells = None if reduced is None else reduced.cells
         self.sweep = tiling.Sweep(
             dims=arguments.points.dims,
-            sizes=arguments.points.shape,
+            sizes=arguments.points.shape if cells is None else cells.lengths,
             work=self._work(),
-            point_bytes=self.template.nbytes,
+            point_bytes=self.template.nbytes if reduced is None else reduced.point_bytes,
             n_devices=n_pmap or jax.local_device_count(),
             groups=tuple(arguments.groups()),
             start=tiling.CPU if cpu else tiling.ACCELERATOR,
+            cells=cells,
+            cell_bytes=0 if reduced is None else sum(o.nbytes for o in reduced.stored),
         )
         if n_pmap is None and self.sweep.is_short:
             idle = "too little to compute for several" if self.sweep.n_devices > 1 else ""
@@ -163,8 +175,10 @@ class Prepared:
             program = self._traced[self._heaviest].program
             of_program = (program.fingerprint, program.lookups, program.outputs)
             of_grid = (self.sweep.dims, self.sweep.sizes, self.sweep.n_devices, self.sweep.groups)
+            # By its text, so that a function of the user's is not kept alive.
+            of_cells = "" if self._reduced is None else repr(self._reduced.reduction)
             self._tuners[limits] = tuners.shared(
-                (*of_program, *of_grid, self._values, limits),
+                (*of_program, *of_grid, of_cells, self._values, limits),
                 functools.partial(self._tuner, limits),
             )
         return self._tuners[limits]
@@ -213,6 +227,8 @@ class Prepared:
     @property
     def _is_lasting(self) -> bool:
         """Whether other processes can know the program, which holds no function of the user's."""
+        if self._reduced is not None:
+            return False
         return not any(traced.program.calls_back for traced in self._traced.values())
 
     def wish(self, limits: Limits) -> Wish:
@@ -227,7 +243,7 @@ class Prepared:
             if len(level.dims) == 1:
                 tile[level.dims[0]] = min(level.length * plan.n_devices, plan.sizes[level.dims[0]])
         seconds = self.sweep.seconds() / plan.n_points
-        return Wish(seconds, self.template.nbytes, tuple(tile))
+        return Wish(seconds, plan.point_bytes, tuple(tile))
 
     def fits(self, plan: Plan, memory: int | None) -> bool:
         """Return whether a plan fits into memory, according to its compiled program."""
@@ -257,8 +273,12 @@ class Prepared:
         plan = propose(None)
         while True:
             needed, points = self.nbytes(plan), math.prod(plan.tile)
-            if memory is None or needed <= memory or points == 1:
+            narrower = self.sweep.narrower(plan) if points == 1 else None
+            if memory is None or needed <= memory or (points == 1 and narrower is None):
                 return dataclasses.replace(plan, tile_bytes=needed)
+            if narrower is not None:
+                plan = narrower
+                continue
             plan = propose(min(points // 2, max(1, points * memory // needed)))
 
     def nbytes(self, plan: Plan) -> int:
@@ -290,9 +310,20 @@ class Prepared:
             traced = self._traced[choice]
             tables, rows, fixed = self._on_devices(on, "space", self._arguments.data())
             constants = self._on_devices(on, choice, traced.constants)
-            found = Kernel(traced.program, plan, on, (tables, rows, [*constants, *fixed]))
+            parts, reduction, has_gaps = [], None, False
+            if self._reduced is not None:
+                reduction, has_gaps = self._reduced.reduction, self._reduced.cells.has_gaps
+                parts = self._on_devices(on, "parts", self._parts)
+            arguments = (tables, rows, [*constants, *fixed], parts)
+            found = Kernel(traced.program, plan, on, arguments, reduction, has_gaps)
             self._kernels[choice, plan] = found
         return self._kernels[choice, plan]
+
+    @functools.cached_property
+    def _parts(self) -> list[tuple[np.ndarray, np.ndarray]]:
+        """The indices of each part along each reduced dimension, and which of them count."""
+        assert self._reduced is not None
+        return [self._reduced.cells.table(dim) for dim in self._reduced.cells.reduced]
 
     def _on_devices(self, on: tuple[Any, ...], owner: Any, arrays: Any) -> Any:
         """Return arrays on some devices, to which they are copied once."""

@@ -21,9 +21,11 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from gridax._kernel.counting import counted
 from gridax._kernel.lanes import in_lanes
 from gridax._kernel.nesting import evaluated, nested
+from gridax._kernel.reducing import Reducer
 from gridax._kernel.split import Split
 from gridax._plan.plan import Level, Plan, Tile
 from gridax._plan.work import Dims
+from gridax._reduce.request import Reduction
 
 
 @dataclasses.dataclass(frozen=True)
@@ -176,10 +178,11 @@ def compiled(
     on: tuple[Any, ...],
     n_lanes: int = 0,
     is_counted: bool = False,
+    reducer: Reducer | None = None,
 ) -> Callable[..., Any]:
     """Return the jitted function of one batch of tiles, which equal programs share."""
-    key = (program, levels, lengths, on, n_lanes, is_counted)
-    if not program.calls_back:
+    key = (program, levels, lengths, on, n_lanes, is_counted, reducer)
+    if not (program.calls_back or (reducer and reducer.reduction.holds_functions)):
         return _kept(*key)
     function = _in_use.get(key)
     if function is None:
@@ -187,7 +190,7 @@ def compiled(
     return function
 
 
-# Of programs that call back: these would keep the user's functions alive.
+# Of programs with functions of the user's: these would keep the user's functions alive.
 _in_use: weakref.WeakValueDictionary[Any, Callable[..., Any]] = weakref.WeakValueDictionary()
 
 
@@ -198,21 +201,32 @@ def _jitted(
     on: tuple[Any, ...],
     n_lanes: int,
     is_counted: bool,
+    reducer: Reducer | None,
 ) -> Callable[..., Any]:
     """Return the jitted function of one batch of tiles, one per device.
 
     It takes an int32 array of shape ``(n_devices, sum(lengths))`` with the indices along all
     dimensions, `lengths` of them, and returns outputs of shape
-    ``(n_devices, *tile, *output_shape)``.
+    ``(n_devices, *tile, *output_shape)``. With a `reducer`, the dimensions are those of cells, and
+    the outputs are reduced.
     """
     ends = np.cumsum(lengths)[:-1].tolist()
+    levels = levels if reducer is None else reducer.all_levels(levels)
 
-    def batch(index: Any, tables: Any, rows: Any, arrays: Any) -> list[Any]:
-        parts = jnp.split(index[0], ends) if lengths else []
-        data = (parts, tables, rows, arrays)
+    def tile(index: Any, tables: Any, rows: Any, arrays: Any) -> list[Any]:
         if n_lanes:
-            return [out[None] for out in program.in_lanes(levels, n_lanes, *data)]
-        return [out[None] for out in program.tile(levels, *data, is_counted)]
+            return program.in_lanes(levels, n_lanes, index, tables, rows, arrays)
+        return program.tile(levels, index, tables, rows, arrays, is_counted)
+
+    def batch(index: Any, tables: Any, rows: Any, arrays: Any, parts: Any) -> list[Any]:
+        at = jnp.split(index[0], ends) if lengths else []
+        if reducer is None:
+            return [out[None] for out in tile(at, tables, rows, arrays)]
+        outs = tile(reducer.indices(at, parts), tables, rows, arrays)
+        counts = [reducer.counts(outs.pop())] if is_counted else []
+        n_lead = len(levels) - len(reducer.levels)
+        reduced = reducer.reduced(outs, n_lead, at, parts)
+        return [out[None] for out in (*reduced, *counts)]
 
     if len(on) == 1:
         return jax.jit(batch)
@@ -222,12 +236,13 @@ def _jitted(
     sharded = jax.shard_map(
         batch,
         mesh=_mesh(on),
-        in_specs=(here, everywhere, everywhere, everywhere),
+        in_specs=(here, everywhere, everywhere, everywhere, everywhere),
         out_specs=here,
         check_vma=False,
     )
     whole = NamedSharding(_mesh(on), everywhere)
-    return jax.jit(sharded, in_shardings=(NamedSharding(_mesh(on), here), whole, whole, whole))
+    sharding = NamedSharding(_mesh(on), here)
+    return jax.jit(sharded, in_shardings=(sharding, whole, whole, whole, whole))
 
 
 # Bounded, so that models that were thrown away do not stay in memory for good.
@@ -245,17 +260,26 @@ class Kernel:
     ----------
     program, plan : what is computed, and how it is divided into tiles.
     on : the devices.
-    arguments : tables, row numbers and fixed arrays, as `on_devices` puts them there.
+    arguments : tables, row numbers, fixed arrays and parts, as `on_devices` puts them there.
+    reduction : how outputs are reduced, if so.
+    has_gaps : whether some of the points of a cell do not count.
     """
 
     def __init__(
-        self, program: Program, plan: Plan, on: Sequence[Any], arguments: tuple[Any, ...]
+        self,
+        program: Program,
+        plan: Plan,
+        on: Sequence[Any],
+        arguments: tuple[Any, ...],
+        reduction: Reduction | None = None,
+        has_gaps: bool = False,
     ) -> None:
         self._plan, self._n_devices, self._arguments = plan, len(on), arguments
         # Groups determine which tiles there are, not what a tile computes.
         levels = tuple(dataclasses.replace(level, groups=None) for level in plan.levels)
+        reducer = None if reduction is None else Reducer(reduction, plan.inner, has_gaps)
         self._run: Any = compiled(
-            program, levels, plan.lengths, tuple(on), plan.lanes, plan.is_counted
+            program, levels, plan.lengths, tuple(on), plan.lanes, plan.is_counted, reducer
         )
         self._far = on[0].platform != "cpu"
         # With several processes, JAX does not distribute NumPy arrays over devices by itself.

@@ -142,6 +142,12 @@ class Plan(Displayed):
     pace : str
         Why points leave a loop one by one, or wait for the slowest one in their tile, if they leave
         it at different iterations.
+    inner : tuple of Level
+        Of a reduced sweep, in which `dims` and `sizes` are those of cells (points that are reduced
+        together): how the points of a cell are vectorized. Their dimensions are numbered as in the
+        space, and one run covers them.
+    reduced : str
+        What is reduced along which dimensions, and how many points a cell has.
 
     Examples
     --------
@@ -163,10 +169,12 @@ class Plan(Displayed):
     lanes: int = 0
     is_counted: bool = False
     pace: str = dataclasses.field(default="", compare=False)
+    inner: tuple[Level, ...] = ()
+    reduced: str = dataclasses.field(default="", compare=False)
 
     @property
     def n_points(self) -> int:
-        """Number of points of the grid."""
+        """Number of points of the grid; of a reduced sweep, of cells."""
         return math.prod(self.sizes)
 
     @property
@@ -182,7 +190,7 @@ class Plan(Displayed):
     @property
     def n_vmap(self) -> int:
         """Points that are vectorized."""
-        return self.lanes or math.prod(level.width for level in self.levels)
+        return self.lanes or math.prod(level.width for level in (*self.levels, *self.inner))
 
     @property
     def kind(self) -> tuple[Any, ...]:
@@ -191,7 +199,8 @@ class Plan(Displayed):
         Plans in which these are equal differ only in how many points a call evaluates.
         """
         wide = ((level.dims, level.width) for level in self.levels if level.width > 1)
-        return self.n_devices, self.lanes, *wide
+        inner = ((level.dims, level.width) for level in self.inner)
+        return self.n_devices, self.lanes, *wide, "of a cell", *inner
 
     def waiting(self, counts: np.ndarray) -> tuple[int, int]:
         """Return how many iterations the points of a tile take, and how many with their waiting.
@@ -202,7 +211,7 @@ class Plan(Displayed):
         """
         shape = [
             n
-            for level, size in zip(self.levels, counts.shape, strict=True)
+            for level, size in zip((*self.levels, *self.inner), counts.shape, strict=True)
             for n in ((level.depth, level.width) if size > 1 else (1, 1))
         ]
         pieces = counts.reshape(shape)

@@ -13,6 +13,7 @@ import itertools
 import math
 from collections.abc import Callable, Iterator, Sequence
 
+from gridax._plan.cells import Cells
 from gridax._plan.plan import Level, Plan
 from gridax._plan.work import Dims, Work
 
@@ -76,13 +77,16 @@ class Sweep:
 
     Attributes
     ----------
-    dims, sizes : names and sizes of the dimensions.
+    dims, sizes : names and sizes of the dimensions; of a reduced sweep, those of a cell where it is
+        reduced.
     work : work of one point.
     point_bytes : bytes of one point's outputs.
     n_devices : tiles evaluated at the same time.
     groups : per dimension, the positions that may share a run, or None.
     start : of the kind of device.
     idle : why not all devices are used, if so.
+    cells : points that are reduced together, which one tile covers; None if nothing is reduced.
+    cell_bytes : bytes of what their outputs are reduced to.
     """
 
     dims: tuple[str, ...]
@@ -93,6 +97,8 @@ class Sweep:
     groups: Groups
     start: Start = CPU
     idle: str = ""
+    cells: Cells | None = None
+    cell_bytes: int = 0
 
     def plan(
         self,
@@ -110,15 +116,15 @@ class Sweep:
         most : maximum number of points of a tile, if known.
         block : points of a block along each dimension, if that is already decided.
         """
-        if block is not None:
-            within = dataclasses.replace(self, sizes=block).plan(n_vmap, memory, most)
-            return dataclasses.replace(within, sizes=self.sizes, block=block)
+        return self._placed(self._within(block)._plan(n_vmap, memory, self._n_points(most)), block)
+
+    def _plan(self, n_vmap: int | None, memory: int | None, most: int | None) -> Plan:
         if memory is not None:  # outputs that wait for the host need a part of it
             waiting = (1 + IN_FLIGHT) * max(self.point_bytes, 1)
             most = min(most or memory, max(1, memory // waiting))
         n = min(n_vmap or self._width(), most or _MOST, _MOST)
         levels = self._wide(self.levels(), n, n_vmap is None, memory)
-        return self._planned(levels, self.seconds() / math.prod(self.sizes), most)
+        return self._planned(levels, self._point_seconds(), most)
 
     def in_lanes(
         self,
@@ -138,20 +144,93 @@ class Sweep:
         most, block : as in `plan`.
         seconds : time that a point takes, if known.
         """
-        if block is not None:
-            within = dataclasses.replace(self, sizes=block).in_lanes(n_lanes, most, None, seconds)
-            return dataclasses.replace(within, sizes=self.sizes, block=block)
+        within = self._within(block)
+        seconds = None if seconds is None else seconds / self._n_together
+        return self._placed(within._in_lanes(n_lanes, self._n_points(most), seconds), block)
+
+    def _in_lanes(self, n_lanes: int, most: int | None, seconds: float | None) -> Plan:
         n_points = math.prod(self.sizes)
         n_entering = math.prod(self.sizes[dim] for dim in self.work.lanes)
-        seconds = self.seconds() / n_points if seconds is None else seconds
+        seconds = self._point_seconds() if seconds is None else seconds
         n = max(_PER_LANE * n_lanes * (n_points // n_entering), _LONG_CALL / max(seconds, 1e-12))
         bounds = (n, _MOST_BYTES / max(self.point_bytes, 1), n_points / self.n_devices)
         n = min(_MOST, most or _MOST, max(1, math.ceil(min(bounds))))
-        levels = self._wide(self.levels(), n, False, None)
+        levels = self._wide(self._covering(self.levels()), n, False, None)
         # One vectorized run per call, whatever it takes: lanes take the place of depth.
         plan = dataclasses.replace(self._planned(levels, math.inf, None), is_counted=False)
         along = [level for level in levels if not self.work.lanes.isdisjoint(level.dims)]
         return dataclasses.replace(plan, lanes=min(n_lanes, _n_points(along)))
+
+    def _within(self, block: tuple[int, ...] | None) -> Sweep:
+        """Return the sweep of one block."""
+        if block is None:
+            return self
+        sizes = block if self.cells is None else self.cells.within(block)
+        return dataclasses.replace(self, sizes=sizes)
+
+    @property
+    def _n_together(self) -> int:
+        """Number of points of a cell, or 1 if nothing is reduced."""
+        return 1 if self.cells is None else self.cells.n_points
+
+    @property
+    def _n_parts(self) -> int:
+        return 1 if self.cells is None else self.cells.n_parts
+
+    @property
+    def _reduced(self) -> tuple[int, ...]:
+        return () if self.cells is None else self.cells.reduced
+
+    def _n_points(self, n: int | None) -> int | None:
+        """Return how many points so many points or cells of a plan have."""
+        return None if n is None else n * self._n_together
+
+    def _placed(self, plan: Plan, block: tuple[int, ...] | None) -> Plan:
+        """Return the plan of a block as one of the whole grid; of a reduced sweep, of its cells."""
+        if self.cells is not None:
+            return self._of_cells(self.cells, plan, block)
+        return dataclasses.replace(plan, sizes=self.sizes, block=block or self.sizes)
+
+    def _of_cells(self, cells: Cells, plan: Plan, block: tuple[int, ...] | None) -> Plan:
+        numbers = {dim: n for n, dim in enumerate(cells.grid)}
+        kept, inner = [], []
+        for level in plan.levels:
+            if level.dims and level.dims[0] in cells.reduced:
+                inner.append(level)
+            else:
+                dims = tuple(numbers[dim] for dim in level.dims)
+                kept.append(dataclasses.replace(level, dims=dims))
+        of_cells = dataclasses.replace(
+            plan,
+            dims=tuple(self.dims[dim] for dim in cells.grid),
+            sizes=cells.shape,
+            block=block or cells.shape,
+            levels=(*kept, *(Level((numbers[cut.dim],)) for cut in cells.cuts)),
+            inner=tuple(inner),
+            point_bytes=self.cell_bytes,
+        )
+        n_tiles = of_cells.n_tiles(next(of_cells.blocks()))
+        return dataclasses.replace(of_cells, n_devices=min(plan.n_devices, n_tiles))
+
+    def _of_points(self, plan: Plan) -> tuple[Level, ...]:
+        """Return the levels of a plan, of the dimensions of the space."""
+        if self.cells is None:
+            return plan.levels
+        grid, cut = self.cells.grid, self.cells.by_dim
+        kept = (
+            dataclasses.replace(level, dims=tuple(grid[dim] for dim in level.dims))
+            for level in plan.levels
+        )
+        return (*(level for level in kept if level.dims[0] not in cut), *plan.inner)
+
+    def _covering(self, levels: Sequence[Level]) -> tuple[Level, ...]:
+        """Return levels of which those of a cell have all of its points at a time."""
+        return tuple(
+            dataclasses.replace(level, width=level.size(self.sizes))
+            if level.dims[0] in self._reduced
+            else level
+            for level in levels
+        )
 
     def _n_lanes(self) -> int:
         """Return how many points are in the loop at a time, to begin with."""
@@ -174,7 +253,10 @@ class Sweep:
     def seconds(self) -> float:
         """Return the estimated time of the sweep on one device."""
         points = _Points([Level((dim,), size) for dim, size in enumerate(self.sizes)])
-        return points.total(self.work.time) * 1e-9
+        return points.total(self.work.time) * self._n_parts * 1e-9
+
+    def _point_seconds(self) -> float:
+        return self.seconds() / (math.prod(self.sizes) * self._n_parts)
 
     @property
     def is_short(self) -> bool:
@@ -190,7 +272,7 @@ class Sweep:
         even : the fraction of the iterations of a loop that points take part in.
         """
         if even < _UNEVEN:
-            n_lanes = dataclasses.replace(self, sizes=plan.block)._n_lanes()
+            n_lanes = self._within(plan.block)._n_lanes()
             return self.in_lanes(n_lanes, most, plan.block, seconds)
         if even < _EVEN:
             return None
@@ -209,33 +291,47 @@ class Sweep:
         seconds : the time that it takes per point.
         most : maximum number of points of a tile.
         """
-        within = dataclasses.replace(self, sizes=plan.block)
+        within = self._within(plan.block)
         for n_lanes in filter(None, (4 * plan.lanes, plan.lanes // 4)):
             yield self.in_lanes(n_lanes, most, plan.block, seconds)
+        most, seconds = most * self._n_together, seconds / self._n_together
         alone = dataclasses.replace(within, n_devices=1, idle="several are not faster")
-        bare = tuple(dataclasses.replace(level, width=1, depth=1) for level in plan.levels)
+        levels = self._of_points(plan)
+        bare = tuple(dataclasses.replace(level, width=1, depth=1) for level in levels)
         n, nested = plan.n_vmap, self._nested()
         # With many points, XLA uses several threads for an operation.
-        many = min(_MANY * self.start.width, math.prod(plan.block) // 3)
+        many = min(_MANY * self.start.width, math.prod(within.sizes) // 3)
         tries = [(within, bare, 4 * n), (within, bare, many), (within, nested, n)]
         tries += [(within, nested, 1), (within, bare, max(n // 4, 1)), (alone, bare, n)]
         tries += [(within, self._flat(), n), (within, self.levels(), n)]
         for sweep, levels, width in tries:
             wide = sweep._wide(levels, min(width, most), False, None)
             other = sweep._planned(wide, seconds * self.n_devices / sweep.n_devices, most)
-            yield dataclasses.replace(other, sizes=self.sizes, block=plan.block)
+            yield self._placed(other, plan.block)
 
     def narrower(self, plan: Plan) -> Plan | None:
         """Return a plan with tiles of half as many points or fewer; None for single points."""
         levels = list(plan.levels)
         if math.prod(plan.tile) == 1:
-            return None
+            return self._narrower_within(plan)
         i = max(range(len(levels)), key=lambda i: levels[i].length)
         if levels[i].depth > 1:
             levels[i] = dataclasses.replace(levels[i], depth=levels[i].depth // 2)
         else:
             levels[i] = dataclasses.replace(levels[i], width=levels[i].width // 2)
         return dataclasses.replace(plan, levels=tuple(levels), tile_bytes=plan.tile_bytes // 2)
+
+    def _narrower_within(self, plan: Plan) -> Plan | None:
+        """Return a plan that vectorizes half of the points of a cell, or None."""
+        inner = list(plan.inner)
+        i = max(range(len(inner)), key=lambda i: inner[i].width, default=0)
+        if not inner or inner[i].width == 1:
+            return None
+        width = inner[i].width // 2
+        assert self.cells is not None
+        depth = math.ceil(inner[i].size(self.cells.lengths) / width)
+        inner[i] = dataclasses.replace(inner[i], width=width, depth=depth)
+        return dataclasses.replace(plan, inner=tuple(inner))
 
     def levels(self) -> tuple[Level, ...]:
         """Return the levels: dimensions along which the same stages vary are vectorized as one."""
@@ -257,7 +353,8 @@ class Sweep:
         for dim in range(len(self.sizes)):
             # A dimension with static choices cannot be merged with another one.
             own = self.groups[dim] is not None
-            together.setdefault((own, dim if own else alike(dim)), []).append(dim)
+            key = (dim in self._reduced, own, dim if own else alike(dim))
+            together.setdefault(key, []).append(dim)
         return tuple(Level(tuple(dims), groups=self.groups[dims[0]]) for dims in together.values())
 
     def _wide(
@@ -323,6 +420,7 @@ class Sweep:
         points = int(min(CALL / max(seconds, 1e-12), _MOST_BYTES / max(self.point_bytes, 1)))
         deep = self._deep(levels, min(points, most or points))
         n_tiles = math.prod(map(_n_runs, deep, itertools.repeat(self.sizes)))
+        n_tiles *= self._n_parts
         waiting = (1 + IN_FLIGHT) * math.prod(level.length for level in deep) * self.point_bytes
         return Plan(
             dims=self.dims,
@@ -341,9 +439,16 @@ class Sweep:
         """Let a call evaluate several tiles, one after the other, up to `n` points of them."""
         deep = list(levels)
         if self.n_devices > 1:  # every device should have several tiles
-            n = min(n, math.prod(self.sizes) // (8 * self.n_devices))
+            n = min(n, math.prod(self.sizes) * self._n_parts // (8 * self.n_devices))
         n //= _n_points(levels)
+        for i, level in enumerate(deep):
+            if level.dims[0] in self._reduced:  # a tile has all points of a cell
+                depth = math.ceil(level.size(self.sizes) / level.width)
+                deep[i] = dataclasses.replace(level, depth=depth)
+                n //= depth
         for i in reversed(range(len(deep))):
+            if deep[i].dims[0] in self._reduced:
+                continue
             # All points of a run belong to one group.
             n_runs = math.ceil(deep[i].longest(self.sizes) / deep[i].width)
             depth = max(1, min(n, n_runs))

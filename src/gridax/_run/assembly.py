@@ -13,7 +13,7 @@ import xarray as xr
 from gridax._files import describe
 from gridax._grid.index import attach_all
 from gridax._outputs.labels import coordinates, labeled
-from gridax._outputs.template import Template
+from gridax._outputs.template import Output, Template
 from gridax._run import fingerprints
 from gridax._run.fingerprints import Parts
 from gridax._run.job import Job
@@ -54,6 +54,11 @@ class Assembly:
     raw : the template as the model returns it.
     dims, coords : names and coordinates of the outputs' own dimensions, as `run` takes them.
 
+    Attributes
+    ----------
+    template : the outputs with their names and dimensions.
+    coords : coordinates of their own dimensions.
+
     Raises
     ------
     TypeError, ValueError
@@ -72,12 +77,26 @@ class Assembly:
         names = {*map(str, space.variables), *map(str, space.sizes)}
         self.template = labeled(raw, names, self._points.dims, dims)
         known = {str(name): space.variables[name] for name in space.coords}
-        self._coords = coordinates(self.template, coords, known)
+        self.coords = coordinates(self.template, coords, known)
+
+    @property
+    def outputs(self) -> tuple[Output, ...]:
+        """What a store keeps."""
+        return self.template.outputs
+
+    @property
+    def grid(self) -> tuple[int, ...]:
+        """The shape of the grid of a store."""
+        return self._points.shape
+
+    def block(self, block: Mapping[str, int]) -> tuple[int, ...]:
+        """Return how many points a block has along each dimension."""
+        return tuple(block[dim] for dim in self._points.dims)
 
     @functools.cached_property
     def fingerprints(self) -> dict[str, list[str]]:
         """Fingerprints of the outputs."""
-        return fingerprints.of_template(self.template, self._coords)
+        return fingerprints.of_template(self.template, self.coords)
 
     def dataset(self, store: MemoryStore, run: Mapping[str, Any]) -> xr.Dataset:
         """Return the outputs with all labels, and the status of each point unless all are done.
@@ -97,7 +116,7 @@ class Assembly:
                 messages[index] = text
             dataset["error"] = (self._points.dims, messages)
         # The Dataset is a copy already, and assign_attrs would copy all of its indexes again.
-        dataset.attrs.update(_stamped(run))
+        dataset.attrs.update(stamped(run))
         return dataset
 
     def skeleton(self, about: Parts) -> xr.Dataset:
@@ -118,7 +137,7 @@ class Assembly:
         dataset["status"] = (self._points.dims, zeros(grid, np.uint8), FLAGS)
         dataset["error"] = (self._points.dims, zeros(grid, np.dtypes.StringDType()))
         described = {fingerprints.ATTRIBUTE: json.dumps(about)}
-        return dataset.assign_attrs(_stamped(describe.stamp()), **described)
+        return dataset.assign_attrs(stamped(describe.stamp()), **described)
 
     @functools.cached_property
     def _empty(self) -> xr.Dataset:
@@ -135,7 +154,7 @@ class Assembly:
             empty = np.broadcast_to(np.zeros((), output.dtype), self._points.shape + output.shape)
             dims = (*self._points.dims, *(output.dims or ()))
             variables[output.name] = xr.Variable(dims, empty, attrs)
-        own = xr.Coordinates(self._coords, indexes={})
+        own = xr.Coordinates(self.coords, indexes={})
         dataset = attach_all(self._points.dataset.assign_coords(own).assign(variables), {})
         described = {**fingerprints.of_job(self._job), "template": self.fingerprints}
         return dataset.assign_attrs(
@@ -144,5 +163,6 @@ class Assembly:
         )
 
 
-def _stamped(run: Mapping[str, Any]) -> dict[str, Any]:
+def stamped(run: Mapping[str, Any]) -> dict[str, Any]:
+    """Return when and on what a job was run, as attributes of a Dataset."""
     return {**run, "created": run["created"].isoformat(timespec="seconds")}

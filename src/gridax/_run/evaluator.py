@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import abc
 import dataclasses
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
 from gridax._outputs.template import Template
 from gridax._plan.blocks import Wish
-from gridax._plan.plan import Region
+from gridax._plan.plan import Region, shape_of
+from gridax._reduce.outputs import ReducedOutputs
 from gridax._stores.base import Store
+from gridax._text import error_text
 
 
 class Computed(NamedTuple):
@@ -21,16 +23,17 @@ class Computed(NamedTuple):
     Attributes
     ----------
     region : where the points are.
-    arrays, owned : one array per output, as `Store.write` takes them.
+    arrays, owned, errors : one array per output, as `Store.write` takes them.
     """
 
     region: Region
     arrays: Sequence[np.ndarray]
     owned: bool = False
+    errors: Mapping[tuple[int, ...], str] = {}
 
 
 class Failed(NamedTuple):
-    """Points at which the model raised an error.
+    """Points at which the model raised an error; of a reduced sweep, cells of such points.
 
     Attributes
     ----------
@@ -68,6 +71,7 @@ class Request:
     lanes : whether points may leave a loop one by one.
     record : whether an error of the model is yielded as `Failed`, or raised.
     check_template : called with what the model returns before any of it is stored.
+    reduced : what the outputs are reduced to, if so: then the store has cells in place of points.
     """
 
     store: Store
@@ -76,6 +80,7 @@ class Request:
     lanes: bool | int
     record: bool
     check_template: Callable[[Template], None]
+    reduced: ReducedOutputs | None = None
 
 
 class Evaluator(abc.ABC):
@@ -93,8 +98,14 @@ class Evaluator(abc.ABC):
         """Evaluate what the store of a request lacks, and yield it as it is computed."""
 
     @abc.abstractmethod
-    def wish(self, memory: int | None, lanes: bool | int) -> Wish:
+    def wish(
+        self, memory: int | None, lanes: bool | int, reduced: ReducedOutputs | None = None
+    ) -> Wish:
         """Return which blocks suit the evaluator best; parameters are as in `Request`."""
+
+    @abc.abstractmethod
+    def seconds(self) -> float:
+        """Return about how long a point takes."""
 
     @abc.abstractmethod
     def program(self) -> str | None:
@@ -106,10 +117,23 @@ def store_evaluated(evaluator: Evaluator, request: Request) -> Iterator[int]:
     store = request.store
     for evaluated in evaluator.evaluate(request):
         match evaluated:
-            case Computed(region, arrays, owned):
-                yield store.write(region, arrays, owned)
-            case Failed(region, error):
+            case Computed(region, arrays, owned, errors):
+                yield store.write(region, arrays, owned, errors)
+            case Failed(region, error) if request.reduced is None:
                 yield store.fail(region, error)
+            case Failed(region, error):
+                yield store.write(*_all_failed(request.reduced, region, error))
             case StoredElsewhere(n_points):
                 yield n_points
     yield store.close()
+
+
+def _all_failed(reduced: ReducedOutputs, region: Region, error: Exception | str) -> Computed:
+    """Return what is stored of cells at all of whose points the model failed."""
+    box, shape, where = region
+    arrays = reduced.nothing(box, shape, where)
+    text = error if isinstance(error, str) else error_text(error)
+    picked = np.zeros(shape, bool)
+    picked[where] = True
+    cells = np.argwhere(picked.reshape(shape_of(box))).tolist()
+    return Computed(region, arrays, False, {tuple(cell): text for cell in cells})

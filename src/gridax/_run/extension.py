@@ -53,6 +53,10 @@ class Extension:
     dataset, old, template : Dataset, points and outputs of the older result.
     new : the points that are run now.
 
+    Attributes
+    ----------
+    fixed : index along a dimension of the result whose label is fixed now.
+
     Raises
     ------
     ValueError
@@ -60,18 +64,25 @@ class Extension:
     """
 
     def __init__(self, dataset: xr.Dataset, old: Points, template: Template, new: Points) -> None:
-        self._dataset, self._old, self._new = dataset, old, new
+        self.dataset, self.old, self._new = dataset, old, new
         self.template = template
         # Per dimension of the new space, the old index along some dimension, or -1.
         self._rows: dict[str, tuple[str | None, np.ndarray]] = {}
-        self._fixed: dict[str, int] = {}
+        self.fixed: dict[str, int] = {}
         self._compared: set[str] = set()  # fixed values whose labels are equal
         self._match()
+
+    def rows(self, dim: str) -> tuple[str | None, np.ndarray]:
+        """Return the dimension of the result along which a new one was, and the index of each label.
+
+        The dimension is None if what varies now was fixed before; an index of -1 is a new label.
+        """
+        return self._rows[dim]
 
     @property
     def coords(self) -> dict[str, xr.Variable]:
         """Coordinates of the outputs' own dimensions."""
-        return own_coordinates(self._dataset, self.template)
+        return own_coordinates(self.dataset, self.template)
 
     def check(self, about: Mapping[str, Any], any_model: bool) -> None:
         """Reject a result of another model, or of other fixed values or arguments.
@@ -91,6 +102,7 @@ class Extension:
             both[0].pop(name, None)
             both[1].pop(name, None)
         problem = fingerprints.fixed_difference(*both)
+        problem = problem or fingerprints.reduction_difference(parts, about)
         there, here = parts["model"], about["model"]
         if not (problem or any_model or fingerprints.same_model(there, here)):
             difference = fingerprints.model_difference(there, here)
@@ -109,14 +121,14 @@ class Extension:
 
     def _parts(self) -> fingerprints.Parts:
         try:
-            return fingerprints.read(self._dataset.attrs)
+            return fingerprints.read(self.dataset.attrs)
         except ValueError as error:
             raise ValueError(f"extend= must be a gridax result: {error}") from error
 
     def fill(self, buffer: MemoryStore) -> None:
         """Copy the outputs of the old points within a block, unless the model failed there."""
         places: list[np.ndarray] = []
-        picked: dict[str, Any] = dict(self._fixed)
+        picked: dict[str, Any] = dict(self.fixed)
         for dim, (start, stop) in zip(self._new.dims, buffer.box, strict=True):
             home, rows = self._rows[dim]
             found = np.flatnonzero(rows[start:stop] >= 0)
@@ -127,7 +139,7 @@ class Extension:
                 picked[home] = rows[start:stop][found]
         mesh = np.ix_(*places)
         done = np.broadcast_to(True, [len(place) for place in places])
-        if "status" in self._dataset:
+        if "status" in self.dataset:
             done = np.broadcast_to(self._taken("status", picked) == DONE, done.shape)
         for i, output in enumerate(self.template.outputs):
             values = self._taken(output.name, picked)
@@ -139,7 +151,7 @@ class Extension:
 
     def _taken(self, name: str, picked: Mapping[str, Any]) -> np.ndarray:
         """Return a variable at some old indices, over the dimensions of the new space."""
-        variable = self._dataset.variables[name].isel(picked)
+        variable = self.dataset.variables[name].isel(picked)
         homes = [self._rows[dim][0] for dim in self._new.dims]
         order = [home for home in homes if home is not None]
         values = variable.transpose(*order, ...).values
@@ -147,7 +159,7 @@ class Extension:
         return np.expand_dims(values, missing)
 
     def _match(self) -> None:
-        old, new = _leaves(self._old, self._parts().get("choices")), _leaves(self._new)
+        old, new = _leaves(self.old, self._parts().get("choices")), _leaves(self._new)
         for name in {**new, **old}:
             if name not in old or name not in new:
                 where = "the state that is run now" if name in new else "the result"
@@ -196,7 +208,7 @@ class Extension:
                     f"extend=: no point of the result has {listed}; extend a result that has"
                 )
             if home is not None:
-                self._fixed[home] = int(row)
+                self.fixed[home] = int(row)
 
 
 def _matched(names: list[str], new: dict[str, _Leaf], old: dict[str, _Leaf]) -> np.ndarray:

@@ -72,6 +72,29 @@ def of_job(job: Job) -> Parts:
     return {**parts, "model": of_model(job.model, job.points, job.args, job.kwargs)}
 
 
+def of_reduction(given: Any) -> list[str] | None:
+    """Return the fingerprint of ``reduce=``, a digest and a text; None for no reduction."""
+    if given is None:
+        return None
+
+    def plain(value: Any, functions: list[Any]) -> Any:
+        if isinstance(value, Mapping):
+            pairs = ((plain(k, []), plain(v, functions)) for k, v in value.items())
+            return "{" + ", ".join(f"{k}: {v}" for k, v in sorted(pairs)) + "}"
+        if isinstance(value, (tuple, list, set, frozenset)):
+            inner = sorted(plain(each, functions) for each in value)
+            return inner[0] if len(inner) == 1 else f"[{', '.join(inner)}]"
+        if callable(value):
+            functions.append(value)
+            return str(getattr(value, "__name__", "a function"))
+        return repr(value)
+
+    functions: list[Any] = []
+    text = plain(given, functions)
+    functions.sort(key=lambda function: str(getattr(function, "__name__", "")))
+    return [examine({"text": text, "functions": functions}).digest, text]
+
+
 def of_template(template: Template, coords: Mapping[str, xr.Variable]) -> dict[str, list[str]]:
     """Return the fingerprints of the outputs, and of the coordinates of their own dimensions."""
     outputs = {}
@@ -224,7 +247,21 @@ def difference(stored: Parts, mine: Parts) -> str | None:
             f"{_sizes(mine['dims'])}"
         )
     axes = _first(stored["axes"], mine["axes"], "the axis")
-    return axes or fixed_difference(stored["fixed"], mine["fixed"])
+    return (
+        axes
+        or fixed_difference(stored["fixed"], mine["fixed"])
+        or reduction_difference(stored, mine)
+    )
+
+
+def reduction_difference(stored: Parts, mine: Parts) -> str | None:
+    """Say how another reduction differs, with both shown, or return None."""
+    there, here = (side.get("reduce") or ["", "nothing"] for side in (stored, mine))
+    if there[0] == here[0]:
+        return None
+    if there[1] == here[1]:
+        return f"a function in reduce= differs: {here[1]}"
+    return f"its outputs are reduced by {there[1]} there, and by {here[1]} here"
 
 
 def fixed_difference(stored: Mapping[str, Any], mine: Mapping[str, Any]) -> str | None:

@@ -34,6 +34,7 @@ class Options:
     lanes: bool | int = True
     on_error: OnError = "raise"
     extend: Any = None
+    reduce: Mapping[Any, Any] | None = None
     shard: tuple[int, int] | None = dataclasses.field(default=None, metadata=_STORE)
     resume: Resume = dataclasses.field(default=True, metadata=_STORE)
     overwrite: bool = dataclasses.field(default=False, metadata=_STORE)

@@ -10,6 +10,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from gridax._files import describe, restore
+from gridax._files.merge import Summary, stored_outputs
+from gridax._files.swept import without_swept
 from gridax._files.zarr import OpenedStore, create_store, open_store, refuse_existing
 from gridax._outputs.template import Template
 from gridax._plan import blocks
@@ -17,6 +19,7 @@ from gridax._run import fingerprints
 from gridax._run.assembly import Assembly
 from gridax._run.fingerprints import Parts
 from gridax._run.options import Options
+from gridax._run.reduced import ReducedAssembly
 from gridax._stores.chunking import check_chunks
 from gridax._stores.location import Location
 
@@ -41,6 +44,7 @@ class StoredRun:
         self._replace = self._warned = False
         self._theirs: Parts | None = None
         self.template: Template | None = None
+        self.summary: Summary | None = None  # of a reduced run
         self._opened: OpenedStore | None = None
         self._store: ZarrStore | None = None
 
@@ -91,7 +95,8 @@ class StoredRun:
 
     def _compare(self, opened: OpenedStore) -> None:
         try:
-            _, template = restore.read(opened.dataset)
+            _, template = restore.read(*without_swept(opened.dataset))
+            self.summary = Summary.read(opened.dataset.attrs)
             theirs = fingerprints.read(opened.dataset.attrs)
             if not opened.is_run:
                 raise ValueError("it is a saved result, not the store of a run")
@@ -112,15 +117,16 @@ class StoredRun:
             "over with overwrite=True"
         )
 
-    def create(self, assembly: Assembly, wish: Callable[[], blocks.Wish]) -> None:
+    def create(self, assembly: Assembly | ReducedAssembly, wish: Callable[[], blocks.Wish]) -> None:
         """Create the store; if another process was faster, resume the one that it created."""
-        sizes, outputs = self._mine["dims"], assembly.template.outputs
+        outputs = assembly.outputs
         if self._options.block is None:
             _, n_shards = self._options.shard or (0, 1)
-            suited = dataclasses.replace(wish(), nbytes=assembly.template.nbytes)
-            block = blocks.shape([size for _, size in sizes], suited, n_shards)
+            nbytes = sum(output.nbytes for output in outputs)
+            suited = dataclasses.replace(wish(), nbytes=nbytes)
+            block = blocks.shape(assembly.grid, suited, n_shards)
         else:
-            block = tuple(self._options.block[dim] for dim, _ in sizes)
+            block = assembly.block(self._options.block)
         check_chunks(block, outputs)
         dataset = assembly.skeleton({**self._mine, "template": assembly.fingerprints})
         if not create_store(self._location, dataset, outputs, block, self._replace):
@@ -130,7 +136,7 @@ class StoredRun:
             return
         self._compare(open_store(self._location))
 
-    def check_outputs(self, assembly: Assembly) -> None:
+    def check_outputs(self, assembly: Assembly | ReducedAssembly) -> None:
         """Reject outputs that differ from those in the store."""
         assert self._theirs is not None
         problem = fingerprints.template_difference(self._theirs, assembly.fingerprints)
@@ -192,8 +198,11 @@ class StoredRun:
 
             assert self.template is not None
             assert self._opened is not None
-            names, outputs = self._opened.names, self.template.outputs
-            self._store = ZarrStore(self._location, names, outputs, self._options.for_store())
+            outputs = self.template.outputs
+            if self.summary is not None:
+                outputs = stored_outputs(self.summary, self._opened)
+            options = self._options.for_store()
+            self._store = ZarrStore(self._location, self._opened.names, outputs, options)
         return self._store
 
     def lock(self) -> contextlib.AbstractContextManager[Any]:

@@ -6,15 +6,19 @@ A fresh run, a resumed one and a shard are the same loop over the blocks that ar
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import functools
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from gridax._files import describe
+from gridax._files.merge import Summary
 from gridax._outputs.template import Template, unit_difference
+from gridax._reduce.outputs import ReducedOutputs
+from gridax._reduce.request import Reduction, requested
 from gridax._run import fingerprints
 from gridax._run.assembly import Assembler, Assembly
 from gridax._run.evaluator import Evaluator, Request, store_evaluated
@@ -23,18 +27,28 @@ from gridax._run.fingerprints import Parts
 from gridax._run.job import Job
 from gridax._run.options import Options
 from gridax._run.progress import Meter
+from gridax._run.reduced import ReducedAssembly, known_outputs, with_cells
+from gridax._run.reduced_extension import ReducedExtension
 from gridax._run.resume import StoredRun
 from gridax._stores.address import location_of
 from gridax._stores.base import Store
 from gridax._stores.memory import MemoryStore
 from gridax._warnings import warn
-from gridax.result import Result, open_location, open_result, template_of_result
+from gridax.result import (
+    Result,
+    kept_dims,
+    open_location,
+    open_result,
+    template_of_result,
+)
 from gridax.space import Space, points_of
 
 if TYPE_CHECKING:
     from gridax._stores.location import Location
 
-Check = Callable[[Assembly], None]
+AnyAssembly = Assembly | ReducedAssembly
+AnyExtension = Extension | ReducedExtension
+Check = Callable[[AnyAssembly], None]
 
 
 class Run:
@@ -60,7 +74,10 @@ class Run:
         self._space, self._job, self._evaluator = space, job, evaluator
         self._assembler, self._options = assembler, options
         # Known once it is known what the model returns.
-        self._assembly: Assembly | None = None
+        self._assembly: AnyAssembly | None = None
+        self._reduction: Reduction | None = None
+        self._reduced: ReducedOutputs | None = None
+        self._known: Mapping[int, tuple[int, ...]] = {}
 
     def result(self) -> Result:
         """Run, and return the outputs, in memory or as they are in a store."""
@@ -75,24 +92,30 @@ class Run:
                 error.add_note(f"at the store {location.name!r}")
             raise
 
+    def reduced(self) -> ReducedOutputs | None:
+        """Return what outputs are reduced to, without running anything."""
+        self._trace(None, None, lambda assembly: None)
+        return self._reduced
+
     def _in_memory(self) -> Result:
         points = self._job.points
         with self._meter(points.n) as meter:
-            old = self._extension(lambda: fingerprints.of_job(self._job))
-            known = None if old is None else old.template
+            old = self._extension(self._about)
             check = _checks(old)
-            self._trace(known, check)
-            outputs = self._template(known).outputs
-            store = MemoryStore(tuple((0, size) for size in points.shape), outputs)
+            self._trace(old, None, check)
+            labels = self._labels(old)
+            store = MemoryStore(tuple((0, size) for size in labels.grid), labels.outputs)
+            count = self._counting(points.n, store.status.size)
             if old is not None:
-                old.fill(store)
-                meter.begin(store.n_done)
+                self._filling(old)(store)
+                meter.begin(count(store.n_done))
             try:
-                self._fill(store, None, check, meter)
+                self._fill(store, None, check, meter, count)
             except BaseException as error:
                 if store.n_done:
+                    n_done = store.n_done * points.n // store.status.size
                     error.add_note(
-                        f"{store.n_done} of {points.n} points were computed; they are in the "
+                        f"{n_done} of {points.n} points were computed; they are in the "
                         "attribute `partial` of the executor"
                     )
                     _attach(error, self._from_memory(store, old))
@@ -100,7 +123,7 @@ class Run:
         return self._from_memory(store, old)
 
     def _in_store(self, location: Location) -> Result:
-        about = fingerprints.of_job(self._job)
+        about = self._about()
         about["model"]["version"] = self._options.version
         stored = StoredRun(location, self._options, about)
         if stored.open() and stored.store().scan():
@@ -109,13 +132,15 @@ class Run:
         with _exiting_on_sigterm(), stored.lock() as lock:
             old = self._prepare(stored, about, location)
             store = stored.store()
-            store.prefill = None if old is None else old.fill
+            store.prefill = None if old is None else self._filling(old)
             store.scan()
             stored.tidy(lock)
-            with self._meter(store.n_points) as meter:
-                meter.begin(store.n_done)
+            n_points = store.n_points * self._job.points.n // max(1, store.n_all)
+            with self._meter(n_points) as meter:
+                count = self._counting(n_points, store.n_points)
+                meter.begin(count(store.n_done))
                 try:
-                    self._fill(store, store.block, _checks(old, stored), meter)
+                    self._fill(store, store.block, _checks(old, stored), meter, count)
                 except BaseException as error:
                     # The user must see why the run ended, whether or not the rest can be saved.
                     with contextlib.suppress(Exception):
@@ -135,12 +160,11 @@ class Run:
         exists = stored.open()
         about["model"]["program"] = None if self._options.version else self._evaluator.program()
         old = self._extension(lambda: about, location)
-        known = stored.template if exists else None if old is None else old.template
-        self._trace(known, stored.check_outputs if exists else _checks(old))
+        self._trace(old, stored if exists else None, stored.check_outputs if exists else _checks(old))
         stored.check_program(about["model"]["program"])
         if not exists:
             wish = functools.partial(
-                self._evaluator.wish, self._options.memory, self._options.lanes
+                self._evaluator.wish, self._options.memory, self._options.lanes, self._reduced
             )
             stored.create(self._labels(old), wish)
             if self._assembly is not None:
@@ -151,18 +175,70 @@ class Run:
     def _meter(self, total: int) -> Meter:
         return Meter(self._options.progress, total, self._job.title)
 
-    def _assembled(self, raw: Template) -> Assembly:
-        return self._assembler.assembly(raw, self._options.dims, self._options.coords)
+    def _about(self) -> Parts:
+        """Return the fingerprints of what is run, and of how its outputs are reduced."""
+        parts = fingerprints.of_job(self._job)
+        return {**parts, "reduce": fingerprints.of_reduction(self._options.reduce)}
 
-    def _trace(self, known: Template | None, check: Check) -> None:
+    def _counting(self, n_points: int, n_cells: int) -> Callable[[int], int]:
+        """Return a function of a number of cells that are new, which returns how many points are.
+
+        Cells have about the same number of points each.
+        """
+        done = 0
+
+        def count(n_new: int) -> int:
+            nonlocal done
+            before = done * n_points // max(1, n_cells)
+            done += n_new
+            return done * n_points // max(1, n_cells) - before
+
+        return count
+
+    def _assembled(self, raw: Template) -> AnyAssembly:
+        assembly = self._assembler.assembly(raw, self._options.dims, self._options.coords)
+        return assembly if self._options.reduce is None else self._reducing(assembly)
+
+    def _reducing(self, assembly: Assembly) -> ReducedAssembly:
+        """Return the labels of the variables to which outputs are reduced."""
+        if self._reduction is None:
+            seconds = self._evaluator.seconds()
+            self._reduction = with_cells(assembly, self._job, seconds, self._options, self._known)
+        given = self._options.reduce
+        reducing = ReducedAssembly(self._job, assembly, self._reduction, given)
+        self._reduced = self._reduced or reducing.reduced
+        return reducing
+
+    def _trace(
+        self, old: AnyExtension | None, stored: StoredRun | None, check: Check
+    ) -> None:
         """Determine what the model returns, unless only evaluating it will tell."""
-        raw = self._evaluator.template(known, self._options.record)
+        before = stored or old
+        if isinstance(old, ReducedExtension):
+            self._known = old.known
+        raw = self._evaluator.template(before and before.template, self._options.record)
+        if stored is not None and stored.summary is not None:
+            self._reduction = self._as_stored(stored.summary)
         if raw is not None:
             self._assembly = self._assembled(raw)
             check(self._assembly)
+        elif stored is not None and stored.summary is not None:
+            self._reducing(known_outputs(self._job, stored.summary, {}))
+
+    def _as_stored(self, summary: Summary) -> Reduction:
+        """Return what is asked for, with the cells of a store."""
+        points = self._job.points
+        wanted = requested(self._options.reduce, summary.outputs, points.dims, points.shape)
+        cells = dataclasses.replace(wanted.cells, cuts=summary.cuts)
+        return dataclasses.replace(wanted, cells=cells)
 
     def _fill(
-        self, store: Store, block: tuple[int, ...] | None, check: Check, meter: Meter
+        self,
+        store: Store,
+        block: tuple[int, ...] | None,
+        check: Check,
+        meter: Meter,
+        count: Callable[[int], int],
     ) -> None:
         """Evaluate and store what the store lacks."""
 
@@ -173,14 +249,20 @@ class Run:
 
         options = self._options
         request = Request(
-            store, block, options.memory, options.lanes, options.record, check_template
+            store,
+            block,
+            options.memory,
+            options.lanes,
+            options.record,
+            check_template,
+            self._reduced,
         )
         for n_new in store_evaluated(self._evaluator, request):
-            meter.add(n_new)
+            meter.add(count(n_new))
 
     def _extension(
         self, about: Callable[[], Parts], location: Location | None = None
-    ) -> Extension | None:
+    ) -> AnyExtension | None:
         """Return the result given as ``extend=``, which has some of the points already."""
         old = self._options.extend
         if old is None:
@@ -201,27 +283,37 @@ class Run:
             old.dataset, points_of(old.space), template_of_result(old), self._job.points
         )
         extension.check(about(), self._options.resume == "force")
-        return extension
+        summary = Summary.read(old.dataset.attrs)
+        if summary is None or self._options.reduce is None:
+            return extension
+        return ReducedExtension(extension, summary, self._job.points)
 
-    def _template(self, known: Template | None) -> Template:
-        template = self._assembly.template if self._assembly is not None else known
-        assert template is not None  # an evaluator traces the model unless the template is known
-        return template
+    def _filling(self, old: AnyExtension) -> Callable[[MemoryStore], None]:
+        """Return a function that copies what an older result has of a block."""
+        if isinstance(old, Extension):
+            return old.fill
+        assert self._reduced is not None
+        old.check_cells(self._reduced.cells)
+        return functools.partial(old.fill, self._reduced)
 
-    def _labels(self, old: Extension | None) -> Assembly:
+    def _labels(self, old: AnyExtension | None) -> AnyAssembly:
         """Return the labels of the outputs, which may be known from the extended result only."""
         if self._assembly is not None:
             return self._assembly
-        assert old is not None
+        assert old is not None  # an evaluator traces the model unless the template is known
+        if isinstance(old, ReducedExtension):
+            return self._reducing(known_outputs(self._job, old.summary, old.coords))
         return Assembly(self._job, old.template, None, old.coords)
 
-    def _from_memory(self, store: MemoryStore, old: Extension | None) -> Result:
-        if not store.is_complete:
-            store.widen()
-            store.erase()
+    def _from_memory(self, store: MemoryStore, old: AnyExtension | None) -> Result:
         labels = self._labels(old)
         # Made when it is first used: labeling takes longer than a small sweep.
         dataset = functools.partial(labels.dataset, store, describe.stamp())
+        if isinstance(labels, ReducedAssembly):
+            return Result(dataset, self._space, labels.template, kept=labels.kept.dims)
+        if not store.is_complete:
+            store.widen()
+            store.erase()
         return Result(dataset, self._space, labels.template, store.arrays)
 
     def _from_store(self, location: Location) -> Result:
@@ -232,13 +324,14 @@ class Run:
             self._space,
             template or template_of_result(opened),
             progress=opened.progress,
+            kept=kept_dims(opened),
         )
 
 
-def _checks(old: Extension | None, stored: StoredRun | None = None) -> Check:
+def _checks(old: AnyExtension | None, stored: StoredRun | None = None) -> Check:
     """Return a check of the outputs against those of an extended result and of a store."""
 
-    def check(assembly: Assembly) -> None:
+    def check(assembly: AnyAssembly) -> None:
         if old is not None:
             old.check_outputs(assembly.fingerprints)
         if stored is not None:

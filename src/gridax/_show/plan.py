@@ -32,14 +32,17 @@ def plan_page(plan: Plan) -> str:
 def _rows(plan: Plan, width: int) -> Iterator[tuple[str, str]]:
     points = count(plan.n_points)
     sizes = _sizes(plan.dims, plan.sizes, width - len(points) - 3) or "no dimension"
-    yield "Points:", f"{points} ({sizes})"
+    yield "Cells:" if plan.reduced else "Points:", f"{points} ({sizes})"
+    if plan.reduced:
+        yield "Reduced:", f"{plan.reduced}"
     yield "Outputs:", human(plan.n_points * plan.point_bytes)
     blocks = count(plan.n_blocks)
     if plan.n_blocks > 1:
         blocks += f" of {_sizes(plan.dims, plan.block, width - len(blocks) - 4)}"
     yield "Blocks:", blocks
-    tile = f"{math.prod(plan.tile)} points"
-    vectorized = "" if plan.n_vmap == math.prod(plan.tile) else f", {plan.n_vmap} at a time"
+    n_points = math.prod(level.length for level in (*plan.levels, *plan.inner))
+    tile = f"{n_points} points"
+    vectorized = "" if plan.n_vmap == n_points else f", {plan.n_vmap} at a time"
     lengths = [
         f"{', '.join(plan.dims[dim] for dim in level.dims)}: {level.length}"
         for level in plan.levels

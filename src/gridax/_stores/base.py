@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import abc
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -17,6 +17,7 @@ Verify = Literal["none", "size", "full"]
 PENDING, DONE, FAILED = 0, 1, 2
 # The variable of the states in a Dataset, and that of the messages of failed points.
 STATUS, ERROR = "status", "error"
+NO_ERRORS: Mapping[tuple[int, ...], str] = {}
 FLAGS = {"flag_values": [PENDING, DONE, FAILED], "flag_meanings": "pending done failed"}
 
 
@@ -51,7 +52,13 @@ class Store(abc.ABC):
         """Return what is left to be evaluated; None if that is all, in blocks of any shape."""
 
     @abc.abstractmethod
-    def write(self, region: Region, values: Sequence[Any], owned: bool = False) -> int:
+    def write(
+        self,
+        region: Region,
+        values: Sequence[Any],
+        owned: bool = False,
+        errors: Mapping[tuple[int, ...], str] = NO_ERRORS,
+    ) -> int:
         """Store the outputs of a tile; return how many of its points are new.
 
         Parameters
@@ -60,6 +67,8 @@ class Store(abc.ABC):
         values : outputs of the tile, each of shape ``(*tile, *output.shape)``, or with 1 in place
             of a size of the tile along which the output does not vary.
         owned : whether nobody else uses the arrays, so that the store may keep them.
+        errors : in a reduced sweep, what the model raised at points of a cell, by the position of
+            the cell in the block. Such a cell counts as failed, but has values.
         """
 
     @abc.abstractmethod

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import jax.numpy as jnp
@@ -12,7 +12,7 @@ import numpy as np
 from gridax._memory import human, physical
 from gridax._outputs.template import Output
 from gridax._plan.plan import Box, Region, shape_of
-from gridax._stores.base import DONE, FAILED, PENDING, Store, Task
+from gridax._stores.base import DONE, FAILED, NO_ERRORS, PENDING, Store, Task
 from gridax._text import error_text
 
 
@@ -50,6 +50,7 @@ class MemoryStore(Store):
         self.arrays = [np.empty((*self.shape, *output.shape), output.dtype) for output in outputs]
         self.status = np.full(self.shape, PENDING, dtype=np.uint8)
         self.errors: dict[tuple[int, ...], str] = {}  # by position in the box
+        self._with_values: set[tuple[int, ...]] = set()  # of the failed ones
         self._before: np.ndarray | bool | None = None
 
     def tasks(self) -> Iterator[Task] | None:
@@ -59,7 +60,13 @@ class MemoryStore(Store):
             return iter([Task(self.box)]) if self._is_block else None
         return iter([Task(self.box, todo)] if todo.any() else [])
 
-    def write(self, region: Region, values: Sequence[Any], owned: bool = False) -> int:
+    def write(
+        self,
+        region: Region,
+        values: Sequence[Any],
+        owned: bool = False,
+        errors: Mapping[tuple[int, ...], str] = NO_ERRORS,
+    ) -> int:
         """Store the outputs of a tile; return how many of its points are new.
 
         Arrays that cover all points are kept without a copy if nobody else uses them. Points that
@@ -79,12 +86,26 @@ class MemoryStore(Store):
                     self._copy(i, value, cut, shape, where, None)
             new = self.status.size - np.count_nonzero(self.status)
             self.status.fill(DONE)
+            self.mark_failed(box, errors)
             return int(new)
         for i, value in enumerate(values):
             self._copy(i, value, cut, shape, where, old)
         new = np.count_nonzero(status[where] == PENDING)
         status[where] = DONE if old is None else np.where(old, status[where], np.uint8(DONE))
+        self.mark_failed(box, errors)
         return int(new)
+
+    def mark_failed(self, box: Box, errors: Mapping[tuple[int, ...], str]) -> None:
+        """Mark points as failed, by their position in a block, and keep their values."""
+        for local, text in errors.items():
+            at = self._position(box, local)
+            self.status[at], self.errors[at] = FAILED, text
+            self._with_values.add(at)
+
+    def _position(self, box: Box, local: Sequence[Any]) -> tuple[int, ...]:
+        """Return the position in this box of one in another box."""
+        origin = (a - b for (a, _), (b, _) in zip(box, self.box, strict=True))
+        return tuple(int(i) + o for i, o in zip(local, origin, strict=True))
 
     def _copy(
         self,
@@ -128,9 +149,7 @@ class MemoryStore(Store):
             at = np.unravel_index(flat, shape)
             if status[at] == PENDING:
                 status[at] = FAILED
-                local = np.unravel_index(flat, inner)
-                origin = (a - b for (a, _), (b, _) in zip(box, self.box, strict=True))
-                self.errors[tuple(int(i) + o for i, o in zip(local, origin, strict=True))] = text
+                self.errors[self._position(box, np.unravel_index(flat, inner))] = text
                 n_new += 1
         return n_new
 
@@ -179,9 +198,12 @@ class MemoryStore(Store):
     def erase(self) -> None:
         """Fill the outputs of points without a value with NaN, or zeros where there is no NaN."""
         without = self.status != DONE
+        for at in self._with_values:
+            without[at] = False
         if without.any():
             for array in self.arrays:
-                array[without] = np.nan if jnp.issubdtype(array.dtype, jnp.inexact) else 0
+                has_nan = jnp.issubdtype(array.dtype, jnp.inexact)
+                array[without] = np.nan if has_nan else "" if array.dtype.kind == "U" else 0
 
 
 def _numbers(shape: tuple[int, ...], where: tuple[Any, ...]) -> Any:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -20,6 +21,7 @@ from gridax._stores.base import (
     DONE,
     ERROR,
     FAILED,
+    NO_ERRORS,
     PENDING,
     STATUS,
     Store,
@@ -66,8 +68,9 @@ class ZarrStore(Store):
     ----------
     prefill : callable or None
         Fills in what is known of a block that has no files yet.
-    n_points, n_done : int
-        Points of these blocks, and those of them that were known before this run computes any.
+    n_points, n_done, n_all : int
+        Points of these blocks, those of them that were known before this run computes any, and
+        points of the whole store.
     """
 
     def __init__(
@@ -100,6 +103,7 @@ class ZarrStore(Store):
         n_mine = sum(1 for _ in self._mine())
         self._known = np.full(n_mine, _NEW, np.uint8)
         self.n_points = sum(map(n_points, self._mine()))
+        self.n_all = math.prod(self._sizes)
         self.n_done = 0
 
     def saved(self) -> tuple[int, int]:
@@ -217,8 +221,9 @@ class ZarrStore(Store):
         for mine, array in zip(buffer.arrays, values, strict=True):
             mine[keep] = array.astype(mine.dtype)[keep]
         buffer.status[keep] = states[keep]
-        for index in map(tuple, np.argwhere(keep & (states == FAILED)).tolist()):
-            buffer.errors[index] = "" if messages is None else str(messages[index])
+        failed = map(tuple, np.argwhere(keep & (states == FAILED)).tolist())
+        texts = {i: "" if messages is None else str(messages[i]) for i in failed}
+        buffer.mark_failed(box, texts)
         return buffer
 
     def _keeps(self, states: np.ndarray) -> np.ndarray:
@@ -229,12 +234,19 @@ class ZarrStore(Store):
         """Return how many points of unfinished blocks were known before this run."""
         return sum(self._n_known.values())
 
-    def write(self, region: Region, values: Sequence[Any], owned: bool = False) -> int:
+    def write(
+        self,
+        region: Region,
+        values: Sequence[Any],
+        owned: bool = False,
+        errors: Mapping[tuple[int, ...], str] = NO_ERRORS,
+    ) -> int:
         """Store the outputs of a tile; return how many of its points are new."""
         if region.box not in self._open:
             return self._reported(0)  # a tile that only repeats points of another one
         self._check_types(value.dtype for value in values)
-        return self._count(region.box, self._open[region.box].write(region, values))
+        new = self._open[region.box].write(region, values, errors=errors)
+        return self._count(region.box, new)
 
     def _check_types(self, dtypes: Iterable[np.dtype]) -> None:
         for output, dtype in zip(self.outputs, dtypes, strict=True):

@@ -1,0 +1,175 @@
+"""Reduces outputs on the host: those of untraced models, and of cells in which points fail."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from gridax._grid.points import Points, point_labels
+from gridax._outputs.template import Template
+from gridax._plan.plan import Box, Region, boxes, shape_of
+from gridax._reduce import arithmetic
+from gridax._reduce.outputs import ReducedOutputs
+from gridax._run.evaluator import Computed, Evaluated, Evaluator, Request, store_evaluated
+from gridax._stores.base import DONE, FAILED, PENDING, Task
+from gridax._stores.memory import MemoryStore
+from gridax._text import number_of
+
+# Bytes of outputs that are reduced at a time, if the cells are small enough.
+_BYTES = 2**25
+
+
+class HostCells:
+    """Evaluates the points of some cells, and reduces their outputs once they are in memory.
+
+    Parameters
+    ----------
+    evaluator : evaluates the points.
+    points : of the sweep.
+    request : the request for cells.
+    reduced : what the outputs are reduced to.
+    """
+
+    def __init__(
+        self, evaluator: Evaluator, points: Points, request: Request, reduced: ReducedOutputs
+    ) -> None:
+        self._evaluator, self._points, self._request = evaluator, points, request
+        self.reduced, self._cells = reduced, reduced.cells
+        self._template: Template | None = None
+
+    def evaluate(self) -> Iterator[Evaluated]:
+        """Evaluate what the store lacks."""
+        whole = Task(tuple((0, size) for size in self._cells.shape))
+        for task in self._request.store.tasks() or [whole]:
+            for box in self._pieces(task):
+                yield self._computed(task.box, box)
+
+    def cell(
+        self, block: Box, region: Region, extent: Sequence[np.ndarray]
+    ) -> Iterator[Evaluated]:
+        """Evaluate a single cell of a block.
+
+        `region` is where it is, and `extent` has its index along each dimension, twice.
+        """
+        computed = self._computed(block, tuple((int(a), int(a) + 1) for a, _ in extent))
+        n = len(region.where)
+        grid = len(self._cells.grid)
+        arrays = [a.reshape((1,) * n + a.shape[grid:]) for a in computed.arrays]
+        yield computed._replace(region=region, arrays=arrays)
+
+    def extent(self, box: Sequence[tuple[int, int]]) -> list[np.ndarray]:
+        """Return the first and last index along each dimension of the space, of some cells."""
+        bounds = (self._indices(box, dim) for dim in range(len(self._points.shape)))
+        return [np.array([along.min(), along.max()]) for along in bounds]
+
+    def _indices(self, box: Sequence[tuple[int, int]], dim: int) -> np.ndarray:
+        """Return the indices along a dimension of the space."""
+        grid = self._cells.grid
+        start, stop = box[grid.index(dim)] if dim in grid else (0, 1)
+        return self._cells.indices(dim, start, stop)
+
+    def _pieces(self, task: Task) -> Iterator[Box]:
+        """Yield boxes of cells of a block whose outputs fit into memory; parts come one by one."""
+        shape = shape_of(task.box)
+        most = max(1, _BYTES // max(1, self.reduced.point_bytes * self._cells.n_points))
+        piece = []
+        for dim, size in reversed([*zip(self._cells.grid, shape, strict=True)]):
+            n = 1 if dim in self._cells.by_dim or task.todo is not None else min(size, most)
+            most = max(1, most // size)
+            piece.append(n)
+        for local in boxes(shape, piece[::-1]):
+            if task.todo is None or task.todo[tuple(a for a, _ in local)]:
+                origin = (start for start, _ in task.box)
+                yield tuple((a + o, b + o) for (a, b), o in zip(local, origin, strict=True))
+
+    def _computed(self, block: Box, box: Box) -> Computed:
+        """Evaluate and reduce some cells of a block."""
+        indices = [self._indices(box, dim) for dim in range(len(self._points.shape))]
+        fine = tuple((int(along.min()), int(along.max()) + 1) for along in indices)
+        at = np.ix_(*(along - start for along, (start, _) in zip(indices, fine, strict=True)))
+        buffer = MemoryStore(fine, self.reduced.outputs, is_block=True)
+        buffer.status[...] = DONE
+        buffer.status[at] = PENDING
+        request = dataclasses.replace(
+            self._request,
+            store=buffer,
+            block=shape_of(fine),
+            check_template=self._check_template,
+            reduced=None,
+        )
+        for _ in store_evaluated(self._evaluator, request):
+            pass
+        arrays = [array[at] for array in buffer.arrays]
+        states = buffer.status[at]
+        local = tuple(slice(a - o, b - o) for (a, b), (o, _) in zip(box, block, strict=True))
+        region = Region(block, shape_of(block), local)
+        return self._reduced(region, buffer, indices, arrays, states)
+
+    def _reduced(
+        self,
+        region: Region,
+        buffer: MemoryStore,
+        indices: Sequence[np.ndarray],
+        arrays: Sequence[np.ndarray],
+        states: np.ndarray,
+    ) -> Computed:
+        """Return what is stored of some cells, given their points' outputs and states."""
+        inner = self._cells.reduced
+        lead = [dim for dim in range(states.ndim) if dim not in inner]
+        order = [*lead, *inner]
+        there = None if (states == DONE).all() else (states == DONE).transpose(order)
+        splits = tuple(k for k, d in enumerate(self._cells.grid) if d in self._cells.by_dim)
+        raw: list[np.ndarray] = []
+        for each in self.reduced.reduction.outputs:
+            x = arrays[each.output]
+            x = x.transpose(*order, *range(states.ndim, x.ndim))
+            along = [indices[dim] for dim in inner]
+            found = arithmetic.output(np, x, len(lead), each, inner, along, there)
+            raw += [np.expand_dims(array, splits) for array in found]
+        failed = (states == FAILED).sum(axis=inner, dtype=np.int64)
+        failed = np.expand_dims(failed, splits)
+        errors = self._errors(region, failed, buffer, indices) if failed.any() else {}
+        return Computed(region, self.reduced.arrays(raw, failed), True, errors)
+
+    def _errors(
+        self,
+        region: Region,
+        failed: np.ndarray,
+        buffer: MemoryStore,
+        indices: Sequence[np.ndarray],
+    ) -> dict[tuple[int, ...], str]:
+        """Return what the model raised, by the position of the cell in its block."""
+        first: dict[tuple[int, ...], tuple[tuple[int, ...], str]] = {}
+        cut = self._cells.by_dim
+        for local, text in sorted(buffer.errors.items()):
+            point = [i + a for i, (a, _) in zip(local, buffer.box, strict=True)]
+            cell = tuple(
+                0 if dim in cut else int(point[dim] - indices[dim][0]) for dim in self._cells.grid
+            )
+            first.setdefault(cell, (tuple(point), text))
+        errors = {}
+        for cell, (index, text) in first.items():
+            n = int(failed[cell]) - 1
+            labels = point_labels(self._points, dict(zip(self._points.dims, index, strict=True)))
+            reduced = {self._points.dims[dim] for dim in self._cells.reduced}
+            named = ", ".join(
+                f"{column.name}={labels[column.name][0]!s}"
+                for column in self._points.grid.columns
+                if column.dim in reduced
+            )
+            more = f"; {number_of(n, 'other point')} failed as well" if n else ""
+            place = tuple(s.start + i for s, i in zip(region.where, cell, strict=True))
+            errors[place] = f"{text} (at {named}{more})"
+        return errors
+
+    def _check_template(self, raw: Template) -> None:
+        """Compare what the model returns with what was promised, or with the first time."""
+        if self._template is None:
+            self._request.check_template(raw)
+            self._template = raw
+        elif self._template is not raw and (difference := self._template.difference(raw)):
+            raise ValueError(f"{difference}; every point must return the same outputs")
+
+

@@ -1,0 +1,137 @@
+"""Reduces the outputs of a tile on the device, so that they never leave it."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from gridax._plan.plan import Level
+from gridax._reduce import arithmetic
+from gridax._reduce.request import Reduction
+
+
+@dataclasses.dataclass(frozen=True)
+class Reducer:
+    """From the cells of a tile to the indices of their points, and from outputs to what is kept.
+
+    Attributes
+    ----------
+    reduction : how outputs are reduced.
+    levels : of the points of a cell, which one run covers; of the dimensions of the space.
+    has_gaps : whether some of the points of a cell do not count.
+    """
+
+    reduction: Reduction
+    levels: tuple[Level, ...]
+    has_gaps: bool
+
+    def all_levels(self, levels: Sequence[Level]) -> tuple[Level, ...]:
+        """Return the levels of a tile's points, given those of its cells."""
+        cells = self.reduction.cells
+        of_space = (
+            dataclasses.replace(level, dims=tuple(cells.grid[dim] for dim in level.dims))
+            for level in levels
+        )
+        kept = (level for level in of_space if level.dims[0] not in cells.by_dim)
+        return (*kept, *self.levels)
+
+    def counts(self, counts: Any) -> Any:
+        """Return the numbers of iterations with an axis for each divided dimension."""
+        n_lead = counts.ndim - len(self.levels)
+        n_cuts = len(self.reduction.cells.cuts)
+        return jnp.expand_dims(counts, tuple(range(n_lead, n_lead + n_cuts)))
+
+    def indices(self, at: Sequence[Any], parts: Sequence[tuple[Any, Any]]) -> list[Any]:
+        """Return the indices along each dimension of the space.
+
+        Parameters
+        ----------
+        at : indices along each dimension of the grid of cells; those of a divided dimension are
+            all the same.
+        parts : the indices along each reduced dimension, of the shape ``(n_parts, length)``, and
+            which of them count.
+        """
+        cells = self.reduction.cells
+        by_dim = dict(zip(cells.grid, at, strict=True))
+        index = [by_dim.get(dim) for dim in range(len(cells.sizes))]
+        inner = dict(zip(cells.reduced, self._chosen(by_dim, parts, 0), strict=True))
+        for level in self.levels:
+            lengths = [len(inner[dim]) for dim in level.dims]
+            run = np.arange(level.length) % math.prod(lengths)
+            for dim, local in zip(level.dims, np.unravel_index(run, lengths), strict=True):
+                index[dim] = inner[dim][local]
+        return index
+
+    def _chosen(
+        self, by_dim: dict[int, Any], parts: Sequence[tuple[Any, Any]], which: int
+    ) -> list[Any]:
+        """Return the indices along each reduced dimension, or whether they count."""
+        cells = self.reduction.cells
+        return [
+            part[which][by_dim[dim][0] if dim in by_dim else 0]
+            for dim, part in zip(cells.reduced, parts, strict=True)
+        ]
+
+    def reduced(
+        self, outs: Sequence[Any], n_lead: int, at: Sequence[Any], parts: Sequence[tuple[Any, Any]]
+    ) -> list[Any]:
+        """Return the arrays of all methods of all outputs.
+
+        Parameters
+        ----------
+        outs : outputs of the points, with `n_lead` axes of cells, then one per level of `levels`.
+        at, parts : as in `indices`.
+
+        Returns
+        -------
+        list of array
+            Of shape ``(*cells, *own)``, with a size of 1 for each divided dimension.
+        """
+        cells = self.reduction.cells
+        by_dim = dict(zip(cells.grid, at, strict=True))
+        indices = self._chosen(by_dim, parts, 0)
+        there = self._mask(self._chosen(by_dim, parts, 1), n_lead) if self.has_gaps else None
+        lengths = dict(zip(cells.reduced, map(len, indices), strict=True))
+        axes = tuple(range(n_lead, n_lead + len(cells.cuts)))
+        found = []
+        for each in self.reduction.outputs:
+            x = self._spread(outs[each.output], n_lead, lengths)
+            with jax.enable_x64(True):
+                arrays = arithmetic.output(jnp, x, n_lead, each, cells.reduced, indices, there)
+            found += [jnp.expand_dims(array, axes) for array in arrays]
+        return found
+
+    def _mask(self, counts: Sequence[Any], n_lead: int) -> Any:
+        """Return which points of a cell count, with axes for cells."""
+        n = len(counts)
+        whole = [
+            jnp.broadcast_to(mask.reshape([-1 if k == i else 1 for k in range(n)]), lengths)
+            for lengths in [[len(mask) for mask in counts]]
+            for i, mask in enumerate(counts)
+        ]
+        mask = functools.reduce(jnp.logical_and, whole)
+        return mask.reshape((1,) * n_lead + mask.shape)
+
+    def _spread(self, out: Any, n_lead: int, lengths: dict[int, int]) -> Any:
+        """Return an output with one axis per reduced dimension, without repeated points."""
+        axes: list[int] = []
+        for n, level in enumerate(self.levels, n_lead):
+            sizes = [lengths[dim] for dim in level.dims]
+            if out.shape[n] > 1:
+                out = jax.lax.slice_in_dim(out, 0, math.prod(sizes), axis=n)
+            axes += level.dims
+        shape = list(out.shape[:n_lead])
+        for n, level in enumerate(self.levels, n_lead):
+            sizes = [lengths[dim] for dim in level.dims]
+            shape += sizes if out.shape[n] == math.prod(sizes) else [1] * len(sizes)
+        out = out.reshape(*shape, *out.shape[n_lead + len(self.levels) :])
+        order = [n_lead + axes.index(dim) for dim in sorted(axes)]
+        own = range(n_lead + len(axes), out.ndim)
+        return jnp.transpose(out, (*range(n_lead), *order, *own))

@@ -1,0 +1,311 @@
+"""Reductions of arrays, with NumPy or with jax.numpy, accumulated in float64 and int64.
+
+The arrays have the shape ``(*lead, n, *own)`` and are reduced along `n`. The results are those of
+xarray's methods: NaN is skipped, integers and bools become floats where needed, and sums of them
+int64. Under JAX, 64 bits must be enabled where this is called.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from gridax._reduce.methods import Function, Histogram, Method, Quantiles
+from gridax._reduce.request import Reduced
+
+# These are NaN if any of the values is.
+_PASS_ON_NAN = frozenset({"mean", "std", "var", "sum", "min", "max"})
+
+
+def reduced(
+    xp: Any,
+    x: Any,
+    there: Any,
+    axis: int,
+    methods: Sequence[Method],
+    by_function: Callable[[Function], Any],
+) -> list[Any]:
+    """Return an array per method, and for argmin and argmax the positions, -1 where there is none.
+
+    Parameters
+    ----------
+    xp : numpy or jax.numpy.
+    x, axis : the values, and the axis along which they are reduced.
+    there : which of the values count, of a shape that broadcasts to that of `x`; None for all.
+    methods : how to reduce them.
+    by_function : returns what a function makes of the values.
+    """
+    named = [method for method in methods if isinstance(method, str)]
+    if there is not None:
+        there = xp.broadcast_to(there, x.shape)
+    found: dict[Method, Any] = dict(zip(named, _named(xp, x, there, axis, named), strict=True))
+    for method in methods:
+        match method:
+            case Quantiles():
+                found[method] = _quantiles(xp, x, there, axis, method)
+            case Histogram():
+                found[method] = _histogram(xp, x, there, axis, method)
+            case Function():
+                found[method] = by_function(method)
+    return [found[method] for method in methods]
+
+
+def _named(xp: Any, x: Any, there: Any, axis: int, methods: Sequence[str]) -> list[Any]:
+    """Return an array per named method, without looking for NaN if there is none."""
+
+    def careful() -> list[Any]:
+        with np.errstate(invalid="ignore", divide="ignore"):
+            return _statistics(xp, x, there, axis, methods, True)
+
+    def plain() -> list[Any]:
+        with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
+            return _statistics(xp, x, None, axis, methods, False)
+
+    may_be_nan = jnp.issubdtype(x.dtype, jnp.inexact)
+    telling = [k for k, method in enumerate(methods) if method in _PASS_ON_NAN]
+    if xp is np or not may_be_nan or not telling:
+        return careful() if may_be_nan or there is not None else plain()
+    # Most outputs have no NaN, and then this takes a fraction of the time.
+    fast = plain()
+    is_needed = jnp.isnan(fast[telling[0]]).any()
+    if there is not None:
+        is_needed |= ~there.all()
+    return list(jax.lax.cond(is_needed, careful, lambda: fast))
+
+
+def _statistics(
+    xp: Any, x: Any, there: Any, axis: int, methods: Sequence[str], skip_nan: bool
+) -> list[Any]:
+    wide = x.astype(_wide(x.dtype))
+    good = there
+    if skip_nan and jnp.issubdtype(x.dtype, jnp.inexact):
+        good = ~xp.isnan(x) if there is None else there & ~xp.isnan(x)
+    n = x.shape[axis]
+    shape = x.shape[:axis] + x.shape[axis + 1 :]
+
+    def only(values: Any, which: Any, otherwise: Any) -> Any:
+        return values if which is None else xp.where(which, values, otherwise)
+
+    count = xp.full(shape, n, xp.int64) if good is None else good.sum(axis, dtype=xp.int64)
+    total = mean = squares = None
+    if {"sum", "mean", "std", "var"} & {*methods}:
+        total = only(wide, good, 0).sum(axis)
+        mean = total / count
+    if {"std", "var"} & {*methods}:
+        gap = only(wide - xp.expand_dims(mean, axis), good, 0)
+        squares = (gap.real**2 + gap.imag**2 if xp.iscomplexobj(gap) else gap * gap).sum(axis)
+    ends = {}
+    for name, worst in (("min", _largest(x.dtype)), ("max", _least(x.dtype))):
+        if name in methods:
+            end = getattr(only(x, good, worst), name)(axis)
+            none = good is not None and jnp.issubdtype(x.dtype, jnp.inexact)
+            ends[name] = xp.where(count == 0, xp.nan, end).astype(x.dtype) if none else end
+    is_true = x != 0
+    found: dict[str, Any] = {}
+    for method in methods:
+        match method:
+            case "count":
+                found[method] = count
+            case "sum" if not jnp.issubdtype(x.dtype, jnp.inexact):
+                found[method] = only(x.astype(sum_dtype(x.dtype)), good, 0).sum(axis)
+            case "sum":
+                found[method] = total
+            case "mean":
+                found[method] = mean
+            case "var":
+                found[method] = squares / count
+            case "std":
+                found[method] = xp.sqrt(squares / count)
+            case "min" | "max":
+                found[method] = ends[method]
+            case "argmin" | "argmax":
+                hit = x == xp.expand_dims(ends[method[3:]], axis)
+                hit = hit if good is None else hit & good
+                # There is none among NaN that were not skipped, which no one will read.
+                found[method] = xp.where(count == 0, -1, xp.argmax(hit, axis)).astype(xp.int64)
+            case "any":
+                found[method] = only(is_true, there, False).any(axis)
+            case "all":
+                found[method] = only(is_true, there, True).all(axis)
+    return [found[method] for method in methods]
+
+
+def sum_dtype(dtype: Any) -> Any:
+    """Return the dtype of sums of integers or bools."""
+    return np.uint64 if jnp.issubdtype(dtype, jnp.unsignedinteger) else np.int64
+
+
+def _wide(dtype: Any) -> Any:
+    return np.complex128 if jnp.issubdtype(dtype, jnp.complexfloating) else np.float64
+
+
+def _largest(dtype: Any) -> Any:
+    if jnp.issubdtype(dtype, jnp.complexfloating):
+        return np.array(complex(np.inf, np.inf), dtype)
+    if jnp.issubdtype(dtype, jnp.floating):
+        return np.array(np.inf, dtype)
+    return np.array(True) if dtype == bool else np.array(jnp.iinfo(dtype).max, dtype)
+
+
+def _least(dtype: Any) -> Any:
+    if jnp.issubdtype(dtype, jnp.inexact):
+        return -_largest(dtype)
+    return np.array(False) if dtype == bool else np.array(jnp.iinfo(dtype).min, dtype)
+
+
+def _quantiles(xp: Any, x: Any, there: Any, axis: int, method: Quantiles) -> Any:
+    """Return quantiles by linear interpolation, in front of the own dimensions unless single."""
+    inexact = jnp.issubdtype(x.dtype, jnp.inexact)
+    values = x if inexact else x.astype(np.float64)
+    if there is not None:
+        values = xp.where(there, values, xp.asarray(np.nan, values.dtype))
+    values = xp.sort(values, axis=axis)  # NaN comes last
+    count = (~xp.isnan(values)).sum(axis, dtype=xp.int64)
+    found = []
+    for q in method.q:
+        place = xp.maximum(q * (count - 1), 0.0)
+        low = xp.floor(place).astype(xp.int64)
+        ends = [
+            xp.take_along_axis(values, xp.expand_dims(at, axis), axis).astype(np.float64)
+            for at in (low, xp.minimum(low + 1, xp.maximum(count - 1, 0)))
+        ]
+        a, b = (xp.squeeze(end, axis) for end in ends)
+        with np.errstate(invalid="ignore"):
+            found.append(xp.where(a == b, a, a + (b - a) * (place - low)))
+    return found[0] if method.is_single else xp.stack(found, axis)
+
+
+def _histogram(xp: Any, x: Any, there: Any, axis: int, method: Histogram) -> Any:
+    """Return the number of values in each bin, in front of the own dimensions."""
+    edges = xp.asarray(method.edges, np.float64)
+    wide = x.astype(np.float64)
+    inside = (wide >= edges[0]) & (wide <= edges[-1])  # NaN is not
+    inside = inside if there is None else inside & there
+    n_bins = len(method.edges) - 1
+    bins = xp.searchsorted(edges, wide, side="right") - 1
+    bins = xp.minimum(bins, n_bins - 1)
+    return xp.stack(
+        [(inside & (bins == b)).sum(axis, dtype=xp.int64) for b in range(n_bins)], axis
+    )
+
+
+def output(
+    xp: Any,
+    x: Any,
+    n_lead: int,
+    each: Reduced,
+    inner: Sequence[int],
+    indices: Sequence[Any],
+    there: Any,
+) -> list[Any]:
+    """Return the arrays of all methods of an output, with axes for cells, then its own.
+
+    Parameters
+    ----------
+    xp : numpy, or jax.numpy with 64 bits enabled.
+    x : the output; `n_lead` axes of cells, one per reduced dimension, which may be 1 where it does
+        not vary, and its own.
+    n_lead : number of axes of cells.
+    each : how it is reduced.
+    inner : numbers of the reduced dimensions, ascending.
+    indices : indices of the points of a cell along each of them.
+    there : which points count, of the shape of the first axes of `x`, with 1 for cells where they
+        are alike; None for all.
+    """
+    kept = [n_lead + i for i, dim in enumerate(inner) if dim not in each.dims]
+    along = [n_lead + i for i, dim in enumerate(inner) if dim in each.dims]
+    start, end = n_lead + len(kept), n_lead + len(inner)
+    lead = range(n_lead)
+    # What does not vary along a dimension counts as often as what does.
+    x = xp.broadcast_to(x, (*x.shape[:n_lead], *map(len, indices), *x.shape[end:]))
+    x = xp.transpose(x, (*lead, *kept, *along, *range(end, x.ndim)))
+    mask = None
+    if there is not None:
+        there = xp.broadcast_to(there, (*there.shape[:n_lead], *map(len, indices)))
+        mask = xp.transpose(there, (*lead, *kept, *along))
+
+    def by_function(method: Function) -> Any:
+        with jax.enable_x64(needs_64_bits(np.dtype(x.dtype))):
+            if xp is np:
+                return _on_host(x, mask, start, len(along), method)
+            return _on_device(x, start, method)
+
+    flat = _flattened(x, start, len(along))
+    if mask is not None:
+        mask = _flattened(mask, start, len(along))
+        mask = mask.reshape(mask.shape + (1,) * (flat.ndim - mask.ndim))
+    arrays = reduced(xp, flat, mask, start, each.methods, by_function)
+    by_dim = dict(zip(inner, indices, strict=True))
+    found = []
+    for method, array in zip(each.methods, arrays, strict=True):
+        if method in ("argmin", "argmax"):
+            found += _placed(xp, array, [by_dim[dim] for dim in each.dims])
+        else:
+            found.append(array)
+    return found
+
+
+def _placed(xp: Any, flat: Any, indices: Sequence[Any]) -> list[Any]:
+    """Return the index along each dimension for a flat position, -1 where there is none."""
+    places = xp.unravel_index(xp.maximum(flat, 0), [len(along) for along in indices])
+    return [
+        xp.where(flat < 0, -1, xp.asarray(along)[local].astype(np.int64))
+        for along, local in zip(indices, places, strict=True)
+    ]
+
+
+def _on_device(x: Any, n_lead: int, method: Function) -> Any:
+    """Return what a function makes of the values in each cell."""
+    call: Callable[[Any], Any] = method.call
+    for _ in range(n_lead):
+        call = jax.vmap(call)
+    return call(x)
+
+
+def _on_host(
+    x: np.ndarray, there: np.ndarray | None, n_lead: int, n_along: int, method: Function
+) -> np.ndarray:
+    """Return what a function makes of the values in each cell, one by one.
+
+    Points that failed are left out if there is one reduced dimension; with several, their values
+    are NaN.
+    """
+    lead = x.shape[:n_lead]
+    if there is not None:
+        there = np.broadcast_to(there, x.shape[: n_lead + n_along])
+    found = []
+    for at in np.ndindex(lead):
+        values = x[at]
+        if there is not None and not there[at].all():
+            values = values[there[at]] if n_along == 1 else _without(values, there[at])
+        found.append(np.asarray(method.call(jnp.asarray(values))))
+    return np.stack(found).reshape(lead + found[0].shape)
+
+
+def _without(values: np.ndarray, good: np.ndarray) -> np.ndarray:
+    if not jnp.issubdtype(values.dtype, jnp.inexact):
+        values = values.astype(np.float64)
+    good = good.reshape(good.shape + (1,) * (values.ndim - good.ndim))
+    return np.where(good, values, np.array(np.nan, values.dtype))
+
+
+def _flattened(x: Any, start: int, n: int) -> Any:
+    """Return an array with `n` axes, from one on, made one."""
+    shape = x.shape
+    inner = math.prod(shape[start : start + n])
+    return x.reshape(*shape[:start], inner, *shape[start + n :])
+
+
+def needs_64_bits(dtype: np.dtype) -> bool:
+    """Whether JAX would shorten the values of a dtype if its 64 bits were not enabled."""
+    return bool(jax.config.read("jax_enable_x64")) or dtype.name in (
+        "float64",
+        "complex128",
+        "int64",
+        "uint64",
+    )

@@ -1,0 +1,111 @@
+"""What is computed and stored of each cell of a reduced sweep."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+
+from gridax._outputs.template import Output
+from gridax._plan.blocks import Wish
+from gridax._plan.cells import Cells
+from gridax._plan.plan import Box, shape_of
+from gridax._reduce.request import Reduction
+from gridax._reduce.variables import Variable, failed_points
+from gridax._text import number_of
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class ReducedOutputs:
+    """The outputs of a model, and the variables to which they are reduced.
+
+    Attributes
+    ----------
+    reduction : how.
+    outputs : what the model returns.
+    variables : to what.
+    """
+
+    reduction: Reduction
+    outputs: tuple[Output, ...]
+    variables: tuple[Variable, ...]
+
+    @property
+    def cells(self) -> Cells:
+        """The points that are reduced together."""
+        return self.reduction.cells
+
+    @functools.cached_property
+    def stored(self) -> tuple[Output, ...]:
+        """What a store keeps of each cell: the variables, and how many points failed."""
+        is_part = bool(self.cells.cuts)
+        return (*(variable.stored(is_part) for variable in self.variables), failed_points())
+
+    @property
+    def point_bytes(self) -> int:
+        """Bytes of what is reduced of one point."""
+        return sum(self.outputs[each.output].nbytes for each in self.reduction.outputs)
+
+    def arrays(self, raw: Sequence[np.ndarray], failed: np.ndarray) -> list[np.ndarray]:
+        """Return what is stored of some cells.
+
+        Parameters
+        ----------
+        raw : what was computed.
+        failed : number of points that failed.
+        """
+        pairs = zip(self.variables, self.stored, strict=False)
+        return [*(variable.value(raw[variable.raw], to.dtype) for variable, to in pairs), failed]
+
+    def nothing(
+        self, box: Box, shape: tuple[int, ...], where: tuple[Any, ...]
+    ) -> list[np.ndarray]:
+        """Return what is stored of cells at all of whose points the model failed.
+
+        The parameters are those of a `Region`.
+        """
+        failed = self.n_points(box).reshape(shape)[where]
+        arrays = []
+        for variable, output in zip(self.variables, self.stored, strict=False):
+            missing: Any = np.nan if jnp.issubdtype(output.dtype, jnp.inexact) else 0
+            if output.dtype.kind == "U":
+                missing = ""
+            value = np.full(output.shape, variable.method == "all" or missing, output.dtype)
+            arrays.append(np.broadcast_to(value, failed.shape + output.shape))
+        return [*arrays, failed]
+
+    def n_points(self, box: Box) -> np.ndarray:
+        """Return the number of points of each cell of a box."""
+        cells = self.cells
+        n = np.full(shape_of(box), cells.n_points, np.int64)
+        for axis, dim in enumerate(cells.grid):
+            if dim in cells.by_dim:
+                cut = cells.by_dim[dim]
+                lengths = np.diff([*cut.starts, cut.size])[slice(*box[axis])]
+                n = n // cut.length * lengths.reshape([-1 if k == axis else 1 for k in range(n.ndim)])
+        return n
+
+    def wish(self, seconds: float) -> Wish:
+        """Return which blocks of cells suit a model that takes so many seconds at a point."""
+        each = seconds * self.cells.n_points
+        nbytes = sum(output.nbytes for output in self.stored)
+        return Wish(each, nbytes, (1,) * len(self.cells.shape))
+
+
+    def text(self, dims: Sequence[str]) -> str:
+        """Return in a few words which points are reduced together.
+
+        `dims` are the names of the space's dimensions.
+        """
+        cells = self.cells
+        sizes = " × ".join(f"{dims[dim]} {cells.sizes[dim]}" for dim in cells.reduced)
+        n = math.prod(cells.sizes[dim] for dim in cells.reduced)
+        parts = "at a time"
+        if cells.cuts:
+            parts = f"in {number_of(cells.n_parts, 'part')} of up to {cells.n_points}, merged"
+        return f"{number_of(n, 'point')} ({sizes}), {parts}"
