@@ -121,10 +121,11 @@ class Result(Sequence[Any]):
             return Progress(total, 0, total)
         status = self.dataset["status"].values
         if self._kept is not None:
-            return self._progress_of_cells(status)
+            return self._progress_of_reduced(status)
         return Progress(int((status == DONE).sum()), int((status == FAILED).sum()), total)
 
-    def _progress_of_cells(self, status: np.ndarray) -> Progress:
+    def _progress_of_reduced(self, status: np.ndarray) -> Progress:
+        """Return how far a saved result has come, whose parts are merged."""
         total, n_failed = len(self.space), 0
         if FAILED_POINTS in self.dataset:
             n_failed = int(self.dataset[FAILED_POINTS].sum())

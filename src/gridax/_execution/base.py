@@ -184,7 +184,6 @@ class Execution:
             self.partial = getattr(error, "result", None)
             raise
 
-
     def _reduced(self, options: Options) -> ReducedOutputs | None:
         """Return what the outputs of a run with some options are reduced to."""
         return Run(self.space, self._job, self._evaluator, self._assembler, options).reduced()

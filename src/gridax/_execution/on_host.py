@@ -17,8 +17,9 @@ from gridax._stores.base import DONE, FAILED, PENDING, Task
 from gridax._stores.memory import MemoryStore
 from gridax._text import number_of
 
-# Bytes of outputs that are reduced at a time, if the cells are small enough.
-_BYTES = 2**25
+# Bytes of outputs that are reduced at a time, and seconds of work that are lost with them, if the
+# cells are small enough.
+_BYTES, _SECONDS = 2**25, 0.25
 
 
 class HostCells:
@@ -46,9 +47,7 @@ class HostCells:
             for box in self._pieces(task):
                 yield self._computed(task.box, box)
 
-    def cell(
-        self, block: Box, region: Region, extent: Sequence[np.ndarray]
-    ) -> Iterator[Evaluated]:
+    def cell(self, block: Box, region: Region, extent: Sequence[np.ndarray]) -> Iterator[Evaluated]:
         """Evaluate a single cell of a block.
 
         `region` is where it is, and `extent` has its index along each dimension, twice.
@@ -73,7 +72,9 @@ class HostCells:
     def _pieces(self, task: Task) -> Iterator[Box]:
         """Yield boxes of cells of a block whose outputs fit into memory; parts come one by one."""
         shape = shape_of(task.box)
-        most = max(1, _BYTES // max(1, self.reduced.point_bytes * self._cells.n_points))
+        n_points = self._cells.n_points
+        bounds = _BYTES / max(1, self.reduced.point_bytes), _SECONDS / self._evaluator.seconds()
+        most = max(1, int(min(bounds)) // n_points)
         piece = []
         for dim, size in reversed([*zip(self._cells.grid, shape, strict=True)]):
             n = 1 if dim in self._cells.by_dim or task.todo is not None else min(size, most)
@@ -171,5 +172,3 @@ class HostCells:
             self._template = raw
         elif self._template is not raw and (difference := self._template.difference(raw)):
             raise ValueError(f"{difference}; every point must return the same outputs")
-
-

@@ -91,9 +91,7 @@ class PointwiseEvaluator(Evaluator):
                 raise
             yield from reader.kept_back(task.box)
 
-    def _evaluated(
-        self, task: Task, record: bool, reader: _Reader
-    ) -> Iterator[Evaluated]:
+    def _evaluated(self, task: Task, record: bool, reader: _Reader) -> Iterator[Evaluated]:
         box, shape = task.box, shape_of(task.box)
         origin = [start for start, _ in box]
         for position, local in _positions(shape, task.todo):

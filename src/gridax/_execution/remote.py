@@ -128,9 +128,7 @@ class RemoteEvaluator(Evaluator):
             else:
                 yield from _evaluated(outcome, reduced is not None)
 
-    def _per_task(
-        self, shape: tuple[int, ...], block: tuple[int, ...], request: Request
-    ) -> int:
+    def _per_task(self, shape: tuple[int, ...], block: tuple[int, ...], request: Request) -> int:
         """Return the number of blocks per task: several small ones, if tasks are enough for all."""
         wish = self.wish(request.memory, request.lanes, request.reduced)
         seconds = max(wish.seconds * math.prod(block), 1e-6)

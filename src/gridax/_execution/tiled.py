@@ -53,7 +53,11 @@ class TiledEvaluator(Evaluator):
         """Return how the sweep will be divided into blocks and tiles."""
         on_device = reduced if self._reduces(reduced) else None
         plan = self._prepared(on_device).plan(Limits(self._n_vmap, memory, lanes=lanes))
-        return plan if reduced is None else dataclasses.replace(plan, reduced=reduced.text(self._points.dims))
+        return (
+            plan
+            if reduced is None
+            else dataclasses.replace(plan, reduced=reduced.text(self._points.dims))
+        )
 
     def template(self, known: Template | None, record: bool) -> Template:
         """Return what the model returns, from its trace.
@@ -197,9 +201,7 @@ class TiledEvaluator(Evaluator):
             self._only = first
         return [self._only]
 
-    def _rejected(
-        self, task: Task, reduced: ReducedOutputs | None
-    ) -> tuple[list[Failed], Task]:
+    def _rejected(self, task: Task, reduced: ReducedOutputs | None) -> tuple[list[Failed], Task]:
         """Return the points of a block whose values a wrap rejects, and the block without them."""
         if not self._rejections:
             return [], task
@@ -235,9 +237,7 @@ class TiledEvaluator(Evaluator):
                 small = prepared.plan(limits._replace(block=tuple(shape)))
             yield from self._batches(prepared, small, small.tiles(task.box, take))
 
-    def _batches(
-        self, prepared: Prepared, plan: Plan, tiles: Iterable[Tile]
-    ) -> Iterator[Batch]:
+    def _batches(self, prepared: Prepared, plan: Plan, tiles: Iterable[Tile]) -> Iterator[Batch]:
         """Yield tiles in batches, one per device, that share their static choices."""
         waiting: dict[Choice, list[Tile]] = collections.defaultdict(list)
         for tile in tiles:

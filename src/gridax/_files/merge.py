@@ -12,7 +12,7 @@ import numpy as np
 import xarray as xr
 
 from gridax._outputs.template import Output
-from gridax._plan.cells import Cut
+from gridax._plan.cells import Cells, Cut
 from gridax._reduce.methods import NEEDS
 from gridax._reduce.outputs import ReducedOutputs
 from gridax._reduce.variables import FAILED
@@ -37,14 +37,14 @@ class Summary:
     kept : dimensions of the space that the result has.
     parts : dimensions of the parts that are still to be merged.
     variables : source, method and dtype by name.
-    cuts : how the dimensions are divided into these parts.
+    cells : the points that are reduced together.
     outputs : what the model returns.
     """
 
     kept: tuple[str, ...]
     parts: tuple[str, ...]
     variables: Mapping[str, tuple[str, str, str]]
-    cuts: tuple[Cut, ...]
+    cells: Cells
     outputs: tuple[Output, ...]
 
     @classmethod
@@ -54,7 +54,7 @@ class Summary:
         about = {v.output.name: (v.source, v.method, str(v.output.dtype)) for v in found}
         cuts = reduced.cells.cuts
         parts = tuple(f"{dims[cut.dim]}{PART}" for cut in cuts)
-        return cls(tuple(kept), parts, about, cuts, reduced.outputs)
+        return cls(tuple(kept), parts, about, reduced.cells, reduced.outputs)
 
     @classmethod
     def read(cls, attrs: Mapping[str, Any]) -> Summary | None:
@@ -73,11 +73,12 @@ class Summary:
             if not all(len(each) == 3 for each in variables.values()):
                 raise ValueError("a variable has no method")
             kept, parts = (tuple(map(str, told[each])) for each in ("kept", "parts"))
-            cuts = tuple(map(_read_cut, told["cuts"]))
+            sizes, inner = (tuple(map(int, told[each])) for each in ("sizes", "reduced"))
+            cells = Cells(sizes, inner, tuple(map(_read_cut, told["cuts"])))
             outputs = tuple(map(_read_output, told["outputs"]))
         except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
             raise ValueError(f"its attribute {ATTRIBUTE!r} is damaged ({error})") from error
-        return cls(kept, parts, variables, cuts, outputs)  # type: ignore[arg-type]
+        return cls(kept, parts, variables, cells, outputs)  # type: ignore[arg-type]
 
     def json(self, merged: bool) -> str:
         """Return the summary as JSON, of cells or of what was merged."""
@@ -86,15 +87,18 @@ class Summary:
                 "kept": self.kept,
                 "parts": () if merged else self.parts,
                 "variables": self.variables,
-                "cuts": [dataclasses.astuple(cut) for cut in self.cuts],
+                "sizes": self.cells.sizes,
+                "reduced": self.cells.reduced,
+                "cuts": [dataclasses.astuple(cut) for cut in self.cells.cuts],
                 "outputs": [_output_json(output) for output in self.outputs],
             }
         )
 
 
 def _read_cut(told: Sequence[Any]) -> Cut:
-    *numbers, order = told
-    return Cut(*map(int, numbers), None if order is None else tuple(map(int, order)))
+    dim, size, length, n_known, order = told
+    first = None if order is None else tuple(map(int, order))
+    return Cut(int(dim), int(size), int(length), int(n_known), first)
 
 
 def _output_json(output: Output) -> dict[str, Any]:
@@ -134,28 +138,30 @@ def merged(stored: xr.Dataset, summary: Summary, is_complete: bool) -> dict[str,
         With the status of each point, the number of points that failed, and the messages, unless
         all points are done.
     """
-    variables = stored.variables
-    status = variables[STATUS]
+    variables, status = stored.variables, stored.variables[STATUS]
     has_pending = not is_complete and bool((status == PENDING).any())
-    found: dict[str, xr.Variable] = {}
-    sources = dict.fromkeys(source for source, _, _ in summary.variables.values())
-    for wanted in sources:
-        about = {n: each[1:] for n, each in summary.variables.items() if each[0] == wanted}
-        alike = {n: m for n, (m, _) in about.items() if m in NEEDS}
-        found |= _together(variables, alike, status, summary.parts, is_complete, has_pending)
-        for name in about.keys() - alike.keys():
-            one = {name: about[name][0]}
-            found |= _together(variables, one, status, summary.parts, is_complete, has_pending)
-    ordered = {}
-    for name, (_, _, dtype) in summary.variables.items():
-        variable = found[name]
+    found = {}
+    for name, (_, method, dtype) in summary.variables.items():
+        if is_complete and not summary.parts:
+            variable = variables[name]
+        else:
+            needed = {each: variables[each] for each in _needed(name, summary)}
+            methods = [summary.variables[each][1] for each in needed]
+            given = [*needed.values()]
+            variable = _from_parts(methods, given, status, summary.parts, is_complete, has_pending)
         if is_complete or jnp.issubdtype(variable.dtype, jnp.inexact) == _is_inexact(dtype):
             variable = variable.astype(_dtype(dtype), copy=False)
         variable.attrs = dict(variables[name].attrs)
-        ordered[name] = _arranged(variable, summary.kept)
-    if not is_complete:
-        ordered |= _states(stored, summary)
-    return ordered
+        found[name] = _arranged(variable, summary.kept)
+    return found if is_complete else found | _states(stored, summary)
+
+
+def _needed(name: str, summary: Summary) -> list[str]:
+    """Return the variables that merging one takes; it is the last of them."""
+    source, method, _ = summary.variables[name]
+    names = {each[1]: n for n, each in summary.variables.items() if each[0] == source}
+    before = [names[each] for each in ("count", *NEEDS.get(method, ())) if each != method]
+    return [*(before if method not in _EMPTY else ()), name]
 
 
 def _is_inexact(dtype: str) -> bool:
@@ -166,43 +172,35 @@ def _dtype(name: str) -> Any:
     return np.dtype(name) if name.startswith("<U") else jnp.dtype(name)
 
 
-def _together(
-    variables: Mapping[Any, xr.Variable],
-    methods: Mapping[str, str],
+def _from_parts(
+    methods: Sequence[str],
+    given: Sequence[xr.Variable],
     status: xr.Variable,
     parts: Sequence[str],
     is_complete: bool,
     has_pending: bool,
-) -> dict[str, xr.Variable]:
-    """Return variables that are merged with the help of each other."""
-    given = [variables[name] for name in methods]
-    if is_complete and not parts:
-        return dict(zip(methods, given, strict=True))
-    core = [dim for dim in parts if dim in status.dims]
+) -> xr.Variable:
+    """Return the last of some variables, with its parts merged with the help of the others."""
     done = (status != PENDING).astype(bool)
 
-    def function(done: np.ndarray, *arrays: np.ndarray) -> Any:
-        found = _merged(list(methods.values()), len(core), done, arrays)
-        found = _blanked([*methods.values()], found, done, len(core), is_complete, has_pending)
-        return tuple(found) if len(found) > 1 else found[0]
+    def function(done: np.ndarray, *arrays: np.ndarray) -> np.ndarray:
+        total = _merged(methods, len(parts), done, arrays)
+        if is_complete:
+            return total[-1]
+        begun = np.asarray(done.reshape(*done.shape[: done.ndim - len(parts)], -1).any(-1))
+        return _blanked(methods, total, begun, has_pending)
 
     sample = function(*(np.ones((1,) * v.ndim, v.dtype) for v in (done, *given)))
-    samples = sample if isinstance(sample, tuple) else (sample,)
     merged_ = xr.apply_ufunc(
         function,
         done,
         *given,
-        input_core_dims=[core] * (1 + len(given)),
-        output_core_dims=[[]] * len(given),
+        input_core_dims=[list(parts)] * (1 + len(given)),
         dask="parallelized",
         dask_gufunc_kwargs={"allow_rechunk": True},
-        output_dtypes=[each.dtype for each in samples],
+        output_dtypes=[sample.dtype],
     )
-    results = merged_ if isinstance(merged_, tuple) else (merged_,)
-    return {
-        name: result.transpose(*(dim for dim in each.dims if dim not in core))
-        for (name, each), result in zip(zip(methods, given, strict=True), results, strict=True)
-    }
+    return merged_.transpose(*(dim for dim in given[-1].dims if dim not in parts))
 
 
 def _merged(
@@ -220,7 +218,9 @@ def _merged(
         for method, array in zip(methods, rest, strict=True):
             here, there = array[..., k], done[..., k]
             empty = _EMPTY.get(method)
-            part.append(here if empty is None else np.where(there, here, np.array(empty, here.dtype)))
+            part.append(
+                here if empty is None else np.where(there, here, np.array(empty, here.dtype))
+            )
         total = part if total is None else _pair(methods, total, part)
     assert total is not None
     return total
@@ -236,7 +236,9 @@ def _pair(
     """Return two parts as one (Chan, Golub and LeVeque 1979, for means and variances)."""
     left, right = dict(zip(methods, a, strict=True)), dict(zip(methods, b, strict=True))
     found: list[np.ndarray] = []
-    only_b = only_a = n = n_b = gap = np.empty(0)
+    only_b: Any = False
+    only_a: Any = False
+    n = n_b = gap = np.empty(0)
     if "count" in left:
         n_a, n_b = left["count"], right["count"]
         n, only_b, only_a = n_a + n_b, n_a == 0, n_b == 0
@@ -266,44 +268,26 @@ def _pair(
                     end = method[-3:]
                     p, q = left[end], right[end]
                     later = (q < p) if end == "min" else (q > p)
-                    found.append(np.where(~only_a & (only_b | later), y, x))
+                    found.append(np.where(only_b | (later & ~only_a), y, x))
                 case _:
                     raise AssertionError(method)
     return found
 
 
 def _blanked(
-    methods: Sequence[str],
-    arrays: Sequence[np.ndarray],
-    done: np.ndarray,
-    n_core: int,
-    is_complete: bool,
-    has_pending: bool,
-) -> list[np.ndarray]:
-    """Return arrays with NaN where there is no value; integers and bools become floats."""
-    if is_complete:
-        return list(arrays)
-    begun = done.reshape(*done.shape[: done.ndim - n_core], -1).any(-1)
-    count = dict(zip(methods, arrays, strict=True)).get("count")
-    found = []
-    for method, array in zip(methods, arrays, strict=True):
-        if method == "count":
-            found.append(array)
-            continue
-        known = begun
-        if method not in _EMPTY:
-            known = begun & (count > 0) if count is not None else begun
-        elif not has_pending:
-            found.append(array)
-            continue
-        if array.dtype.kind in "UTO":
-            found.append(np.where(known, array, np.array("", array.dtype)))
-            continue
-        if not jnp.issubdtype(array.dtype, jnp.inexact):
-            array = array.astype(np.float64)
-        known = np.broadcast_to(known, array.shape)
-        found.append(np.where(known, array, np.array(np.nan, array.dtype)))
-    return found
+    methods: Sequence[str], total: Sequence[np.ndarray], begun: np.ndarray, has_pending: bool
+) -> np.ndarray:
+    """Return the last array with NaN where there is no value; integers and bools become floats."""
+    method, array = methods[-1], total[-1]
+    if method == "count" or (method in _EMPTY and not has_pending):
+        return array
+    known = begun if method in _EMPTY else begun & (total[0] > 0)
+    known = np.broadcast_to(known, array.shape)
+    if array.dtype.kind in "UTO":
+        return np.where(known, array, np.array("", array.dtype))
+    if not jnp.issubdtype(array.dtype, jnp.inexact):
+        array = array.astype(np.float64)
+    return np.where(known, array, np.array(np.nan, array.dtype))
 
 
 def _arranged(variable: xr.Variable, kept: Sequence[str]) -> xr.Variable:
@@ -329,7 +313,9 @@ def _states(stored: xr.Dataset, summary: Summary) -> dict[str, xr.Variable]:
         count.attrs = dict(failed.attrs)
         found[FAILED] = count
         texts = stored.variables[ERROR].astype(object)
-        texts = texts.set_dims({**texts.sizes}).transpose(*(d for d in status.dims if d not in core), *core)
+        texts = texts.set_dims({**texts.sizes}).transpose(
+            *(d for d in status.dims if d not in core), *core
+        )
         values = texts.values.reshape(*texts.shape[: texts.ndim - len(core)], -1)
         first = np.full(values.shape[:-1], "", object)
         for k in reversed(range(values.shape[-1])):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import json
 import math
 import shutil
 from collections.abc import Mapping, Sequence
@@ -21,7 +20,7 @@ from gridax._files.synchronous import in_this_thread
 from gridax._outputs.template import Output
 from gridax._plan.progress import Progress
 from gridax._reduce.variables import FAILED as FAILED_POINTS
-from gridax._stores.base import DONE, ERROR, STATUS
+from gridax._stores.base import DONE, ERROR, PENDING, STATUS
 from gridax._stores.chunking import inner_chunks
 from gridax._stores.location import ROOT, Location
 
@@ -145,8 +144,10 @@ def _view_of_cells(
     view = view.drop_dims([dim for dim in summary.parts if dim in view.dims])
     view.attrs[SUMMARY] = summary.json(merged=True)
     n_failed = int(found[FAILED_POINTS].sum()) if FAILED_POINTS in found else 0
-    total = math.prod(size for _, size in json.loads(dataset.attrs["space"])["dims"])
-    begun = (cells.done + cells.failed) * total // max(1, cells.total)
+    total = math.prod(summary.cells.sizes)
+    begun = total
+    if cells.pending:
+        begun = summary.cells.n_points_in(dataset[STATUS].values != PENDING)
     return view, Progress(begun - n_failed, n_failed, total)
 
 

@@ -310,11 +310,11 @@ class Prepared:
             traced = self._traced[choice]
             tables, rows, fixed = self._on_devices(on, "space", self._arguments.data())
             constants = self._on_devices(on, choice, traced.constants)
-            parts, reduction, has_gaps = [], None, False
+            arguments: tuple[Any, ...] = (tables, rows, [*constants, *fixed])
+            reduction, has_gaps = None, False
             if self._reduced is not None:
                 reduction, has_gaps = self._reduced.reduction, self._reduced.cells.has_gaps
-                parts = self._on_devices(on, "parts", self._parts)
-            arguments = (tables, rows, [*constants, *fixed], parts)
+                arguments = (*arguments, self._on_devices(on, "parts", self._parts))
             found = Kernel(traced.program, plan, on, arguments, reduction, has_gaps)
             self._kernels[choice, plan] = found
         return self._kernels[choice, plan]

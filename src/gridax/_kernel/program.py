@@ -11,7 +11,7 @@ import dataclasses
 import functools
 import weakref
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -94,13 +94,14 @@ class Program:
         rows: Sequence[Any],
         arrays: Sequence[Any],
         is_counted: bool = False,
+        finish: Finish | None = None,
     ) -> list[Any]:
         """Evaluate all points of a tile, given the indices along each dimension.
 
         The dimensions of a level have equally many indices, which are zipped. Outputs have the
         shape ``(*tile, *output_shape)``, with one size per level: its length, or 1 where the
         output does not vary along it. If `is_counted`, the last one is the number of iterations of
-        the loop at which the program is split.
+        the loop at which the program is split. `finish` makes of them what is returned instead.
         """
         point, outputs = self.point, self.outputs
         if is_counted and self.split is not None:
@@ -112,6 +113,11 @@ class Program:
             return nested(levels, functools.partial(point, arrays), values, varies, outputs)
 
         def along(n: int, index: list[Any]) -> list[Any]:
+            if finish is not None and n == finish.n_levels:
+                return finish.function(below(n, index))
+            return below(n, index)
+
+        def below(n: int, index: list[Any]) -> list[Any]:
             if n == len(levels):
                 return vectorized(index)
             level = levels[n]
@@ -125,9 +131,12 @@ class Program:
                 return along(n + 1, at)
 
             parts = [index[dim].reshape(level.depth, level.width) for dim in level.dims]
+            along_which: Sequence[Dims] = outputs
+            if finish is not None and n < finish.n_levels:
+                along_which = finish.varies(outputs)
             return [
                 _joined(out, n, varies.isdisjoint(level.dims))
-                for out, varies in zip(jax.lax.map(piece, parts), outputs, strict=True)
+                for out, varies in zip(jax.lax.map(piece, parts), along_which, strict=True)
             ]
 
         return along(0, list(index))
@@ -157,6 +166,21 @@ class Program:
                 at = row[at]
             values.append(table[at])
         return values
+
+
+class Finish(NamedTuple):
+    """What is done with the outputs before points along the first levels follow each other.
+
+    Attributes
+    ----------
+    n_levels : number of these levels.
+    function : takes outputs with one axis per level.
+    varies : returns the dimensions along which its results vary, given those of the outputs.
+    """
+
+    n_levels: int
+    function: Callable[[list[Any]], list[Any]]
+    varies: Callable[[Sequence[Dims]], Sequence[Dims]]
 
 
 def _along(lookup: Lookup) -> Dims:
@@ -213,36 +237,35 @@ def _jitted(
     ends = np.cumsum(lengths)[:-1].tolist()
     levels = levels if reducer is None else reducer.all_levels(levels)
 
-    def tile(index: Any, tables: Any, rows: Any, arrays: Any) -> list[Any]:
-        if n_lanes:
-            return program.in_lanes(levels, n_lanes, index, tables, rows, arrays)
-        return program.tile(levels, index, tables, rows, arrays, is_counted)
-
-    def batch(index: Any, tables: Any, rows: Any, arrays: Any, parts: Any) -> list[Any]:
+    def batch(index: Any, tables: Any, rows: Any, arrays: Any, *parts: Any) -> list[Any]:
         at = jnp.split(index[0], ends) if lengths else []
-        if reducer is None:
-            return [out[None] for out in tile(at, tables, rows, arrays)]
-        outs = tile(reducer.indices(at, parts), tables, rows, arrays)
-        counts = [reducer.counts(outs.pop())] if is_counted else []
-        n_lead = len(levels) - len(reducer.levels)
-        reduced = reducer.reduced(outs, n_lead, at, parts)
-        return [out[None] for out in (*reduced, *counts)]
+        finish = None
+        if reducer is not None:
+            n_levels = len(levels) - len(reducer.levels)
+            function = functools.partial(reducer.reduced, n_levels, is_counted, at, *parts)
+            finish = Finish(n_levels, function, functools.partial(reducer.varies, is_counted))
+            at = reducer.indices(at, *parts)
+        data = (at, tables, rows, arrays)
+        if not n_lanes:
+            return [out[None] for out in program.tile(levels, *data, is_counted, finish)]
+        outs = program.in_lanes(levels, n_lanes, *data)
+        return [out[None] for out in (outs if finish is None else finish.function(outs))]
 
     if len(on) == 1:
         return jax.jit(batch)
     # Every device runs its own tile, without communication, so loops may take a different number
     # of steps on each. Nothing is exchanged, so JAX need not track what varies between devices.
     here, everywhere = PartitionSpec("device"), PartitionSpec()
+    n_fixed = 3 if reducer is None else 4  # tables, rows and arrays, and parts
     sharded = jax.shard_map(
         batch,
         mesh=_mesh(on),
-        in_specs=(here, everywhere, everywhere, everywhere, everywhere),
+        in_specs=(here, *([everywhere] * n_fixed)),
         out_specs=here,
         check_vma=False,
     )
     whole = NamedSharding(_mesh(on), everywhere)
-    sharding = NamedSharding(_mesh(on), here)
-    return jax.jit(sharded, in_shardings=(sharding, whole, whole, whole, whole))
+    return jax.jit(sharded, in_shardings=(NamedSharding(_mesh(on), here), *([whole] * n_fixed)))
 
 
 # Bounded, so that models that were thrown away do not stay in memory for good.
@@ -260,7 +283,8 @@ class Kernel:
     ----------
     program, plan : what is computed, and how it is divided into tiles.
     on : the devices.
-    arguments : tables, row numbers, fixed arrays and parts, as `on_devices` puts them there.
+    arguments : tables, row numbers and fixed arrays, as `on_devices` puts them there, and the
+        parts of reduced dimensions, if outputs are reduced.
     reduction : how outputs are reduced, if so.
     has_gaps : whether some of the points of a cell do not count.
     """

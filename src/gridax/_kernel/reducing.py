@@ -13,8 +13,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from gridax._plan.plan import Level
+from gridax._plan.work import Dims
 from gridax._reduce import arithmetic
-from gridax._reduce.request import Reduction
+from gridax._reduce.request import Reduction, n_arrays
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,11 +43,16 @@ class Reducer:
         kept = (level for level in of_space if level.dims[0] not in cells.by_dim)
         return (*kept, *self.levels)
 
-    def counts(self, counts: Any) -> Any:
-        """Return the numbers of iterations with an axis for each divided dimension."""
-        n_lead = counts.ndim - len(self.levels)
-        n_cuts = len(self.reduction.cells.cuts)
-        return jnp.expand_dims(counts, tuple(range(n_lead, n_lead + n_cuts)))
+    def varies(self, is_counted: bool, outputs: Sequence[Dims]) -> list[Dims]:
+        """Return the dimensions along which each array of `reduced` varies.
+
+        `outputs` are those of the outputs and, if so, of the number of iterations.
+        """
+        inner = frozenset(self.reduction.cells.reduced)
+        found = []
+        for each in self.reduction.outputs:
+            found += [outputs[each.output] - inner] * n_arrays(each)
+        return [*found, *outputs[len(outputs) - is_counted :]]
 
     def indices(self, at: Sequence[Any], parts: Sequence[tuple[Any, Any]]) -> list[Any]:
         """Return the indices along each dimension of the space.
@@ -80,14 +86,21 @@ class Reducer:
         ]
 
     def reduced(
-        self, outs: Sequence[Any], n_lead: int, at: Sequence[Any], parts: Sequence[tuple[Any, Any]]
+        self,
+        n_lead: int,
+        is_counted: bool,
+        at: Sequence[Any],
+        parts: Sequence[tuple[Any, Any]],
+        outs: Sequence[Any],
     ) -> list[Any]:
         """Return the arrays of all methods of all outputs.
 
         Parameters
         ----------
-        outs : outputs of the points, with `n_lead` axes of cells, then one per level of `levels`.
+        n_lead : number of axes of cells.
+        is_counted : whether the last output is the number of iterations, which is not reduced.
         at, parts : as in `indices`.
+        outs : outputs of the points, with axes for cells, then one per level of `levels`.
 
         Returns
         -------
@@ -106,7 +119,7 @@ class Reducer:
             with jax.enable_x64(True):
                 arrays = arithmetic.output(jnp, x, n_lead, each, cells.reduced, indices, there)
             found += [jnp.expand_dims(array, axes) for array in arrays]
-        return found
+        return [*found, *(jnp.expand_dims(outs[-1], axes) for _ in range(is_counted))]
 
     def _mask(self, counts: Sequence[Any], n_lead: int) -> Any:
         """Return which points of a cell count, with axes for cells."""

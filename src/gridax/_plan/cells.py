@@ -14,6 +14,8 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from gridax._plan.plan import Box, shape_of
+
 
 @dataclasses.dataclass(frozen=True)
 class Cut:
@@ -85,9 +87,7 @@ class Cells:
     def shape(self) -> tuple[int, ...]:
         """Number of cells along each dimension of their grid."""
         cuts = self.by_dim
-        return tuple(
-            len(cuts[dim].starts) if dim in cuts else self.sizes[dim] for dim in self.grid
-        )
+        return tuple(len(cuts[dim].starts) if dim in cuts else self.sizes[dim] for dim in self.grid)
 
     @functools.cached_property
     def lengths(self) -> tuple[int, ...]:
@@ -111,9 +111,7 @@ class Cells:
         A divided dimension has those of a single part.
         """
         kept = dict(zip(self.grid, block, strict=True))
-        return tuple(
-            n if dim in self.reduced else kept[dim] for dim, n in enumerate(self.lengths)
-        )
+        return tuple(n if dim in self.reduced else kept[dim] for dim, n in enumerate(self.lengths))
 
     def indices(self, dim: int, start: int, stop: int) -> np.ndarray:
         """Return the indices along a dimension of the space, for a range of cells or a part."""
@@ -121,6 +119,24 @@ class Cells:
             return self.by_dim[dim].indices(start)
         return np.arange(self.sizes[dim]) if dim in self.reduced else np.arange(start, stop)
 
+    def counts(self, box: Box) -> np.ndarray:
+        """Return the number of points of each cell of a box."""
+        n = np.full(shape_of(box), self.n_points, np.int64)
+        for axis, dim in enumerate(self.grid):
+            if dim in self.by_dim:
+                cut = self.by_dim[dim]
+                lengths = np.diff([*cut.starts, cut.size])[slice(*box[axis])]
+                n = (
+                    n
+                    // cut.length
+                    * lengths.reshape([-1 if k == axis else 1 for k in range(n.ndim)])
+                )
+        return n
+
+    def n_points_in(self, cells: np.ndarray) -> int:
+        """Return the number of points in some cells, which are True in an array of all cells."""
+        whole = tuple((0, size) for size in self.shape)
+        return int((self.counts(whole) * cells).sum())
 
     def first_point(self, index: Sequence[int]) -> list[int]:
         """Return the index along each dimension of the space of a point of a cell."""
@@ -130,9 +146,7 @@ class Cells:
     @property
     def has_gaps(self) -> bool:
         """Whether some parts are shorter than others."""
-        return any(
-            len(np.unique(np.diff([*cut.starts, cut.size]))) > 1 for cut in self.cuts
-        )
+        return any(len(np.unique(np.diff([*cut.starts, cut.size]))) > 1 for cut in self.cuts)
 
     def table(self, dim: int) -> tuple[np.ndarray, np.ndarray]:
         """Return the indices of each part along a reduced dimension, and which of them count.

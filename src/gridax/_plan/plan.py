@@ -199,8 +199,8 @@ class Plan(Displayed):
         Plans in which these are equal differ only in how many points a call evaluates.
         """
         wide = ((level.dims, level.width) for level in self.levels if level.width > 1)
-        inner = ((level.dims, level.width) for level in self.inner)
-        return self.n_devices, self.lanes, *wide, "of a cell", *inner
+        inner = ((level.dims, level.width, "of a cell") for level in self.inner)
+        return self.n_devices, self.lanes, *wide, *inner
 
     def waiting(self, counts: np.ndarray) -> tuple[int, int]:
         """Return how many iterations the points of a tile take, and how many with their waiting.

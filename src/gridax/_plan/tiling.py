@@ -366,6 +366,9 @@ class Sweep:
         `cautious` choice stays within the cache and does not make batches of large matrices.
         """
         levels = tuple(bare)
+        covering = self._covering(levels)
+        if _n_points(covering) <= n and (not cautious or self._stays_in_caches(covering)):
+            levels = covering  # what is reduced together need not be put together first
         while True:
             wider = [
                 wide

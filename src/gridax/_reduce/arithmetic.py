@@ -18,6 +18,8 @@ import numpy as np
 from gridax._reduce.methods import Function, Histogram, Method, Quantiles
 from gridax._reduce.request import Reduced
 
+# Values whose sum is rounded as often as that of single precision can bear.
+_TOGETHER = 4096
 # These are NaN if any of the values is.
 _PASS_ON_NAN = frozenset({"mean", "std", "var", "sum", "min", "max"})
 
@@ -81,7 +83,6 @@ def _named(xp: Any, x: Any, there: Any, axis: int, methods: Sequence[str]) -> li
 def _statistics(
     xp: Any, x: Any, there: Any, axis: int, methods: Sequence[str], skip_nan: bool
 ) -> list[Any]:
-    wide = x.astype(_wide(x.dtype))
     good = there
     if skip_nan and jnp.issubdtype(x.dtype, jnp.inexact):
         good = ~xp.isnan(x) if there is None else there & ~xp.isnan(x)
@@ -92,13 +93,11 @@ def _statistics(
         return values if which is None else xp.where(which, values, otherwise)
 
     count = xp.full(shape, n, xp.int64) if good is None else good.sum(axis, dtype=xp.int64)
-    total = mean = squares = None
+    mean = variance = None
     if {"sum", "mean", "std", "var"} & {*methods}:
-        total = only(wide, good, 0).sum(axis)
-        mean = total / count
-    if {"std", "var"} & {*methods}:
-        gap = only(wide - xp.expand_dims(mean, axis), good, 0)
-        squares = (gap.real**2 + gap.imag**2 if xp.iscomplexobj(gap) else gap * gap).sum(axis)
+        with_squares = not {"std", "var"}.isdisjoint(methods)
+        moments = _moments_on_device if xp is jnp else _moments
+        mean, variance = moments(x, good, count, axis, with_squares)
     ends = {}
     for name, worst in (("min", _largest(x.dtype)), ("max", _least(x.dtype))):
         if name in methods:
@@ -114,25 +113,97 @@ def _statistics(
             case "sum" if not jnp.issubdtype(x.dtype, jnp.inexact):
                 found[method] = only(x.astype(sum_dtype(x.dtype)), good, 0).sum(axis)
             case "sum":
-                found[method] = total
+                found[method] = xp.where(count == 0, 0.0, mean * count)
             case "mean":
                 found[method] = mean
             case "var":
-                found[method] = squares / count
+                found[method] = variance
             case "std":
-                found[method] = xp.sqrt(squares / count)
+                found[method] = xp.sqrt(variance)
             case "min" | "max":
                 found[method] = ends[method]
             case "argmin" | "argmax":
                 hit = x == xp.expand_dims(ends[method[3:]], axis)
                 hit = hit if good is None else hit & good
-                # There is none among NaN that were not skipped, which no one will read.
-                found[method] = xp.where(count == 0, -1, xp.argmax(hit, axis)).astype(xp.int64)
+                # int32, as 64-bit positions cannot be lowered later, when 64 bits are disabled.
+                first = hit.argmax(axis) if xp is np else jax.lax.argmax(hit, axis, np.int32)
+                found[method] = xp.where(count == 0, -1, first.astype(np.int64))
             case "any":
                 found[method] = only(is_true, there, False).any(axis)
             case "all":
                 found[method] = only(is_true, there, True).all(axis)
     return [found[method] for method in methods]
+
+
+def _moments(
+    x: np.ndarray, good: Any, count: np.ndarray, axis: int, with_squares: bool
+) -> tuple[Any, Any]:
+    """Return mean and variance (or None) in two passes."""
+    wide = x.astype(_wide(x.dtype))
+    counted = True if good is None else good
+    mean = wide.sum(axis, where=counted) / count
+    if not with_squares:
+        return mean, None
+    gap = wide - np.expand_dims(mean, axis)
+    squares = gap.real**2 + gap.imag**2 if np.iscomplexobj(gap) else gap * gap
+    return mean, squares.sum(axis, where=counted) / count
+
+
+def _moments_on_device(
+    x: Any, good: Any, count: Any, axis: int, with_squares: bool
+) -> tuple[Any, Any]:
+    """Return mean and variance (or None), from the gaps to a rounded mean.
+
+    Sums of float64 take several times as long as those of float32. The gaps are small and nearly
+    exact, and so are their sums, with which the mean is corrected.
+    """
+    if not jnp.issubdtype(x.dtype, jnp.inexact):
+        x = x.astype(np.float64)
+    elif x.dtype.itemsize < 4:
+        x = x.astype(np.float32)
+
+    def counted(values: Any) -> Any:
+        return values if good is None else jnp.where(good, values, jnp.zeros((), values.dtype))
+
+    (total,) = _sums([counted(x)], axis)
+    mean = total / count
+    if not with_squares:
+        return mean, None
+    shift = mean.astype(x.dtype)
+    gap = counted(x - jnp.expand_dims(shift, axis))
+    squares = gap.real**2 + gap.imag**2 if jnp.iscomplexobj(gap) else gap * gap
+    of_gaps, of_squares = (each / count for each in _sums([gap, squares], axis))
+    correction = (of_gaps * of_gaps.conj()).real
+    return shift + of_gaps, jnp.maximum(of_squares - correction, 0)
+
+
+def _sums(arrays: Sequence[Any], axis: int) -> list[Any]:
+    """Return sums in float64 of sums of a few thousand values, in one pass over all arrays."""
+    n = arrays[0].shape[axis]
+    n_whole = n // _TOGETHER
+    pieces = []
+    if n_whole:
+        shape = arrays[0].shape
+        split = (*shape[:axis], n_whole, _TOGETHER, *shape[axis + 1 :])
+        whole = [
+            jax.lax.slice_in_dim(array, 0, n_whole * _TOGETHER, axis=axis).reshape(split)
+            for array in arrays
+        ]
+        pieces.append([each.sum(axis) for each in _sums_of_few(whole, axis + 1)])
+    if n % _TOGETHER or not n:
+        rest = [jax.lax.slice_in_dim(array, n_whole * _TOGETHER, n, axis=axis) for array in arrays]
+        pieces.append(_sums_of_few(rest, axis))
+    return [sum(each[1:], each[0]) for each in zip(*pieces, strict=True)]
+
+
+def _sums_of_few(arrays: Sequence[Any], axis: int) -> list[Any]:
+    zeros = [jnp.zeros((), array.dtype) for array in arrays]
+
+    def add(a: Sequence[Any], b: Sequence[Any]) -> list[Any]:
+        return [x + y for x, y in zip(a, b, strict=True)]
+
+    sums = jax.lax.reduce(list(arrays), zeros, add, (axis,))
+    return [each.astype(_wide(each.dtype)) for each in sums]
 
 
 def sum_dtype(dtype: Any) -> Any:
@@ -149,13 +220,13 @@ def _largest(dtype: Any) -> Any:
         return np.array(complex(np.inf, np.inf), dtype)
     if jnp.issubdtype(dtype, jnp.floating):
         return np.array(np.inf, dtype)
-    return np.array(True) if dtype == bool else np.array(jnp.iinfo(dtype).max, dtype)
+    return np.array(True) if dtype.kind == "b" else np.array(jnp.iinfo(dtype).max, dtype)
 
 
 def _least(dtype: Any) -> Any:
     if jnp.issubdtype(dtype, jnp.inexact):
         return -_largest(dtype)
-    return np.array(False) if dtype == bool else np.array(jnp.iinfo(dtype).min, dtype)
+    return np.array(False) if dtype.kind == "b" else np.array(jnp.iinfo(dtype).min, dtype)
 
 
 def _quantiles(xp: Any, x: Any, there: Any, axis: int, method: Quantiles) -> Any:
@@ -189,9 +260,7 @@ def _histogram(xp: Any, x: Any, there: Any, axis: int, method: Histogram) -> Any
     n_bins = len(method.edges) - 1
     bins = xp.searchsorted(edges, wide, side="right") - 1
     bins = xp.minimum(bins, n_bins - 1)
-    return xp.stack(
-        [(inside & (bins == b)).sum(axis, dtype=xp.int64) for b in range(n_bins)], axis
-    )
+    return xp.stack([(inside & (bins == b)).sum(axis, dtype=xp.int64) for b in range(n_bins)], axis)
 
 
 def output(

@@ -14,10 +14,13 @@ import numpy as np
 from gridax._outputs.template import Output
 from gridax._plan.blocks import Wish
 from gridax._plan.cells import Cells
-from gridax._plan.plan import Box, shape_of
+from gridax._plan.plan import Box
 from gridax._reduce.request import Reduction
 from gridax._reduce.variables import Variable, failed_points
 from gridax._text import number_of
+
+# What is not NaN, or zero, if no point counts.
+_OF_NOTHING = {"sum": 0, "all": True}
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -62,40 +65,28 @@ class ReducedOutputs:
         pairs = zip(self.variables, self.stored, strict=False)
         return [*(variable.value(raw[variable.raw], to.dtype) for variable, to in pairs), failed]
 
-    def nothing(
-        self, box: Box, shape: tuple[int, ...], where: tuple[Any, ...]
-    ) -> list[np.ndarray]:
+    def nothing(self, box: Box, shape: tuple[int, ...], where: tuple[Any, ...]) -> list[np.ndarray]:
         """Return what is stored of cells at all of whose points the model failed.
 
         The parameters are those of a `Region`.
         """
-        failed = self.n_points(box).reshape(shape)[where]
+        failed = self.cells.counts(box).reshape(shape)[where]
         arrays = []
         for variable, output in zip(self.variables, self.stored, strict=False):
             missing: Any = np.nan if jnp.issubdtype(output.dtype, jnp.inexact) else 0
             if output.dtype.kind == "U":
                 missing = ""
-            value = np.full(output.shape, variable.method == "all" or missing, output.dtype)
+            elif variable.method in _OF_NOTHING:
+                missing = _OF_NOTHING[variable.method]
+            value = np.full(output.shape, missing, output.dtype)
             arrays.append(np.broadcast_to(value, failed.shape + output.shape))
         return [*arrays, failed]
-
-    def n_points(self, box: Box) -> np.ndarray:
-        """Return the number of points of each cell of a box."""
-        cells = self.cells
-        n = np.full(shape_of(box), cells.n_points, np.int64)
-        for axis, dim in enumerate(cells.grid):
-            if dim in cells.by_dim:
-                cut = cells.by_dim[dim]
-                lengths = np.diff([*cut.starts, cut.size])[slice(*box[axis])]
-                n = n // cut.length * lengths.reshape([-1 if k == axis else 1 for k in range(n.ndim)])
-        return n
 
     def wish(self, seconds: float) -> Wish:
         """Return which blocks of cells suit a model that takes so many seconds at a point."""
         each = seconds * self.cells.n_points
         nbytes = sum(output.nbytes for output in self.stored)
         return Wish(each, nbytes, (1,) * len(self.cells.shape))
-
 
     def text(self, dims: Sequence[str]) -> str:
         """Return in a few words which points are reduced together.

@@ -94,9 +94,7 @@ def requested(
 _Wanted = tuple[tuple[str, ...], tuple[Method, ...]]
 
 
-def _by_output(
-    given: Any, outputs: Sequence[Output], dims: Sequence[str]
-) -> dict[str, _Wanted]:
+def _by_output(given: Any, outputs: Sequence[Output], dims: Sequence[str]) -> dict[str, _Wanted]:
     names = [output.name for output in outputs]
     example = f"reduce={{{dims[-1] if dims else 'trial'!r}: 'mean'}}"
     if not isinstance(given, Mapping):
@@ -120,8 +118,7 @@ def _by_output(
             kind = "is a dimension, not an output" if name in dims else "is no output"
             raise ValueError(f"reduce: {name!r} {kind}; the outputs are {names}")
     return {
-        name: _wanted(each, dims, names, f"reduce, output {name!r}")
-        for name, each in given.items()
+        name: _wanted(each, dims, names, f"reduce, output {name!r}") for name, each in given.items()
     }
 
 
@@ -197,3 +194,8 @@ def unmerged(reduction: Reduction) -> Iterator[tuple[Reduced, Method]]:
             if not methods.is_merged(method):
                 yield each, method
 
+
+def n_arrays(reduced: Reduced) -> int:
+    """Return how many arrays are computed of an output: positions along each dimension, or one."""
+    ends = sum(method in ("argmin", "argmax") for method in reduced.methods)
+    return len(reduced.methods) + ends * (len(reduced.dims) - 1)

@@ -294,5 +294,3 @@ def _check_names(outputs: Sequence[Output], taken: Collection[str]) -> None:
             f"reduce: the name {FAILED!r} is already taken, but the number of points at which the "
             "model failed needs it; rename the axis"
         )
-
-

@@ -119,10 +119,11 @@ def store_evaluated(evaluator: Evaluator, request: Request) -> Iterator[int]:
         match evaluated:
             case Computed(region, arrays, owned, errors):
                 yield store.write(region, arrays, owned, errors)
-            case Failed(region, error) if request.reduced is None:
-                yield store.fail(region, error)
             case Failed(region, error):
-                yield store.write(*_all_failed(request.reduced, region, error))
+                if request.reduced is None:
+                    yield store.fail(region, error)
+                else:
+                    yield store.write(*_all_failed(request.reduced, region, error))
             case StoredElsewhere(n_points):
                 yield n_points
     yield store.close()

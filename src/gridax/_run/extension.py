@@ -73,7 +73,7 @@ class Extension:
         self._match()
 
     def rows(self, dim: str) -> tuple[str | None, np.ndarray]:
-        """Return the dimension of the result along which a new one was, and the index of each label.
+        """Return the dimension of the result that a new one was, and the index of each label.
 
         The dimension is None if what varies now was fixed before; an index of -1 is a new label.
         """
@@ -102,7 +102,7 @@ class Extension:
             both[0].pop(name, None)
             both[1].pop(name, None)
         problem = fingerprints.fixed_difference(*both)
-        problem = problem or fingerprints.reduction_difference(parts, about)
+        problem = problem or fingerprints.reduction_difference(parts, dict(about))
         there, here = parts["model"], about["model"]
         if not (problem or any_model or fingerprints.same_model(there, here)):
             difference = fingerprints.model_difference(there, here)

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import collections
-import dataclasses
 import json
-import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,34 +12,24 @@ import numpy as np
 import xarray as xr
 from jax.tree_util import DictKey
 
-from gridax import _memory
 from gridax._digest.digest import digest, examine
 from gridax._files import describe
 from gridax._files.merge import ATTRIBUTE, PART, Summary, merged
 from gridax._files.swept import with_swept
 from gridax._grid.index import attach_all
 from gridax._outputs.template import Output, Part, Template
-from gridax._plan.cells import Cells, divided, part_lengths
-from gridax._reduce.methods import Function, name_of
+from gridax._plan.progress import Progress
+from gridax._reduce.methods import Function
 from gridax._reduce.outputs import ReducedOutputs
-from gridax._reduce.request import Reduction, requested, unmerged
+from gridax._reduce.request import Reduction
 from gridax._reduce.variables import coordinates_of, variables_of
 from gridax._run import fingerprints
 from gridax._run.assembly import Assembly, stamped
 from gridax._run.fingerprints import Parts
 from gridax._run.job import Job
-from gridax._run.options import Options
-from gridax._stores.base import ERROR, FLAGS, STATUS
+from gridax._stores.base import ERROR, FLAGS, PENDING, STATUS
 from gridax._stores.memory import MemoryStore
 from gridax._text import listing
-
-# A part has at most so many bytes of outputs, and takes so many seconds: a crash costs that much.
-_BYTES, _SECONDS = 2**25, 10.0
-# There are at least so many cells, for several devices and processes, unless one takes less time
-# than this.
-_CELLS, _LEAST_SECONDS = 16, 0.05
-# How many times the bytes of what is reduced at a time are in use meanwhile.
-_COPIES = 3
 
 
 class ReducedAssembly:
@@ -70,8 +58,10 @@ class ReducedAssembly:
         own = {dim for variable in variables for dim in variable.output.dims or ()}
         coords = coordinates_of(reduction, outputs, taken, raw.coords)
         self.coords = {n: c for n, c in coords.items() if set(c.dims) <= own}
-        self.kept = points.along([d for i, d in enumerate(points.dims) if i not in reduction.common])
-        self.template = _template([variable.output for variable in variables])
+        self.kept = points.along(
+            [d for i, d in enumerate(points.dims) if i not in reduction.common]
+        )
+        self.template = template_of_dict([variable.output for variable in variables])
         self._summary = Summary.of(self.kept.dims, points.dims, self.reduced)
 
     @property
@@ -108,6 +98,14 @@ class ReducedAssembly:
     def _of(self, source: str) -> Any:
         outputs = self.reduced.outputs
         return next(e for e in self.reduced.reduction.outputs if outputs[e.output].name == source)
+
+    def progress(self, store: MemoryStore) -> Progress:
+        """Return how many points are done and failed."""
+        n_failed = 0
+        if store.errors:
+            n_failed = int(store.arrays[-1][store.status != PENDING].sum())
+        begun = self.reduced.cells.n_points_in(store.status != PENDING)
+        return Progress(begun - n_failed, n_failed, self._job.points.n)
 
     def dataset(self, store: MemoryStore, run: Mapping[str, Any]) -> xr.Dataset:
         """Return the variables with all labels, and the status of each point unless all are done.
@@ -147,7 +145,9 @@ class ReducedAssembly:
         cells, dims = self.reduced.cells, self._job.points.dims
         grid = [dims[dim] + (PART if dim in cells.by_dim else "") for dim in cells.grid]
         variables = {
-            output.name: xr.Variable([*grid, *(output.dims or ())], arrays[output.name], output.attrs)
+            output.name: xr.Variable(
+                [*grid, *(output.dims or ())], arrays[output.name], output.attrs
+            )
             for output in self.reduced.stored
         }
         variables[STATUS] = xr.Variable(grid, status, FLAGS)
@@ -169,129 +169,9 @@ class ReducedAssembly:
         }
 
 
-def _template(outputs: list[Output]) -> Template:
+def template_of_dict(outputs: list[Output]) -> Template:
     """Return the template of a dict of variables, in their order."""
     names = [output.name for output in outputs]
     tree = collections.OrderedDict.fromkeys(names, 0)
     parts = tuple(Part("array", (None,), (DictKey(name),)) for name in names)
     return Template(tuple(outputs), parts, jax.tree.structure(tree))
-
-
-def known_outputs(
-    job: Job, summary: Summary, coords: Mapping[str, xr.Variable]
-) -> Assembly:
-    """Return the labels of outputs that only a reduced result tells about.
-
-    Parameters
-    ----------
-    job : what is run.
-    summary : of the result.
-    coords : coordinates of the outputs' own dimensions.
-    """
-    dims = {dim for output in summary.outputs for dim in output.dims or ()}
-    own = {name: c for name, c in coords.items() if set(c.dims) <= dims}
-    template = _template(list(summary.outputs))
-    return Assembly(job, template, None, own)
-
-
-def with_cells(
-    raw: Assembly,
-    job: Job,
-    seconds: float,
-    options: Options,
-    known: Mapping[int, tuple[int, ...]],
-) -> Reduction:
-    """Return what is asked for, with points divided into cells that fit into memory.
-
-    Parameters
-    ----------
-    raw, job : the outputs of the model, and what is run.
-    seconds : about how long a point takes.
-    options : of the run.
-    known : indices of which an older result has the outputs, by dimension.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If something is asked for that does not exist, or that needs more memory than there is.
-    """
-    points, outputs = job.points, raw.template.outputs
-    reduction = requested(options.reduce, outputs, points.dims, points.shape)
-    nbytes = sum(outputs[each.output].nbytes for each in reduction.outputs)
-    total = math.prod(points.shape)
-    _check_extensible(reduction, points.dims, known)
-    if next(unmerged(reduction), None) is not None:
-        _check_undivided(reduction, points.dims, options)
-        _check_fits(reduction, raw, job, nbytes, options.memory)
-        return reduction
-    inner = math.prod(points.shape[dim] for dim in reduction.cells.reduced)
-    rest = inner // math.prod(points.shape[dim] for dim in reduction.common)
-    most = min(inner, _BYTES // max(nbytes, 1), int(_SECONDS / max(seconds, 1e-12)))
-    enough = max(total // _CELLS, int(_LEAST_SECONDS / max(seconds, 1e-12)))
-    lengths = part_lengths(points.shape, reduction.common, max(1, min(most, enough) // rest))
-    if options.block is not None:
-        _check_undivided(reduction, points.dims, options)
-        lengths = {dim: options.block[points.dims[dim]] for dim in reduction.common}
-    cuts = divided(points.shape, lengths, known)
-    cells = Cells(reduction.cells.sizes, reduction.cells.reduced, cuts)
-    return dataclasses.replace(reduction, cells=cells)
-
-
-def _check_undivided(reduction: Reduction, dims: tuple[str, ...], options: Options) -> None:
-    """Reject blocks that divide what is needed at a time."""
-    whole = next(unmerged(reduction), None)
-    for dim in reduction.cells.reduced:
-        size, length = reduction.cells.sizes[dim], (options.block or {}).get(dims[dim], 1)
-        if options.block is None or length == size or (whole is None and dim in reduction.common):
-            continue
-        why = "not all outputs are reduced along it"
-        if whole is not None:
-            why = f"{name_of(whole[1])!r} needs all values at a time"
-        raise ValueError(
-            f"block has {length} of the {size} points along {dims[dim]!r}, but {why}; leave "
-            f"{dims[dim]!r} out of block="
-        )
-
-
-def _check_extensible(
-    reduction: Reduction, dims: tuple[str, ...], known: Mapping[int, tuple[int, ...]]
-) -> None:
-    """Reject older results of a part of the points along dimensions that must be whole."""
-    sizes = reduction.cells.sizes
-    whole = next(unmerged(reduction), None)
-    for dim in reduction.cells.reduced:
-        if dim not in known or len(known[dim]) == sizes[dim]:
-            continue
-        if whole is not None:
-            raise ValueError(
-                f"extend=: {name_of(whole[1])!r} along {dims[dim]!r} needs the outputs of all "
-                "points, which the result no longer has; run it without extend=, or leave that "
-                "reduction out"
-            )
-        if dim not in reduction.common:
-            raise ValueError(
-                f"extend=: not all outputs are reduced along {dims[dim]!r}, so points cannot be "
-                "added along it; run it without extend="
-            )
-
-
-def _check_fits(
-    reduction: Reduction, raw: Assembly, job: Job, nbytes: int, memory: int | None
-) -> None:
-    """Reject a reduction that needs more values at a time than fit into memory."""
-    points = job.points
-    n = math.prod(points.shape[dim] for dim in reduction.cells.reduced)
-    free = memory or _memory.free(jax.local_devices()[0]) or _memory.physical()
-    needed = _COPIES * n * nbytes
-    if free is None or needed <= free:
-        return
-    each, method = next(unmerged(reduction))
-    name = raw.template.outputs[each.output].name
-    along = listing([points.dims[dim] for dim in reduction.cells.reduced])
-    raise ValueError(
-        f"reduce: {name_of(method)!r} of output {name!r} needs all values along {along} at a time: "
-        f"{n} points with {_memory.human(n * nbytes)} of outputs, so about "
-        f"{_memory.human(needed)} of memory, of which there are {_memory.human(free)}. Reduce to "
-        "what can be merged (mean, std, min, max, gridax.Histogram, …), name only the outputs that "
-        "are needed, or return less per point"
-    )

@@ -128,9 +128,7 @@ class ReducedExtension:
                 values = self._values(output.name, picked, homes, splits, len(output.shape))
                 wide = has_points.reshape(has_points.shape + (1,) * len(output.shape))
                 there = np.where(wide, values, there)
-            good = np.broadcast_to(
-                done.reshape(done.shape + (1,) * len(output.shape)), there.shape
-            )
+            good = np.broadcast_to(done.reshape(done.shape + (1,) * len(output.shape)), there.shape)
             into = buffer.arrays[i][mesh]
             buffer.arrays[i][mesh] = np.where(good, there, into)
         buffer.status[mesh] = np.where(done, DONE, buffer.status[mesh])
@@ -154,5 +152,3 @@ class ReducedExtension:
         values = variable.transpose(*order, *within, ...).values
         missing = tuple(i for i, home in enumerate(homes) if home is None)
         return np.expand_dims(np.expand_dims(values, missing), splits)
-
-

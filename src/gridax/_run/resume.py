@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import datetime
 import json
+import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -224,6 +225,9 @@ class StoredRun:
     def how_to_resume(self) -> str:
         """Return a note that says what is saved and how to continue."""
         saved, total = self.store().saved()
+        if self.summary is not None:  # these are cells, of about as many points each
+            n_points = math.prod(self.summary.cells.sizes)
+            saved, total = saved * n_points // max(1, total), n_points
         return (
             f"{saved} of {total} points are saved in {self._name}; call run(store={self._name}) "
             "again to resume"

@@ -6,19 +6,17 @@ A fresh run, a resumed one and a shard are the same loop over the blocks that ar
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import functools
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from gridax._files import describe
 from gridax._files.merge import Summary
 from gridax._outputs.template import Template, unit_difference
 from gridax._reduce.outputs import ReducedOutputs
-from gridax._reduce.request import Reduction, requested
 from gridax._run import fingerprints
 from gridax._run.assembly import Assembler, Assembly
 from gridax._run.evaluator import Evaluator, Request, store_evaluated
@@ -27,8 +25,9 @@ from gridax._run.fingerprints import Parts
 from gridax._run.job import Job
 from gridax._run.options import Options
 from gridax._run.progress import Meter
-from gridax._run.reduced import ReducedAssembly, known_outputs, with_cells
+from gridax._run.reduced import ReducedAssembly
 from gridax._run.reduced_extension import ReducedExtension
+from gridax._run.reducing import Reducing, known_outputs
 from gridax._run.resume import StoredRun
 from gridax._stores.address import location_of
 from gridax._stores.base import Store
@@ -75,9 +74,9 @@ class Run:
         self._assembler, self._options = assembler, options
         # Known once it is known what the model returns.
         self._assembly: AnyAssembly | None = None
-        self._reduction: Reduction | None = None
-        self._reduced: ReducedOutputs | None = None
-        self._known: Mapping[int, tuple[int, ...]] = {}
+        self._reducing: Reducing | None = None
+        if options.reduce is not None:
+            self._reducing = Reducing(job, evaluator, options)
 
     def result(self) -> Result:
         """Run, and return the outputs, in memory or as they are in a store."""
@@ -155,18 +154,24 @@ class Run:
             store.finish()
         return self._from_store(location)
 
-    def _prepare(self, stored: StoredRun, about: Parts, location: Location) -> Extension | None:
+    def _prepare(self, stored: StoredRun, about: Parts, location: Location) -> AnyExtension | None:
         """Trace the model and compare it with the store, or create one; return what it extends."""
         exists = stored.open()
         about["model"]["program"] = None if self._options.version else self._evaluator.program()
         old = self._extension(lambda: about, location)
-        self._trace(old, stored if exists else None, stored.check_outputs if exists else _checks(old))
+        self._trace(
+            old, stored if exists else None, stored.check_outputs if exists else _checks(old)
+        )
         stored.check_program(about["model"]["program"])
         if not exists:
+            labels = self._labels(old)
             wish = functools.partial(
                 self._evaluator.wish, self._options.memory, self._options.lanes, self._reduced
             )
-            stored.create(self._labels(old), wish)
+            stored.create(labels, wish)
+            if self._reducing is not None and stored.summary is not None:
+                labels = self._reducing.adopt(stored.summary)
+                self._assembly = self._assembly and labels
             if self._assembly is not None:
                 stored.check_outputs(self._assembly)
             stored.check_program(about["model"]["program"])
@@ -195,42 +200,26 @@ class Run:
 
         return count
 
+    @property
+    def _reduced(self) -> ReducedOutputs | None:
+        return None if self._reducing is None else self._reducing.outputs
+
     def _assembled(self, raw: Template) -> AnyAssembly:
         assembly = self._assembler.assembly(raw, self._options.dims, self._options.coords)
-        return assembly if self._options.reduce is None else self._reducing(assembly)
+        return assembly if self._reducing is None else self._reducing.labels(assembly)
 
-    def _reducing(self, assembly: Assembly) -> ReducedAssembly:
-        """Return the labels of the variables to which outputs are reduced."""
-        if self._reduction is None:
-            seconds = self._evaluator.seconds()
-            self._reduction = with_cells(assembly, self._job, seconds, self._options, self._known)
-        given = self._options.reduce
-        reducing = ReducedAssembly(self._job, assembly, self._reduction, given)
-        self._reduced = self._reduced or reducing.reduced
-        return reducing
-
-    def _trace(
-        self, old: AnyExtension | None, stored: StoredRun | None, check: Check
-    ) -> None:
+    def _trace(self, old: AnyExtension | None, stored: StoredRun | None, check: Check) -> None:
         """Determine what the model returns, unless only evaluating it will tell."""
-        before = stored or old
-        if isinstance(old, ReducedExtension):
-            self._known = old.known
-        raw = self._evaluator.template(before and before.template, self._options.record)
-        if stored is not None and stored.summary is not None:
-            self._reduction = self._as_stored(stored.summary)
+        summary = None if stored is None else stored.summary
+        known = stored.template if stored is not None else None if old is None else old.template
+        raw = self._evaluator.template(known, self._options.record)
+        if self._reducing is not None and isinstance(old, ReducedExtension):
+            self._reducing.known = old.known
+        if self._reducing is not None and summary is not None:
+            self._reducing.adopt(summary)
         if raw is not None:
             self._assembly = self._assembled(raw)
             check(self._assembly)
-        elif stored is not None and stored.summary is not None:
-            self._reducing(known_outputs(self._job, stored.summary, {}))
-
-    def _as_stored(self, summary: Summary) -> Reduction:
-        """Return what is asked for, with the cells of a store."""
-        points = self._job.points
-        wanted = requested(self._options.reduce, summary.outputs, points.dims, points.shape)
-        cells = dataclasses.replace(wanted.cells, cuts=summary.cuts)
-        return dataclasses.replace(wanted, cells=cells)
 
     def _fill(
         self,
@@ -292,17 +281,17 @@ class Run:
         """Return a function that copies what an older result has of a block."""
         if isinstance(old, Extension):
             return old.fill
-        assert self._reduced is not None
-        old.check_cells(self._reduced.cells)
-        return functools.partial(old.fill, self._reduced)
+        assert self._reducing is not None
+        old.check_cells(self._reducing.outputs.cells)
+        return functools.partial(old.fill, self._reducing.outputs)
 
     def _labels(self, old: AnyExtension | None) -> AnyAssembly:
         """Return the labels of the outputs, which may be known from the extended result only."""
         if self._assembly is not None:
             return self._assembly
         assert old is not None  # an evaluator traces the model unless the template is known
-        if isinstance(old, ReducedExtension):
-            return self._reducing(known_outputs(self._job, old.summary, old.coords))
+        if self._reducing is not None and isinstance(old, ReducedExtension):
+            return self._reducing.labels(known_outputs(self._job, old.summary, old.coords))
         return Assembly(self._job, old.template, None, old.coords)
 
     def _from_memory(self, store: MemoryStore, old: AnyExtension | None) -> Result:
@@ -310,7 +299,9 @@ class Run:
         # Made when it is first used: labeling takes longer than a small sweep.
         dataset = functools.partial(labels.dataset, store, describe.stamp())
         if isinstance(labels, ReducedAssembly):
-            return Result(dataset, self._space, labels.template, kept=labels.kept.dims)
+            progress = labels.progress(store)
+            kept = labels.kept.dims
+            return Result(dataset, self._space, labels.template, progress=progress, kept=kept)
         if not store.is_complete:
             store.widen()
             store.erase()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -187,13 +188,15 @@ def _label_text(label: Any) -> str:
 
 
 def _output(output: Output, space: SpaceFacts, variable: xr.Variable) -> OutputFacts:
-    own = map(str, variable.dims[len(space.sizes) :])
+    own = {str(dim): size for dim, size in variable.sizes.items() if dim not in space.sizes}
+    n_points = math.prod(size for dim, size in variable.sizes.items() if dim in space.sizes)
+    dtype = "str" if output.dtype.kind in "OTU" else str(output.dtype)
     return OutputFacts(
         output.name,
-        dict(zip(own, output.shape, strict=True)),
-        str(output.dtype),
+        own,
+        dtype,
         output.nbytes,
-        output.nbytes * space.n_points,
+        output.nbytes * n_points,
         _attribute(variable.attrs, "units"),
         _attribute(variable.attrs, "long_name"),
     )

@@ -250,7 +250,7 @@ class ZarrStore(Store):
 
     def _check_types(self, dtypes: Iterable[np.dtype]) -> None:
         for output, dtype in zip(self.outputs, dtypes, strict=True):
-            if not np.can_cast(dtype, output.dtype, "safe"):
+            if output.dtype.kind != "T" and not np.can_cast(dtype, output.dtype, "safe"):
                 raise TypeError(
                     f"output {output.name!r} is {dtype} here and {output.dtype} in the store: the "
                     "first point decides, so return one type everywhere (0.0, not 0)"

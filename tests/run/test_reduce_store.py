@@ -1,0 +1,379 @@
+"""Reduced runs that are interrupted, resumed, shared, extended, or in which points fail."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import re
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import xarray as xr
+
+import gridax as gx
+from gridax._execution import on_host
+
+X, TRIALS = np.arange(4.0), 12
+REDUCE = {"trial": ["mean", "std", "min", "argmin", "sum", gx.Histogram([0.0, 0.5, 1.0])]}
+calls = []
+
+
+@pytest.fixture(autouse=True)
+def _nothing_called():
+    calls.clear()
+
+
+def space(trials=TRIALS, x=X):
+    state = {"x": gx.DataAxis(x), "trial": gx.DataAxis(np.arange(trials))}
+    return gx.Space(state, mode="product")
+
+
+def drawn(x, trial):
+    return np.random.default_rng([int(x), int(trial)]).uniform(size=3).astype(np.float32)
+
+
+def python_model(state):
+    calls.append((float(state["x"]), int(state["trial"])))
+    return {"y": drawn(*calls[-1])}
+
+
+def traced_model(state):
+    key = jax.random.fold_in(jax.random.key(state["x"].astype(int)), state["trial"])
+    return {"y": jax.random.uniform(key, (3,))}
+
+
+PYTHON = gx.SequentialExecution, python_model
+TRACED = gx.ParallelExecution, traced_model
+
+
+@pytest.fixture(params=[PYTHON, TRACED], ids=["python", "traced"])
+def how(request):
+    return request.param
+
+
+def run(how, over=None, **options):
+    kind, model = how
+    options = {"reduce": REDUCE, "progress": False, **options}
+    return kind(model, over or space()).run(**options)
+
+
+def same(found, wanted):
+    """Whether two reduced Datasets are the same bit for bit."""
+    assert found.dataset.load().drop_attrs().identical(wanted.dataset.load().drop_attrs())
+    return True
+
+
+class Interruption(BaseException):
+    """Whatever ends a run."""
+
+
+@pytest.mark.parametrize("block", [{"x": 1, "trial": 5}, {"x": 2}, {"trial": 1}])
+def test_an_interrupted_run_is_resumed(how, block, tmp_path):
+    whole = run(how, store=tmp_path / "whole.zarr", block=block)
+    for stop in (1, 3):
+        path = tmp_path / f"{stop}.zarr"
+        advances = itertools.count()
+
+        def tell(done, total, stop=stop, advances=advances):
+            if done and next(advances) == stop:
+                raise Interruption
+
+        try:
+            run(how, store=path, block=block, progress=tell)
+        except Interruption as error:
+            partial = error.result
+            counts = partial.dataset["y.count"].load()
+            assert partial.status.dims == ("x",)
+            done = partial.status == 1
+            assert (counts.where(done, TRIALS) == TRIALS).all()
+            if "status" not in partial.dataset:  # all was in flight
+                continue
+            assert (counts < TRIALS).any()
+            begun = counts > 0
+            assert (np.isnan(partial.dataset["y.mean"]) == ~begun).all()
+            assert partial.progress.done == counts.isel(y_dim_0=0).sum()
+        calls.clear()
+        assert same(run(how, store=path), whole)
+        if how is PYTHON:
+            n_left = TRIALS * len(X) - int(counts.isel(y_dim_0=0).sum())
+            assert len(calls) == len(set(calls)) == n_left
+        calls.clear()
+        assert same(run(how, store=path), whole)  # finished: nothing is called
+        assert not calls
+
+
+def test_in_memory_what_was_reduced_is_kept(monkeypatch):
+    advances = itertools.count()
+
+    def tell(done, total):
+        if done and next(advances) == 1:
+            raise Interruption
+
+    executor = gx.SequentialExecution(python_model, space(x=np.arange(20.0)))
+    monkeypatch.setattr(on_host, "_SECONDS", 0.0)  # one cell at a time, however fast the machine
+    with pytest.raises(Interruption):
+        executor.run(reduce=REDUCE, progress=tell)
+    counts = executor.partial.dataset["y.count"]
+    assert set(np.unique(counts)) == {0, TRIALS}
+    assert executor.partial.progress.done == counts.isel(y_dim_0=0).sum()
+
+
+@pytest.mark.parametrize("block", [{"x": 1, "trial": 5}, {"x": 1}])
+def test_shards_share_a_store(how, block, tmp_path):
+    whole = run(how, store=tmp_path / "whole.zarr", block=block)
+    for i in range(3):
+        found = run(how, store=tmp_path / "run.zarr", block=block, shard=(i, 3))
+    assert same(found, whole)
+
+
+def test_device_counts_give_the_same_bits(tmp_path):
+    found = []
+    for n, kwargs in enumerate([{"n_pmap": 1}, {"n_pmap": 3}, {"n_pmap": 4}]):
+        executor = gx.ParallelExecution(traced_model, space(), n_vmap=6, **kwargs)
+        path = tmp_path / f"{n}.zarr"
+        block = {"x": 2, "trial": 5}
+        found.append(executor.run(reduce=REDUCE, store=path, block=block, progress=False))
+    assert same(found[1], found[0])
+    assert same(found[2], found[0])
+
+
+def test_memory_and_stores_agree(how, tmp_path):
+    in_memory = run(how)
+    for n, block in enumerate([None, {"x": 1}, {"trial": 7}]):
+        stored = run(how, store=tmp_path / f"{n}.zarr", block=block).dataset.load()
+        for name, variable in in_memory.dataset.items():
+            np.testing.assert_allclose(stored[name], variable, rtol=1e-6)
+            assert stored[name].dtype == variable.dtype
+
+
+@pytest.mark.parametrize("options", [{"store": "run.zarr"}, {}], ids=["store", "memory"])
+@pytest.mark.parametrize("source", ["memory", "store", "netcdf"])
+def test_more_trials_and_labels_are_merged(how, source, options, tmp_path):
+    before = run(how, space(7, X[1:]), store=tmp_path / "old.zarr" if source == "store" else None)
+    if source == "netcdf":
+        before.to_netcdf(tmp_path / "old.nc")
+        before = gx.open_result(tmp_path / "old.nc")
+    calls.clear()
+    options = {name: tmp_path / value for name, value in options.items()}
+    found = run(how, extend=before, **options)
+    if how is PYTHON:
+        old = set(itertools.product(X[1:], range(7)))
+        assert sorted(calls) == sorted(set(itertools.product(X, range(TRIALS))) - old)
+    whole = run(how).dataset
+    for name, variable in whole.items():
+        np.testing.assert_allclose(found.dataset[name], variable, rtol=2e-6, atol=1e-7)
+        assert found.dataset[name].dtype == variable.dtype
+    np.testing.assert_array_equal(found.dataset["y.count"], TRIALS)
+    if options:
+        assert same(gx.open_result(options["store"]), found)
+
+
+def test_an_extended_run_is_resumed(how, tmp_path):
+    before = run(how, space(7))
+    path, advances = tmp_path / "run.zarr", itertools.count()
+
+    def tell(done, total):
+        if done and next(advances) == 1:
+            raise Interruption
+
+    block = {"x": 1, "trial": 3}
+    with pytest.raises(Interruption):
+        run(how, extend=before, store=path, block=block, progress=tell)
+    found = run(how, extend=before, store=path)
+    whole = run(how).dataset
+    for name, variable in whole.items():
+        np.testing.assert_allclose(found.dataset[name], variable, rtol=2e-6, atol=1e-7)
+
+
+def test_new_labels_between_the_old_ones(how):
+    few = gx.Space({"x": gx.DataAxis(X), "trial": gx.DataAxis(np.arange(0, 12, 3))}, "product")
+    before = run(how, few)
+    calls.clear()
+    found = run(how, extend=before).dataset
+    if how is PYTHON:
+        assert len(calls) == len(X) * 8
+    whole = run(how).dataset
+    for name, variable in whole.items():
+        np.testing.assert_allclose(found[name], variable, rtol=2e-6, atol=1e-7)
+
+
+def test_quantiles_can_be_extended_along_what_is_kept(how):
+    request = {"trial": [gx.Quantiles([0.1, 0.9]), "mean"]}
+    before = run(how, space(TRIALS, X[:2]), reduce=request)
+    calls.clear()
+    found = run(how, extend=before, reduce=request).dataset
+    if how is PYTHON:
+        assert {x for x, _ in calls} == {*X[2:]}
+    whole = run(how, reduce=request).dataset
+    for name, variable in whole.items():
+        np.testing.assert_allclose(found[name], variable, rtol=1e-6)
+    with pytest.raises(ValueError, match="'quantile' along 'trial' needs the outputs of all"):
+        run(how, space(TRIALS + 1), extend=before, reduce=request)
+
+
+def test_points_that_were_merged_cannot_be_taken_out(how):
+    with pytest.raises(ValueError, match="reduced along 'trial' over labels that this space lacks"):
+        run(how, space(5), extend=run(how))
+
+
+def test_another_reduction_is_rejected(how, tmp_path):
+    run(how, store=tmp_path / "run.zarr")
+    for other in ({"trial": "mean"}, {"x": "mean"}, None):
+        with pytest.raises(ValueError, match="its outputs are reduced by"):
+            run(how, store=tmp_path / "run.zarr", reduce=other)
+    with pytest.raises(ValueError, match="its outputs are reduced by"):
+        run(how, extend=run(how, reduce={"trial": "max"}))
+    with pytest.raises(ValueError, match="reduced by nothing there"):
+        run(how, extend=run(how, reduce=None))
+
+
+def test_another_function_of_the_same_name_is_rejected(how, tmp_path):
+    def spread(values):
+        return values.max(0) - values.min(0)
+
+    run(how, store=tmp_path / "run.zarr", reduce={"trial": spread})
+
+    def spread(values):
+        return values.max(0) - 2 * values.min(0)
+
+    with pytest.raises(ValueError, match="a function in reduce= differs: "):
+        run(how, store=tmp_path / "run.zarr", reduce={"trial": spread})
+
+
+def failing(state):
+    x, trial = float(state["x"]), int(state["trial"])
+    if os.environ.get("GRIDAX_TEST_FAILS") == "1" and ((x, trial) in BAD or x == 3):
+        raise ArithmeticError(f"diverged at {x}, {trial}")
+    return {"y": drawn(x, trial)}
+
+
+def failing_traced(state):
+    struct = jax.ShapeDtypeStruct((3,), np.float32)
+
+    def call(x, trial):
+        return failing({"x": x, "trial": trial})["y"]
+
+    return {
+        "y": jax.pure_callback(call, struct, state["x"], state["trial"], vmap_method="sequential")
+    }
+
+
+BAD = {(0.0, 3), (0.0, 7), (2.0, 0)}
+FAILING = [(gx.SequentialExecution, failing), (gx.ParallelExecution, failing_traced)]
+
+
+@pytest.mark.parametrize("how", FAILING, ids=["python", "traced"])
+@pytest.mark.parametrize(
+    "options", [{}, {"store": "run.zarr"}, {"store": "run.zarr", "block": {"trial": 5}}]
+)
+def test_failed_points_are_left_out_and_counted(how, options, tmp_path, monkeypatch):
+    monkeypatch.setenv("GRIDAX_TEST_FAILS", "1")
+    options = {**options, "on_error": "record"}
+    if "store" in options:
+        options |= {"store": tmp_path / options["store"], "version": "1"}
+    result = run(how, **options)
+    found = result.dataset.load()
+    values = np.array([[drawn(x, trial) for trial in range(TRIALS)] for x in X])
+    for x, trial in BAD:
+        values[int(x), trial] = np.nan
+    values[3] = np.nan
+    wanted = xr.DataArray(values, dims=("x", "trial", "y_dim_0"))
+    for name in ("mean", "std", "min", "sum", "count"):
+        expected = getattr(wanted.astype(float), name)("trial")
+        np.testing.assert_allclose(found[f"y.{name}"], expected, rtol=1e-5, atol=1e-7)
+    assert found["failed"].values.tolist() == [2, 0, 1, 12]
+    assert found["status"].values.tolist() == [2, 1, 2, 2]
+    assert result.progress == (33, 15, 48)
+    failed = result.failed
+    assert failed["x"].tolist() == [0.0, 2.0, 3.0]
+    assert "diverged at 0.0, 3" in failed["error"][0]
+    assert "(at trial=3; 1 other point failed as well)" in failed["error"][0] or "block" in options
+    frame = result.to_dataframe()
+    assert frame["failed"].tolist() == [2, 0, 1, 12]
+    if "store" not in options:
+        return
+    monkeypatch.setenv("GRIDAX_TEST_FAILS", "0")
+    assert same(run(how, **options), result)  # nothing is evaluated again
+    repaired = run(how, retry_failed=True, **options)
+    assert (repaired.dataset["y.count"] == TRIALS).all()
+    assert "status" not in repaired.dataset
+
+
+@pytest.mark.parametrize("how", FAILING, ids=["python", "traced"])
+def test_an_error_names_the_point(how, monkeypatch):
+    monkeypatch.setenv("GRIDAX_TEST_FAILS", "1")
+    with pytest.raises(Exception, match="diverged at") as caught:
+        run(how)
+    x, trial = re.findall(r"diverged at ([\d.]+), (\d+)", str(caught.value))[-1]
+    assert any(f"x={x}" in note and f"trial={trial}" in note for note in caught.value.__notes__)
+
+
+def test_values_that_a_wrap_rejects(tmp_path):
+    def positive(value):
+        if value == 2:
+            raise ValueError("not two")
+        return value
+
+    state = {"x": gx.DataAxis(X), "trial": gx.DataAxis(np.arange(4), wrap=positive)}
+    over = gx.Space(state, mode="product")
+    executor = gx.ParallelExecution(lambda s: s["x"] + s["trial"], over)
+    for along, left in (("trial", [3, 3, 3, 3]), ("x", [4, 4, 0, 4])):
+        found = executor.run(reduce={along: "mean"}, on_error="record", progress=False).dataset
+        assert found["value.count"].values.tolist() == left
+        assert found["failed"].values.tolist() == [4 - n for n in left]
+
+
+def test_processes_reduce_their_blocks(tmp_path):
+    executor = gx.SequentialExecution(python_model, space(), n_workers=2)
+    wanted = run(PYTHON)
+    for options in ({}, {"store": tmp_path / "run.zarr", "block": {"x": 1, "trial": 6}}):
+        found = executor.run(reduce=REDUCE, progress=False, **options)
+        for name, variable in wanted.dataset.items():
+            np.testing.assert_allclose(found.dataset[name], variable, rtol=1e-6)
+
+
+def test_a_python_model_is_called_once_per_point(tmp_path):
+    run(PYTHON)
+    assert sorted(calls) == sorted(itertools.product(X, range(TRIALS)))
+    calls.clear()
+    run(PYTHON, store=tmp_path / "run.zarr", block={"x": 1, "trial": 4})
+    assert sorted(calls) == sorted(itertools.product(X, range(TRIALS)))
+
+
+def test_progress_counts_points(how, tmp_path):
+    for options in ({}, {"store": tmp_path / "run.zarr", "block": {"x": 1, "trial": 5}}):
+        told = []
+
+        def tell(done, total, told=told):
+            told.append((done, total))
+
+        run(how, progress=tell, **options)
+        assert told[-1] == (48, 48)
+        assert sorted(told) == told
+
+
+def test_float64_means_of_integers_are_exact(how):
+    def large(state):
+        return {"y": jnp.int32(2**24 + 1 + state["trial"] % 2)}
+
+    kind, _ = how
+    found = kind(large, space()).run(reduce={"trial": "mean"}, progress=False).dataset
+    assert found["y.mean"].values.tolist() == [2**24 + 1.5] * 4
+
+
+@pytest.mark.slow
+def test_a_cluster_reduces_its_blocks(tmp_path):
+    distributed = pytest.importorskip("distributed")
+    with distributed.Client(n_workers=2, threads_per_worker=1, dashboard_address=None) as client:
+        for jit, model in ((True, traced_model), (False, python_model)):
+            how = gx.ParallelExecution if jit else gx.SequentialExecution, model
+            wanted = run(how).dataset
+            executor = gx.DaskExecution(model, space(), client=client, jit=jit)
+            for n, options in enumerate(({}, {"block": {"x": 1, "trial": 5}})):
+                if options:
+                    options["store"] = tmp_path / f"{jit}{n}.zarr"
+                found = executor.run(reduce=REDUCE, progress=False, **options).dataset
+                for name, variable in wanted.items():
+                    np.testing.assert_allclose(found[name], variable, rtol=1e-6)
