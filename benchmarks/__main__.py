@@ -19,6 +19,7 @@ from . import (  # noqa: E402
     lanes,
     opponent,
     processes,
+    reductions,
     results,
     spaces,
     stores,
@@ -37,6 +38,7 @@ SECTIONS = {
     "processes": processes.rows,
     "sweeps": sweeps.rows,
     "lanes": lanes.rows,
+    "reductions": reductions.rows,
     "stores": stores.rows,
     "clusters": clusters.rows,
 }

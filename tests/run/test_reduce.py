@@ -211,7 +211,7 @@ def test_outputs_may_be_reduced_along_different_dimensions(executor):
 PARTS = {"trial": 4}
 
 
-@pytest.mark.sampled(3)
+@pytest.mark.sampled(5)
 @pytest.mark.parametrize("dims", ["trial", ("trial", "sigma"), ("G", "trial", "sigma")])
 def test_parts_are_merged(executor, dims, tmp_path):
     over = (dims,) if isinstance(dims, str) else dims
@@ -231,7 +231,8 @@ def test_parts_are_merged(executor, dims, tmp_path):
             )
     reopened = gx.open_result(tmp_path / "run.zarr")
     assert reopened.dataset.load().identical(result.dataset.load())
-    assert len(reopened.space) == 60 and len(reopened) == len(result)
+    assert len(reopened.space) == 60
+    assert len(reopened) == len(result)
     assert reopened.progress == (60, 0, 60)
 
 

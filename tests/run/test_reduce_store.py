@@ -69,7 +69,8 @@ class Interruption(BaseException):
     """Whatever ends a run."""
 
 
-@pytest.mark.parametrize("block", [{"x": 1, "trial": 5}, {"x": 2}, {"trial": 1}])
+@pytest.mark.sampled(2)
+@pytest.mark.parametrize("block", [{"x": 1, "trial": 5}, {"trial": 1}, {"x": 2}])
 def test_an_interrupted_run_is_resumed(how, block, tmp_path):
     whole = run(how, store=tmp_path / "whole.zarr", block=block)
     for stop in (1, 3):
@@ -264,6 +265,7 @@ BAD = {(0.0, 3), (0.0, 7), (2.0, 0)}
 FAILING = [(gx.SequentialExecution, failing), (gx.ParallelExecution, failing_traced)]
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("how", FAILING, ids=["python", "traced"])
 @pytest.mark.parametrize(
     "options", [{}, {"store": "run.zarr"}, {"store": "run.zarr", "block": {"trial": 5}}]
@@ -325,6 +327,7 @@ def test_values_that_a_wrap_rejects(tmp_path):
         assert found["failed"].values.tolist() == [4 - n for n in left]
 
 
+@pytest.mark.slow
 def test_processes_reduce_their_blocks(tmp_path):
     executor = gx.SequentialExecution(python_model, space(), n_workers=2)
     wanted = run(PYTHON)

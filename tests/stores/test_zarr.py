@@ -446,6 +446,8 @@ def test_an_error_of_the_disk_shows_at_the_next_block(path, outputs):
     with pytest.raises(OSError, match=r"Not a directory|exists"):
         fill(store, values)
     assert not (path / "status" / "c").exists()
+    with pytest.raises(OSError, match=r"Not a directory|exists"):  # ends the thread, too
+        store.rescue()
 
 
 @pytest.mark.parametrize(

@@ -127,7 +127,7 @@ class HostCells:
             x = arrays[each.output]
             x = x.transpose(*order, *range(states.ndim, x.ndim))
             along = [indices[dim] for dim in inner]
-            found = arithmetic.output(np, x, len(lead), each, inner, along, there)
+            found, _ = arithmetic.output(np, x, len(lead), each, inner, along, there)
             raw += [np.expand_dims(array, splits) for array in found]
         failed = (states == FAILED).sum(axis=inner, dtype=np.int64)
         failed = np.expand_dims(failed, splits)

@@ -62,6 +62,7 @@ class _Started:
     batch: Batch
     outputs: list[jax.Array]
     counts: jax.Array | None  # of iterations
+    nan: jax.Array | None  # whether NaN was not skipped
     then: Callable[[], object] | None = None
 
 
@@ -109,7 +110,8 @@ class Pipeline:
             yield from self._failed(batch, error)
             return
         counts = outputs.pop() if batch.plan.is_counted else None
-        self._waiting.append(_Started(batch, outputs, counts))
+        nan = None if self._host is None else outputs.pop()
+        self._waiting.append(_Started(batch, outputs, counts, nan))
         if len(self._waiting) > tiling.IN_FLIGHT:
             yield from self._fetch(self._waiting.popleft())
 
@@ -135,6 +137,9 @@ class Pipeline:
             started.outputs.clear()
             yield from self._failed(batch, error)
             return
+        if started.nan is not None and np.asarray(started.nan).any():
+            yield from self._skipping_nan(started)
+            return
         self._watch.check()
         if started.counts is not None and self._tuner.counts:
             self._tuner.counted(*batch.plan.waiting(np.asarray(started.counts)[0]))
@@ -157,6 +162,13 @@ class Pipeline:
         if host is None:
             return batch.extent
         return lambda: host.extent([(int(a), int(b) + 1) for a, b in batch.extent()])
+
+    def _skipping_nan(self, started: _Started) -> Iterator[Evaluated]:
+        """Evaluate a batch again, in whose outputs there was NaN."""
+        self._prepared.skips_nan = True
+        yield from self.submit(started.batch)
+        if started.then is not None:
+            self.after_this(started.then)
 
     def _failed(self, batch: Batch, error: Exception) -> Iterator[Evaluated]:
         """Evaluate a batch in smaller pieces; yield or raise the error if it is a single point."""

@@ -141,7 +141,7 @@ def merged(stored: xr.Dataset, summary: Summary, is_complete: bool) -> dict[str,
     variables, status = stored.variables, stored.variables[STATUS]
     has_pending = not is_complete and bool((status == PENDING).any())
     found = {}
-    for name, (_, method, dtype) in summary.variables.items():
+    for name, (_, _, dtype) in summary.variables.items():
         if is_complete and not summary.parts:
             variable = variables[name]
         else:

@@ -91,7 +91,9 @@ class Prepared:
             idle = "too little to compute for several" if self.sweep.n_devices > 1 else ""
             self.sweep = dataclasses.replace(self.sweep, n_devices=1, idle=idle)
         self._share = self.sweep.n_devices if cpu else 1  # CPU devices share one memory
-        self._kernels: dict[tuple[Choice, Plan], Kernel] = {}
+        self._kernels: dict[tuple[Choice, Plan, bool], Kernel] = {}
+        # Whether NaN was found in an output that is reduced, so that it is skipped from then on.
+        self.skips_nan = False
         self._nbytes: dict[Plan, int] = {}
         self._tuners: dict[Limits, Tuner] = {}
         self._lasting: str | None = None
@@ -305,7 +307,8 @@ class Prepared:
 
     def kernel(self, choice: Choice, plan: Plan) -> Kernel:
         """Return the program of a choice with its data on the devices, kept for the next run."""
-        if (choice, plan) not in self._kernels:
+        key = choice, plan, self.skips_nan
+        if key not in self._kernels:
             on = tuple(jax.local_devices()[: plan.n_devices])
             traced = self._traced[choice]
             tables, rows, fixed = self._on_devices(on, "space", self._arguments.data())
@@ -315,9 +318,10 @@ class Prepared:
             if self._reduced is not None:
                 reduction, has_gaps = self._reduced.reduction, self._reduced.cells.has_gaps
                 arguments = (*arguments, self._on_devices(on, "parts", self._parts))
-            found = Kernel(traced.program, plan, on, arguments, reduction, has_gaps)
-            self._kernels[choice, plan] = found
-        return self._kernels[choice, plan]
+            skips = self.skips_nan
+            kernel = Kernel(traced.program, plan, on, arguments, reduction, has_gaps, skips)
+            self._kernels[key] = kernel
+        return self._kernels[key]
 
     @functools.cached_property
     def _parts(self) -> list[tuple[np.ndarray, np.ndarray]]:

@@ -19,6 +19,7 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from gridax._kernel.counting import counted
+from gridax._kernel.hoisting import Hoisted, hoisted, shared
 from gridax._kernel.lanes import in_lanes
 from gridax._kernel.nesting import evaluated, nested
 from gridax._kernel.reducing import Reducer
@@ -107,10 +108,18 @@ class Program:
         if is_counted and self.split is not None:
             point, outputs = self.counted_point, (*outputs, self.split.dims)
         varies = [_along(lookup) for lookup in self.lookups]
+        early = None if is_counted else self._shared(levels, index, tables, rows, arrays)
 
         def vectorized(index: list[Any]) -> list[Any]:
             values = self._values(index, tables, rows)
-            return nested(levels, functools.partial(point, arrays), values, varies, outputs)
+            if early is None:
+                return nested(levels, functools.partial(point, arrays), values, varies, outputs)
+            parts, fixed, made = early
+
+            def rest(values: list[Any]) -> list[Any]:
+                return evaluated(parts.after, [*fixed, *values])
+
+            return nested(levels, rest, [*values, *made], [*varies, *parts.varies], outputs)
 
         def along(n: int, index: list[Any]) -> list[Any]:
             if finish is not None and n == finish.n_levels:
@@ -140,6 +149,37 @@ class Program:
             ]
 
         return along(0, list(index))
+
+    def _shared(
+        self,
+        levels: Sequence[Level],
+        index: Sequence[Any],
+        tables: Sequence[Any],
+        rows: Sequence[Any],
+        arrays: Sequence[Any],
+    ) -> tuple[Hoisted, list[Any], list[Any]] | None:
+        """Return what is computed before the loop of a tile, if it has one and that is worth it.
+
+        Returns
+        -------
+        parts, constants and fixed arrays, and the values that the first part makes.
+        """
+        constants, fixed = self._constants(arrays)
+        varies = [frozenset[int]()] * (len(constants) + len(fixed))
+        varies += [_along(lookup) for lookup in self.lookups]
+        parts = None if self.calls_back else hoisted(self.traced, varies, levels)
+        if parts is None:
+            return None
+        deep = {dim for level in levels if level.depth > 1 for dim in level.dims}
+        # What varies along the loop is not needed yet: the first of its values will do.
+        at = [i[:1] if dim in deep else i for dim, i in enumerate(index)]
+        values = [
+            value[0] if lookup.dim in deep else value
+            for lookup, value in zip(self.lookups, self._values(at, tables, rows), strict=True)
+        ]
+        fixed = [*constants, *fixed]
+        along = [each - deep for each in varies]
+        return parts, fixed, shared(parts, levels, [*fixed, *values], along)
 
     def in_lanes(
         self,
@@ -286,7 +326,7 @@ class Kernel:
     arguments : tables, row numbers and fixed arrays, as `on_devices` puts them there, and the
         parts of reduced dimensions, if outputs are reduced.
     reduction : how outputs are reduced, if so.
-    has_gaps : whether some of the points of a cell do not count.
+    has_gaps, skips_nan : as in `Reducer`.
     """
 
     def __init__(
@@ -297,11 +337,12 @@ class Kernel:
         arguments: tuple[Any, ...],
         reduction: Reduction | None = None,
         has_gaps: bool = False,
+        skips_nan: bool = True,
     ) -> None:
         self._plan, self._n_devices, self._arguments = plan, len(on), arguments
         # Groups determine which tiles there are, not what a tile computes.
         levels = tuple(dataclasses.replace(level, groups=None) for level in plan.levels)
-        reducer = None if reduction is None else Reducer(reduction, plan.inner, has_gaps)
+        reducer = None if reduction is None else Reducer(reduction, plan.inner, has_gaps, skips_nan)
         self._run: Any = compiled(
             program, levels, plan.lengths, tuple(on), plan.lanes, plan.is_counted, reducer
         )
@@ -320,7 +361,7 @@ class Kernel:
         """Start a batch of tiles, and return its outputs without waiting for them.
 
         `index` is what `packed` returns for the tiles. If the plan counts iterations, their numbers
-        are the last output.
+        are the last output; before them comes whether there is NaN, if outputs are reduced.
         """
         outputs = self._run(self._placed(index), *self._arguments)
         if self._far:

@@ -27,11 +27,14 @@ class Reducer:
     reduction : how outputs are reduced.
     levels : of the points of a cell, which one run covers; of the dimensions of the space.
     has_gaps : whether some of the points of a cell do not count.
+    skips_nan : whether NaN is skipped, which takes time; otherwise, `reduced` says whether there is
+        any.
     """
 
     reduction: Reduction
     levels: tuple[Level, ...]
     has_gaps: bool
+    skips_nan: bool
 
     def all_levels(self, levels: Sequence[Level]) -> tuple[Level, ...]:
         """Return the levels of a tile's points, given those of its cells."""
@@ -52,6 +55,7 @@ class Reducer:
         found = []
         for each in self.reduction.outputs:
             found += [outputs[each.output] - inner] * n_arrays(each)
+        found.append(frozenset(range(len(self.reduction.cells.sizes))))
         return [*found, *outputs[len(outputs) - is_counted :]]
 
     def indices(self, at: Sequence[Any], parts: Sequence[tuple[Any, Any]]) -> list[Any]:
@@ -105,7 +109,8 @@ class Reducer:
         Returns
         -------
         list of array
-            Of shape ``(*cells, *own)``, with a size of 1 for each divided dimension.
+            Of shape ``(*cells, *own)``, with a size of 1 for each divided dimension; then whether
+            there was NaN that was not skipped.
         """
         cells = self.reduction.cells
         by_dim = dict(zip(cells.grid, at, strict=True))
@@ -113,12 +118,16 @@ class Reducer:
         there = self._mask(self._chosen(by_dim, parts, 1), n_lead) if self.has_gaps else None
         lengths = dict(zip(cells.reduced, map(len, indices), strict=True))
         axes = tuple(range(n_lead, n_lead + len(cells.cuts)))
-        found = []
+        found, nan = [], jnp.array(False)
         for each in self.reduction.outputs:
             x = self._spread(outs[each.output], n_lead, lengths)
             with jax.enable_x64(True):
-                arrays = arithmetic.output(jnp, x, n_lead, each, cells.reduced, indices, there)
+                arrays, has_nan = arithmetic.output(
+                    jnp, x, n_lead, each, cells.reduced, indices, there, self.skips_nan
+                )
+            nan = nan if self.skips_nan else nan | has_nan
             found += [jnp.expand_dims(array, axes) for array in arrays]
+        found.append(nan.reshape((1,) * (n_lead + len(cells.cuts))))
         return [*found, *(jnp.expand_dims(outs[-1], axes) for _ in range(is_counted))]
 
     def _mask(self, counts: Sequence[Any], n_lead: int) -> Any:

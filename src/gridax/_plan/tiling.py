@@ -55,6 +55,8 @@ class Start:
 
 
 CPU, ACCELERATOR = Start(), Start(width=2**14, uneven=2**12, lanes=2**12, cache=2**30, series=2**32)
+# How many times as many bytes are reduced at a time in a trial as to begin with.
+_WIDER = 2
 # Points per lane in a tile; and seconds that a call should take in which they follow each other.
 _PER_LANE, _LONG_CALL = 16, 0.2
 # Points per lane in a sweep at least, if there are few.
@@ -366,14 +368,12 @@ class Sweep:
         `cautious` choice stays within the cache and does not make batches of large matrices.
         """
         levels = tuple(bare)
-        covering = self._covering(levels)
-        if _n_points(covering) <= n and (not cautious or self._stays_in_caches(covering)):
-            levels = covering  # what is reduced together need not be put together first
         while True:
             wider = [
                 wide
                 for wide in self._doubled(levels, n, self.work.apart if cautious else frozenset())
-                if (not cautious or self._stays_in_caches(wide))
+                if self._is_reduced_in_caches(wide, cautious)
+                and (not cautious or self._stays_in_caches(wide))
                 and (memory is None or self.nbytes(wide) <= memory)
             ]
             if not wider:
@@ -407,6 +407,16 @@ class Sweep:
         cache = self.start.cache if self.work.turns > 1 else _MOST_BYTES
         series = {dims: nbytes for dims, nbytes in self.work.stacked.items() if dims}
         return points.total(self._varying()) <= cache and points.total(series) <= self.start.series
+
+    def _is_reduced_in_caches(self, levels: Sequence[Level], cautious: bool) -> bool:
+        """Whether a tile is a single cell, or what it reduces was in a cache just before.
+
+        Memory is a reason, too: the outputs are several times in use until they are reduced.
+        """
+        n_points = _n_points(self._covering(levels))
+        is_single = n_points == self._n_together or self.cells is None
+        most = self.start.cache if cautious else _WIDER * self.start.cache
+        return is_single or n_points * self.point_bytes <= most
 
     def _varying(self) -> dict[Dims, int]:
         return {dims: nbytes for dims, nbytes in self.work.live.items() if dims}

@@ -7,6 +7,7 @@ int64. Under JAX, 64 bits must be enabled where this is called.
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -31,6 +32,7 @@ def reduced(
     axis: int,
     methods: Sequence[Method],
     by_function: Callable[[Function], Any],
+    skip_nan: bool = True,
 ) -> list[Any]:
     """Return an array per method, and for argmin and argmax the positions, -1 where there is none.
 
@@ -41,11 +43,16 @@ def reduced(
     there : which of the values count, of a shape that broadcasts to that of `x`; None for all.
     methods : how to reduce them.
     by_function : returns what a function makes of the values.
+    skip_nan : whether NaN is looked for, which takes time; otherwise, some arrays are NaN as well
+        (`passes_on_nan`), and the others are not valid then.
     """
     named = [method for method in methods if isinstance(method, str)]
     if there is not None:
         there = xp.broadcast_to(there, x.shape)
-    found: dict[Method, Any] = dict(zip(named, _named(xp, x, there, axis, named), strict=True))
+    skip_nan |= not passes_on_nan(methods)
+    with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
+        statistics = _statistics(xp, x, there, axis, named, skip_nan)
+    found: dict[Method, Any] = dict(zip(named, statistics, strict=True))
     for method in methods:
         match method:
             case Quantiles():
@@ -57,27 +64,17 @@ def reduced(
     return [found[method] for method in methods]
 
 
-def _named(xp: Any, x: Any, there: Any, axis: int, methods: Sequence[str]) -> list[Any]:
-    """Return an array per named method, without looking for NaN if there is none."""
+def passes_on_nan(methods: Sequence[Method]) -> bool:
+    """Whether NaN among the values shows in what some methods return."""
+    return any(method in _PASS_ON_NAN for method in methods)
 
-    def careful() -> list[Any]:
-        with np.errstate(invalid="ignore", divide="ignore"):
-            return _statistics(xp, x, there, axis, methods, True)
 
-    def plain() -> list[Any]:
-        with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
-            return _statistics(xp, x, None, axis, methods, False)
-
-    may_be_nan = jnp.issubdtype(x.dtype, jnp.inexact)
-    telling = [k for k, method in enumerate(methods) if method in _PASS_ON_NAN]
-    if xp is np or not may_be_nan or not telling:
-        return careful() if may_be_nan or there is not None else plain()
-    # Most outputs have no NaN, and then this takes a fraction of the time.
-    fast = plain()
-    is_needed = jnp.isnan(fast[telling[0]]).any()
-    if there is not None:
-        is_needed |= ~there.all()
-    return list(jax.lax.cond(is_needed, careful, lambda: fast))
+def has_nan(methods: Sequence[Method], arrays: Sequence[Any]) -> Any:
+    """Return whether there is NaN in those arrays of `reduced` that pass it on."""
+    pairs = zip(methods, arrays, strict=True)
+    telling = [array for method, array in pairs if method in _PASS_ON_NAN]
+    inexact = [array for array in telling if jnp.issubdtype(array.dtype, jnp.inexact)]
+    return functools.reduce(jnp.logical_or, (jnp.isnan(a).any() for a in inexact), jnp.array(False))
 
 
 def _statistics(
@@ -271,8 +268,11 @@ def output(
     inner: Sequence[int],
     indices: Sequence[Any],
     there: Any,
-) -> list[Any]:
+    skip_nan: bool = True,
+) -> tuple[list[Any], Any]:
     """Return the arrays of all methods of an output, with axes for cells, then its own.
+
+    With them is whether there was NaN, if it was not skipped.
 
     Parameters
     ----------
@@ -285,6 +285,7 @@ def output(
     indices : indices of the points of a cell along each of them.
     there : which points count, of the shape of the first axes of `x`, with 1 for cells where they
         are alike; None for all.
+    skip_nan : as in `reduced`.
     """
     kept = [n_lead + i for i, dim in enumerate(inner) if dim not in each.dims]
     along = [n_lead + i for i, dim in enumerate(inner) if dim in each.dims]
@@ -308,7 +309,7 @@ def output(
     if mask is not None:
         mask = _flattened(mask, start, len(along))
         mask = mask.reshape(mask.shape + (1,) * (flat.ndim - mask.ndim))
-    arrays = reduced(xp, flat, mask, start, each.methods, by_function)
+    arrays = reduced(xp, flat, mask, start, each.methods, by_function, skip_nan)
     by_dim = dict(zip(inner, indices, strict=True))
     found = []
     for method, array in zip(each.methods, arrays, strict=True):
@@ -316,7 +317,7 @@ def output(
             found += _placed(xp, array, [by_dim[dim] for dim in each.dims])
         else:
             found.append(array)
-    return found
+    return found, None if skip_nan else has_nan(each.methods, arrays)
 
 
 def _placed(xp: Any, flat: Any, indices: Sequence[Any]) -> list[Any]:

@@ -157,9 +157,9 @@ def _new_coordinates(reduction: Reduction, outputs: Sequence[Output]) -> dict[st
                     )
             elif isinstance(method, Histogram):
                 edges, dim = np.array(method.edges), f"{name}_bin"
-                kept = ("units", "long_name")
-                source = outputs[reduced.output].attrs
-                attrs = {key: source[key] for key in kept if key in source}
+                source = outputs[reduced.output]
+                attrs = {"units": source.attrs["units"]} if "units" in source.attrs else {}
+                attrs["long_name"] = _called(source)
                 centers = (edges[1:] + edges[:-1]) / 2
                 for suffix, values in (("", centers), ("_left", edges[:-1]), ("_right", edges[1:])):
                     coords[dim + suffix] = xr.Variable((dim,), values, attrs)

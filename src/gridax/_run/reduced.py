@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import functools
 import json
 from collections.abc import Mapping
 from typing import Any
@@ -50,6 +51,7 @@ class ReducedAssembly:
 
     def __init__(self, job: Job, raw: Assembly, reduction: Reduction, given: Any) -> None:
         self._job, self._given, points = job, given, job.points
+        self._raw = raw
         outputs = raw.template.outputs
         space = points.dataset
         taken = {*map(str, space.variables), *map(str, space.sizes)}
@@ -63,6 +65,10 @@ class ReducedAssembly:
         )
         self.template = template_of_dict([variable.output for variable in variables])
         self._summary = Summary.of(self.kept.dims, points.dims, self.reduced)
+
+    def is_of(self, raw: Assembly, reduction: Reduction) -> bool:
+        """Whether these are the labels of some outputs, reduced in some way."""
+        return self._raw is raw and self.reduced.reduction == reduction
 
     @property
     def outputs(self) -> tuple[Output, ...]:
@@ -79,7 +85,7 @@ class ReducedAssembly:
         cells, dims = self.reduced.cells, self._job.points.dims
         return tuple(1 if dim in cells.by_dim else block[dims[dim]] for dim in cells.grid)
 
-    @property
+    @functools.cached_property
     def fingerprints(self) -> dict[str, list[str]]:
         """Fingerprints of the variables."""
         found = fingerprints.of_template(self.template, self.coords)
@@ -113,15 +119,44 @@ class ReducedAssembly:
         The parameters are those of `Assembly.dataset`.
         """
         arrays = dict(zip([o.name for o in self.reduced.stored], store.arrays, strict=True))
+        if store.is_complete and self._is_stored_as_is:
+            dataset = self._empty.copy(data={o.name: arrays[o.name] for o in self.template.outputs})
+            dataset.attrs.update(stamped(run))
+            return dataset
         messages = np.full(store.shape, "", object)
         for index, text in store.errors.items():
             messages[index] = text
-        stored = self._stored(arrays, store.status, messages)
+        stored = xr.Dataset(self._stored(arrays, store.status, messages))
         found = merged(stored, self._summary, store.is_complete)
-        labeled = stored.coords.to_dataset().assign(found)
-        dataset = attach_all(labeled.drop_attrs(deep=False), self.kept.grid.names_along())
-        about = self._about(merged_=True)
-        return dataset.assign_attrs({**about, **stamped(run)})
+        dataset = self._labels.assign(found)
+        dataset.attrs.update(stamped(run))
+        return dataset
+
+    @functools.cached_property
+    def _labels(self) -> xr.Dataset:
+        """The coordinates of the result, and what its attributes always say."""
+        own = xr.Coordinates(self.coords, indexes={})
+        dataset = attach_all(self.kept.dataset.assign_coords(own), {})
+        return dataset.assign_attrs(self._about(merged_=True))
+
+    @property
+    def _is_stored_as_is(self) -> bool:
+        """Whether cells have the dimensions of the result, in their order."""
+        return not self.reduced.cells.cuts and not any(v.within for v in self.reduced.variables)
+
+    @functools.cached_property
+    def _empty(self) -> xr.Dataset:
+        """The Dataset with arrays that take no memory, as it is where nothing must be merged."""
+        dims, shape = self.kept.dims, self.kept.shape
+        variables = {
+            o.name: xr.Variable(
+                (*dims, *(o.dims or ())),
+                np.broadcast_to(np.zeros((), o.dtype), shape + o.shape),
+                o.attrs,
+            )
+            for o in self.template.outputs
+        }
+        return self._labels.assign(variables)
 
     def skeleton(self, about: Parts) -> xr.Dataset:
         """Return the Dataset of an empty store; its data are dask arrays of zeros."""
@@ -134,14 +169,17 @@ class ReducedAssembly:
 
         arrays = {o.name: zeros((*grid, *o.shape), o.dtype) for o in self.reduced.stored}
         status, messages = zeros(grid, np.uint8), zeros(grid, np.dtypes.StringDType())
-        dataset = with_swept(self._stored(arrays, status, messages), self._job.points)
+        stored = self._labels.assign(self._stored(arrays, status, messages))
+        dataset = with_swept(stored, self._job.points)
         described = {fingerprints.ATTRIBUTE: json.dumps(about)}
         return dataset.assign_attrs(
             {**self._about(merged_=False), **stamped(describe.stamp()), **described}
         )
 
-    def _stored(self, arrays: Mapping[str, Any], status: Any, messages: Any) -> xr.Dataset:
-        """Return the Dataset of what is stored of each cell."""
+    def _stored(
+        self, arrays: Mapping[str, Any], status: Any, messages: Any
+    ) -> dict[str, xr.Variable]:
+        """Return the variables that a store keeps, over the grid of cells."""
         cells, dims = self.reduced.cells, self._job.points.dims
         grid = [dims[dim] + (PART if dim in cells.by_dim else "") for dim in cells.grid]
         variables = {
@@ -152,8 +190,7 @@ class ReducedAssembly:
         }
         variables[STATUS] = xr.Variable(grid, status, FLAGS)
         variables[ERROR] = xr.Variable(grid, messages)
-        own = xr.Coordinates(self.coords, indexes={})
-        return attach_all(self.kept.dataset.assign_coords(own).assign(variables), {})
+        return variables
 
     def _about(self, merged_: bool) -> dict[str, Any]:
         """Return the attributes of the Dataset."""

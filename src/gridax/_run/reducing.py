@@ -23,7 +23,7 @@ from gridax._run.reduced import ReducedAssembly, template_of_dict
 from gridax._text import listing
 
 # A part has at most so many bytes of outputs, and takes so many seconds: a crash costs that much.
-_BYTES, _SECONDS = 2**25, 10.0
+_BYTES, _SECONDS = 2**23, 10.0
 # There are at least so many cells, for several devices and processes, unless one takes less time
 # than this.
 _CELLS, _LEAST_SECONDS = 16, 0.05
@@ -37,14 +37,18 @@ class Reducing:
     Parameters
     ----------
     job, evaluator, options : of the run.
+    last : what the last run of the job was reduced to, whose labels need not be made again.
 
     Attributes
     ----------
     known : indices of which an older result has the outputs, by dimension.
     """
 
-    def __init__(self, job: Job, evaluator: Evaluator, options: Options) -> None:
+    def __init__(
+        self, job: Job, evaluator: Evaluator, options: Options, last: list[ReducedAssembly]
+    ) -> None:
         self._job, self._evaluator, self._options = job, evaluator, options
+        self._last = last
         self.known: Mapping[int, tuple[int, ...]] = {}
         self._reduction: Reduction | None = None
         self._labels: ReducedAssembly | None = None
@@ -62,9 +66,12 @@ class Reducing:
             seconds = self._evaluator.seconds()
             self._reduction = _with_cells(raw, self._job, seconds, self._options, self.known)
         if self._labels is None or self._raw is not raw:
-            given = self._options.reduce
-            labels = ReducedAssembly(self._job, raw, self._reduction, given)
+            given, labels = self._options.reduce, None
+            if self._last and self._last[0].is_of(raw, self._reduction):
+                labels = self._last[0]
+            labels = labels or ReducedAssembly(self._job, raw, self._reduction, given)
             self._labels, self._raw = labels, raw
+            self._last[:] = [labels]
         return self._labels
 
     def adopt(self, summary: Summary) -> ReducedAssembly:

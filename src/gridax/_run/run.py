@@ -76,7 +76,7 @@ class Run:
         self._assembly: AnyAssembly | None = None
         self._reducing: Reducing | None = None
         if options.reduce is not None:
-            self._reducing = Reducing(job, evaluator, options)
+            self._reducing = Reducing(job, evaluator, options, assembler.reduced)
 
     def result(self) -> Result:
         """Run, and return the outputs, in memory or as they are in a store."""

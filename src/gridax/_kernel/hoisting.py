@@ -1,0 +1,116 @@
+"""Computes what the points of a tile share once, before its points follow each other.
+
+Levels with a depth are a loop around the vectorized program. What does not vary along them, such as
+the noise of a trial that many couplings share, would be computed again in each iteration.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from gridax._kernel.nesting import evaluated, nested
+from gridax._plan.plan import Level
+from gridax._plan.work import Dims, dependencies, nbytes_of, work_of
+
+# Fraction of the estimated time that must be saved, and bytes that may be kept meanwhile.
+_WORTH, _MOST_BYTES = 0.02, 2**25
+
+
+class Hoisted(NamedTuple):
+    """A program in two parts.
+
+    Attributes
+    ----------
+    before : what does not vary along some dimensions, as a jaxpr without constants.
+    after : the rest; its inputs are those of `before`, and its outputs.
+    varies : dimensions along which the outputs of `before` vary.
+    """
+
+    before: Any
+    after: Any
+    varies: list[Dims]
+
+
+def hoisted(jaxpr: Any, varies: Sequence[Dims], levels: Sequence[Level]) -> Hoisted | None:
+    """Return what is computed before a loop over the levels with a depth; None if not worth it.
+
+    Parameters
+    ----------
+    jaxpr : the program of one point.
+    varies : dimensions along which its constants and its inputs vary.
+    levels : of the tile.
+    """
+    deep = frozenset(dim for level in levels if level.depth > 1 for dim in level.dims)
+    if not deep:
+        return None
+    inputs = [*jaxpr.constvars, *jaxpr.invars]
+    whole = jaxpr.replace(constvars=[], invars=inputs)
+    along = dependencies(whole, varies)
+    early, late = [], []
+    made: set[Any] = set()  # by equations that stay
+    for equation in jaxpr.eqns:
+        reads = [atom for atom in equation.invars if not hasattr(atom, "val")]
+        moves = all(along[v].isdisjoint(deep) and v not in made for v in reads)
+        if moves and not equation.effects and not _writes(equation):
+            early.append(equation)
+        else:
+            late.append(equation)
+            made.update(equation.outvars)
+    read = {v for e in late for v in e.invars if not hasattr(v, "val")}
+    read |= {v for v in jaxpr.outvars if not hasattr(v, "val")}
+    kept = [v for e in early for v in e.outvars if v in read]
+    before = whole.replace(eqns=early, outvars=kept)
+    if not _is_worth_it(before, whole, varies, kept, along, levels):
+        return None
+    after = whole.replace(eqns=late, invars=[*inputs, *kept])
+    return Hoisted(before, after, [along[v] for v in kept])
+
+
+def _writes(equation: Any) -> bool:
+    variables = (*equation.invars, *equation.outvars)
+    return any(type(v.aval).__name__ == "AbstractRef" for v in variables)
+
+
+def _is_worth_it(
+    before: Any,
+    whole: Any,
+    varies: Sequence[Dims],
+    kept: Sequence[Any],
+    along: dict[Any, Dims],
+    levels: Sequence[Level],
+) -> bool:
+    times = [sum(work_of(each, varies).time.values()) for each in (before, whole)]
+    nbytes = sum(
+        nbytes_of(v)
+        * math.prod(level.width for level in levels if not along[v].isdisjoint(level.dims))
+        for v in kept
+    )
+    return bool(kept) and times[0] > _WORTH * times[1] and nbytes <= _MOST_BYTES
+
+
+def shared(
+    parts: Hoisted,
+    levels: Sequence[Level],
+    inputs: Sequence[Any],
+    varies: Sequence[Dims],
+) -> list[Any]:
+    """Return the outputs of the first part, with one leading axis per level that each varies along.
+
+    Parameters
+    ----------
+    parts : the program.
+    levels : of the tile.
+    inputs : of its first part, with one leading axis per level; those that it does not need may
+        have any value.
+    varies : dimensions along which they vary.
+    """
+    flat = [level for level in levels if level.depth == 1]
+    function = functools.partial(evaluated, parts.before)
+    outs = nested(flat, function, inputs, varies, parts.varies)
+    return [
+        out[tuple(slice(None) if not each.isdisjoint(level.dims) else 0 for level in flat)]
+        for out, each in zip(outs, parts.varies, strict=True)
+    ]
