@@ -69,7 +69,7 @@ class Interruption(BaseException):
     """Whatever ends a run."""
 
 
-@pytest.mark.sampled(2)
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize("block", [{"x": 1, "trial": 5}, {"trial": 1}, {"x": 2}])
 def test_an_interrupted_run_is_resumed(how, block, tmp_path):
     whole = run(how, store=tmp_path / "whole.zarr", block=block)
@@ -140,6 +140,7 @@ def test_device_counts_give_the_same_bits(tmp_path):
     assert same(found[2], found[0])
 
 
+@pytest.mark.sampled(2)
 def test_memory_and_stores_agree(how, tmp_path):
     in_memory = run(how)
     for n, block in enumerate([None, {"x": 1}, {"trial": 7}]):
@@ -149,6 +150,7 @@ def test_memory_and_stores_agree(how, tmp_path):
             assert stored[name].dtype == variable.dtype
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("options", [{"store": "run.zarr"}, {}], ids=["store", "memory"])
 @pytest.mark.parametrize("source", ["memory", "store", "netcdf"])
 def test_more_trials_and_labels_are_merged(how, source, options, tmp_path):
@@ -200,6 +202,7 @@ def test_new_labels_between_the_old_ones(how):
         np.testing.assert_allclose(found[name], variable, rtol=2e-6, atol=1e-7)
 
 
+@pytest.mark.sampled(2)
 def test_quantiles_can_be_extended_along_what_is_kept(how):
     request = {"trial": [gx.Quantiles([0.1, 0.9]), "mean"]}
     before = run(how, space(TRIALS, X[:2]), reduce=request)

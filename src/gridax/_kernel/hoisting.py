@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 from gridax._kernel.nesting import evaluated, nested
 from gridax._plan.plan import Level
-from gridax._plan.work import Dims, dependencies, nbytes_of, work_of
+from gridax._plan.work import Dims, dependencies, nbytes_of, work_of, work_of_one
 
 # Fraction of the estimated time that must be saved, and bytes that may be kept meanwhile.
 _WORTH, _MOST_BYTES = 0.02, 2**25
@@ -49,24 +49,31 @@ def hoisted(jaxpr: Any, varies: Sequence[Dims], levels: Sequence[Level]) -> Hois
     inputs = [*jaxpr.constvars, *jaxpr.invars]
     whole = jaxpr.replace(constvars=[], invars=inputs)
     along = dependencies(whole, varies)
-    early, late = [], []
+    free: list[Any] = []
+    early: list[Any] = []
+    late: list[Any] = []
     made: set[Any] = set()  # by equations that stay
     for equation in jaxpr.eqns:
-        reads = [atom for atom in equation.invars if not hasattr(atom, "val")]
-        moves = all(along[v].isdisjoint(deep) and v not in made for v in reads)
-        if moves and not equation.effects and not _writes(equation):
-            early.append(equation)
-        else:
+        reads = _variables(equation.invars)
+        stays = any(v in made or not along[v].isdisjoint(deep) for v in reads)
+        if stays or equation.effects or _writes(equation):
             late.append(equation)
             made.update(equation.outvars)
-    read = {v for e in late for v in e.invars if not hasattr(v, "val")}
-    read |= {v for v in jaxpr.outvars if not hasattr(v, "val")}
+        else:
+            (early if reads else free).append(equation)
+    read = {*_variables(jaxpr.outvars), *(v for e in late for v in _variables(e.invars))}
     kept = [v for e in early for v in e.outvars if v in read]
-    before = whole.replace(eqns=early, outvars=kept)
-    if not _is_worth_it(before, whole, varies, kept, along, levels):
+    before = whole.replace(eqns=[*free, *early], outvars=kept, effects=set())
+    if not kept or not _is_worth_it(early, whole, varies, kept, along, levels):
         return None
-    after = whole.replace(eqns=late, invars=[*inputs, *kept])
+    # Constants, such as a range of numbers, are in both parts, where the compiler knows them.
+    again = [e for e in free if not read.isdisjoint(e.outvars)]
+    after = whole.replace(eqns=[*again, *late], invars=[*inputs, *kept])
     return Hoisted(before, after, [along[v] for v in kept])
+
+
+def _variables(atoms: Iterable[Any]) -> list[Any]:
+    return [atom for atom in atoms if not hasattr(atom, "val")]
 
 
 def _writes(equation: Any) -> bool:
@@ -75,20 +82,21 @@ def _writes(equation: Any) -> bool:
 
 
 def _is_worth_it(
-    before: Any,
+    early: Sequence[Any],
     whole: Any,
     varies: Sequence[Dims],
     kept: Sequence[Any],
     along: dict[Any, Dims],
     levels: Sequence[Level],
 ) -> bool:
-    times = [sum(work_of(each, varies).time.values()) for each in (before, whole)]
+    total = sum(work_of(whole, varies).time.values())
+    saved = sum(sum(work_of_one(whole, each, along).time.values()) for each in early)
     nbytes = sum(
         nbytes_of(v)
         * math.prod(level.width for level in levels if not along[v].isdisjoint(level.dims))
         for v in kept
     )
-    return bool(kept) and times[0] > _WORTH * times[1] and nbytes <= _MOST_BYTES
+    return saved > _WORTH * total and nbytes <= _MOST_BYTES
 
 
 def shared(

@@ -17,7 +17,7 @@ from jax.extend.core import ClosedJaxpr
 
 from gridax._kernel.fingerprint import calls_back
 from gridax._kernel.layout import Rewriting
-from gridax._plan.work import Dims, Work, called, dependencies, dims_of, leaving, nbytes_of, work_of
+from gridax._plan.work import Dims, called, dependencies, dims_of, leaving, nbytes_of, work_of_one
 
 # Fraction of the estimated time of a point that its loop must take.
 _DOMINANT = 0.4
@@ -182,7 +182,7 @@ def _uncalled(
     """
     while True:
         along = dependencies(jaxpr, varies)
-        work = [_work(jaxpr, equation, along) for equation in jaxpr.eqns]
+        work = [work_of_one(jaxpr, equation, along) for equation in jaxpr.eqns]
         times = [sum(time for dims, time in each.time.items() if dims) for each in work]
         k = max(range(len(times)), key=times.__getitem__, default=0)
         if not any(times) or times[k] < _DOMINANT * sum(times) or not work[k].uneven:
@@ -219,13 +219,6 @@ def _renamed_in(equations: Iterable[Any], names: dict[Any, Any]) -> list[Any]:
 
 def _renamed(atom: Any, names: dict[Any, Any]) -> Any:
     return atom if _is_literal(atom) else names.get(atom, atom)
-
-
-def _work(jaxpr: Any, equation: Any, along: dict[Any, Dims]) -> Work:
-    """Return the work of a single equation."""
-    inputs = [*dict.fromkeys(_variables(equation.invars))]
-    alone = jaxpr.replace(constvars=[], invars=inputs, outvars=[], eqns=[equation])
-    return work_of(alone, [dims_of(v, along) for v in inputs])
 
 
 def _check(loop: Any, made: Sequence[Any]) -> None:

@@ -85,6 +85,13 @@ def work_of(jaxpr: Any, varies: Sequence[Dims]) -> Work:
     return work
 
 
+def work_of_one(jaxpr: Any, equation: Any, known: dict[Any, Dims]) -> Work:
+    """Return the work of a single equation, given the dimensions along which variables vary."""
+    inputs = [*dict.fromkeys(atom for atom in equation.invars if not hasattr(atom, "val"))]
+    alone = jaxpr.replace(constvars=[], invars=inputs, outvars=[], eqns=[equation])
+    return work_of(alone, [dims_of(v, known) for v in inputs])
+
+
 def dependencies(jaxpr: Any, varies: Sequence[Dims]) -> dict[Any, Dims]:
     """Return the dimensions along which each variable of a traced program varies."""
     return _Walk(None).known(jaxpr, varies, 1.0)
