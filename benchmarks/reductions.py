@@ -138,6 +138,8 @@ def _compared(
     theirs = f"run, then reduce {duration(seconds['memory'])}"
     yield Row("  in memory", duration(mine), "", None, theirs, seconds["memory"] / mine)
     ratio = seconds["stored"] / seconds["store"]
-    theirs = f"store, then reduce {duration(seconds['stored'])}, {sizes[1] / sizes[0]:.0f} × the bytes"
+    theirs = (
+        f"store, then reduce {duration(seconds['stored'])}, {sizes[1] / sizes[0]:.0f} × the bytes"
+    )
     text = f"{duration(seconds['store'])}, {sizes[0] / 1e6:.2g} MB"
     yield Row("  in a store", text, "ratio > 2", ratio > 2, theirs, ratio)

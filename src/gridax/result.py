@@ -505,11 +505,14 @@ class Result(Sequence[Any]):
 def facts_of(result: Result) -> ResultFacts:
     """Return what the text and HTML of a result and `gridax info` display."""
     points = points_of(result.space)
+    summary = Summary.read(result.dataset.attrs)
+    variables = {} if summary is None else summary.variables
     return result_facts(
         space_facts(points.grid, points.mode, points.fixed),
         result._template,
         result.dataset,
         result.progress,
+        {name: source for name, (source, _, _) in variables.items()},
     )
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import pickle
+import re
 import warnings
 
 import jax
@@ -10,8 +12,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import xarray as xr
+from click.testing import CliRunner
 
 import gridax as gx
+from gridax.cli import main
 
 NAMED = ["mean", "std", "var", "sum", "min", "max", "argmin", "argmax", "any", "all", "count"]
 TIMES = [0.0, 0.1, 0.2, 0.3]
@@ -351,3 +355,41 @@ def test_files_keep_the_space_and_the_reduction(executor, tmp_path):
         np.testing.assert_array_equal(opened[4]["rate.mean"], result[4]["rate.mean"])
     alone = xr.open_dataset(tmp_path / "run.nc")
     assert alone["rate.mean"].dims == ("G", "sigma", "time")
+
+
+def test_plans_and_results_say_what_is_reduced(tmp_path):
+    executor = gx.ParallelExecution(model, SPACE, n_pmap=1)
+    text = repr(executor.plan(reduce={"trial": "mean"}))
+    assert "Cells:   6 (G 3 × sigma 2)" in text
+    assert "Reduced: 10 points (trial 10), at a time" in text
+    assert "Tile:    60 points of 6 cells (G, sigma: 6)" in text
+    many = gx.Space({"G": gx.GridAxis(0, 1, 3), "key": gx.KeyAxis(4000, name="trial")}, "product")
+    large = gx.ParallelExecution(lambda s: s["G"] * jax.random.normal(s["key"], (10_000,)), many)
+    text = repr(large.plan(reduce={"trial": "mean"}))
+    assert "Reduced: 4000 points (trial 4000), in 20 parts of up to 200, merged" in text
+    with pytest.raises(ValueError, match="there is no reduction 'average'"):
+        executor.plan(reduce={"trial": "average"})
+    result = executor.run(reduce={"peak": {"trial": "mean"}}, store=tmp_path / "run.zarr")
+    assert repr(result).startswith("<gridax.Result: 60 points, 72 B, in ")
+    assert "gridax.Result" in result._repr_html_()
+    told = CliRunner().invoke(main, ["info", str(tmp_path / "run.zarr")], catch_exceptions=False)
+    assert "60 of 60 points done" in told.output
+    assert re.search(r"Reduced\n +peak +along trial\n", told.output)
+    assert re.search(r"peak.mean +one value", told.output)
+
+
+def test_plots_tables_and_the_explorer(tmp_path):
+    bands = [gx.Quantiles([0.1, 0.9]), "mean"]
+    result = EXECUTIONS[0].run(reduce={"rate": {"trial": bands}}, progress=False)
+    (line, *_) = result.plot("rate.mean", x="time", hue="G", sel={"sigma": 1.0})
+    assert line.axes.get_ylabel() == "mean of rate [Hz]"
+    assert result.plot("rate.quantile", x="time", hue="quantile", sel={"sigma": 1, "G": 0})
+    explorer = result.explore("rate.mean", x="time")
+    explorer.save(tmp_path / "page.html")
+    assert "mean of rate" in (tmp_path / "page.html").read_text()
+    frame = result.to_dataframe()
+    assert list(frame) == ["G", "sigma", "rate.quantile", "rate.mean", "rate.count"]
+    assert frame["rate.mean"][0].shape == (4,)
+    copy = pickle.loads(pickle.dumps(result))
+    assert len(copy) == 6
+    assert copy.dataset.identical(result.dataset)

@@ -92,7 +92,8 @@ class OutputFacts:
 class ResultFacts:
     """A result: `coordinates` are the labels that are no axes, `source` is its path or URL.
 
-    `provenance` has texts by name: model, when, device, precision, versions, resumed.
+    `provenance` has texts by name: model, when, device, precision, versions, resumed. `reduced` has
+    the dimensions along which each output was reduced, by its name.
     """
 
     space: SpaceFacts
@@ -101,6 +102,7 @@ class ResultFacts:
     outputs: tuple[OutputFacts, ...]
     coordinates: tuple[Coordinate, ...]
     provenance: Mapping[str, str]
+    reduced: Mapping[str, str]
 
     @property
     def nbytes(self) -> int:
@@ -124,9 +126,13 @@ def space_facts(grid: Grid, mode: str, fixed: Sequence[tuple[str, Any]]) -> Spac
 
 
 def result_facts(
-    space: SpaceFacts, template: Template, dataset: xr.Dataset, progress: Progress
+    space: SpaceFacts,
+    template: Template,
+    dataset: xr.Dataset,
+    progress: Progress,
+    sources: Mapping[str, str],
 ) -> ResultFacts:
-    """Return the facts of a result."""
+    """Return the facts of a result; `sources` are the outputs of which variables are statistics."""
     known = {axis.name for axis in space.axes} | {value.name for value in space.fixed}
     others = {str(n): c.variable for n, c in dataset.coords.items() if n not in known}
     scalars = tuple(
@@ -147,6 +153,10 @@ def result_facts(
             if c.ndim == 1
         ),
         _provenance(dataset.attrs),
+        {
+            source: ", ".join(d for d in space.sizes if d not in dataset.variables[name].dims)
+            for name, source in sources.items()
+        },
     )
 
 

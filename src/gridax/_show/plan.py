@@ -42,6 +42,8 @@ def _rows(plan: Plan, width: int) -> Iterator[tuple[str, str]]:
     yield "Blocks:", blocks
     n_points = math.prod(level.length for level in (*plan.levels, *plan.inner))
     tile = f"{n_points} points"
+    if plan.reduced:
+        tile += f" of {math.prod(plan.tile)} cells"
     vectorized = "" if plan.n_vmap == n_points else f", {plan.n_vmap} at a time"
     lengths = [
         f"{', '.join(plan.dims[dim] for dim in level.dims)}: {level.length}"
