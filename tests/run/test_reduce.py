@@ -318,6 +318,7 @@ def test_choices_are_reduced_too(tmp_path):
     space = gx.Space(state, mode="product")
     full = gx.ParallelExecution(lambda s: s["f"](s["x"]), space)
     wanted = full.run(progress=False).dataset["value"]
+    assert "on the host" in repr(full.plan(reduce={"f": "mean"}))
     for options in ({}, {"store": tmp_path / "run.zarr"}):
         found = full.run(reduce={"f": ["mean", "argmax"]}, progress=False, **options).dataset
         assert_close(found["value.mean"], wanted.mean("f"))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 import re
+import tracemalloc
 
 import jax
 import jax.numpy as jnp
@@ -383,3 +384,34 @@ def test_a_cluster_reduces_its_blocks(tmp_path):
                 found = executor.run(reduce=REDUCE, progress=False, **options).dataset
                 for name, variable in wanted.items():
                     np.testing.assert_allclose(found[name], variable, rtol=1e-6)
+
+
+def test_functions_of_points_that_failed(monkeypatch):
+    monkeypatch.setenv("GRIDAX_TEST_FAILS", "1")
+
+    def spread(values):
+        return values.max(0) - values.min(0)
+
+    options = {"reduce": {"trial": [spread, gx.Quantiles([0.5])]}, "on_error": "record"}
+    found = run((gx.SequentialExecution, failing), **options).dataset
+    values = np.array([[drawn(x, trial) for trial in range(TRIALS)] for x in X])
+    for x, trial in BAD:
+        values[int(x), trial] = np.nan
+    wanted = np.nanmax(values[:3], 1) - np.nanmin(values[:3], 1)
+    np.testing.assert_allclose(found["y.spread"][:3], wanted, rtol=1e-6)
+    assert np.isnan(found["y.spread"][3]).all()
+    assert np.isnan(found["y.quantile"][3]).all()
+    np.testing.assert_allclose(found["y.quantile"][:3, 0], np.nanmedian(values[:3], 1), rtol=1e-6)
+
+
+def test_outputs_that_are_not_named_are_not_kept():
+    def large(state):
+        return {"y": drawn(state["x"], state["trial"]), "rest": np.zeros(10**7)}
+
+    executor = gx.SequentialExecution(large, space(400, X[:1]))
+    tracemalloc.start()
+    found = executor.run(reduce={"y": {"trial": "mean"}}, progress=False).dataset
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert list(found) == ["y.mean", "y.count"]
+    assert peak < 4e8

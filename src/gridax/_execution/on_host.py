@@ -90,7 +90,9 @@ class HostCells:
         indices = [self._indices(box, dim) for dim in range(len(self._points.shape))]
         fine = tuple((int(along.min()), int(along.max()) + 1) for along in indices)
         at = np.ix_(*(along - start for along, (start, _) in zip(indices, fine, strict=True)))
-        buffer = MemoryStore(fine, self.reduced.outputs, is_block=True)
+        needed = [each.output for each in self.reduced.reduction.outputs]
+        outputs = [self.reduced.outputs[i] for i in needed]
+        buffer = MemoryStore(fine, outputs, is_block=True, among=needed)
         buffer.status[...] = DONE
         buffer.status[at] = PENDING
         request = dataclasses.replace(
@@ -123,8 +125,7 @@ class HostCells:
         there = None if (states == DONE).all() else (states == DONE).transpose(order)
         splits = tuple(k for k, d in enumerate(self._cells.grid) if d in self._cells.by_dim)
         raw: list[np.ndarray] = []
-        for each in self.reduced.reduction.outputs:
-            x = arrays[each.output]
+        for each, x in zip(self.reduced.reduction.outputs, arrays, strict=True):
             x = x.transpose(*order, *range(states.ndim, x.ndim))
             along = [indices[dim] for dim in inner]
             found, _ = arithmetic.output(np, x, len(lead), each, inner, along, there)

@@ -53,11 +53,10 @@ class TiledEvaluator(Evaluator):
         """Return how the sweep will be divided into blocks and tiles."""
         on_device = reduced if self._reduces(reduced) else None
         plan = self._prepared(on_device).plan(Limits(self._n_vmap, memory, lanes=lanes))
-        return (
-            plan
-            if reduced is None
-            else dataclasses.replace(plan, reduced=reduced.text(self._points.dims))
-        )
+        if reduced is None:
+            return plan
+        where = "" if on_device else ", on the host"
+        return dataclasses.replace(plan, reduced=reduced.text(self._points.dims) + where)
 
     def template(self, known: Template | None, record: bool) -> Template:
         """Return what the model returns, from its trace.

@@ -257,7 +257,14 @@ def _histogram(xp: Any, x: Any, there: Any, axis: int, method: Histogram) -> Any
     n_bins = len(method.edges) - 1
     bins = xp.searchsorted(edges, wide, side="right") - 1
     bins = xp.minimum(bins, n_bins - 1)
-    return xp.stack([(inside & (bins == b)).sum(axis, dtype=xp.int64) for b in range(n_bins)], axis)
+
+    def count(b: Any) -> Any:
+        return (inside & (bins == b)).sum(axis, dtype=xp.int64)
+
+    if xp is np:
+        return np.stack([count(b) for b in range(n_bins)], axis)
+    # Not one after the other, as there may be many.
+    return jax.vmap(count, out_axes=axis)(np.arange(n_bins, dtype=bins.dtype))
 
 
 def output(
@@ -305,11 +312,11 @@ def output(
                 return _on_host(x, mask, start, len(along), method)
             return _on_device(x, start, method)
 
-    flat = _flattened(x, start, len(along))
+    flat, counts = _flattened(x, start, len(along)), None
     if mask is not None:
-        mask = _flattened(mask, start, len(along))
-        mask = mask.reshape(mask.shape + (1,) * (flat.ndim - mask.ndim))
-    arrays = reduced(xp, flat, mask, start, each.methods, by_function, skip_nan)
+        counts = _flattened(mask, start, len(along))
+        counts = counts.reshape(counts.shape + (1,) * (flat.ndim - counts.ndim))
+    arrays = reduced(xp, flat, counts, start, each.methods, by_function, skip_nan)
     by_dim = dict(zip(inner, indices, strict=True))
     found = []
     for method, array in zip(each.methods, arrays, strict=True):
@@ -351,10 +358,20 @@ def _on_host(
     found = []
     for at in np.ndindex(lead):
         values = x[at]
+        if there is not None and not there[at].any():
+            found.append(_nothing(method, values))
+            continue
         if there is not None and not there[at].all():
             values = values[there[at]] if n_along == 1 else _without(values, there[at])
         found.append(np.asarray(method.call(jnp.asarray(values))))
     return np.stack(found).reshape(lead + found[0].shape)
+
+
+def _nothing(method: Function, values: np.ndarray) -> np.ndarray:
+    """Return what stands for the result of a function if there are no values."""
+    struct = jax.eval_shape(method.call, jax.ShapeDtypeStruct(values.shape, values.dtype))
+    none = np.nan if jnp.issubdtype(struct.dtype, jnp.inexact) else 0
+    return np.full(struct.shape, none, struct.dtype)
 
 
 def _without(values: np.ndarray, good: np.ndarray) -> np.ndarray:

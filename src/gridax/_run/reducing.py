@@ -131,7 +131,8 @@ def _with_cells(
         return reduction
     inner = math.prod(points.shape[dim] for dim in reduction.cells.reduced)
     rest = inner // math.prod(points.shape[dim] for dim in reduction.common)
-    most = min(inner, _BYTES // max(nbytes, 1), int(_SECONDS / max(seconds, 1e-12)))
+    fits = _BYTES if options.memory is None else min(_BYTES, options.memory // _COPIES)
+    most = min(inner, fits // max(nbytes, 1), int(_SECONDS / max(seconds, 1e-12)))
     enough = max(total // _CELLS, int(_LEAST_SECONDS / max(seconds, 1e-12)))
     lengths = part_lengths(points.shape, reduction.common, max(1, min(most, enough) // rest))
     if options.block is not None:

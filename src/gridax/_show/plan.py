@@ -32,7 +32,7 @@ def plan_page(plan: Plan) -> str:
 def _rows(plan: Plan, width: int) -> Iterator[tuple[str, str]]:
     points = count(plan.n_points)
     sizes = _sizes(plan.dims, plan.sizes, width - len(points) - 3) or "no dimension"
-    yield "Cells:" if plan.reduced else "Points:", f"{points} ({sizes})"
+    yield "Cells:" if plan.inner else "Points:", f"{points} ({sizes})"
     if plan.reduced:
         yield "Reduced:", f"{plan.reduced}"
     yield "Outputs:", human(plan.n_points * plan.point_bytes)
@@ -42,7 +42,7 @@ def _rows(plan: Plan, width: int) -> Iterator[tuple[str, str]]:
     yield "Blocks:", blocks
     n_points = math.prod(level.length for level in (*plan.levels, *plan.inner))
     tile = f"{n_points} points"
-    if plan.reduced:
+    if plan.inner:
         tile += f" of {math.prod(plan.tile)} cells"
     vectorized = "" if plan.n_vmap == n_points else f", {plan.n_vmap} at a time"
     lengths = [

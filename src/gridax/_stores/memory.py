@@ -27,6 +27,8 @@ class MemoryStore(Store):
         Each gets an array of shape ``(*shape, *output.shape)``.
     is_block : bool
         Whether the grid is larger than the box.
+    among : sequence of int, optional
+        Which of the values that are written these outputs are, if there are others.
 
     Raises
     ------
@@ -34,8 +36,14 @@ class MemoryStore(Store):
         If the arrays would not fit into the memory of the machine, with the sizes named.
     """
 
-    def __init__(self, box: Box, outputs: Sequence[Output], is_block: bool = False) -> None:
-        self.box, self._is_block = box, is_block
+    def __init__(
+        self,
+        box: Box,
+        outputs: Sequence[Output],
+        is_block: bool = False,
+        among: Sequence[int] | None = None,
+    ) -> None:
+        self.box, self._is_block, self._among = box, is_block, among
         self.shape = shape_of(box)
         needed = math.prod(self.shape) * sum(output.nbytes for output in outputs)
         there = physical()
@@ -72,6 +80,8 @@ class MemoryStore(Store):
         Arrays that cover all points are kept without a copy if nobody else uses them. Points that
         were known before the first tile came stay as they are.
         """
+        if self._among is not None:
+            values = [values[i] for i in self._among]
         box, shape, where = region
         cut = self._cut(box)
         old = self._known_before(cut, shape, where)
