@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -12,6 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from gridax._plan.cells import levels_of_points
 from gridax._plan.plan import Level
 from gridax._plan.work import Dims
 from gridax._reduce import arithmetic
@@ -38,13 +38,7 @@ class Reducer:
 
     def all_levels(self, levels: Sequence[Level]) -> tuple[Level, ...]:
         """Return the levels of a tile's points, given those of its cells."""
-        cells = self.reduction.cells
-        of_space = (
-            dataclasses.replace(level, dims=tuple(cells.grid[dim] for dim in level.dims))
-            for level in levels
-        )
-        kept = (level for level in of_space if level.dims[0] not in cells.by_dim)
-        return (*kept, *self.levels)
+        return levels_of_points(self.reduction.cells, levels, self.levels)
 
     def varies(self, is_counted: bool, outputs: Sequence[Dims]) -> list[Dims]:
         """Return the dimensions along which each array of `reduced` varies.
@@ -121,7 +115,7 @@ class Reducer:
         found, nan = [], jnp.array(False)
         for each in self.reduction.outputs:
             x = self._spread(outs[each.output], n_lead, lengths)
-            with jax.enable_x64(True):
+            with arithmetic.x64(True):
                 arrays, has_nan = arithmetic.output(
                     jnp, x, n_lead, each, cells.reduced, indices, there, self.skips_nan
                 )
@@ -132,13 +126,9 @@ class Reducer:
 
     def _mask(self, counts: Sequence[Any], n_lead: int) -> Any:
         """Return which points of a cell count, with axes for cells."""
-        n = len(counts)
-        whole = [
-            jnp.broadcast_to(mask.reshape([-1 if k == i else 1 for k in range(n)]), lengths)
-            for lengths in [[len(mask) for mask in counts]]
-            for i, mask in enumerate(counts)
-        ]
-        mask = functools.reduce(jnp.logical_and, whole)
+        mask = counts[0]
+        for along in counts[1:]:
+            mask = mask[..., None] & along.reshape((1,) * mask.ndim + (-1,))
         return mask.reshape((1,) * n_lead + mask.shape)
 
     def _spread(self, out: Any, n_lead: int, lengths: dict[int, int]) -> Any:

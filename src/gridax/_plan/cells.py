@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from gridax._plan.plan import Box, shape_of
+from gridax._plan.plan import Box, Level, Plan, shape_of
 
 
 @dataclasses.dataclass(frozen=True)
@@ -212,3 +212,59 @@ def divided(
                 order = (*first, *sorted(set(range(size)) - set(first)))
             cuts.append(Cut(dim, size, length, len(first), order))
     return tuple(cuts)
+
+
+def of_cells(
+    cells: Cells, plan: Plan, block: tuple[int, ...] | None, dims: Sequence[str], nbytes: int
+) -> Plan:
+    """Return the plan of cells from one of the points of cells.
+
+    Parameters
+    ----------
+    cells : of the sweep.
+    plan : levels and devices; a run of its levels along reduced dimensions covers a cell.
+    block : cells of a block along each dimension of their grid; None for all.
+    dims : names of the space's dimensions.
+    nbytes : bytes of what a cell is reduced to.
+    """
+    numbers = {dim: n for n, dim in enumerate(cells.grid)}
+    kept, inner = [], []
+    for level in plan.levels:
+        if level.dims[0] in cells.reduced:
+            inner.append(level)
+        else:
+            kept.append(dataclasses.replace(level, dims=tuple(numbers[d] for d in level.dims)))
+    coarse = dataclasses.replace(
+        plan,
+        dims=tuple(dims[dim] for dim in cells.grid),
+        sizes=cells.shape,
+        block=block or cells.shape,
+        levels=(*kept, *(Level((numbers[cut.dim],)) for cut in cells.cuts)),
+        inner=tuple(inner),
+        point_bytes=nbytes,
+    )
+    n_tiles = coarse.n_tiles(next(coarse.blocks()))
+    return dataclasses.replace(coarse, n_devices=min(plan.n_devices, n_tiles))
+
+
+def levels_of_points(
+    cells: Cells, levels: Sequence[Level], inner: Sequence[Level]
+) -> tuple[Level, ...]:
+    """Return the levels of points, given those of a plan of cells."""
+    kept = (
+        dataclasses.replace(level, dims=tuple(cells.grid[dim] for dim in level.dims))
+        for level in levels
+    )
+    return (*(level for level in kept if level.dims[0] not in cells.by_dim), *inner)
+
+
+def narrower_within(cells: Cells, plan: Plan) -> Plan | None:
+    """Return a plan that vectorizes half of the points of a cell, or None."""
+    inner = list(plan.inner)
+    i = max(range(len(inner)), key=lambda i: inner[i].width, default=0)
+    if not inner or inner[i].width == 1:
+        return None
+    width = inner[i].width // 2
+    depth = math.ceil(inner[i].size(cells.lengths) / width)
+    inner[i] = dataclasses.replace(inner[i], width=width, depth=depth)
+    return dataclasses.replace(plan, inner=tuple(inner))

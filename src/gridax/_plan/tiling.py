@@ -13,7 +13,7 @@ import itertools
 import math
 from collections.abc import Callable, Iterator, Sequence
 
-from gridax._plan.cells import Cells
+from gridax._plan.cells import Cells, levels_of_points, narrower_within, of_cells
 from gridax._plan.plan import Level, Plan
 from gridax._plan.work import Dims, Work
 
@@ -190,40 +190,8 @@ class Sweep:
     def _placed(self, plan: Plan, block: tuple[int, ...] | None) -> Plan:
         """Return the plan of a block as one of the whole grid; of a reduced sweep, of its cells."""
         if self.cells is not None:
-            return self._of_cells(self.cells, plan, block)
+            return of_cells(self.cells, plan, block, self.dims, self.cell_bytes)
         return dataclasses.replace(plan, sizes=self.sizes, block=block or self.sizes)
-
-    def _of_cells(self, cells: Cells, plan: Plan, block: tuple[int, ...] | None) -> Plan:
-        numbers = {dim: n for n, dim in enumerate(cells.grid)}
-        kept, inner = [], []
-        for level in plan.levels:
-            if level.dims and level.dims[0] in cells.reduced:
-                inner.append(level)
-            else:
-                dims = tuple(numbers[dim] for dim in level.dims)
-                kept.append(dataclasses.replace(level, dims=dims))
-        of_cells = dataclasses.replace(
-            plan,
-            dims=tuple(self.dims[dim] for dim in cells.grid),
-            sizes=cells.shape,
-            block=block or cells.shape,
-            levels=(*kept, *(Level((numbers[cut.dim],)) for cut in cells.cuts)),
-            inner=tuple(inner),
-            point_bytes=self.cell_bytes,
-        )
-        n_tiles = of_cells.n_tiles(next(of_cells.blocks()))
-        return dataclasses.replace(of_cells, n_devices=min(plan.n_devices, n_tiles))
-
-    def _of_points(self, plan: Plan) -> tuple[Level, ...]:
-        """Return the levels of a plan, of the dimensions of the space."""
-        if self.cells is None:
-            return plan.levels
-        grid, cut = self.cells.grid, self.cells.by_dim
-        kept = (
-            dataclasses.replace(level, dims=tuple(grid[dim] for dim in level.dims))
-            for level in plan.levels
-        )
-        return (*(level for level in kept if level.dims[0] not in cut), *plan.inner)
 
     def _covering(self, levels: Sequence[Level]) -> tuple[Level, ...]:
         """Return levels of which those of a cell have all of its points at a time."""
@@ -298,7 +266,9 @@ class Sweep:
             yield self.in_lanes(n_lanes, most, plan.block, seconds)
         most, seconds = most * self._n_together, seconds / self._n_together
         alone = dataclasses.replace(within, n_devices=1, idle="several are not faster")
-        levels = self._of_points(plan)
+        levels = plan.levels
+        if self.cells is not None:
+            levels = levels_of_points(self.cells, plan.levels, plan.inner)
         bare = tuple(dataclasses.replace(level, width=1, depth=1) for level in levels)
         n, nested = plan.n_vmap, self._nested()
         # With many points, XLA uses several threads for an operation.
@@ -315,25 +285,13 @@ class Sweep:
         """Return a plan with tiles of half as many points or fewer; None for single points."""
         levels = list(plan.levels)
         if math.prod(plan.tile) == 1:
-            return self._narrower_within(plan)
+            return None if self.cells is None else narrower_within(self.cells, plan)
         i = max(range(len(levels)), key=lambda i: levels[i].length)
         if levels[i].depth > 1:
             levels[i] = dataclasses.replace(levels[i], depth=levels[i].depth // 2)
         else:
             levels[i] = dataclasses.replace(levels[i], width=levels[i].width // 2)
         return dataclasses.replace(plan, levels=tuple(levels), tile_bytes=plan.tile_bytes // 2)
-
-    def _narrower_within(self, plan: Plan) -> Plan | None:
-        """Return a plan that vectorizes half of the points of a cell, or None."""
-        inner = list(plan.inner)
-        i = max(range(len(inner)), key=lambda i: inner[i].width, default=0)
-        if not inner or inner[i].width == 1:
-            return None
-        width = inner[i].width // 2
-        assert self.cells is not None
-        depth = math.ceil(inner[i].size(self.cells.lengths) / width)
-        inner[i] = dataclasses.replace(inner[i], width=width, depth=depth)
-        return dataclasses.replace(plan, inner=tuple(inner))
 
     def levels(self) -> tuple[Level, ...]:
         """Return the levels: dimensions along which the same stages vary are vectorized as one."""

@@ -7,12 +7,14 @@ int64. Under JAX, 64 bits must be enabled where this is called.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
+import jax.experimental
 import jax.numpy as jnp
 import numpy as np
 
@@ -307,7 +309,7 @@ def output(
         mask = xp.transpose(there, (*lead, *kept, *along))
 
     def by_function(method: Function) -> Any:
-        with jax.enable_x64(needs_64_bits(np.dtype(x.dtype))):
+        with x64(needs_64_bits(np.dtype(x.dtype))):
             if xp is np:
                 return _on_host(x, mask, start, len(along), method)
             return _on_device(x, start, method)
@@ -386,6 +388,14 @@ def _flattened(x: Any, start: int, n: int) -> Any:
     shape = x.shape
     inner = math.prod(shape[start : start + n])
     return x.reshape(*shape[:start], inner, *shape[start + n :])
+
+
+def x64(enabled: bool) -> contextlib.AbstractContextManager[Any]:
+    """Return a context in which JAX has 64 bits, or has not."""
+    # JAX 0.8 has moved it.
+    enable: Any = getattr(jax, "enable_x64", None) or jax.experimental.enable_x64  # type: ignore[attr-defined]
+    context: contextlib.AbstractContextManager[Any] = enable(enabled)
+    return context
 
 
 def needs_64_bits(dtype: np.dtype) -> bool:

@@ -16,7 +16,7 @@ from gridax._grid.grid import Column
 from gridax._grid.points import Points
 from gridax._outputs.template import Output
 from gridax._reduce import methods
-from gridax._reduce.arithmetic import needs_64_bits, sum_dtype
+from gridax._reduce.arithmetic import needs_64_bits, sum_dtype, x64
 from gridax._reduce.methods import Function, Histogram, Method, Quantiles
 from gridax._reduce.request import Reduced, Reduction
 
@@ -224,7 +224,7 @@ def _returned(method: Function, source: Output, sizes: Sequence[int]) -> Any:
     """Return shape and dtype of what a function returns."""
     values = jax.ShapeDtypeStruct((*sizes, *source.shape), source.dtype)
     try:
-        with jax.enable_x64(needs_64_bits(source.dtype)):
+        with x64(needs_64_bits(source.dtype)):
             struct = jax.eval_shape(method.call, values)
     except Exception as error:
         error.add_note(
