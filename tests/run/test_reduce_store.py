@@ -230,7 +230,7 @@ def test_another_reduction_is_rejected(how, tmp_path):
             run(how, store=tmp_path / "run.zarr", reduce=other)
     with pytest.raises(ValueError, match="its outputs are reduced by"):
         run(how, extend=run(how, reduce={"trial": "max"}))
-    with pytest.raises(ValueError, match="reduced by nothing there"):
+    with pytest.raises(ValueError, match="its outputs are not reduced there"):
         run(how, extend=run(how, reduce=None))
 
 

@@ -392,9 +392,8 @@ def _flattened(x: Any, start: int, n: int) -> Any:
 
 def x64(enabled: bool) -> contextlib.AbstractContextManager[Any]:
     """Return a context in which JAX has 64 bits, or has not."""
-    # JAX 0.8 has moved it.
-    enable: Any = getattr(jax, "enable_x64", None) or jax.experimental.enable_x64  # type: ignore[attr-defined]
-    context: contextlib.AbstractContextManager[Any] = enable(enabled)
+    module = jax if hasattr(jax, "enable_x64") else jax.experimental  # in older versions
+    context: contextlib.AbstractContextManager[Any] = module.enable_x64(enabled)
     return context
 
 

@@ -256,12 +256,13 @@ def difference(stored: Parts, mine: Parts) -> str | None:
 
 def reduction_difference(stored: Parts, mine: Parts) -> str | None:
     """Say how another reduction differs, with both shown, or return None."""
-    there, here = (side.get("reduce") or ["", "nothing"] for side in (stored, mine))
+    there, here = (side.get("reduce") or ["", ""] for side in (stored, mine))
     if there[0] == here[0]:
         return None
     if there[1] == here[1]:
         return f"a function in reduce= differs: {here[1]}"
-    return f"its outputs are reduced by {there[1]} there, and by {here[1]} here"
+    texts = [f"reduced by {text}" if text else "not reduced" for _, text in (there, here)]
+    return f"its outputs are {texts[0]} there, and {texts[1]} here"
 
 
 def fixed_difference(stored: Mapping[str, Any], mine: Mapping[str, Any]) -> str | None:

@@ -108,14 +108,16 @@ class StoredRun:
             ) from error
         problem = fingerprints.difference(theirs, self._mine)
         if problem:
-            raise self._another_sweep(problem)
+            raise self._another_sweep(problem, theirs)
         self._opened, self._theirs, self.template = opened, theirs, template
 
-    def _another_sweep(self, problem: str) -> ValueError:
+    def _another_sweep(self, problem: str, theirs: Parts) -> ValueError:
+        extends = f" (add extend={self._name} to compute only the points that are new)"
+        if fingerprints.reduction_difference(theirs, self._mine):
+            extends = ""
         return ValueError(
             f"cannot resume {self._name}, which holds another sweep: {problem}. Give another "
-            f"store= (add extend={self._name} to compute only the points that are new), or start "
-            "over with overwrite=True"
+            f"store={extends}, or start over with overwrite=True"
         )
 
     def create(self, assembly: Assembly | ReducedAssembly, wish: Callable[[], blocks.Wish]) -> None:
@@ -142,7 +144,7 @@ class StoredRun:
         assert self._theirs is not None
         problem = fingerprints.template_difference(self._theirs, assembly.fingerprints)
         if problem:
-            raise self._another_sweep(problem)
+            raise self._another_sweep(problem, self._theirs)
 
     def check_model(self, traced: Callable[[], str | None]) -> None:
         """Reject a finished store of another model, which is traced but not compiled."""
