@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import os
 import re
 import tracemalloc
@@ -415,3 +416,30 @@ def test_outputs_that_are_not_named_are_not_kept():
     tracemalloc.stop()
     assert list(found) == ["y.mean", "y.count"]
     assert peak < 4e8
+
+
+def test_a_damaged_description_is_an_error(tmp_path):
+    result = run(PYTHON, store=tmp_path / "run.zarr", block={"x": 1, "trial": 5})
+    told = json.loads(gx.open_result(tmp_path / "run.zarr").dataset.attrs["gridax_reduced"])
+    result.to_netcdf(tmp_path / "good.nc")
+    for n, damage in enumerate(
+        [
+            {"cuts": [[1, 10**15, 1, 0, None]]},
+            {"cuts": [[7, 12, 5, 0, None]]},
+            {"variables": {"y.mean": ["y"]}},
+            {"sizes": "many"},
+        ]
+    ):
+        with xr.open_dataset(tmp_path / "good.nc", decode_times=False) as good:
+            attrs = {"gridax_reduced": json.dumps({**told, **damage})}
+            good.assign_attrs(attrs).to_netcdf(tmp_path / f"{n}.nc")
+        with pytest.raises(ValueError, match=r"its attribute 'gridax_reduced' is damaged"):
+            gx.open_result(tmp_path / f"{n}.nc")
+
+
+def test_axes_may_be_called_like_what_files_add(tmp_path):
+    over = gx.Space({"swept.x": gx.DataAxis([1.0, 2.0])}, mode="product")
+    gx.SequentialExecution(lambda s: s["swept.x"], over).run(progress=False).to_netcdf(
+        tmp_path / "run.nc"
+    )
+    assert gx.open_result(tmp_path / "run.nc").dataset["swept.x"].values.tolist() == [1.0, 2.0]

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 # The attribute of a Dataset that says how it was reduced.
 ATTRIBUTE = "gridax_reduced"
+# A hostile file could name any number.
+_MOST_PARTS = 2**24
 # What the dimension of the parts of a dimension is called in a store.
 PART = "_part"
 
@@ -74,7 +76,10 @@ class Summary:
                 raise ValueError("a variable has no method")
             kept, parts = (tuple(map(str, told[each])) for each in ("kept", "parts"))
             sizes, inner = (tuple(map(int, told[each])) for each in ("sizes", "reduced"))
-            cells = Cells(sizes, inner, tuple(map(_read_cut, told["cuts"])))
+            cuts = tuple(map(_read_cut, told["cuts"]))
+            if not {cut.dim for cut in cuts} <= set(inner) <= set(range(len(sizes))):
+                raise ValueError("a dimension is unknown")
+            cells = Cells(sizes, inner, cuts)
             outputs = tuple(map(_read_output, told["outputs"]))
         except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
             raise ValueError(f"its attribute {ATTRIBUTE!r} is damaged ({error})") from error
@@ -98,7 +103,10 @@ class Summary:
 def _read_cut(told: Sequence[Any]) -> Cut:
     dim, size, length, n_known, order = told
     first = None if order is None else tuple(map(int, order))
-    return Cut(int(dim), int(size), int(length), int(n_known), first)
+    cut = Cut(int(dim), int(size), int(length), int(n_known), first)
+    if not 0 < cut.length <= cut.size <= cut.length * _MOST_PARTS:
+        raise ValueError(f"a dimension of size {size} has parts of {length}")
+    return cut
 
 
 def _output_json(output: Output) -> dict[str, Any]:
@@ -139,6 +147,8 @@ def merged(stored: xr.Dataset, summary: Summary, is_complete: bool) -> dict[str,
         all points are done.
     """
     variables, status = stored.variables, stored.variables[STATUS]
+    if status.shape != summary.cells.shape:
+        raise ValueError(f"it has {status.shape} cells, but describes {summary.cells.shape}")
     has_pending = not is_complete and bool((status == PENDING).any())
     found = {}
     for name, (_, _, dtype) in summary.variables.items():
@@ -191,13 +201,14 @@ def _from_parts(
         return _blanked(methods, total, begun, has_pending)
 
     sample = function(*(np.ones((1,) * v.ndim, v.dtype) for v in (done, *given)))
+    # Otherwise dask would do it, and cut other dimensions for that.
+    whole = dict.fromkeys(parts, -1)
+    lazy = [each.chunk(whole) if each.chunks is not None else each for each in (done, *given)]
     merged_ = xr.apply_ufunc(
         function,
-        done,
-        *given,
+        *lazy,
         input_core_dims=[list(parts)] * (1 + len(given)),
         dask="parallelized",
-        dask_gufunc_kwargs={"allow_rechunk": True},
         output_dtypes=[sample.dtype],
     )
     return merged_.transpose(*(dim for dim in given[-1].dims if dim not in parts))

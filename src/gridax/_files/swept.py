@@ -6,6 +6,7 @@ from collections.abc import Hashable
 
 import xarray as xr
 
+from gridax._files.merge import ATTRIBUTE
 from gridax._grid.points import Points
 
 _PREFIX = "swept."
@@ -26,6 +27,8 @@ def with_swept(dataset: xr.Dataset, points: Points) -> xr.Dataset:
 
 def without_swept(dataset: xr.Dataset) -> tuple[xr.Dataset, dict[Hashable, xr.Variable]]:
     """Return a Dataset without the coordinates that `with_swept` added, and these."""
+    if ATTRIBUTE not in dataset.attrs:
+        return dataset, {}
     added = [name for name in dataset.coords if str(name).startswith(_PREFIX)]
     swept: dict[Hashable, xr.Variable] = {}
     for name in added:
