@@ -62,6 +62,12 @@ def test_short_parts_repeat_a_point_that_does_not_count(drawn):
     assert grid.has_gaps == any(not grid.table(dim)[1].all() for dim in grid.reduced)
 
 
+def test_parts_that_are_all_too_short_have_gaps():
+    known = {0: (0,)}
+    assert Cells((2,), (0,), divided((2,), {0: 2}, known)).has_gaps
+    assert not Cells((2,), (0,), divided((2,), {0: 1}, known)).has_gaps
+
+
 def test_the_points_of_a_part_are_neighbors():
     assert part_lengths((5, 4, 100), (0, 2), 60) == {2: 50, 0: 1}
     assert part_lengths((5, 4, 100), (0, 2), 250) == {2: 100, 0: 2}

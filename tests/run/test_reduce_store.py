@@ -443,3 +443,11 @@ def test_axes_may_be_called_like_what_files_add(tmp_path):
         tmp_path / "run.nc"
     )
     assert gx.open_result(tmp_path / "run.nc").dataset["swept.x"].values.tolist() == [1.0, 2.0]
+
+
+def test_as_many_new_trials_as_old_ones(how):
+    before = run(how, space(TRIALS // 2))
+    found = run(how, extend=before).dataset
+    whole = run(how).dataset
+    for name, variable in whole.items():
+        np.testing.assert_allclose(found[name], variable, rtol=2e-6, atol=1e-7)

@@ -145,8 +145,8 @@ class Cells:
 
     @property
     def has_gaps(self) -> bool:
-        """Whether some parts are shorter than others."""
-        return any(len(np.unique(np.diff([*cut.starts, cut.size]))) > 1 for cut in self.cuts)
+        """Whether some points of a cell do not count, since its part is shorter than others."""
+        return any((np.diff([*cut.starts, cut.size]) < cut.length).any() for cut in self.cuts)
 
     def table(self, dim: int) -> tuple[np.ndarray, np.ndarray]:
         """Return the indices of each part along a reduced dimension, and which of them count.
