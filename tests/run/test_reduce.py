@@ -52,7 +52,16 @@ EXECUTIONS = [
 ]
 
 
-@pytest.fixture(params=EXECUTIONS, ids=["parallel", "narrow", "sequential", "jitted"])
+IDS = ["parallel", "narrow", "sequential", "jitted"]
+SLOW = {"parallel", "jitted"}  # they compile as much again
+
+
+@pytest.fixture(
+    params=[
+        pytest.param(executor, id=name, marks=[pytest.mark.slow] if name in SLOW else [])
+        for executor, name in zip(EXECUTIONS, IDS, strict=True)
+    ]
+)
 def executor(request):
     return request.param
 
