@@ -32,10 +32,11 @@ def test_every_point_is_in_one_cell(drawn):
     grid, _ = drawn
     seen = np.zeros(grid.sizes, int)
     for cell in itertools.product(*map(range, grid.shape)):
-        at = dict(zip(grid.grid, cell, strict=True))
-        along = [grid.indices(dim, at.get(dim, 0), at.get(dim, 0) + 1) for dim in range(seen.ndim)]
+        box = tuple((i, i + 1) for i in cell)
+        along = grid.indices(box)
         seen[np.ix_(*along)] += 1
-        assert math.prod(map(len, along)) == grid.counts(tuple((i, i + 1) for i in cell)).item()
+        assert math.prod(map(len, along)) == grid.counts(box).item()
+        assert [(a.min(), a.max()) for a in along] == [tuple(e) for e in grid.extent(box)]
     assert (seen == 1).all()
     assert grid.n_points_in(np.ones(grid.shape, bool)) == math.prod(grid.sizes)
 

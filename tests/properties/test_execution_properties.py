@@ -130,7 +130,7 @@ class Leg:
     stop: int | None
     verify: str
 
-    def run(self, space, path, block):
+    def run(self, space, path, block, model=model, **options):
         if self.parallel:
             executor = gx.ParallelExecution(model, space, n_vmap=self.n_vmap, n_pmap=self.n_pmap)
         else:
@@ -139,10 +139,11 @@ class Leg:
 
         def tell(done, total):
             assert done <= total
+            assert total == len(space) or self.shard
             if next(advances) == self.stop:
                 raise Interruption
 
-        options = {"shard": self.shard, "verify": self.verify}
+        options |= {"shard": self.shard, "verify": self.verify}
         try:
             return executor.run(store=path, progress=tell, block=block, **options)
         except Interruption as error:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import itertools
 import tempfile
 import warnings
 from pathlib import Path
@@ -139,30 +138,6 @@ def test_reductions_in_memory(data, space, n_vmap, n_pmap):
         assert len(list(result)) == len(result)
 
 
-class Interruption(BaseException):
-    """Whatever ends a run."""
-
-
-def run(leg, space, path, block, request):
-    """Do a part of a reduced sweep; return the result, or what there is after an interruption."""
-    if leg.parallel:
-        executor = gx.ParallelExecution(model, space, n_vmap=leg.n_vmap, n_pmap=leg.n_pmap)
-    else:
-        executor = gx.SequentialExecution(model, space)
-    advances = itertools.count()
-
-    def tell(done, total):
-        assert done <= total == len(space) or leg.shard
-        if next(advances) == leg.stop:
-            raise Interruption
-
-    options = {"shard": leg.shard, "verify": leg.verify}
-    try:
-        return executor.run(store=path, progress=tell, block=block, reduce=request, **options)
-    except Interruption as error:
-        return getattr(error, "result", None)
-
-
 @given(
     st.data(),
     spaces().filter(lambda space: space.dims),
@@ -176,12 +151,12 @@ def test_reductions_in_stores_whoever_fills_them_in_whatever_turn(data, space, b
         path = Path(folder) / "run.zarr"
         done = 0
         for leg in before:
-            partial = run(leg, space, path, block, request)
+            partial = leg.run(space, path, block, model, reduce=request)
             if partial is None:
                 continue
             assert partial.progress.done >= done
             done = partial.progress.done
-        result = run(last, space, path, block, request)
+        result = last.run(space, path, block, model, reduce=request)
         assert result.progress == (len(space), 0, len(space))
         dataset = result.dataset.load()
         check(dataset, full, request)
@@ -194,9 +169,8 @@ def test_reductions_in_stores_whoever_fills_them_in_whatever_turn(data, space, b
             assert saved.dataset.variables[name].equals(dataset.variables[name])
         assert saved.space.sizes == space.sizes
         saved.dataset.close()
-        once = run(
-            dataclasses.replace(last, stop=None), space, Path(folder) / "again", block, request
-        )
+        whole = dataclasses.replace(last, stop=None)
+        once = whole.run(space, Path(folder) / "again", block, model, reduce=request)
         if last.parallel and not any(
             not leg.parallel or leg.n_vmap != last.n_vmap for leg in before
         ):

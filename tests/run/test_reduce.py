@@ -403,3 +403,19 @@ def test_plots_tables_and_the_explorer(tmp_path):
     copy = pickle.loads(pickle.dumps(result))
     assert len(copy) == 6
     assert copy.dataset.identical(result.dataset)
+
+
+def test_sums_are_not_rounded_more_than_adding_is(executor):
+    space = gx.Space({"t": gx.DataAxis(np.r_[1.0, np.zeros(48)])}, mode="product")
+    found = type(executor)(lambda s: s["t"], space).run(
+        reduce={"t": ["sum", "std"]}, progress=False
+    )
+    assert found.dataset["value.sum"].item() == 1.0
+
+
+def test_models_that_take_no_time():
+    state = {"f": gx.ChoiceAxis([1, 2]), "x": gx.GridAxis(0, 1, 3)}
+    executor = gx.ParallelExecution(lambda s: s["x"], gx.Space(state, mode="product"))
+    for along, wanted in (("f", [0.0, 0.5, 1.0]), ("x", [0.5, 0.5])):
+        found = executor.run(reduce={along: "mean"}, progress=False).dataset
+        assert found["value.mean"].values.tolist() == wanted

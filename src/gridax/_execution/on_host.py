@@ -11,7 +11,6 @@ from gridax._grid.points import Points, point_labels
 from gridax._outputs.template import Template
 from gridax._plan.plan import Box, Region, boxes, shape_of
 from gridax._reduce import arithmetic
-from gridax._reduce.outputs import ReducedOutputs
 from gridax._run.evaluator import Computed, Evaluated, Evaluator, Request, store_evaluated
 from gridax._stores.base import DONE, FAILED, PENDING, Task
 from gridax._stores.memory import MemoryStore
@@ -30,14 +29,16 @@ class HostCells:
     evaluator : evaluates the points.
     points : of the sweep.
     request : the request for cells.
+
+    Attributes
+    ----------
     reduced : what the outputs are reduced to.
     """
 
-    def __init__(
-        self, evaluator: Evaluator, points: Points, request: Request, reduced: ReducedOutputs
-    ) -> None:
+    def __init__(self, evaluator: Evaluator, points: Points, request: Request) -> None:
+        assert request.reduced is not None
         self._evaluator, self._points, self._request = evaluator, points, request
-        self.reduced, self._cells = reduced, reduced.cells
+        self.reduced, self._cells = request.reduced, request.reduced.cells
         self._template: Template | None = None
 
     def evaluate(self) -> Iterator[Evaluated]:
@@ -47,34 +48,19 @@ class HostCells:
             for box in self._pieces(task):
                 yield self._computed(task.box, box)
 
-    def cell(self, block: Box, region: Region, extent: Sequence[np.ndarray]) -> Iterator[Evaluated]:
-        """Evaluate a single cell of a block.
-
-        `region` is where it is, and `extent` has its index along each dimension, twice.
-        """
-        computed = self._computed(block, tuple((int(a), int(a) + 1) for a, _ in extent))
-        n = len(region.where)
-        grid = len(self._cells.grid)
-        arrays = [a.reshape((1,) * n + a.shape[grid:]) for a in computed.arrays]
-        yield computed._replace(region=region, arrays=arrays)
-
-    def extent(self, box: Sequence[tuple[int, int]]) -> list[np.ndarray]:
-        """Return the first and last index along each dimension of the space, of some cells."""
-        bounds = (self._indices(box, dim) for dim in range(len(self._points.shape)))
-        return [np.array([along.min(), along.max()]) for along in bounds]
-
-    def _indices(self, box: Sequence[tuple[int, int]], dim: int) -> np.ndarray:
-        """Return the indices along a dimension of the space."""
-        grid = self._cells.grid
-        start, stop = box[grid.index(dim)] if dim in grid else (0, 1)
-        return self._cells.indices(dim, start, stop)
+    def cell(self, region: Region, box: Box) -> Computed:
+        """Evaluate a single cell; `region` is where it is in its block, and `box` in the grid."""
+        computed = self._computed(region.box, box)
+        lead, grid = (1,) * len(region.where), len(self._cells.grid)
+        arrays = [array.reshape(lead + array.shape[grid:]) for array in computed.arrays]
+        return computed._replace(region=region, arrays=arrays)
 
     def _pieces(self, task: Task) -> Iterator[Box]:
         """Yield boxes of cells of a block whose outputs fit into memory; parts come one by one."""
         shape = shape_of(task.box)
-        n_points = self._cells.n_points
-        bounds = _BYTES / max(1, self.reduced.point_bytes), _SECONDS / self._evaluator.seconds()
-        most = max(1, int(min(bounds)) // n_points)
+        seconds = max(self._evaluator.seconds(), 1e-12)  # a model may do nothing that takes time
+        bounds = _BYTES / max(1, self.reduced.point_bytes), _SECONDS / seconds
+        most = max(1, int(min(bounds)) // self._cells.n_points)
         piece = []
         for dim, size in reversed([*zip(self._cells.grid, shape, strict=True)]):
             n = 1 if dim in self._cells.by_dim or task.todo is not None else min(size, most)
@@ -87,7 +73,7 @@ class HostCells:
 
     def _computed(self, block: Box, box: Box) -> Computed:
         """Evaluate and reduce some cells of a block."""
-        indices = [self._indices(box, dim) for dim in range(len(self._points.shape))]
+        indices = self._cells.indices(box)
         fine = tuple((int(along.min()), int(along.max()) + 1) for along in indices)
         at = np.ix_(*(along - start for along, (start, _) in zip(indices, fine, strict=True)))
         needed = [each.output for each in self.reduced.reduction.outputs]

@@ -50,6 +50,10 @@ class Batch:
         runs = [np.concatenate(along) for along in zip(*indices, strict=True)]
         return [np.array([run.min(), run.max()]) for run in runs]
 
+    def box(self) -> Box:
+        """Return the smallest box that has all points."""
+        return tuple((int(first), int(last) + 1) for first, last in self.extent())
+
     def split(self, narrower: Plan) -> Iterator[Batch]:
         """Yield the same points in batches of a narrower plan."""
         pieces = itertools.chain.from_iterable(map(narrower.split, self.tiles))
@@ -161,7 +165,7 @@ class Pipeline:
         host = self._host
         if host is None:
             return batch.extent
-        return lambda: host.extent([(int(a), int(b) + 1) for a, b in batch.extent()])
+        return lambda: host.reduced.cells.extent(batch.box())
 
     def _skipping_nan(self, started: _Started) -> Iterator[Evaluated]:
         """Evaluate a batch again, in whose outputs there was NaN."""
@@ -179,7 +183,7 @@ class Pipeline:
         elif len(batch.tiles) == 1 == math.prod(map(len, batch.tiles[0].runs)):
             region = batch.regions[0]
             if self._host is not None and _of_model(error):
-                yield from self._host.cell(batch.tiles[0].box, region, batch.extent())
+                yield self._host.cell(region, batch.box())
                 return
             recorded = self._record and _of_model(error)
             if not recorded and self._is_asked_for(region):

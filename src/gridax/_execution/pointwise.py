@@ -77,7 +77,7 @@ class PointwiseEvaluator(Evaluator):
     def evaluate(self, request: Request) -> Iterator[Evaluated]:
         """Evaluate point by point."""
         if request.reduced is not None:
-            yield from HostCells(self, self._points, request, request.reduced).evaluate()
+            yield from HostCells(self, self._points, request).evaluate()
             self._probed = {}
             return
         reader = _Reader(request.check_template)

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from gridax._execution import worker
-from gridax._execution.on_host import HostCells
 from gridax._execution.pointwise import PointwiseEvaluator
 from gridax._execution.tiled import TiledEvaluator
 from gridax._execution.workers import Killed, Workers, batched
@@ -142,8 +141,7 @@ class RemoteEvaluator(Evaluator):
         if not request.record:
             ends = [np.array([a, b - 1]) for a, b in box]
             if request.reduced is not None:
-                host = HostCells(self._local, self._job.points, request, request.reduced)
-                ends = host.extent(box)
+                ends = request.reduced.cells.extent(box)
             with noting_labels(self._job.points, lambda: ends):
                 raise RuntimeError(killed.text)
         request.store.begin(box)

@@ -111,7 +111,7 @@ class TiledEvaluator(Evaluator):
         """Evaluate tile by tile; outputs are fetched while the next tiles are computed."""
         reduced = request.reduced
         if reduced is not None and not self._reduces(reduced):
-            yield from HostCells(self, self._points, request, reduced).evaluate()
+            yield from HostCells(self, self._points, request).evaluate()
             return
         prepared = self._prepared(reduced)
         limits = Limits(self._n_vmap, request.memory, request.block, request.lanes)
@@ -119,7 +119,7 @@ class TiledEvaluator(Evaluator):
         shape = self._points.shape
         host = None
         if reduced is not None:
-            host = HostCells(self, self._points, request, reduced)
+            host = HostCells(self, self._points, request)
             shape = reduced.cells.shape
         pipeline = Pipeline(self._points, prepared, tuner, request.record, host)
         tasks = request.store.tasks()

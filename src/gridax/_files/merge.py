@@ -309,8 +309,7 @@ def _arranged(variable: xr.Variable, kept: Sequence[str]) -> xr.Variable:
 
 def _states(stored: xr.Dataset, summary: Summary) -> dict[str, xr.Variable]:
     """Return the status, the number of failed points and the messages, over what is kept."""
-    status = stored.variables[STATUS]
-    core = [dim for dim in summary.parts if dim in status.dims]
+    status, core = stored.variables[STATUS], summary.parts
     some_pending = (status == PENDING).any(core)
     some_failed = (status == HAS_FAILED).any(core)
     state = xr.where(some_pending, PENDING, xr.where(some_failed, HAS_FAILED, DONE))
@@ -323,14 +322,12 @@ def _states(stored: xr.Dataset, summary: Summary) -> dict[str, xr.Variable]:
         count = failed.where(status != PENDING, 0).sum(core).astype(np.int64)
         count.attrs = dict(failed.attrs)
         found[FAILED] = count
-        texts = stored.variables[ERROR].astype(object)
-        texts = texts.set_dims({**texts.sizes}).transpose(
-            *(d for d in status.dims if d not in core), *core
-        )
-        values = texts.values.reshape(*texts.shape[: texts.ndim - len(core)], -1)
+        left = [dim for dim in status.dims if dim not in core]
+        texts = stored.variables[ERROR].astype(object).transpose(*left, *core)
+        values = texts.values.reshape(*texts.shape[: len(left)], -1)
         first = np.full(values.shape[:-1], "", object)
         for k in reversed(range(values.shape[-1])):
             first = np.where(values[..., k] != "", values[..., k], first)
-        message = xr.Variable([d for d in status.dims if d not in core], first)
-        found[ERROR] = _arranged(message.set_dims(sizes), summary.kept)
+        message = xr.Variable(left, first).set_dims(sizes)
+        found[ERROR] = _arranged(message, summary.kept)
     return found

@@ -141,7 +141,6 @@ def _view_of_cells(
     """
     found = merged(dataset, summary, cells.done == cells.total)
     view = dataset.drop_vars([*summary.variables, STATUS, ERROR, FAILED_POINTS]).assign(found)
-    view = view.drop_dims([dim for dim in summary.parts if dim in view.dims])
     view.attrs[SUMMARY] = summary.json(merged=True)
     n_failed = int(found[FAILED_POINTS].sum()) if FAILED_POINTS in found else 0
     total = math.prod(summary.cells.sizes)

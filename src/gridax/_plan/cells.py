@@ -113,11 +113,23 @@ class Cells:
         kept = dict(zip(self.grid, block, strict=True))
         return tuple(n if dim in self.reduced else kept[dim] for dim, n in enumerate(self.lengths))
 
-    def indices(self, dim: int, start: int, stop: int) -> np.ndarray:
-        """Return the indices along a dimension of the space, for a range of cells or a part."""
-        if dim in self.by_dim:
-            return self.by_dim[dim].indices(start)
-        return np.arange(self.sizes[dim]) if dim in self.reduced else np.arange(start, stop)
+    def indices(self, box: Sequence[tuple[int, int]]) -> list[np.ndarray]:
+        """Return the indices along each dimension of the space, of a box of cells.
+
+        Along a divided dimension, it has a single part.
+        """
+        ranges = dict(zip(self.grid, box, strict=True))
+        found = []
+        for dim, size in enumerate(self.sizes):
+            if dim in self.by_dim:
+                found.append(self.by_dim[dim].indices(ranges[dim][0]))
+            else:
+                found.append(np.arange(*ranges.get(dim, (0, size))))
+        return found
+
+    def extent(self, box: Sequence[tuple[int, int]]) -> list[np.ndarray]:
+        """Return the first and last index along each dimension of the space, of a box of cells."""
+        return [np.array([along.min(), along.max()]) for along in self.indices(box)]
 
     def counts(self, box: Box) -> np.ndarray:
         """Return the number of points of each cell of a box."""

@@ -92,11 +92,11 @@ def _statistics(
         return values if which is None else xp.where(which, values, otherwise)
 
     count = xp.full(shape, n, xp.int64) if good is None else good.sum(axis, dtype=xp.int64)
-    mean = variance = None
+    total = mean = variance = None
     if {"sum", "mean", "std", "var"} & {*methods}:
         with_squares = not {"std", "var"}.isdisjoint(methods)
         moments = _moments_on_device if xp is jnp else _moments
-        mean, variance = moments(x, good, count, axis, with_squares)
+        total, mean, variance = moments(x, good, count, axis, with_squares)
     ends = {}
     for name, worst in (("min", _largest(x.dtype)), ("max", _least(x.dtype))):
         if name in methods:
@@ -112,7 +112,7 @@ def _statistics(
             case "sum" if not jnp.issubdtype(x.dtype, jnp.inexact):
                 found[method] = only(x.astype(sum_dtype(x.dtype)), good, 0).sum(axis)
             case "sum":
-                found[method] = xp.where(count == 0, 0.0, mean * count)
+                found[method] = total
             case "mean":
                 found[method] = mean
             case "var":
@@ -136,22 +136,23 @@ def _statistics(
 
 def _moments(
     x: np.ndarray, good: Any, count: np.ndarray, axis: int, with_squares: bool
-) -> tuple[Any, Any]:
-    """Return mean and variance (or None) in two passes."""
+) -> tuple[Any, Any, Any]:
+    """Return sum, mean and variance (or None) in two passes."""
     wide = x.astype(_wide(x.dtype))
     counted = True if good is None else good
-    mean = wide.sum(axis, where=counted) / count
+    total = wide.sum(axis, where=counted)
+    mean = total / count
     if not with_squares:
-        return mean, None
+        return total, mean, None
     gap = wide - np.expand_dims(mean, axis)
     squares = gap.real**2 + gap.imag**2 if np.iscomplexobj(gap) else gap * gap
-    return mean, squares.sum(axis, where=counted) / count
+    return total, mean, squares.sum(axis, where=counted) / count
 
 
 def _moments_on_device(
     x: Any, good: Any, count: Any, axis: int, with_squares: bool
-) -> tuple[Any, Any]:
-    """Return mean and variance (or None), from the gaps to a rounded mean.
+) -> tuple[Any, Any, Any]:
+    """Return sum, mean and variance (or None), the last two from the gaps to a rounded mean.
 
     Sums of float64 take several times as long as those of float32. The gaps are small and nearly
     exact, and so are their sums, with which the mean is corrected.
@@ -167,13 +168,13 @@ def _moments_on_device(
     (total,) = _sums([counted(x)], axis)
     mean = total / count
     if not with_squares:
-        return mean, None
+        return total, mean, None
     shift = mean.astype(x.dtype)
     gap = counted(x - jnp.expand_dims(shift, axis))
     squares = gap.real**2 + gap.imag**2 if jnp.iscomplexobj(gap) else gap * gap
     of_gaps, of_squares = (each / count for each in _sums([gap, squares], axis))
     correction = (of_gaps * of_gaps.conj()).real
-    return shift + of_gaps, jnp.maximum(of_squares - correction, 0)
+    return total, shift + of_gaps, jnp.maximum(of_squares - correction, 0)
 
 
 def _sums(arrays: Sequence[Any], axis: int) -> list[Any]:

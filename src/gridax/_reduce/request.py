@@ -179,8 +179,8 @@ def _check_kind(output: Output, wanted: Sequence[Method]) -> None:
             "other outputs: reduce={output: {dimension: reduction}}"
         )
     for method in wanted:
-        has_order = not isinstance(method, Quantiles | methods.Histogram)
-        if output.dtype.kind == "c" and not has_order:
+        needs_order = isinstance(method, Quantiles | methods.Histogram)
+        if output.dtype.kind == "c" and needs_order:
             raise TypeError(
                 f"reduce: output {output.name!r} is complex, and complex numbers have no "
                 f"{methods.name_of(method)}; return its parts, or its absolute value"

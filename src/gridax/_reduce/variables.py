@@ -53,9 +53,8 @@ class Variable:
         """Return what a store keeps of each cell; of parts, more digits than in the end."""
         output = self.output
         dtype = output.dtype
-        if is_part and jnp.issubdtype(dtype, jnp.inexact) and self.method in ("mean", "std", "var"):
-            dtype = np.dtype(np.complex128 if dtype.kind == "c" else np.float64)
-        if is_part and self.method == "sum" and jnp.issubdtype(dtype, jnp.inexact):
+        is_added = self.method in ("mean", "std", "var", "sum")
+        if is_part and is_added and jnp.issubdtype(dtype, jnp.inexact):
             dtype = np.dtype(np.complex128 if dtype.kind == "c" else np.float64)
         return dataclasses.replace(
             output,

@@ -32,7 +32,7 @@ class Assembler:
     def __init__(self, job: Job) -> None:
         self._job = job
         self._last: Assembly | None = None
-        self.reduced: list[Any] = []  # the labels of what outputs were last reduced to
+        self.reduced: Any = None  # the labels of what outputs were last reduced to
 
     def assembly(
         self, raw: Template, dims: Mapping[str, Any] | None, coords: Mapping[str, Any] | None

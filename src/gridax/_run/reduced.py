@@ -13,14 +13,12 @@ import numpy as np
 import xarray as xr
 from jax.tree_util import DictKey
 
-from gridax._digest.digest import digest, examine
 from gridax._files import describe
 from gridax._files.merge import ATTRIBUTE, PART, Summary, merged
 from gridax._files.swept import with_swept
 from gridax._grid.index import attach_all
 from gridax._outputs.template import Output, Part, Template
 from gridax._plan.progress import Progress
-from gridax._reduce.methods import Function
 from gridax._reduce.outputs import ReducedOutputs
 from gridax._reduce.request import Reduction
 from gridax._reduce.variables import coordinates_of, variables_of
@@ -30,7 +28,6 @@ from gridax._run.fingerprints import Parts
 from gridax._run.job import Job
 from gridax._stores.base import ERROR, FLAGS, PENDING, STATUS
 from gridax._stores.memory import MemoryStore
-from gridax._text import listing
 
 
 class ReducedAssembly:
@@ -45,13 +42,14 @@ class ReducedAssembly:
 
     Attributes
     ----------
+    raw : as given.
     reduced : what is computed and stored of each cell.
     template : the structure of a result at one of its points.
     """
 
     def __init__(self, job: Job, raw: Assembly, reduction: Reduction, given: Any) -> None:
-        self._job, self._given, points = job, given, job.points
-        self._raw = raw
+        self._job, self._given, self.raw = job, given, raw
+        points = job.points
         outputs = raw.template.outputs
         space = points.dataset
         taken = {*map(str, space.variables), *map(str, space.sizes)}
@@ -68,7 +66,7 @@ class ReducedAssembly:
 
     def is_of(self, raw: Assembly, reduction: Reduction) -> bool:
         """Whether these are the labels of some outputs, reduced in some way."""
-        return self._raw is raw and self.reduced.reduction == reduction
+        return self.raw is raw and self.reduced.reduction == reduction
 
     @property
     def outputs(self) -> tuple[Output, ...]:
@@ -87,23 +85,8 @@ class ReducedAssembly:
 
     @functools.cached_property
     def fingerprints(self) -> dict[str, list[str]]:
-        """Fingerprints of the variables."""
-        found = fingerprints.of_template(self.template, self.coords)
-        dims = self._job.points.dims
-        for variable in self.reduced.variables:
-            each = self._of(variable.source)
-            along = [dims[dim] for dim in each.dims]
-            calls = [m.call for m in each.methods if isinstance(m, Function)]
-            called = [call for call in calls if call.__name__ == variable.method]
-            code = examine({"reduce": called}).digest if called else ""
-            _, text = found[variable.output.name]
-            text = f"{text}, reduced along {listing(along)}"
-            found[variable.output.name] = [digest([code, text]), text]
-        return found
-
-    def _of(self, source: str) -> Any:
-        outputs = self.reduced.outputs
-        return next(e for e in self.reduced.reduction.outputs if outputs[e.output].name == source)
+        """Fingerprints of the variables; that of ``reduce=`` says what they are made of."""
+        return fingerprints.of_template(self.template, self.coords)
 
     def progress(self, store: MemoryStore) -> Progress:
         """Return how many points are done and failed."""
@@ -137,7 +120,7 @@ class ReducedAssembly:
         """The coordinates of the result, and what its attributes always say."""
         own = xr.Coordinates(self.coords, indexes={})
         dataset = attach_all(self.kept.dataset.assign_coords(own), {})
-        return dataset.assign_attrs(self._about(merged_=True))
+        return dataset.assign_attrs(self._about())
 
     @property
     def _is_stored_as_is(self) -> bool:
@@ -172,9 +155,8 @@ class ReducedAssembly:
         stored = self._labels.assign(self._stored(arrays, status, messages))
         dataset = with_swept(stored, self._job.points)
         described = {fingerprints.ATTRIBUTE: json.dumps(about)}
-        return dataset.assign_attrs(
-            {**self._about(merged_=False), **stamped(describe.stamp()), **described}
-        )
+        described[ATTRIBUTE] = self._summary.json(merged=False)
+        return dataset.assign_attrs({**stamped(describe.stamp()), **described})
 
     def _stored(
         self, arrays: Mapping[str, Any], status: Any, messages: Any
@@ -192,8 +174,8 @@ class ReducedAssembly:
         variables[ERROR] = xr.Variable(grid, messages)
         return variables
 
-    def _about(self, merged_: bool) -> dict[str, Any]:
-        """Return the attributes of the Dataset."""
+    def _about(self) -> dict[str, Any]:
+        """Return the attributes of the Dataset that are the same for every run."""
         described = {
             **fingerprints.of_job(self._job),
             "reduce": fingerprints.of_reduction(self._given),
@@ -202,7 +184,7 @@ class ReducedAssembly:
         return {
             **describe.attributes(self._job.points, self.template, self._job.model),
             fingerprints.ATTRIBUTE: json.dumps(described),
-            ATTRIBUTE: self._summary.json(merged_),
+            ATTRIBUTE: self._summary.json(merged=True),
         }
 
 

@@ -6,7 +6,7 @@ first of their parts, and the other parts have no points.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -17,7 +17,6 @@ from gridax._grid.points import Points
 from gridax._outputs.template import Template
 from gridax._plan.cells import Cells
 from gridax._reduce.outputs import ReducedOutputs
-from gridax._reduce.variables import FAILED
 from gridax._run.extension import Extension
 from gridax._stores.base import DONE
 from gridax._stores.memory import MemoryStore
@@ -88,67 +87,73 @@ class ReducedExtension:
     def fill(self, reduced: ReducedOutputs, buffer: MemoryStore) -> None:
         """Copy what is known of a block of cells, where no point failed."""
         cells = reduced.cells
-        picked: dict[str, Any] = dict(self._extension.fixed)
-        places: list[np.ndarray] = []
-        homes: list[str | None] = []
-        first: list[np.ndarray] = []
-        for number, (start, stop) in zip(cells.grid, buffer.box, strict=True):
-            if number in cells.by_dim:
-                n_known = cells.by_dim[number].n_known_parts
-                place = np.arange(start, min(stop, n_known)) - start
-                first.append(place + start == 0)
-            else:
-                home, rows = self._extension.rows(self._new.dims[number])
-                place = np.flatnonzero(rows[start:stop] >= 0)
-                first.append(np.ones(len(place), bool))
-                if home is not None:
-                    picked[home] = rows[start:stop][place]
-                homes.append(home)
-            if not place.size:
-                return
-            places.append(place)
-        for number in cells.reduced:
-            dim = self._new.dims[number]
-            if number not in cells.by_dim and dim in self.summary.kept:
-                home, rows = self._extension.rows(dim)
-                picked[str(home)] = rows
-        mesh = np.ix_(*places)
+        known = self._known_cells(cells, buffer)
+        if not all(place.size for place, _ in known):
+            return
+        mesh = np.ix_(*(place for place, _ in known))
         has_points = np.array(True)
-        for flags in first:
+        for _, flags in known:
             has_points = np.logical_and.outer(has_points, flags)
-        splits = tuple(k for k, number in enumerate(cells.grid) if number in cells.by_dim)
         done = np.broadcast_to(True, has_points.shape)
+        values = self._values(cells, buffer, [place for place, _ in known])
         if "status" in self._extension.dataset:
-            done = done & (self._values("status", picked, homes, splits, 0) == DONE)
-        empty = reduced.nothing(buffer.box, buffer.shape, (...,))
-        for i, output in enumerate(reduced.stored):
-            none = np.zeros_like(empty[i]) if output.name == FAILED else empty[i]
-            there = none[mesh]
-            if output.name != FAILED:
-                values = self._values(output.name, picked, homes, splits, len(output.shape))
-                wide = has_points.reshape(has_points.shape + (1,) * len(output.shape))
-                there = np.where(wide, values, there)
-            good = np.broadcast_to(done.reshape(done.shape + (1,) * len(output.shape)), there.shape)
-            into = buffer.arrays[i][mesh]
-            buffer.arrays[i][mesh] = np.where(good, there, into)
+            done = done & (values("status") == DONE)
+        *empty, _ = reduced.nothing(buffer.box, buffer.shape, (...,))
+        *outputs, _ = reduced.stored  # the last one counts points that failed
+        buffer.arrays[-1][mesh] = np.where(done, 0, buffer.arrays[-1][mesh])
+        for i, (output, none) in enumerate(zip(outputs, empty, strict=True)):
+            own = (1,) * len(output.shape)
+            there = has_points.reshape(has_points.shape + own)
+            there = np.where(there, values(output.name), none[mesh])
+            good = done.reshape(done.shape + own)
+            buffer.arrays[i][mesh] = np.where(good, there, buffer.arrays[i][mesh])
         buffer.status[mesh] = np.where(done, DONE, buffer.status[mesh])
 
+    def _known_cells(
+        self, cells: Cells, buffer: MemoryStore
+    ) -> list[tuple[np.ndarray, np.ndarray]]:
+        """Return, along each dimension of a block, the known positions, and which have points."""
+        known = []
+        for number, (start, stop) in zip(cells.grid, buffer.box, strict=True):
+            if number in cells.by_dim:
+                place = np.arange(min(stop, cells.by_dim[number].n_known_parts) - start)
+                known.append((place, place + start == 0))
+            else:
+                _, rows = self._extension.rows(self._new.dims[number])
+                place = np.flatnonzero(rows[start:stop] >= 0)
+                known.append((place, np.ones(len(place), bool)))
+        return known
+
     def _values(
-        self,
-        name: str,
-        picked: Mapping[str, Any],
-        homes: list[str | None],
-        splits: tuple[int, ...],
-        n_own: int,
-    ) -> np.ndarray:
-        """Return a variable at some old indices, over the grid of cells and its own dimensions."""
-        variable = self._extension.dataset.variables[name]
-        variable = variable.isel({k: v for k, v in picked.items() if k in variable.dims})
-        order = [home for home in homes if home is not None]
-        within = [dim for dim in self.summary.kept if dim in variable.dims and dim not in order]
-        if name == "status":
-            variable = variable.isel(dict.fromkeys(within, 0))
-            within = []
-        values = variable.transpose(*order, *within, ...).values
-        missing = tuple(i for i, home in enumerate(homes) if home is None)
-        return np.expand_dims(np.expand_dims(values, missing), splits)
+        self, cells: Cells, buffer: MemoryStore, places: list[np.ndarray]
+    ) -> Callable[[str], np.ndarray]:
+        """Return a function that returns a variable of the result at the known cells of a block.
+
+        It has the dimensions of the grid of cells, of size 1 where it does not vary, then its own.
+        """
+        picked: dict[str, Any] = dict(self._extension.fixed)
+        order: list[str] = []
+        missing = []  # dimensions of the grid that the result does not have
+        for axis, (number, place) in enumerate(zip(cells.grid, places, strict=True)):
+            home, rows = self._extension.rows(self._new.dims[number])
+            if number in cells.by_dim or home is None:
+                missing.append(axis)
+            else:
+                picked[home] = rows[slice(*buffer.box[axis])][place]
+                order.append(home)
+        inner = []  # dimensions that only some variables are reduced along
+        for number in set(cells.reduced) - set(cells.grid):
+            home, rows = self._extension.rows(self._new.dims[number])
+            if home in self.summary.kept:
+                picked[str(home)] = rows
+                inner.append(str(home))
+
+        def values(name: str) -> np.ndarray:
+            variable = self._extension.dataset.variables[name]
+            if name == "status":  # the same along these
+                variable = variable.isel(dict.fromkeys(inner, 0))
+            variable = variable.isel({k: v for k, v in picked.items() if k in variable.dims})
+            within = [d for d in self.summary.kept if d in inner and d in variable.dims]
+            return np.expand_dims(variable.transpose(*order, *within, ...).values, missing)
+
+        return values

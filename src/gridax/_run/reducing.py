@@ -15,7 +15,7 @@ from gridax._plan.cells import Cells, divided, part_lengths
 from gridax._reduce.methods import name_of
 from gridax._reduce.outputs import ReducedOutputs
 from gridax._reduce.request import Reduction, requested, unmerged
-from gridax._run.assembly import Assembly
+from gridax._run.assembly import Assembler, Assembly
 from gridax._run.evaluator import Evaluator
 from gridax._run.job import Job
 from gridax._run.options import Options
@@ -37,7 +37,7 @@ class Reducing:
     Parameters
     ----------
     job, evaluator, options : of the run.
-    last : what the last run of the job was reduced to, whose labels need not be made again.
+    assembler : keeps what the last run was reduced to, whose labels need not be made again.
 
     Attributes
     ----------
@@ -45,14 +45,13 @@ class Reducing:
     """
 
     def __init__(
-        self, job: Job, evaluator: Evaluator, options: Options, last: list[ReducedAssembly]
+        self, job: Job, evaluator: Evaluator, options: Options, assembler: Assembler
     ) -> None:
         self._job, self._evaluator, self._options = job, evaluator, options
-        self._last = last
+        self._assembler = assembler
         self.known: Mapping[int, tuple[int, ...]] = {}
         self._reduction: Reduction | None = None
         self._labels: ReducedAssembly | None = None
-        self._raw: Assembly | None = None
 
     @property
     def outputs(self) -> ReducedOutputs:
@@ -65,14 +64,11 @@ class Reducing:
         if self._reduction is None:
             seconds = self._evaluator.seconds()
             self._reduction = _with_cells(raw, self._job, seconds, self._options, self.known)
-        if self._labels is None or self._raw is not raw:
-            given, labels = self._options.reduce, None
-            if self._last and self._last[0].is_of(raw, self._reduction):
-                labels = self._last[0]
-            labels = labels or ReducedAssembly(self._job, raw, self._reduction, given)
-            self._labels, self._raw = labels, raw
-            self._last[:] = [labels]
-        return self._labels
+        last: ReducedAssembly | None = self._assembler.reduced
+        if last is None or not last.is_of(raw, self._reduction):
+            last = ReducedAssembly(self._job, raw, self._reduction, self._options.reduce)
+        self._labels = self._assembler.reduced = last
+        return last
 
     def adopt(self, summary: Summary) -> ReducedAssembly:
         """Reduce the cells of a store, which another process may have created."""
@@ -80,8 +76,8 @@ class Reducing:
         if self._reduction is None or self._reduction.cells != summary.cells:
             wanted = requested(self._options.reduce, summary.outputs, points.dims, points.shape)
             self._reduction = dataclasses.replace(wanted, cells=summary.cells)
-            self._labels = None
-        return self.labels(self._raw or known_outputs(self._job, summary, {}))
+        raw = None if self._labels is None else self._labels.raw
+        return self.labels(raw or known_outputs(self._job, summary, {}))
 
 
 def known_outputs(job: Job, summary: Summary, coords: Mapping[str, xr.Variable]) -> Assembly:

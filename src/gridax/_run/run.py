@@ -76,7 +76,7 @@ class Run:
         self._assembly: AnyAssembly | None = None
         self._reducing: Reducing | None = None
         if options.reduce is not None:
-            self._reducing = Reducing(job, evaluator, options, assembler.reduced)
+            self._reducing = Reducing(job, evaluator, options, assembler)
 
     def result(self) -> Result:
         """Run, and return the outputs, in memory or as they are in a store."""
@@ -104,7 +104,7 @@ class Run:
             self._trace(old, None, check)
             labels = self._labels(old)
             store = MemoryStore(tuple((0, size) for size in labels.grid), labels.outputs)
-            count = self._counting(points.n, store.status.size)
+            count = _counting(points.n, store.status.size)
             if old is not None:
                 self._filling(old)(store)
                 meter.begin(count(store.n_done))
@@ -136,7 +136,7 @@ class Run:
             stored.tidy(lock)
             n_points = store.n_points * self._job.points.n // max(1, store.n_all)
             with self._meter(n_points) as meter:
-                count = self._counting(n_points, store.n_points)
+                count = _counting(n_points, store.n_points)
                 meter.begin(count(store.n_done))
                 try:
                     self._fill(store, store.block, _checks(old, stored), meter, count)
@@ -184,21 +184,6 @@ class Run:
         """Return the fingerprints of what is run, and of how its outputs are reduced."""
         parts = fingerprints.of_job(self._job)
         return {**parts, "reduce": fingerprints.of_reduction(self._options.reduce)}
-
-    def _counting(self, n_points: int, n_cells: int) -> Callable[[int], int]:
-        """Return a function of a number of cells that are new, which returns how many points are.
-
-        Cells have about the same number of points each.
-        """
-        done = 0
-
-        def count(n_new: int) -> int:
-            nonlocal done
-            before = done * n_points // max(1, n_cells)
-            done += n_new
-            return done * n_points // max(1, n_cells) - before
-
-        return count
 
     @property
     def _reduced(self) -> ReducedOutputs | None:
@@ -317,6 +302,22 @@ class Run:
             progress=opened.progress,
             kept=kept_dims(opened),
         )
+
+
+def _counting(n_points: int, n_cells: int) -> Callable[[int], int]:
+    """Return a function of a number of cells that are new, which returns how many points are.
+
+    Cells have about the same number of points each.
+    """
+    done = 0
+
+    def count(n_new: int) -> int:
+        nonlocal done
+        before = done * n_points // max(1, n_cells)
+        done += n_new
+        return done * n_points // max(1, n_cells) - before
+
+    return count
 
 
 def _checks(old: AnyExtension | None, stored: StoredRun | None = None) -> Check:
