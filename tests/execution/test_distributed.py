@@ -659,7 +659,7 @@ def test_a_worker_that_comes_later_with_another_version_is_refused_too():
     other = {**worker.versions(), "gridax": "99.0"}
     job = worker.RemoteJob(
         name="later",
-        pickled=worker.pickled(gx.DaskExecution(outputs, space)._job),
+        pickled=worker.pickled(gx.DaskExecution(outputs, space)._job, None),
         n_vmap=None,
         jit=True,
         outputs=(),
