@@ -2,6 +2,7 @@
 
 from gridax._axes import (
     Axis,
+    Carried,
     ChoiceAxis,
     DataAxis,
     GridAxis,
@@ -29,6 +30,7 @@ AbstractAxis = Axis
 __all__ = [
     "AbstractAxis",
     "Axis",
+    "Carried",
     "ChoiceAxis",
     "DaskExecution",
     "DataAxis",

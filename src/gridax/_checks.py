@@ -8,7 +8,7 @@ import inspect
 import numbers
 import operator
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -59,6 +59,13 @@ def lanes(value: Any) -> bool | int:
             "lanes must be True, False, or the number of points that are in the loop at a time, "
             f"got {value!r}"
         ) from None
+
+
+def one_of(value: Any, owner: str, what: str, known: Sequence[str]) -> None:
+    """Reject anything but one of some words."""
+    if value not in known:
+        *first, last = map(repr, known)
+        raise ValueError(f"{owner}: {what} must be {', '.join(first)} or {last}, got {value!r}")
 
 
 def number(value: Any, owner: str, what: str) -> float:

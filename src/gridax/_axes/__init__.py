@@ -1,6 +1,7 @@
 """Axes: placeholders in a state that say which values a leaf takes."""
 
 from gridax._axes.base import Axis, default_key, is_axis
+from gridax._axes.carried import Carried
 from gridax._axes.choice import ChoiceAxis
 from gridax._axes.data import DataAxis, StoredAxis
 from gridax._axes.draws import KeyAxis, NumPyroAxis
@@ -9,6 +10,7 @@ from gridax._axes.tabulate import is_random, tabulate
 
 __all__ = [
     "Axis",
+    "Carried",
     "ChoiceAxis",
     "DataAxis",
     "GridAxis",

@@ -55,5 +55,6 @@ class Gathered:
             return
         n, first, last = len(positions), positions[0], positions[-1]
         self._n_stored += n
-        where = slice(first, last + 1) if last - first + 1 == n else np.array(positions)
+        in_order = positions == [*range(first, last + 1)]
+        where = slice(first, last + 1) if in_order else np.array(positions)
         yield Computed(Region(box, (n_points(box),), (where,)), [a[:n] for a in self._arrays])

@@ -46,14 +46,7 @@ class HostCells:
         whole = Task(tuple((0, size) for size in self._cells.shape))
         for task in self._request.store.tasks() or [whole]:
             for box in self._pieces(task):
-                yield self._computed(task.box, box)
-
-    def cell(self, region: Region, box: Box) -> Computed:
-        """Evaluate a single cell; `region` is where it is in its block, and `box` in the grid."""
-        computed = self._computed(region.box, box)
-        lead, grid = (1,) * len(region.where), len(self._cells.grid)
-        arrays = [array.reshape(lead + array.shape[grid:]) for array in computed.arrays]
-        return computed._replace(region=region, arrays=arrays)
+                yield self.cells(task.box, box)
 
     def _pieces(self, task: Task) -> Iterator[Box]:
         """Yield boxes of cells of a block whose outputs fit into memory; parts come one by one."""
@@ -62,16 +55,22 @@ class HostCells:
         bounds = _BYTES / max(1, self.reduced.point_bytes), _SECONDS / seconds
         most = max(1, int(min(bounds)) // self._cells.n_points)
         piece = []
+        chain = self._points.chain
+        if chain is not None:  # which is evaluated as a whole
+            most = max(1, most // self._points.shape[chain.dim])
         for dim, size in reversed([*zip(self._cells.grid, shape, strict=True)]):
+            if chain is not None and dim == chain.dim:
+                piece.append(size)
+                continue
             n = 1 if dim in self._cells.by_dim or task.todo is not None else min(size, most)
             most = max(1, most // size)
             piece.append(n)
         for local in boxes(shape, piece[::-1]):
-            if task.todo is None or task.todo[tuple(a for a, _ in local)]:
+            if task.todo is None or task.todo[tuple(slice(*side) for side in local)].any():
                 origin = (start for start, _ in task.box)
                 yield tuple((a + o, b + o) for (a, b), o in zip(local, origin, strict=True))
 
-    def _computed(self, block: Box, box: Box) -> Computed:
+    def cells(self, block: Box, box: Box) -> Computed:
         """Evaluate and reduce some cells of a block."""
         indices = self._cells.indices(box)
         fine = tuple((int(along.min()), int(along.max()) + 1) for along in indices)

@@ -7,7 +7,7 @@ import dataclasses
 import functools
 import itertools
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import jax
@@ -15,6 +15,7 @@ import numpy as np
 
 from gridax import _devices, _memory
 from gridax._arrays import writable
+from gridax._execution.front import NOT_REACHED, Front
 from gridax._execution.on_host import HostCells
 from gridax._grid.points import Points
 from gridax._kernel.prepared import Choice, Prepared, out_of_memory
@@ -28,10 +29,25 @@ from gridax._warnings import warn
 
 
 class Batch:
-    """Tiles of a plan that are started together, at most one per device, with one static choice."""
+    """Tiles of a plan that are started together, at most one per device, with one static choice.
 
-    def __init__(self, choice: Choice, plan: Plan, tiles: list[Tile]) -> None:
+    Parameters
+    ----------
+    choice, plan, tiles : the tiles.
+    front : what is carried to chains, if they do not only begin and end here.
+    continues : whether something is carried to them.
+    """
+
+    def __init__(
+        self,
+        choice: Choice,
+        plan: Plan,
+        tiles: list[Tile],
+        front: Front | None = None,
+        continues: bool = False,
+    ) -> None:
         self.choice, self.plan, self.tiles = choice, plan, tiles
+        self.front, self.continues = front, continues
 
     @functools.cached_property
     def index(self) -> np.ndarray:
@@ -58,7 +74,65 @@ class Batch:
         """Yield the same points in batches of a narrower plan."""
         pieces = itertools.chain.from_iterable(map(narrower.split, self.tiles))
         while tiles := list(itertools.islice(pieces, narrower.n_devices)):
-            yield Batch(self.choice, narrower, tiles)
+            yield Batch(self.choice, narrower, tiles, self.front, self.continues)
+
+    @property
+    def n_together(self) -> int:
+        """Points of all tiles, of which those of a chain count as one."""
+        runs = (
+            1 if self.plan.is_chain(i) else len(run)
+            for tile in self.tiles
+            for i, run in enumerate(tile.runs)
+        )
+        return math.prod(runs)
+
+    @property
+    def n_steps(self) -> int:
+        """Points of a chain."""
+        tile = self.tiles[0]
+        runs = (run for i, run in enumerate(tile.runs) if self.plan.is_chain(i))
+        return max(map(len, runs), default=1)
+
+    @functools.cached_property
+    def chains(self) -> list[Region]:
+        """Where the chains of each tile are in a block without their dimension."""
+        assert self.plan.chain is not None
+        return [self.plan.region(_first_step(self.plan, tile)) for tile in self.tiles]
+
+    def carried(self) -> list[np.ndarray]:
+        """Return what is carried to the chains of each device, with one axis per level."""
+        if self.front is None or not self.continues:
+            return []
+        lengths = [1 if self.plan.is_chain(i) else n for i, n in enumerate(self.plan.tile)]
+        by_tile = []
+        for _, shape, where in self.chains:
+            arrays = self.front.carried(shape, where)
+            for axis, length in enumerate(lengths):
+                repeated = np.arange(length)
+                arrays = [a.take(repeated % a.shape[axis], axis) for a in arrays]
+            by_tile.append(arrays)
+        by_tile += by_tile[-1:] * (self.plan.n_devices - len(by_tile))
+        return [np.stack(arrays) for arrays in zip(*by_tile, strict=True)]
+
+    def reached(self, i: int, outputs: Sequence[np.ndarray]) -> None:
+        """Note the outputs of one of the tiles as what its chains carry on."""
+        if self.front is not None:
+            (axis,) = (n for n in range(len(self.plan.levels)) if self.plan.is_chain(n))
+            last = (slice(None),) * axis + (slice(-1, None),)
+            _, shape, where = self.chains[i]
+            self.front.reached(shape, where, [outputs[k][last] for k in self.front.numbers])
+
+
+def _first_step(plan: Plan, tile: Tile) -> Tile:
+    """Return the first points of the chains of a tile, in a block of them."""
+    assert plan.chain is not None
+    dim = plan.chain.dim
+    runs = (np.zeros(1, int) if plan.is_chain(i) else run for i, run in enumerate(tile.runs))
+    box = (*tile.box[:dim], (0, 1), *tile.box[dim + 1 :])
+    take = tile.take
+    if take is not None:
+        take = (*take[:dim], np.zeros(1, int), *take[dim + 1 :])
+    return Tile(box, tuple(runs), take)
 
 
 @dataclasses.dataclass
@@ -109,7 +183,8 @@ class Pipeline:
             return
         try:
             with noting_labels(self._points, self._extent(batch)):
-                outputs = self._prepared.kernel(batch.choice, batch.plan)(batch.index)
+                kernel = self._prepared.kernel(batch.choice, batch.plan, batch.continues)
+                outputs = kernel(batch.index, batch.carried())
         except Exception as error:
             yield from self._failed(batch, error)
             return
@@ -155,6 +230,7 @@ class Pipeline:
             # Without the points that were repeated to fill the tile.
             there: Any = (i, *(slice(len(run)) for run in tile.runs))
             found = [array[there] for array in arrays]
+            batch.reached(i, found)
             if self._host is not None:
                 none = np.zeros((1,) * len(tile.runs), np.int64)
                 found = self._host.reduced.arrays(found, none)
@@ -180,10 +256,13 @@ class Pipeline:
         if out_of_memory(error):
             self._narrow(batch.plan, error)
             yield from self._submit_split(batch)
-        elif len(batch.tiles) == 1 == math.prod(map(len, batch.tiles[0].runs)):
+        elif len(batch.tiles) == 1 == batch.n_together:
             region = batch.regions[0]
             if self._host is not None and _of_model(error):
-                yield self._host.cell(region, batch.box())
+                yield self._host.cells(region.box, batch.box())
+                return
+            if batch.n_steps > 1:
+                yield from self._by_step(batch)
                 return
             recorded = self._record and _of_model(error)
             if not recorded and self._is_asked_for(region):
@@ -193,6 +272,31 @@ class Pipeline:
             for piece in batch.split(self._finer(batch.plan)):
                 yield from self.submit(piece)
                 yield from self.drain()  # one at a time, so that it is known which piece failed
+
+    def _by_step(self, batch: Batch) -> Iterator[Evaluated]:
+        """Evaluate a single chain step by step until the model raises an error."""
+        (tile,), plan = batch.tiles, batch.plan
+        (n,) = (n for n in range(len(plan.levels)) if plan.is_chain(n))
+        levels = list(plan.levels)
+        levels[n] = dataclasses.replace(levels[n], depth=1)
+        single = dataclasses.replace(plan, levels=tuple(levels), n_devices=1)
+        front = batch.front or front_of(self._points, self._prepared, tile.box)
+        steps, mine = tile.runs[n], front.alone()
+        _, shape, where = batch.chains[0]
+        for k in range(len(steps)):
+            at = tile._replace(runs=(*tile.runs[:n], steps[k : k + 1], *tile.runs[n + 1 :]))
+            one = Batch(batch.choice, single, [at], mine, k > 0 or batch.continues)
+            for evaluated in itertools.chain(self.submit(one), self.drain()):
+                yield evaluated
+                if isinstance(evaluated, Failed):
+                    front.ended(shape, where)
+                    rest = tile._replace(
+                        runs=(*tile.runs[:n], steps[k + 1 :], *tile.runs[n + 1 :])
+                    )
+                    if len(steps) > k + 1:
+                        yield Failed(plan.region(rest), NOT_REACHED)
+                    return
+            mine.go_on(shape, where)
 
     def _is_asked_for(self, region: Region) -> bool:
         todo = self.todo.get(region.box)
@@ -239,6 +343,14 @@ class Pipeline:
         )
         self._too_large = None
         warn(text)
+
+
+def front_of(points: Points, prepared: Prepared, box: Box) -> Front:
+    """Return the front of the chains through a block."""
+    assert points.chain is not None
+    outputs = [prepared.template.outputs[k] for k in prepared.carried]
+    size = points.shape[points.chain.dim]
+    return Front(points.chain, size, prepared.carried, outputs, box)
 
 
 def _of_model(error: Exception) -> bool:

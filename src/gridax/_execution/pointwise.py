@@ -6,18 +6,20 @@ import functools
 import itertools
 import operator
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from gridax._execution.carrying import Carrying
+from gridax._execution.front import NOT_REACHED, Front
 from gridax._execution.gathering import Gathered
 from gridax._execution.on_host import HostCells
 from gridax._grid.host import HostStates
 from gridax._kernel.pointwise import Pointwise
 from gridax._kernel.trace import is_jitted
 from gridax._outputs.alike import Alike
-from gridax._outputs.template import Template, arrays_of, template_of, warn_of_attributes
+from gridax._outputs.template import Output, Template, arrays_of, template_of, warn_of_attributes
 from gridax._plan.blocks import Wish
 from gridax._plan.plan import Box, Region, shape_of
 from gridax._reduce.outputs import ReducedOutputs
@@ -25,6 +27,9 @@ from gridax._run.evaluator import Computed, Evaluated, Evaluator, Failed, Reques
 from gridax._run.job import Job
 from gridax._run.notes import note_labels, noting_labels
 from gridax._stores.base import Task
+
+# Numbers of the outputs that points carry to the next ones, and what these outputs are.
+Carried = tuple[Sequence[int], Sequence[Output]]
 
 # Seconds that a point is assumed to take until one was timed; and from which on the second point is
 # timed as well, because the first call of many programs is slow.
@@ -34,9 +39,15 @@ _HOPELESS = 1000
 
 
 class PointwiseEvaluator(Evaluator):
-    """Calls the model of a job once per point."""
+    """Calls the model of a job once per point.
 
-    def __init__(self, job: Job) -> None:
+    Parameters
+    ----------
+    job : what is evaluated.
+    carried : which outputs points carry to the next ones, if that is known.
+    """
+
+    def __init__(self, job: Job, carried: Carried | None = None) -> None:
         self._job, self._points = job, job.points
         self._states = HostStates(job.points)
         self._pointwise: Pointwise | None = None
@@ -45,14 +56,18 @@ class PointwiseEvaluator(Evaluator):
         # Results (or errors) of points that were evaluated before their turn.
         self._probed: dict[tuple[int, ...], Any] = {}
         self._seconds = _SECONDS
+        self._carrying = Carrying(job.points, self._states)
+        self._carried = carried
+        self._template: Template | None = None  # as far as it is known before points are evaluated
 
     def template(self, known: Template | None, record: bool) -> Template | None:
         """Evaluate the first point, unless it is known what the model returns."""
         self._probed, self._seconds = {}, _SECONDS
+        self._template, self._carried = known, None
         if known is not None:
             return None
         error: Exception | None = None
-        for index in itertools.product(*map(range, self._points.shape)):
+        for index in self._first_points():
             start = time.perf_counter()
             try:
                 result = self._result(index)
@@ -67,12 +82,26 @@ class PointwiseEvaluator(Evaluator):
                 break
             self._seconds = time.perf_counter() - start
             self._probed[index] = result
+            self._template = template
+            if self._points.chain is not None:
+                self.carried()  # which compares it with the initial values
             return template
         assert error is not None  # a space has at least one point
         n_failed = len(self._probed)
         which = "every point" if n_failed == self._points.n else f"the first {n_failed} points"
         error.add_note(f"the model failed at {which}, so it is not known what it returns")
         raise error
+
+    def _first_points(self) -> Iterator[tuple[int, ...]]:
+        """Yield the points from which no other one has to be evaluated first."""
+        chain = self._points.chain
+        for index in itertools.product(*map(range, self._points.shape)):
+            if chain is None:
+                yield index
+                continue
+            last = self._points.shape[chain.dim] - 1
+            if index[chain.dim] == (last if chain.is_backward(index) else 0):
+                yield index
 
     def evaluate(self, request: Request) -> Iterator[Evaluated]:
         """Evaluate point by point."""
@@ -81,9 +110,16 @@ class PointwiseEvaluator(Evaluator):
             self._probed = {}
             return
         reader = _Reader(request.check_template)
+        last: Front | None = None
         for task in request.store.tasks() or [Task(tuple((0, n) for n in self._points.shape))]:
             try:
-                yield from self._evaluated(task, request.record, reader)
+                if self._points.chain is None:
+                    yield from self._evaluated(task, request.record, reader)
+                else:
+                    front = self._front(task.box)
+                    front.begin(request.store, task, last)
+                    last = front
+                    yield from self._chained(task, front, request.record, reader)
             except GeneratorExit:
                 raise
             except BaseException:  # however the run ends, what was computed is stored
@@ -107,28 +143,94 @@ class PointwiseEvaluator(Evaluator):
                 yield from reader.kept_back(box)
                 yield Failed(Region(box, shape, local), error)
                 continue
-            try:
-                is_due = reader.keep_back(position, result)
-                arrays = reader.arrays(result) if is_due is None else None
-            except Exception as error:
-                note_labels(error, self._points, index)
-                raise
-            if is_due is not False:
-                yield from reader.kept_back(box)
-            if arrays is not None:
-                yield Computed(Region(box, shape, local), arrays)
+            yield from self._kept(box, position, local, result, reader)
+
+    def _kept(
+        self, box: Box, position: int, local: Sequence[int], result: Any, reader: _Reader
+    ) -> Iterator[Evaluated]:
+        """Keep the result of a point back, or yield it and those that were kept back."""
+        try:
+            is_due = reader.keep_back(position, result)
+            arrays = reader.arrays(result) if is_due is None else None
+        except Exception as error:
+            note_labels(error, self._points, [a + i for (a, _), i in zip(box, local, strict=True)])
+            raise
+        if is_due is not False:
+            yield from reader.kept_back(box)
+        if arrays is not None:
+            yield Computed(Region(box, shape_of(box), tuple(local)), arrays)
+
+    def _chained(
+        self, task: Task, front: Front, record: bool, reader: _Reader
+    ) -> Iterator[Evaluated]:
+        """Evaluate the chains through a block, one after the other."""
+        box, shape = task.box, shape_of(task.box)
+        missed = front.not_reached(task)
+        if missed is not None:
+            yield Failed(Region(box, shape, np.nonzero(missed)), NOT_REACHED)
+        for places, continues in front.chains():
+            first = front.place(places[0])
+            carried = self._values(front.carried(*first)) if continues else None
+            for step, local in enumerate(places):
+                index = tuple(a + i for (a, _), i in zip(box, local, strict=True))
+                try:
+                    is_known = index in self._probed
+                    result = self._probed.pop(index) if is_known else self._result(index, carried)
+                    if isinstance(result, Exception):
+                        raise result
+                except Exception as error:
+                    if not record:
+                        raise
+                    yield from reader.kept_back(box)
+                    yield Failed(Region(box, shape, local), error)
+                    front.ended(*first)
+                    for later in places[step + 1 :]:
+                        yield Failed(Region(box, shape, later), NOT_REACHED)
+                    break
+                position = int(np.ravel_multi_index(local, shape))
+                yield from self._kept(box, position, local, result, reader)
+                arrays = result.arrays if isinstance(result, _Outputs) else arrays_of(result)
+                mine = [np.asarray(arrays[k]) for k in front.numbers]
+                carried = self._values(mine)
+                if step == len(places) - 1:
+                    front.reached(*first, mine)
+
+    def _values(self, arrays: Sequence[np.ndarray]) -> list[Any]:
+        """Return what carried leaves receive, from the outputs of the point before."""
+        return [*arrays] if self._pointwise is not None else self._carrying.values(arrays)
+
+    def carried(self) -> Carried:
+        """Return which outputs points carry to the next ones."""
+        if self._carried is None:
+            assert self._template is not None
+            first = next(self._first_points())
+            if self._pointwise is not None:
+                numbers = self._pointwise.carried(first)
+            else:
+                self._carrying.start(first)
+                numbers = self._carrying.numbers(self._template)
+            self._carried = numbers, [self._template.outputs[k] for k in numbers]
+        return self._carried
+
+    def _front(self, box: Box) -> Front:
+        """Return the front of the chains through a block."""
+        chain = self._points.chain
+        assert chain is not None
+        numbers, outputs = self.carried()
+        return Front(chain, self._points.shape[chain.dim], numbers, outputs, box)
 
     def wish(
         self, memory: int | None, lanes: bool | int, reduced: ReducedOutputs | None = None
     ) -> Wish:
         """Return that blocks may have any shape, and how long a point takes."""
         if reduced is not None:
-            return reduced.wish(self.seconds())
-        return Wish(self.seconds(), 0, (1,) * len(self._points.dims))
+            return reduced.wish(self.seconds(), self._points.chain)
+        tile = (1,) * len(self._points.dims)
+        return Wish(self.seconds(), 0, tile, chain=self._points.chain)
 
     def seconds(self) -> float:
         """Return how long a point took; the second one is timed if the first one was slow."""
-        is_slow = self._seconds > _SLOW and self._points.n > 1
+        is_slow = self._seconds > _SLOW and self._points.n > 1 and self._points.chain is None
         if is_slow and (index := self._points.grid.unravel(1)) not in self._probed:
             start = time.perf_counter()
             try:
@@ -142,13 +244,16 @@ class PointwiseEvaluator(Evaluator):
         """Return None, as the model is never traced."""
         return None
 
-    def _result(self, index: tuple[int, ...]) -> Any:
+    def _result(self, index: tuple[int, ...], carried: Sequence[Any] | None = None) -> Any:
+        """Call the model at a point; `carried` are what its carried leaves receive."""
         try:
             if self._pointwise is not None:
-                return _Outputs(*self._pointwise.at(index))
+                return _Outputs(*self._pointwise.at(index, carried))
+            if carried is None and self._points.chain is not None:
+                carried = self._carrying.start(index)
             if hasattr(self._job.model, "lower"):  # compiled by another library than JAX itself
-                return self._job.call(self._points.at(index))
-            return self._job.call(self._states.at(index))
+                return self._job.call(self._points.at(index, carried))
+            return self._job.call(self._states.at(index, carried))
         except Exception as error:
             note_labels(error, self._points, index)
             raise

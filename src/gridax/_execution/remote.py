@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import math
 import uuid
 from collections.abc import Iterator
@@ -11,12 +12,13 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from gridax._execution import worker
-from gridax._execution.pointwise import PointwiseEvaluator
+from gridax._execution.pointwise import Carried, PointwiseEvaluator
 from gridax._execution.tiled import TiledEvaluator
-from gridax._execution.workers import Killed, Workers, batched
+from gridax._execution.workers import Killed, Tasks, Workers, batched
 from gridax._outputs.template import Template
 from gridax._plan.blocks import Wish
 from gridax._plan.blocks import shape as block_shape
+from gridax._plan.chain import Chain
 from gridax._plan.plan import Box, Region, boxes, n_points, shape_of
 from gridax._reduce.outputs import ReducedOutputs
 from gridax._run.evaluator import (
@@ -90,8 +92,9 @@ class RemoteEvaluator(Evaluator):
             nbytes = sum(output.nbytes for output in outputs)
             wish = self.wish(request.memory, request.lanes, reduced)
             wish = dataclasses.replace(wish, nbytes=nbytes)
+            wish = dataclasses.replace(wish, is_whole=True)
             block = block_shape(shape, wish)
-            tasks = _missing(store, boxes(shape, block))
+            tasks = _missing(store, boxes(shape, block), wish.chain is not None)
         else:
             shared: ZarrStore = cast("ZarrStore", store)  # its module is slow to import
             # Workers count all points of the blocks that copying does not finish, also those that
@@ -115,8 +118,9 @@ class RemoteEvaluator(Evaluator):
             record=request.record,
             versions=worker.versions(),
             settings=worker.settings(),
+            carried=self._carried(),
         )
-        batches = batched(tasks, self._per_task(shape, block, request))
+        batches = batched(_together(tasks, self._chain(reduced)), self._per_task(shape, block, request))
         for outcome in self._workers.results(job, batches):
             if isinstance(outcome, Killed):
                 yield from self._killed(outcome, request)
@@ -126,6 +130,16 @@ class RemoteEvaluator(Evaluator):
                 yield StoredElsewhere(outcome.stored - n_again)
             else:
                 yield from _evaluated(outcome, reduced is not None)
+
+    def _chain(self, reduced: ReducedOutputs | None) -> Chain | None:
+        """Return along which dimension points, or cells, follow each other, if so."""
+        chain = self._job.points.chain
+        return chain if chain is None or reduced is None else chain.numbered(reduced.cells.grid)
+
+    def _carried(self) -> Carried | None:
+        is_chained = self._job.points.chain is not None
+        local = self._local
+        return local.carried() if is_chained and isinstance(local, PointwiseEvaluator) else None
 
     def _per_task(self, shape: tuple[int, ...], block: tuple[int, ...], request: Request) -> int:
         """Return the number of blocks per task: several small ones, if tasks are enough for all."""
@@ -155,7 +169,7 @@ def _plain(title: str) -> str:
 
 
 def _evaluated(outputs: worker.BlockOutputs, are_reduced: bool) -> Iterator[Evaluated]:
-    box, todo = outputs.task
+    box, todo, _ = outputs.task
     shape = shape_of(box)
     if are_reduced:  # cells have values even if points in them failed
         region = _all_of(outputs.task)
@@ -181,9 +195,23 @@ def _all_of(task: Task) -> Region:
     return Region(task.box, shape, (slice(None),) * len(shape))
 
 
-def _missing(store: MemoryStore, blocks: Iterator[Box]) -> Iterator[Task]:
-    """Yield the blocks that have points yet to be evaluated."""
+def _missing(store: MemoryStore, blocks: Iterator[Box], are_chained: bool) -> Iterator[Task]:
+    """Yield the blocks that have points yet to be evaluated; chains go on from what is known."""
     for box in blocks:
         todo = store.pending(box)
         if todo.any():
-            yield Task(box, None if todo.all() else todo)
+            task = Task(box, None if todo.all() else todo)
+            if are_chained and task.todo is not None:
+                task = task._replace(known=store.known(box, range(len(store.outputs))))
+            yield task
+
+
+def _together(tasks: Iterator[Task], chain: Chain | None) -> Iterator[Tasks]:
+    """Yield blocks one by one, or those that the same chains go through together."""
+    if chain is None:
+        yield from ((task,) for task in tasks)
+        return
+    dim = chain.dim
+    across = lambda task: (*task.box[:dim], *task.box[dim + 1 :])  # noqa: E731
+    for _, group in itertools.groupby(tasks, across):
+        yield tuple(group)

@@ -7,14 +7,15 @@ import dataclasses
 import functools
 import itertools
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import jax
 import numpy as np
 
+from gridax._execution.front import NOT_REACHED, Front
 from gridax._execution.on_host import HostCells
-from gridax._execution.pipeline import Batch, Pipeline
+from gridax._execution.pipeline import Batch, Pipeline, front_of
 from gridax._kernel.arguments import Arguments
 from gridax._kernel.prepared import Choice, Prepared
 from gridax._outputs.template import Template
@@ -75,7 +76,7 @@ class TiledEvaluator(Evaluator):
     ) -> Wish:
         """Return which blocks suit the tiles of the plan."""
         if reduced is not None and not self._reduces(reduced):
-            return reduced.wish(self.seconds())
+            return reduced.wish(self.seconds(), self._points.chain)
         return self._prepared(reduced).wish(Limits(self._n_vmap, memory, lanes=lanes))
 
     def seconds(self) -> float:
@@ -136,9 +137,19 @@ class TiledEvaluator(Evaluator):
                     yield from pipeline.submit(batch)
                 pipeline.after_this(functools.partial(tuner.end, lap))
                 tasks = iter(())
+        last: Front | None = None
         for task in iter([whole]) if tasks is None else tasks:
             failed, task = self._rejected(task, reduced)
             yield from failed
+            if self._points.chain is not None and reduced is None:
+                if last is not None and last.is_followed_by(task.box):
+                    yield from pipeline.drain()
+                front = front_of(self._points, prepared, task.box)
+                front.begin(request.store, task, last)
+                last = front
+                n_left -= n_points(task.box) if task.todo is None else int(task.todo.sum())
+                yield from self._chains(prepared, limits, pipeline, task, front, n_left)
+                continue
             if task.todo is None:
                 yield from self._block(prepared, limits, pipeline, task.box, n_left)
                 n_left -= n_points(task.box)
@@ -160,9 +171,12 @@ class TiledEvaluator(Evaluator):
         pipeline: Pipeline,
         box: Box,
         n_left: int,
+        front: Front | None = None,
+        continues: bool = False,
     ) -> Iterator[Evaluated]:
         """Evaluate a block; in a long sweep, try other plans on slices of it."""
-        tuner, cut = prepared.tuner(limits), _Slices(box)
+        chain = prepared.tuner(limits).best.chain
+        tuner, cut = prepared.tuner(limits), _Slices(box, None if chain is None else chain.dim)
         while not cut.is_empty:
             plan, n = self._next(prepared, tuner, limits, n_left)
             if is_trial := n < n_left:
@@ -171,11 +185,39 @@ class TiledEvaluator(Evaluator):
             n_left -= n_taken
             # Points that are computed twice take time as well.
             lap = tuner.begin(plan, plan.n_tiles(box, take) * math.prod(plan.tile))
-            for batch in self._batches(prepared, plan, plan.tiles(box, take)):
+            tiles = plan.tiles(box, take)
+            for batch in self._batches(prepared, plan, tiles, front, continues):
                 yield from pipeline.submit(batch)
             pipeline.after_this(functools.partial(tuner.end, lap))
             if is_trial:
                 yield from pipeline.drain()
+
+    def _chains(
+        self,
+        prepared: Prepared,
+        limits: Limits,
+        pipeline: Pipeline,
+        task: Task,
+        front: Front,
+        n_left: int,
+    ) -> Iterator[Evaluated]:
+        """Evaluate the chains through a block."""
+        missed = front.not_reached(task)
+        if missed is not None:
+            yield Failed(Region(task.box, missed.shape, np.nonzero(missed)), NOT_REACHED)
+        if task.todo is not None:
+            pipeline.todo[task.box] = task.todo
+        for take, continues in front.stretches():
+            if take is None:
+                n = n_left + n_points(task.box)
+                yield from self._block(prepared, limits, pipeline, task.box, n, front, continues)
+                continue
+            plan = prepared.tuner(limits).best
+            small = self._smaller(prepared, limits, plan, take)
+            tiles = small.tiles(task.box, take)
+            for batch in self._batches(prepared, small, tiles, front, continues):
+                yield from pipeline.submit(batch)
+        pipeline.after_this(functools.partial(pipeline.todo.pop, task.box, None))
 
     def _next(
         self, prepared: Prepared, tuner: Tuner, limits: Limits, n_left: int
@@ -228,15 +270,30 @@ class TiledEvaluator(Evaluator):
                 tiles = (t for t in plan.tiles(task.box) if _any(task.todo, plan.region(t)))
                 yield from self._batches(prepared, plan, tiles)
                 continue
-            # Rounded up to powers of two, so that few programs are compiled.
-            lengths = zip(map(len, take), plan.block, strict=True)
-            shape = [min(n, 1 << (length - 1).bit_length()) for length, n in lengths]
-            small = plan
-            if 2 * math.prod(shape) <= math.prod(plan.block):
-                small = prepared.plan(limits._replace(block=tuple(shape)))
+            small = self._smaller(prepared, limits, plan, take)
             yield from self._batches(prepared, small, small.tiles(task.box, take))
 
-    def _batches(self, prepared: Prepared, plan: Plan, tiles: Iterable[Tile]) -> Iterator[Batch]:
+    def _smaller(
+        self, prepared: Prepared, limits: Limits, plan: Plan, take: Sequence[np.ndarray]
+    ) -> Plan:
+        """Return a plan for some of the points of a block."""
+        # Rounded up to powers of two, so that few programs are compiled.
+        lengths = zip(map(len, take), plan.block, strict=True)
+        shape = [min(n, 1 << (length - 1).bit_length()) for length, n in lengths]
+        if plan.chain is not None:  # all steps take time, and there are few lengths
+            shape[plan.chain.dim] = len(take[plan.chain.dim])
+        if 2 * math.prod(shape) <= math.prod(plan.block):
+            return prepared.plan(limits._replace(block=tuple(shape)))
+        return plan
+
+    def _batches(
+        self,
+        prepared: Prepared,
+        plan: Plan,
+        tiles: Iterable[Tile],
+        front: Front | None = None,
+        continues: bool = False,
+    ) -> Iterator[Batch]:
         """Yield tiles in batches, one per device, that share their static choices."""
         waiting: dict[Choice, list[Tile]] = collections.defaultdict(list)
         for tile in tiles:
@@ -248,20 +305,29 @@ class TiledEvaluator(Evaluator):
                 choice = self._arguments.choice_at(index)
             waiting[choice].append(tile)
             if len(waiting[choice]) == plan.n_devices:
-                yield Batch(choice, plan, waiting.pop(choice))
+                yield Batch(choice, plan, waiting.pop(choice), front, continues)
         for choice, some in waiting.items():
-            yield Batch(choice, plan, some)
+            yield Batch(choice, plan, some, front, continues)
 
 
 class _Slices:
     """A block that is evaluated slice by slice.
 
     It is cut along its longest dimension, so that slices are small and the rest is a box, too.
+    Chains are not cut.
+
+    Parameters
+    ----------
+    box : the block.
+    chained : dimension along which points follow each other, if any.
     """
 
-    def __init__(self, box: Box) -> None:
+    def __init__(self, box: Box, chained: int | None = None) -> None:
         self._shape = shape_of(box) or (1,)
-        self._along = self._shape.index(max(self._shape))
+        sides = [0 if dim == chained else n for dim, n in enumerate(self._shape)]
+        self._along = sides.index(max(sides))
+        if not any(sides):  # a single chain
+            self._shape, self._along = (*self._shape, 1), len(self._shape)
         self._begin, self._end = 0, self._shape[self._along]
 
     @property

@@ -15,7 +15,7 @@ import jax
 import numpy as np
 
 from gridax import _version
-from gridax._execution.pointwise import PointwiseEvaluator
+from gridax._execution.pointwise import Carried, PointwiseEvaluator
 from gridax._execution.tiled import TiledEvaluator
 from gridax._outputs.template import Output, Template, unit_difference
 from gridax._reduce.outputs import ReducedOutputs
@@ -70,6 +70,7 @@ class RemoteJob:
     versions : versions that must be the same in all processes.
     settings : settings of JAX in the process that sends the job.
     cores : the core of each worker, by its address, if all of them share one machine.
+    carried : which outputs points carry to the next ones, if any.
     """
 
     name: str
@@ -85,6 +86,7 @@ class RemoteJob:
     versions: dict[str, str]
     settings: dict[str, Any]
     cores: Mapping[str, int] = dataclasses.field(default_factory=dict)
+    carried: Carried | None = None
 
 
 def versions() -> dict[str, str]:
@@ -202,7 +204,9 @@ def _evaluator(job: RemoteJob) -> tuple[Evaluator, ReducedOutputs | None]:
         _take_core(job.cores)
         local, reduced = cloudpickle.loads(job.pickled)
         evaluator: Evaluator = (
-            TiledEvaluator(local, job.n_vmap, None) if job.jit else PointwiseEvaluator(local)
+            TiledEvaluator(local, job.n_vmap, None)
+            if job.jit
+            else PointwiseEvaluator(local, job.carried)
         )
         _evaluators[job.name] = evaluator, reduced
         while len(_evaluators) > _KEPT:
@@ -244,9 +248,13 @@ def _evaluated(
     store = MemoryStore(task.box, job.outputs, is_block=True)
     if task.todo is not None:
         store.status[~task.todo] = DONE
+    if task.known is not None:
+        arrays, store.status[...] = task.known
+        for mine, array in zip(store.arrays, arrays, strict=True):
+            mine[...] = array
     for _ in store_evaluated(evaluator, _request(job, reduced, store)):
         pass
-    return BlockOutputs(task, None, store.arrays, store.errors)
+    return BlockOutputs(task._replace(known=None), None, store.arrays, store.errors)
 
 
 def _stored(

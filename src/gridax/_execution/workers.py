@@ -39,13 +39,15 @@ class Workers(abc.ABC):
         """
 
 
-def batched(tasks: Iterator[Task], n: int) -> Iterator[Tasks]:
-    """Yield blocks in groups of `n`, one group per task."""
+def batched(groups: Iterator[Tasks], n: int) -> Iterator[Tasks]:
+    """Yield blocks that one process evaluates after each other, of `n` groups or more."""
     waiting: list[Task] = []
-    for task in tasks:
-        waiting.append(task)
-        if len(waiting) == n:
+    n_waiting = 0
+    for group in groups:
+        waiting += group
+        n_waiting += 1
+        if n_waiting == n:
             yield tuple(waiting)
-            waiting = []
+            waiting, n_waiting = [], 0
     if waiting:
         yield tuple(waiting)

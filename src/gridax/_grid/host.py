@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from gridax._axes.table import read_only
+from gridax._grid.chains import resolved
 from gridax._grid.grid import Column
 from gridax._grid.points import Points
 
@@ -43,8 +44,16 @@ class HostStates:
     def __reduce__(self) -> tuple[Any, ...]:
         return HostStates, (self._points,)  # functions of JAX cannot be pickled
 
-    def at(self, index: Sequence[int]) -> Any:
-        """Return the state at an index along each dimension."""
+    def at(self, index: Sequence[int], carried: Sequence[Any] | None = None) -> Any:
+        """Return the state at an index along each dimension.
+
+        `carried` are the values of the carried leaves; None for their initial ones.
+        """
+        state = self.unresolved(index)
+        return resolved(state, carried) if self._points.carried else state
+
+    def unresolved(self, index: Sequence[int]) -> Any:
+        """Return the state with its carried leaves as such."""
         leaves = self._leaves.copy()
         for slot, dim, value in self._by_dim:
             leaves[slot] = value(index[dim])

@@ -19,10 +19,13 @@ import xarray as xr
 from gridax import _checks
 from gridax._arrays import is_keys
 from gridax._axes import Axis, default_key, is_axis
+from gridax._axes.carried import Carried
 from gridax._decimals import as_decimals
+from gridax._grid.chains import carried_leaves, chain_of, resolved
 from gridax._grid.grid import Grid, build
 from gridax._grid.index import attach_all
 from gridax._grid.select import is_integer
+from gridax._plan.chain import Chain
 from gridax._pytree import Skeleton, attribute_holding, dotted, is_private, owned
 
 MODES = ("product", "zip")
@@ -56,7 +59,8 @@ class Points:
         typed = _typed_key(key)
         skeleton = Skeleton.of(owned(state), is_axis)
         points = cls(skeleton, build(_axes_of(skeleton), mode, typed), mode, typed)
-        points.coordinates()  # a name clash is reported now rather than at the first use
+        # What is wrong is reported now rather than at the first use.
+        _ = points.coordinates(), points.chain
         return points
 
     def __reduce__(self) -> Any:
@@ -65,7 +69,9 @@ class Points:
 
     def with_grid(self, grid: Grid) -> Points:
         """Return other points of the same state."""
-        return dataclasses.replace(self, grid=grid)
+        points = dataclasses.replace(self, grid=grid)
+        _ = points.chain  # which not all points can have
+        return points
 
     def along(self, dims: Collection[str]) -> Points:
         """Return the points of some dimensions only, without the axes along the others."""
@@ -94,19 +100,33 @@ class Points:
         return tuple(self.grid.sizes.values())
 
     @functools.cached_property
+    def carried(self) -> dict[str, Carried]:
+        """Leaves that carry an output from one point to the next, by their dotted paths."""
+        return carried_leaves(self.skeleton.tree)
+
+    @functools.cached_property
+    def chain(self) -> Chain | None:
+        """Along which dimension points follow each other; None if each starts by itself."""
+        return chain_of(self.carried, self.grid)
+
+    @functools.cached_property
     def dim_numbers(self) -> dict[str, int]:
         """Position of each dimension."""
         return {dim: i for i, dim in enumerate(self.dims)}
 
-    def at(self, index: Sequence[int]) -> Any:
-        """Return the state at an index along each dimension."""
+    def at(self, index: Sequence[int], carried: Sequence[Any] | None = None) -> Any:
+        """Return the state at an index along each dimension.
+
+        `carried` are the values of the carried leaves; None for their initial ones.
+        """
         values = {}
         for column in self.grid.columns:
             row = column.row(index, self.dim_numbers)
             is_cached = column.table.kind in ("number", "key") and column.table.shape is None
             value = self._value(column, row) if is_cached else column.table.value(row)
             values[column.slot] = column.wrapped(value, row)
-        return self.skeleton.fill(values)
+        state = self.skeleton.fill(values)
+        return resolved(state, carried) if self.carried else state
 
     @functools.cached_property
     def _value(self) -> Any:
@@ -202,8 +222,12 @@ def _axes_of(skeleton: Skeleton) -> list[tuple[int, str, Axis]]:
     """Return slot, dotted path and axis of every axis, in the order in which they were written."""
     axes: list[tuple[int, str, Axis]] = []
     path_of: dict[int, str] = {}
+    # Leaves that are carried in both directions share one axis of them.
+    _, *again = [c.direction for c in carried_leaves(skeleton.tree).values() if c.direction] or [None]
     for slot in skeleton.written:
         leaf, path = skeleton.leaves[slot], dotted(skeleton.paths[slot])
+        if any(leaf is axis for axis in again):
+            continue
         if not is_axis(leaf):
             _check_no_axis_within(leaf, path)
             continue

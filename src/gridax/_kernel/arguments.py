@@ -13,6 +13,7 @@ import numpy as np
 
 from gridax._arrays import device_values
 from gridax._axes import is_axis
+from gridax._grid.chains import initial_values, resolved
 from gridax._grid.grid import Column
 from gridax._grid.points import Points
 from gridax._kernel.wraps import wrapped
@@ -128,11 +129,28 @@ class Arguments:
         choice: tuple[int, ...],
         arrays: Sequence[Any],
         values: Sequence[Any],
+        carried: Sequence[Any] | None = None,
     ) -> Any:
         """Call the model at one point, given the fixed arrays and raw rows of the axes' tables.
 
-        `choice` are the rows of the static choices.
+        `choice` are the rows of the static choices, and `carried` the values of carried leaves;
+        None for their initial ones.
         """
+        state, args, kwargs = self._filled(choice, arrays, values)
+        if self.points.carried:
+            state = resolved(state, carried)
+        return model(state, *args, **kwargs)
+
+    def initial(
+        self, choice: tuple[int, ...], arrays: Sequence[Any], values: Sequence[Any]
+    ) -> list[Any]:
+        """Return the initial values of the carried leaves at one point."""
+        return initial_values(self._filled(choice, arrays, values)[0])
+
+    def _filled(
+        self, choice: tuple[int, ...], arrays: Sequence[Any], values: Sequence[Any]
+    ) -> tuple[Any, Any, Any]:
+        """Return state, args and kwargs at one point, with carried leaves as such."""
         flat: list[Any] = list(self.skeleton.leaves)
         for (slot, _), array in zip(self.arrays, arrays, strict=True):
             flat[slot] = array
@@ -140,8 +158,8 @@ class Arguments:
             flat[leaf.slot] = leaf.finish(value)
         for slot, column, row in zip(self.choice_slots, self.chosen, choice, strict=True):
             flat[slot] = column.wrapped(column.table.value(row), row)
-        state, args, kwargs = self.skeleton.treedef.unflatten(flat)
-        return model(state, *args, **kwargs)
+        filled: tuple[Any, Any, Any] = self.skeleton.treedef.unflatten(flat)
+        return filled
 
     def varies(self) -> list[frozenset[int]]:
         """Return the dimensions along which each input of `call` varies."""

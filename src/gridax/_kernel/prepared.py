@@ -86,12 +86,13 @@ class Prepared:
             start=tiling.CPU if cpu else tiling.ACCELERATOR,
             cells=cells,
             cell_bytes=0 if reduced is None else sum(o.nbytes for o in reduced.stored),
+            chain=arguments.points.chain,
         )
         if n_pmap is None and self.sweep.is_short:
             idle = "too little to compute for several" if self.sweep.n_devices > 1 else ""
             self.sweep = dataclasses.replace(self.sweep, n_devices=1, idle=idle)
         self._share = self.sweep.n_devices if cpu else 1  # CPU devices share one memory
-        self._kernels: dict[tuple[Choice, Plan, bool], Kernel] = {}
+        self._kernels: dict[tuple[Choice, Plan, bool, bool], Kernel] = {}
         # Whether NaN was found in an output that is reduced, so that it is skipped from then on.
         self.skips_nan = False
         self._nbytes: dict[Plan, int] = {}
@@ -126,6 +127,12 @@ class Prepared:
             warn_of_attributes(first.template.outputs, other.template.outputs, warned)
         return first.template
 
+    @property
+    def carried(self) -> tuple[int, ...]:
+        """Numbers of the outputs that points carry to the next ones."""
+        chain = self._traced[self._heaviest].program.chain
+        return () if chain is None else chain.outputs
+
     def digest(self, digest_of: Callable[[Any], str]) -> str:
         """Return a fingerprint of the model that is the same in every process.
 
@@ -135,6 +142,9 @@ class Prepared:
         for choice, traced in self._traced.items():
             closed = traced.original
             program = lasting_fingerprint(closed.jaxpr, closed.consts, digest_of)
+            if traced.program.chain is not None:
+                start = traced.program.chain.initial
+                program += lasting_fingerprint(start.jaxpr, start.consts, digest_of)
             programs.append(f"{self._arguments.named(choice)}: {program}")
         return hashlib.sha256("\n".join(programs).encode()).hexdigest()[:16]
 
@@ -175,8 +185,9 @@ class Prepared:
         """Return what chooses among plans that fit into memory; kept for the next run."""
         if limits not in self._tuners:
             program = self._traced[self._heaviest].program
-            of_program = (program.fingerprint, program.lookups, program.outputs)
-            of_grid = (self.sweep.dims, self.sweep.sizes, self.sweep.n_devices, self.sweep.groups)
+            of_program = (program.fingerprint, program.lookups, program.outputs, program.chain)
+            sweep = self.sweep
+            of_grid = (sweep.dims, sweep.sizes, sweep.n_devices, sweep.groups, sweep.chain)
             # By its text, so that a function of the user's is not kept alive.
             of_cells = "" if self._reduced is None else repr(self._reduced.reduction)
             self._tuners[limits] = tuners.shared(
@@ -214,7 +225,7 @@ class Prepared:
         if self._lasting is None:
             closed = self._traced[self._heaviest].original
             self._lasting = lasting_fingerprint(closed.jaxpr, closed.consts, str)
-        of_grid = self.sweep.sizes, self.sweep.n_devices, self._values
+        of_grid = self.sweep.sizes, self.sweep.n_devices, self.sweep.chain, self._values
         return self._lasting, *of_grid, *limits
 
     @functools.cached_property
@@ -245,7 +256,8 @@ class Prepared:
             if len(level.dims) == 1:
                 tile[level.dims[0]] = min(level.length * plan.n_devices, plan.sizes[level.dims[0]])
         seconds = self.sweep.seconds() / plan.n_points
-        return Wish(seconds, plan.point_bytes, tuple(tile))
+        is_whole = self._reduced is not None  # the outputs that are carried are not stored
+        return Wish(seconds, plan.point_bytes, tuple(tile), chain=plan.chain, is_whole=is_whole)
 
     def fits(self, plan: Plan, memory: int | None) -> bool:
         """Return whether a plan fits into memory, according to its compiled program."""
@@ -275,8 +287,9 @@ class Prepared:
         plan = propose(None)
         while True:
             needed, points = self.nbytes(plan), math.prod(plan.tile)
-            narrower = self.sweep.narrower(plan) if points == 1 else None
-            if memory is None or needed <= memory or (points == 1 and narrower is None):
+            is_single = plan.n_together == 1
+            narrower = self.sweep.narrower(plan) if is_single else None
+            if memory is None or needed <= memory or (is_single and narrower is None):
                 return dataclasses.replace(plan, tile_bytes=needed)
             if narrower is not None:
                 plan = narrower
@@ -305,9 +318,13 @@ class Prepared:
         recompiling.note(self._model, self._traced[self._heaviest].program, seconds)
         return seconds
 
-    def kernel(self, choice: Choice, plan: Plan) -> Kernel:
-        """Return the program of a choice with its data on the devices, kept for the next run."""
-        key = choice, plan, self.skips_nan
+    def kernel(self, choice: Choice, plan: Plan, continues: bool = False) -> Kernel:
+        """Return the program of a choice with its data on the devices, kept for the next run.
+
+        `continues` says whether chains start from what was carried to them, rather than at their
+        first points.
+        """
+        key = choice, plan, self.skips_nan, continues
         if key not in self._kernels:
             on = tuple(jax.local_devices()[: plan.n_devices])
             traced = self._traced[choice]
@@ -319,7 +336,9 @@ class Prepared:
                 reduction, has_gaps = self._reduced.reduction, self._reduced.cells.has_gaps
                 arguments = (*arguments, self._on_devices(on, "parts", self._parts))
             skips = self.skips_nan
-            kernel = Kernel(traced.program, plan, on, arguments, reduction, has_gaps, skips)
+            kernel = Kernel(
+                traced.program, plan, on, arguments, reduction, has_gaps, skips, continues
+            )
             self._kernels[key] = kernel
         return self._kernels[key]
 

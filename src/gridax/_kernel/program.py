@@ -11,21 +11,21 @@ import dataclasses
 import functools
 import weakref
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
+from gridax._kernel.chain import ChainProgram
 from gridax._kernel.counting import counted
-from gridax._kernel.hoisting import Hoisted, hoisted, shared
 from gridax._kernel.lanes import in_lanes
-from gridax._kernel.nesting import evaluated, nested
+from gridax._kernel.nesting import evaluated
 from gridax._kernel.reducing import Reducer
 from gridax._kernel.split import Split
+from gridax._kernel.tile import Data, Evaluation, Finish
 from gridax._plan.plan import Level, Plan, Tile
-from gridax._plan.work import Dims
 from gridax._reduce.request import Reduction
 
 
@@ -56,6 +56,7 @@ class Program:
     constants : constants of `traced`; None for those that are arguments, before the fixed arrays.
     calls_back : whether it holds functions of the user's, which it keeps alive.
     split : the same program in three parts, if its points can leave its loop one by one.
+    chain : what points carry to the next ones, if they follow each other.
     """
 
     fingerprint: str
@@ -65,10 +66,11 @@ class Program:
     constants: tuple[Any, ...] = dataclasses.field(default=(), compare=False, repr=False)
     calls_back: bool = dataclasses.field(default=False, compare=False, repr=False)
     split: Split | None = dataclasses.field(default=None, compare=False, repr=False)
+    chain: ChainProgram | None = None
 
     def point(self, arrays: Sequence[Any], values: Sequence[Any]) -> list[Any]:
-        """Evaluate the model at one point, from rows of the axes' tables."""
-        constants, fixed = self._constants(arrays)
+        """Evaluate the model at one point, from rows of the axes' tables and what is carried."""
+        constants, fixed = self.constants_and_fixed(arrays)
         return evaluated(self.traced, [*fixed, *values], constants)
 
     def counted_point(self, arrays: Sequence[Any], values: Sequence[Any]) -> list[Any]:
@@ -76,7 +78,7 @@ class Program:
         assert self.split is not None
         return counted(self.split, self._inputs(self.split, arrays, values))
 
-    def _constants(self, arrays: Sequence[Any]) -> tuple[list[Any], list[Any]]:
+    def constants_and_fixed(self, arrays: Sequence[Any]) -> tuple[list[Any], list[Any]]:
         """Return the constants of `traced`, and the fixed arrays."""
         left = iter(arrays)
         constants = [next(left) if constant is None else constant for constant in self.constants]
@@ -84,155 +86,26 @@ class Program:
 
     def _inputs(self, split: Split, arrays: Sequence[Any], values: Sequence[Any]) -> list[Any]:
         """Return the inputs of the first part of a split program."""
-        constants, fixed = self._constants(arrays)
+        constants, fixed = self.constants_and_fixed(arrays)
         return [*constants, *fixed, *values, *split.constants.values()]
 
-    def tile(
-        self,
-        levels: Sequence[Level],
-        index: Sequence[Any],
-        tables: Sequence[Any],
-        rows: Sequence[Any],
-        arrays: Sequence[Any],
-        is_counted: bool = False,
-        finish: Finish | None = None,
-    ) -> list[Any]:
-        """Evaluate all points of a tile, given the indices along each dimension.
-
-        The dimensions of a level have equally many indices, which are zipped. Outputs have the
-        shape ``(*tile, *output_shape)``, with one size per level: its length, or 1 where the
-        output does not vary along it. If `is_counted`, the last one is the number of iterations of
-        the loop at which the program is split. `finish` makes of them what is returned instead.
-        """
-        point, outputs = self.point, self.outputs
-        if is_counted and self.split is not None:
-            point, outputs = self.counted_point, (*outputs, self.split.dims)
-        varies = [_along(lookup) for lookup in self.lookups]
-        early = None if is_counted else self._shared(levels, index, tables, rows, arrays)
-
-        def vectorized(index: list[Any]) -> list[Any]:
-            values = self._values(index, tables, rows)
-            if early is None:
-                return nested(levels, functools.partial(point, arrays), values, varies, outputs)
-            parts, fixed, made = early
-
-            def rest(values: list[Any]) -> list[Any]:
-                return evaluated(parts.after, [*fixed, *values])
-
-            return nested(levels, rest, [*values, *made], [*varies, *parts.varies], outputs)
-
-        def along(n: int, index: list[Any]) -> list[Any]:
-            if finish is not None and n == finish.n_levels:
-                return finish.function(below(n, index))
-            return below(n, index)
-
-        def below(n: int, index: list[Any]) -> list[Any]:
-            if n == len(levels):
-                return vectorized(index)
-            level = levels[n]
-            if level.depth == 1:
-                return along(n + 1, index)
-
-            def piece(part: Sequence[Any]) -> list[Any]:
-                at = index.copy()
-                for dim, mine in zip(level.dims, part, strict=True):
-                    at[dim] = mine
-                return along(n + 1, at)
-
-            parts = [index[dim].reshape(level.depth, level.width) for dim in level.dims]
-            along_which: Sequence[Dims] = outputs
-            if finish is not None and n < finish.n_levels:
-                along_which = finish.varies(outputs)
-            return [
-                _joined(out, n, varies.isdisjoint(level.dims))
-                for out, varies in zip(jax.lax.map(piece, parts), along_which, strict=True)
-            ]
-
-        return along(0, list(index))
-
-    def _shared(
-        self,
-        levels: Sequence[Level],
-        index: Sequence[Any],
-        tables: Sequence[Any],
-        rows: Sequence[Any],
-        arrays: Sequence[Any],
-    ) -> tuple[Hoisted, list[Any], list[Any]] | None:
-        """Return what is computed before the loop of a tile, if it has one and that is worth it.
-
-        Returns
-        -------
-        parts, constants and fixed arrays, and the values that the first part makes.
-        """
-        constants, fixed = self._constants(arrays)
-        varies = [frozenset[int]()] * (len(constants) + len(fixed))
-        varies += [_along(lookup) for lookup in self.lookups]
-        parts = None if self.calls_back else hoisted(self.traced, varies, levels)
-        if parts is None:
-            return None
-        deep = {dim for level in levels if level.depth > 1 for dim in level.dims}
-        # What varies along the loop is not needed yet: the first of its values will do.
-        at = [i[:1] if dim in deep else i for dim, i in enumerate(index)]
-        values = [
-            value[0] if lookup.dim in deep else value
-            for lookup, value in zip(self.lookups, self._values(at, tables, rows), strict=True)
-        ]
-        fixed = [*constants, *fixed]
-        along = [each - deep for each in varies]
-        return parts, fixed, shared(parts, levels, [*fixed, *values], along)
-
     def in_lanes(
-        self,
-        levels: Sequence[Level],
-        n_lanes: int,
-        index: Sequence[Any],
-        tables: Sequence[Any],
-        rows: Sequence[Any],
-        arrays: Sequence[Any],
+        self, levels: Sequence[Level], n_lanes: int, index: Sequence[Any], data: Data
     ) -> list[Any]:
-        """Evaluate all points of a tile, as `tile` does, with some points at a time in the loop."""
+        """Evaluate all points of a tile, with some points at a time in the loop."""
         assert self.split is not None
-        inputs = self._inputs(self.split, arrays, self._values(index, tables, rows))
+        inputs = self._inputs(self.split, data.arrays, self.values(index, data))
         return in_lanes(self.split, levels, n_lanes, inputs, self.outputs)
 
-    def _values(
-        self, index: Sequence[Any], tables: Sequence[Any], rows: Sequence[Any]
-    ) -> list[Any]:
+    def values(self, index: Sequence[Any], data: Data) -> list[Any]:
         """Return the rows of the axes' tables at the positions of a tile, along one axis each."""
         values = []
-        for lookup, table, row in zip(self.lookups, tables, rows, strict=True):
+        for lookup, table, row in zip(self.lookups, data.tables, data.rows, strict=True):
             at = row if lookup.dim is None else index[lookup.dim]
             if lookup.by_row and lookup.dim is not None:
                 at = row[at]
             values.append(table[at])
         return values
-
-
-class Finish(NamedTuple):
-    """What is done with the outputs before points along the first levels follow each other.
-
-    Attributes
-    ----------
-    n_levels : number of these levels.
-    function : takes outputs with one axis per level.
-    varies : returns the dimensions along which its results vary, given those of the outputs.
-    """
-
-    n_levels: int
-    function: Callable[[list[Any]], list[Any]]
-    varies: Callable[[Sequence[Dims]], Sequence[Dims]]
-
-
-def _along(lookup: Lookup) -> Dims:
-    return frozenset() if lookup.dim is None else frozenset((lookup.dim,))
-
-
-def _joined(out: Any, axis: int, constant: bool) -> Any:
-    """Return the outputs of pieces, stacked along the first axis, as if they were one run."""
-    if constant:
-        return out[0]
-    out = jnp.moveaxis(out, 0, axis)
-    return out.reshape(*out.shape[:axis], -1, *out.shape[axis + 2 :])
 
 
 def compiled(
@@ -243,9 +116,10 @@ def compiled(
     n_lanes: int = 0,
     is_counted: bool = False,
     reducer: Reducer | None = None,
+    continues: bool = False,
 ) -> Callable[..., Any]:
     """Return the jitted function of one batch of tiles, which equal programs share."""
-    key = (program, levels, lengths, on, n_lanes, is_counted, reducer)
+    key = (program, levels, lengths, on, n_lanes, is_counted, reducer, continues)
     if not (program.calls_back or (reducer and reducer.reduction.holds_functions)):
         return _kept(*key)
     function = _in_use.get(key)
@@ -266,6 +140,7 @@ def _jitted(
     n_lanes: int,
     is_counted: bool,
     reducer: Reducer | None,
+    continues: bool,
 ) -> Callable[..., Any]:
     """Return the jitted function of one batch of tiles, one per device.
 
@@ -277,7 +152,8 @@ def _jitted(
     ends = np.cumsum(lengths)[:-1].tolist()
     levels = levels if reducer is None else reducer.all_levels(levels)
 
-    def batch(index: Any, tables: Any, rows: Any, arrays: Any, *parts: Any) -> list[Any]:
+    def batch(before: Any, index: Any, *rest: Any) -> list[Any]:
+        data, parts = Data(*rest[:3]), rest[3:]
         at = jnp.split(index[0], ends) if lengths else []
         finish = None
         if reducer is not None:
@@ -285,10 +161,10 @@ def _jitted(
             function = functools.partial(reducer.reduced, n_levels, is_counted, at, *parts)
             finish = Finish(n_levels, function, functools.partial(reducer.varies, is_counted))
             at = reducer.indices(at, *parts)
-        data = (at, tables, rows, arrays)
         if not n_lanes:
-            return [out[None] for out in program.tile(levels, *data, is_counted, finish)]
-        outs = program.in_lanes(levels, n_lanes, *data)
+            tile = Evaluation(program, levels, data, is_counted, finish)
+            return [out[None] for out in tile.outputs(at, [b[0] for b in before] if continues else None)]
+        outs = program.in_lanes(levels, n_lanes, at, data)
         return [out[None] for out in (outs if finish is None else finish.function(outs))]
 
     if len(on) == 1:
@@ -300,12 +176,13 @@ def _jitted(
     sharded = jax.shard_map(
         batch,
         mesh=_mesh(on),
-        in_specs=(here, *([everywhere] * n_fixed)),
+        in_specs=(here, here, *([everywhere] * n_fixed)),
         out_specs=here,
         check_vma=False,
     )
     whole = NamedSharding(_mesh(on), everywhere)
-    return jax.jit(sharded, in_shardings=(NamedSharding(_mesh(on), here), *([whole] * n_fixed)))
+    own = NamedSharding(_mesh(on), here)
+    return jax.jit(sharded, in_shardings=(own, own, *([whole] * n_fixed)))
 
 
 # Bounded, so that models that were thrown away do not stay in memory for good.
@@ -327,6 +204,7 @@ class Kernel:
         parts of reduced dimensions, if outputs are reduced.
     reduction : how outputs are reduced, if so.
     has_gaps, skips_nan : as in `Reducer`.
+    continues : whether chains start from what was carried to them.
     """
 
     def __init__(
@@ -338,13 +216,22 @@ class Kernel:
         reduction: Reduction | None = None,
         has_gaps: bool = False,
         skips_nan: bool = True,
+        continues: bool = False,
     ) -> None:
         self._plan, self._n_devices, self._arguments = plan, len(on), arguments
+        self._program, self._continues = program, continues
         # Groups determine which tiles there are, not what a tile computes.
         levels = tuple(dataclasses.replace(level, groups=None) for level in plan.levels)
         reducer = None if reduction is None else Reducer(reduction, plan.inner, has_gaps, skips_nan)
         self._run: Any = compiled(
-            program, levels, plan.lengths, tuple(on), plan.lanes, plan.is_counted, reducer
+            program,
+            levels,
+            plan.lengths,
+            tuple(on),
+            plan.lanes,
+            plan.is_counted,
+            reducer,
+            continues,
         )
         self._far = on[0].platform != "cpu"
         # With several processes, JAX does not distribute NumPy arrays over devices by itself.
@@ -354,23 +241,33 @@ class Kernel:
     def compile(self) -> int:
         """Compile the program; return the bytes that a device needs for a tile."""
         index = np.zeros((self._n_devices, sum(self._plan.lengths)), np.int32)
-        found = self._run.lower(self._placed(index), *self._arguments).compile().memory_analysis()
+        given = self._placed(self._nothing_carried()), self._placed(index)
+        found = self._run.lower(*given, *self._arguments).compile().memory_analysis()
         return 0 if found is None else found.temp_size_in_bytes + found.output_size_in_bytes
 
-    def __call__(self, index: np.ndarray) -> list[jax.Array]:
+    def _nothing_carried(self) -> list[np.ndarray]:
+        chain = self._program.chain
+        if chain is None or not self._continues:
+            return []
+        tile = [1 if self._plan.is_chain(i) else n for i, n in enumerate(self._plan.tile)]
+        shapes = [v.aval for v in self._program.traced.invars[-len(chain.outputs) :]]
+        return [np.zeros((self._n_devices, *tile, *each.shape), each.dtype) for each in shapes]
+
+    def __call__(self, index: np.ndarray, before: Sequence[np.ndarray] = ()) -> list[jax.Array]:
         """Start a batch of tiles, and return its outputs without waiting for them.
 
         `index` is what `packed` returns for the tiles. If the plan counts iterations, their numbers
         are the last output; before them comes whether there is NaN, if outputs are reduced.
+        `before` is what was carried to chains that continue, for each device and level.
         """
-        outputs = self._run(self._placed(index), *self._arguments)
+        outputs = self._run(self._placed([*before]), self._placed(index), *self._arguments)
         if self._far:
             for output in outputs:
                 output.copy_to_host_async()
         return outputs
 
-    def _placed(self, index: np.ndarray) -> Any:
-        return index if self._spread is None else jax.device_put(index, self._spread)
+    def _placed(self, arrays: Any) -> Any:
+        return arrays if self._spread is None else jax.device_put(arrays, self._spread)
 
 
 def packed(plan: Plan, tiles: Sequence[Tile]) -> np.ndarray:

@@ -12,16 +12,20 @@ import numpy as np
 
 from gridax._arrays import is_keys
 from gridax._kernel.arguments import Arguments
+from gridax._kernel.chain import ChainProgram
 from gridax._kernel.fingerprint import calls_back, fingerprint
 from gridax._kernel.layout import vectors_first, with_own_constants
 from gridax._kernel.program import Lookup, Program
 from gridax._kernel.split import Split, Unsplit, split
+from gridax._kernel.start import Start
 from gridax._outputs.template import Template, arrays_of, template_of
-from gridax._plan.work import Work, work_of
+from gridax._plan.work import Work, dims_of_outputs, work_of
 
 # Constants of a model above this size are arguments of the compiled program: nothing compiles again
 # when they change. XLA folds smaller ones, such as indices, into the code.
 _LARGE = 4096
+# Why points cannot leave a loop one by one.
+_IN_CHAINS = "the points of a chain follow each other"
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -54,17 +58,25 @@ def trace(model: Callable[..., Any], arguments: Arguments, choice: tuple[int, ..
         cannot trace the model.
     """
     templates: list[Template] = []
+    start: Start | None = None
 
     # Within a jit around the model, constants could not be told from the program.
     bare = getattr(model, "__wrapped__", model) if is_jitted(model) else model
 
-    def point(arrays: Sequence[Any], values: Sequence[Any]) -> list[Any]:
-        result = arguments.call(bare, choice, arrays, values)
+    def point(arrays: Sequence[Any], values: Sequence[Any], carried: Sequence[Any]) -> list[Any]:
+        trees = None if start is None else start.trees(carried)
+        result = arguments.call(bare, choice, arrays, values, trees)
         templates.append(template_of(result))
         return [jnp.asarray(array) for array in arrays_of(result)]
 
     try:
-        closed, shapes = jax.make_jaxpr(point, return_shape=True)(*arguments.one_point())
+        inputs = arguments.one_point()
+        if arguments.points.chain is not None:
+            start = Start(arguments, choice)
+        shapes_of = () if start is None else start.shapes
+        closed, shapes = jax.make_jaxpr(point, return_shape=True)(*inputs, shapes_of)
+        if start is not None and start.adopt(_with_dtypes(templates[-1], shapes)):
+            closed, shapes = jax.make_jaxpr(point, return_shape=True)(*inputs, start.shapes)
     except Exception as error:
         advice = _advice(error)
         if advice is not None:
@@ -78,14 +90,19 @@ def trace(model: Callable[..., Any], arguments: Arguments, choice: tuple[int, ..
         where = f" with {named}" if named else ""
         error.add_note(f"while the model was traced{where}")
         raise
-    outputs = tuple(
-        dataclasses.replace(output, dtype=np.dtype(struct.dtype))
-        for output, struct in zip(templates[-1].outputs, shapes, strict=True)
-    )
+    template = _with_dtypes(templates[-1], shapes)
     original = with_own_constants(closed)
     closed = vectors_first(original)
-    work = work_of(closed.jaxpr, arguments.varies())
-    in_parts = _in_parts(closed, arguments, work)
+    varies = arguments.varies()
+    chain = None
+    if start is not None:
+        chain = _chain(start, arguments, closed, start.numbers(template))
+        varies += [dims | {chain.dim} for dims in chain.dims]
+    work = work_of(closed.jaxpr, varies)
+    if chain is None:
+        in_parts = _in_parts(closed, arguments, work)
+    else:
+        in_parts, work.no_lanes = None, _IN_CHAINS if work.uneven else ""
     baked = tuple(None if _is_large(constant) else constant for constant in closed.consts)
     program = Program(
         fingerprint=fingerprint(closed.jaxpr, baked),
@@ -95,14 +112,42 @@ def trace(model: Callable[..., Any], arguments: Arguments, choice: tuple[int, ..
         constants=baked,
         calls_back=calls_back(closed.jaxpr),
         split=in_parts,
+        chain=chain,
     )
     return Traced(
-        template=dataclasses.replace(templates[-1], outputs=outputs),
+        template=template,
         program=program,
         constants=tuple(filter(_is_large, closed.consts)),
         work=work,
         original=original,
     )
+
+
+def _with_dtypes(template: Template, shapes: Sequence[Any]) -> Template:
+    """Return a template with the dtypes of traced outputs."""
+    outputs = tuple(
+        dataclasses.replace(output, dtype=np.dtype(struct.dtype))
+        for output, struct in zip(template.outputs, shapes, strict=True)
+    )
+    return dataclasses.replace(template, outputs=outputs)
+
+
+def _chain(
+    start: Start, arguments: Arguments, closed: Any, numbers: tuple[int, ...]
+) -> ChainProgram:
+    """Return what is carried, and along which dimensions that varies."""
+    assert arguments.points.chain is not None
+    dim, varies = arguments.points.chain.dim, arguments.varies()
+    initial = with_own_constants(jax.make_jaxpr(start.arrays)(*arguments.one_point()))
+    dims = [each - {dim} for each in dims_of_outputs(initial.jaxpr, varies)]
+    while True:
+        outputs = dims_of_outputs(closed.jaxpr, [*varies, *(each | {dim} for each in dims)])
+        grown = [each | (outputs[k] - {dim}) for each, k in zip(dims, numbers, strict=True)]
+        if grown == dims:
+            break
+        dims = grown
+    code = fingerprint(initial.jaxpr, initial.consts)
+    return ChainProgram(code, dim, numbers, tuple(dims), initial)
 
 
 def _in_parts(closed: Any, arguments: Arguments, work: Work) -> Split | None:

@@ -9,11 +9,12 @@ from __future__ import annotations
 import bisect
 import dataclasses
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from gridax._plan.plan import Take
+from gridax._plan.chain import Chain
+from gridax._plan.plan import Box, Take, boxes
 
 # Maximum size of a block, since several are in memory at a time; and if there were too many blocks
 # otherwise.
@@ -36,12 +37,16 @@ class Wish:
     nbytes : bytes of the outputs of one point.
     tile : points along each dimension that should stay in one block.
     n_workers : processes that work at the same time; each should have several blocks.
+    chain : along which dimension points follow each other, if so.
+    is_whole : whether a block has all points along it.
     """
 
     seconds: float
     nbytes: int
     tile: tuple[int, ...]
     n_workers: int = 1
+    chain: Chain | None = None
+    is_whole: bool = False
 
 
 def shape(sizes: Sequence[int], wish: Wish, n_shards: int = 1) -> tuple[int, ...]:
@@ -58,7 +63,14 @@ def shape(sizes: Sequence[int], wish: Wish, n_shards: int = 1) -> tuple[int, ...
     >>> shape((100, 100), Wish(seconds=0.1, nbytes=1000, tile=(1, 1)))
     (10, 10)
     """
-    total = math.prod(sizes)
+    want = _points(math.prod(sizes), wish, n_shards)
+    if wish.chain is not None:
+        return _of_chains(sizes, wish, wish.chain, want)
+    return _nearly_cubic(sizes, wish.tile, want)
+
+
+def _points(total: int, wish: Wish, n_shards: int) -> int:
+    """Return the number of points of a block."""
     nbytes = min(max(_BYTES, total * wish.nbytes // _MOST_BLOCKS), _MOST_BYTES)
     within_bytes = max(1, nbytes // max(1, wish.nbytes))
     want = int(_SECONDS / max(wish.seconds, 1e-12))
@@ -67,9 +79,13 @@ def shape(sizes: Sequence[int], wish: Wish, n_shards: int = 1) -> tuple[int, ...
     if n_workers > 1:
         enough = max(int(_LEAST_SECONDS / max(wish.seconds, 1e-12)), 1)
         want = min(want, max(enough, total // (4 * n_workers)))
-    want = max(1, min(within_bytes, max(want, total // _MOST_BLOCKS)))
+    return max(1, min(within_bytes, max(want, total // _MOST_BLOCKS)))
+
+
+def _nearly_cubic(sizes: Sequence[int], tile: Sequence[int], want: int) -> tuple[int, ...]:
+    """Return a shape of up to `want` points, at least the tile if possible."""
     block = [1] * len(sizes)
-    limits = [min(size, tile) for size, tile in zip(sizes, wish.tile, strict=True)]
+    limits = [min(size, side) for size, side in zip(sizes, tile, strict=True)]
     for bounds in (limits, sizes):  # the tile first, then all of it
         block = _grown(block, bounds, want)
     block = [_even(piece, size) for piece, size in zip(block, sizes, strict=True)]
@@ -78,6 +94,32 @@ def shape(sizes: Sequence[int], wish: Wish, n_shards: int = 1) -> tuple[int, ...
         others = math.prod(block) // block[dim]
         block[dim] = _even(max(block[dim], min(sizes[dim], want // others)), sizes[dim])
     return tuple(block)
+
+
+def _of_chains(
+    sizes: Sequence[int], wish: Wish, chain: Chain, want: int
+) -> tuple[int, ...]:
+    """Return the shape of a block of chains: first as many as are vectorized, then their length."""
+    along = sizes[chain.dim]
+    across = [1 if dim == chain.dim else size for dim, size in enumerate(sizes)]
+    tile = [1 if dim == chain.dim else side for dim, side in enumerate(wish.tile)]
+    is_whole = wish.is_whole or want >= math.prod(tile) * along
+    most = max(1, want // along) if is_whole else min(want, math.prod(tile))
+    block = [*_nearly_cubic(across, tile, most)]
+    block[chain.dim] = along if is_whole else _even(max(1, want // math.prod(block)), along)
+    return chain.fitting(block, sizes)
+
+
+def of_chains(
+    chain: Chain, sizes: Sequence[int], block: Sequence[int]
+) -> Iterator[list[Box]]:
+    """Yield the blocks of a grid, those that the same chains go through as one list, in order."""
+    dim = chain.dim
+    cuts = [cut for (cut,) in boxes((sizes[dim],), (block[dim],))]
+    across = [1 if d == dim else n for d, n in enumerate(sizes)]
+    for first in boxes(across, [1 if d == dim else n for d, n in enumerate(block)]):
+        backward = chain.is_backward([start for start, _ in first])
+        yield [(*first[:dim], cut, *first[dim + 1 :]) for cut in (cuts[::-1] if backward else cuts)]
 
 
 def _even(piece: int, size: int) -> int:

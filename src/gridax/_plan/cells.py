@@ -252,6 +252,7 @@ def of_cells(
         sizes=cells.shape,
         block=block or cells.shape,
         levels=(*kept, *(Level((numbers[cut.dim],)) for cut in cells.cuts)),
+        chain=None if plan.chain is None else plan.chain.numbered(cells.grid),
         inner=tuple(inner),
         point_bytes=nbytes,
     )

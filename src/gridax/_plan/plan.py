@@ -20,6 +20,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from gridax._display import Displayed
+from gridax._plan.chain import Chain
 
 # First and one past the last index along each dimension.
 Box = tuple[tuple[int, int], ...]
@@ -148,6 +149,9 @@ class Plan(Displayed):
         space, and one run covers them.
     reduced : str
         What is reduced along which dimensions, and how many points a cell has.
+    chain : Chain or None
+        Along which dimension points follow each other, if so. A run has all points along it that a
+        block has.
 
     Examples
     --------
@@ -171,6 +175,7 @@ class Plan(Displayed):
     pace: str = dataclasses.field(default="", compare=False)
     inner: tuple[Level, ...] = ()
     reduced: str = dataclasses.field(default="", compare=False)
+    chain: Chain | None = None
 
     @property
     def n_points(self) -> int:
@@ -191,6 +196,15 @@ class Plan(Displayed):
     def n_vmap(self) -> int:
         """Points that are vectorized."""
         return self.lanes or math.prod(level.width for level in (*self.levels, *self.inner))
+
+    @property
+    def n_together(self) -> int:
+        """Points of a tile, of which those of a chain count as one."""
+        return math.prod(1 if self.is_chain(i) else n for i, n in enumerate(self.tile))
+
+    def is_chain(self, i: int) -> bool:
+        """Whether the points along a level follow each other as a chain."""
+        return self.chain is not None and self.chain.dim in self.levels[i].dims
 
     @property
     def kind(self) -> tuple[Any, ...]:
@@ -235,7 +249,25 @@ class Plan(Displayed):
 
     def tiles(self, box: Box, take: Take = None) -> Iterator[Tile]:
         """Yield the tiles of a block, which cover every point that is taken of it."""
-        return (Tile(box, runs, take) for runs in _product(self.levels, box, take))
+        return (
+            Tile(box, self._in_order(box, runs, take), take)
+            for runs in _product(self.levels, box, take)
+        )
+
+    def _in_order(
+        self, box: Box, runs: tuple[np.ndarray, ...], take: Take
+    ) -> tuple[np.ndarray, ...]:
+        """Return the runs of a tile with the points of a chain in its order."""
+        if self.chain is None or not self.chain.is_backward(self._first(box, runs, take)):
+            return runs
+        return tuple(
+            run[::-1] if self.chain.dim in level.dims else run
+            for level, run in zip(self.levels, runs, strict=True)
+        )
+
+    def _first(self, box: Box, runs: tuple[np.ndarray, ...], take: Take) -> list[int]:
+        """Return the index of a point of a tile."""
+        return [int(along[0]) for along in self.indices(Tile(box, runs, take))]
 
     def split(self, tile: Tile) -> Iterator[Tile]:
         """Yield tiles of this plan that cover a tile of a wider plan."""

@@ -14,8 +14,9 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 
 from gridax._plan.cells import Cells, levels_of_points, narrower_within, of_cells
+from gridax._plan.chain import Chain
 from gridax._plan.plan import Level, Plan
-from gridax._plan.work import Dims, Work
+from gridax._plan.work import Dims, Work, repeated
 
 Groups = Sequence[tuple[tuple[int, ...], ...] | None]
 
@@ -89,6 +90,8 @@ class Sweep:
     idle : why not all devices are used, if so.
     cells : points that are reduced together, which one tile covers; None if nothing is reduced.
     cell_bytes : bytes of what their outputs are reduced to.
+    chain : along which dimension points follow each other, if so. What is vectorized are then
+        chains: within a block, the size along this dimension is 1.
     """
 
     dims: tuple[str, ...]
@@ -101,6 +104,7 @@ class Sweep:
     idle: str = ""
     cells: Cells | None = None
     cell_bytes: int = 0
+    chain: Chain | None = None
 
     def plan(
         self,
@@ -118,7 +122,8 @@ class Sweep:
         most : maximum number of points of a tile, if known.
         block : points of a block along each dimension, if that is already decided.
         """
-        return self._placed(self._within(block)._plan(n_vmap, memory, self._n_points(most)), block)
+        most = self._n_points(most, block)
+        return self._placed(self._within(block)._plan(n_vmap, memory, most), block)
 
     def _plan(self, n_vmap: int | None, memory: int | None, most: int | None) -> Plan:
         if memory is not None:  # outputs that wait for the host need a part of it
@@ -148,7 +153,7 @@ class Sweep:
         """
         within = self._within(block)
         seconds = None if seconds is None else seconds / self._n_together
-        return self._placed(within._in_lanes(n_lanes, self._n_points(most), seconds), block)
+        return self._placed(within._in_lanes(n_lanes, self._n_points(most, block), seconds), block)
 
     def _in_lanes(self, n_lanes: int, most: int | None, seconds: float | None) -> Plan:
         n_points = math.prod(self.sizes)
@@ -164,11 +169,31 @@ class Sweep:
         return dataclasses.replace(plan, lanes=min(n_lanes, _n_points(along)))
 
     def _within(self, block: tuple[int, ...] | None) -> Sweep:
-        """Return the sweep of one block."""
+        """Return the sweep of one block; of chains, that of their first points."""
+        sizes = self.sizes
+        if block is not None:
+            sizes = block if self.cells is None else self.cells.within(block)
+        if self.chain is None:
+            return self if block is None else dataclasses.replace(self, sizes=sizes)
+        dim, length = self.chain.dim, sizes[self.chain.dim]
+        return dataclasses.replace(
+            self,
+            sizes=(*sizes[:dim], 1, *sizes[dim + 1 :]),
+            work=repeated(self.work, dim, length),
+            point_bytes=self.point_bytes * length,
+        )
+
+    def _is_along(self, dim: int) -> bool:
+        return self.chain is not None and self.chain.dim == dim
+
+    def _n_steps(self, block: tuple[int, ...] | None) -> int:
+        """Return how many points of a chain a block has, or 1 if there is no chain."""
+        if self.chain is None:
+            return 1
         if block is None:
-            return self
-        sizes = block if self.cells is None else self.cells.within(block)
-        return dataclasses.replace(self, sizes=sizes)
+            return self.sizes[self.chain.dim]
+        along = self.chain.dim if self.cells is None else self.cells.grid.index(self.chain.dim)
+        return block[along]
 
     @property
     def _n_together(self) -> int:
@@ -183,12 +208,21 @@ class Sweep:
     def _reduced(self) -> tuple[int, ...]:
         return () if self.cells is None else self.cells.reduced
 
-    def _n_points(self, n: int | None) -> int | None:
-        """Return how many points so many points or cells of a plan have."""
-        return None if n is None else n * self._n_together
+    def _n_points(self, n: int | None, block: tuple[int, ...] | None) -> int | None:
+        """Return how many points so many points or cells of a plan have; of chains, how many."""
+        return None if n is None else max(1, n * self._n_together // self._n_steps(block))
 
     def _placed(self, plan: Plan, block: tuple[int, ...] | None) -> Plan:
         """Return the plan of a block as one of the whole grid; of a reduced sweep, of its cells."""
+        if self.chain is not None:
+            steps = self._n_steps(block)
+            levels = tuple(
+                dataclasses.replace(level, depth=steps) if self.chain.dim in level.dims else level
+                for level in plan.levels
+            )
+            plan = dataclasses.replace(
+                plan, levels=levels, chain=self.chain, point_bytes=self.point_bytes
+            )
         if self.cells is not None:
             return of_cells(self.cells, plan, block, self.dims, self.cell_bytes)
         return dataclasses.replace(plan, sizes=self.sizes, block=block or self.sizes)
@@ -264,7 +298,9 @@ class Sweep:
         within = self._within(plan.block)
         for n_lanes in filter(None, (4 * plan.lanes, plan.lanes // 4)):
             yield self.in_lanes(n_lanes, most, plan.block, seconds)
-        most, seconds = most * self._n_together, seconds / self._n_together
+        steps = self._n_steps(plan.block)
+        most = max(1, most * self._n_together // steps)
+        seconds = seconds * steps / self._n_together
         alone = dataclasses.replace(within, n_devices=1, idle="several are not faster")
         levels = plan.levels
         if self.cells is not None:
@@ -284,9 +320,9 @@ class Sweep:
     def narrower(self, plan: Plan) -> Plan | None:
         """Return a plan with tiles of half as many points or fewer; None for single points."""
         levels = list(plan.levels)
-        if math.prod(plan.tile) == 1:
+        if plan.n_together == 1:
             return None if self.cells is None else narrower_within(self.cells, plan)
-        i = max(range(len(levels)), key=lambda i: levels[i].length)
+        i = max(range(len(levels)), key=lambda i: 0 if plan.is_chain(i) else levels[i].length)
         if levels[i].depth > 1:
             levels[i] = dataclasses.replace(levels[i], depth=levels[i].depth // 2)
         else:
@@ -312,7 +348,7 @@ class Sweep:
         together: dict[object, list[int]] = {}
         for dim in range(len(self.sizes)):
             # A dimension with static choices cannot be merged with another one.
-            own = self.groups[dim] is not None
+            own = self.groups[dim] is not None or self._is_along(dim)
             key = (dim in self._reduced, own, dim if own else alike(dim))
             together.setdefault(key, []).append(dim)
         return tuple(Level(tuple(dims), groups=self.groups[dims[0]]) for dims in together.values())

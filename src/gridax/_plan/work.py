@@ -77,12 +77,32 @@ class Work:
 def work_of(jaxpr: Any, varies: Sequence[Dims]) -> Work:
     """Return the work of a traced program whose inputs vary along some dimensions each."""
     work = Work()
-    walk = _Walk(work)
-    work.outputs = tuple(walk.through(jaxpr, list(varies), 1.0))
-    if walk.writes:
-        everything = frozenset[int]().union(*varies)
-        work.outputs = tuple(everything for _ in work.outputs)
+    work.outputs = tuple(_Walk(work).outputs(jaxpr, varies))
     return work
+
+
+def repeated(work: Work, dim: int, n: int) -> Work:
+    """Return the work of a program that is repeated for `n` indices along a dimension.
+
+    What does not vary along it is done once.
+    """
+
+    def without(amounts: dict[Dims, Any], times: int) -> dict[Dims, Any]:
+        sums: dict[Dims, Any] = {}
+        for dims, amount in amounts.items():
+            _add(sums, dims - {dim}, amount * times if dim in dims else amount)
+        return sums
+
+    return dataclasses.replace(
+        work,
+        time=without(work.time, n),
+        live=without(work.live, 1),
+        stacked=without(work.stacked, 1),
+        uneven=work.uneven - {dim},
+        turns=work.turns * n,
+        apart=work.apart - {dim},
+        serial=work.serial - {dim},
+    )
 
 
 def work_of_one(jaxpr: Any, equation: Any, known: dict[Any, Dims]) -> Work:
@@ -97,6 +117,11 @@ def dependencies(jaxpr: Any, varies: Sequence[Dims]) -> dict[Any, Dims]:
     return _Walk(None).known(jaxpr, varies, 1.0)
 
 
+def dims_of_outputs(jaxpr: Any, varies: Sequence[Dims]) -> list[Dims]:
+    """Return the dimensions along which each result of a traced program varies."""
+    return _Walk(None).outputs(jaxpr, varies)
+
+
 class _Walk:
     """A walk that adds up costs, or with ``work=None`` only follows dependencies."""
 
@@ -105,6 +130,11 @@ class _Walk:
         self._searches = 0  # number of enclosing `while` loops
         self._branches = 0  # number of enclosing branches
         self.writes = False  # whether values are changed in place, which the walk does not follow
+
+    def outputs(self, jaxpr: Any, varies: Sequence[Dims]) -> list[Dims]:
+        """Follow a whole program; return the dimensions of its results."""
+        outputs = self.through(jaxpr, list(varies), 1.0)
+        return [frozenset[int]().union(*varies)] * len(outputs) if self.writes else outputs
 
     def through(self, jaxpr: Any, varies: Sequence[Dims], turns: float) -> list[Dims]:
         """Follow a program that runs `turns` times; return the dimensions of its results."""

@@ -14,6 +14,7 @@ import numpy as np
 from gridax._outputs.template import Output
 from gridax._plan.blocks import Wish
 from gridax._plan.cells import Cells
+from gridax._plan.chain import Chain
 from gridax._plan.plan import Box
 from gridax._reduce.request import Reduction
 from gridax._reduce.variables import Variable, failed_points
@@ -82,11 +83,16 @@ class ReducedOutputs:
             arrays.append(np.broadcast_to(value, failed.shape + output.shape))
         return [*arrays, failed]
 
-    def wish(self, seconds: float) -> Wish:
-        """Return which blocks of cells suit a model that takes so many seconds at a point."""
+    def wish(self, seconds: float, chain: Chain | None) -> Wish:
+        """Return which blocks of cells suit a model that takes so many seconds at a point.
+
+        `chain` says along which dimension of the space points follow each other, if so.
+        """
         each = seconds * self.cells.n_points
         nbytes = sum(output.nbytes for output in self.stored)
-        return Wish(each, nbytes, (1,) * len(self.cells.shape))
+        along = None if chain is None else chain.numbered(self.cells.grid)
+        # What is carried is not stored, so no block can begin in the middle of a chain.
+        return Wish(each, nbytes, (1,) * len(self.cells.shape), chain=along, is_whole=True)
 
     def text(self, dims: Sequence[str]) -> str:
         """Return in a few words which points are reduced together.

@@ -16,6 +16,7 @@ from gridax._files.swept import without_swept
 from gridax._files.zarr import OpenedStore, create_store, open_store, refuse_existing
 from gridax._outputs.template import Template
 from gridax._plan import blocks
+from gridax._plan.chain import Chain
 from gridax._run import fingerprints
 from gridax._run.assembly import Assembly
 from gridax._run.fingerprints import Parts
@@ -38,10 +39,13 @@ class StoredRun:
     location : where.
     options : of the run.
     mine : fingerprints of the points, of everything that is fixed, and of the model's source.
+    chain : along which dimension of the space points follow each other, if so.
     """
 
-    def __init__(self, location: Location, options: Options, mine: Parts) -> None:
-        self._location, self._options, self._mine = location, options, mine
+    def __init__(
+        self, location: Location, options: Options, mine: Parts, chain: Chain | None
+    ) -> None:
+        self._location, self._options, self._mine, self._chain = location, options, mine, chain
         self._replace = self._warned = False
         self._theirs: Parts | None = None
         self.template: Template | None = None
@@ -130,6 +134,8 @@ class StoredRun:
             block = blocks.shape(assembly.grid, suited, n_shards)
         else:
             block = assembly.block(self._options.block)
+            if self._chain is not None:
+                block = self._along_chains(self._chain, block, assembly)
         check_chunks(block, outputs)
         dataset = assembly.skeleton({**self._mine, "template": assembly.fingerprints})
         if not create_store(self._location, dataset, outputs, block, self._replace):
@@ -138,6 +144,21 @@ class StoredRun:
             self.open()
             return
         self._compare(open_store(self._location))
+
+    def _along_chains(
+        self, chain: Chain, block: tuple[int, ...], assembly: Assembly | ReducedAssembly
+    ) -> tuple[int, ...]:
+        """Return a shape of blocks that the user gave as one of chains."""
+        if isinstance(assembly, Assembly):
+            return chain.fitting(block, assembly.grid)
+        dim = assembly.reduced.cells.grid.index(chain.dim)
+        if block[dim] < assembly.grid[dim]:
+            raise ValueError(
+                f"block= divides the dimension along which points follow each other into blocks of "
+                f"{block[dim]} labels, but with reduce= what is carried is not stored; leave this "
+                "dimension out of block="
+            )
+        return block
 
     def check_outputs(self, assembly: Assembly | ReducedAssembly) -> None:
         """Reject outputs that differ from those in the store."""
@@ -204,7 +225,10 @@ class StoredRun:
             outputs = self.template.outputs
             if self.summary is not None:
                 outputs = stored_outputs(self.summary, self._opened)
-            options = self._options.for_store()
+            chain = self._chain
+            if chain is not None and self.summary is not None:
+                chain = chain.numbered(self.summary.cells.grid)
+            options = dataclasses.replace(self._options.for_store(), chain=chain)
             self._store = ZarrStore(self._location, self._opened.names, outputs, options)
         return self._store
 

@@ -124,7 +124,7 @@ class Run:
     def _in_store(self, location: Location) -> Result:
         about = self._about()
         about["model"]["version"] = self._options.version
-        stored = StoredRun(location, self._options, about)
+        stored = StoredRun(location, self._options, about, self._job.points.chain)
         if stored.open() and stored.store().scan():
             stored.check_model(self._evaluator.program)
             return self._from_store(location)

@@ -9,6 +9,7 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
+from gridax._plan.chain import Chain
 from gridax._plan.plan import Box, Region
 
 Verify = Literal["none", "size", "full"]
@@ -28,10 +29,12 @@ class Task(NamedTuple):
     ----------
     box : the block.
     todo : bool array over the block, True at the points to be evaluated; None if all are.
+    known : outputs of its other points and the states of all, if their chains go on.
     """
 
     box: Box
     todo: np.ndarray | None = None
+    known: tuple[Sequence[np.ndarray], np.ndarray] | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,6 +45,7 @@ class StoreOptions:
     verify: Verify = "size"
     durability: Literal["process", "power"] = "process"
     retry_failed: bool = False
+    chain: Chain | None = None
 
 
 class Store(abc.ABC):
@@ -78,6 +82,13 @@ class Store(abc.ABC):
     @abc.abstractmethod
     def begin(self, box: Box) -> None:
         """Open a block that was not among the tasks, so that it can be written or failed."""
+
+    @abc.abstractmethod
+    def known(self, box: Box, numbers: Sequence[int]) -> tuple[list[np.ndarray], np.ndarray]:
+        """Return some outputs at the points of a box within a block, and their states.
+
+        Outputs of points that are not done may have any value.
+        """
 
     @abc.abstractmethod
     def close(self) -> int:

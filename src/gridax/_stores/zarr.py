@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from gridax._outputs.template import Output
+from gridax._plan.blocks import of_chains
 from gridax._plan.plan import Box, Region, boxes, n_points
 from gridax._stores.arrays import DamagedChunk
 from gridax._stores.base import (
@@ -116,7 +117,12 @@ class ZarrStore(Store):
         if self._only is not None:
             return iter(self._only)
         i, n = self._options.shard
-        return itertools.islice(boxes(self._sizes, self.block), i, None, n)
+        chain = self._options.chain
+        if chain is None:
+            return itertools.islice(boxes(self._sizes, self.block), i, None, n)
+        # All blocks that a chain goes through belong to one shard.
+        groups = itertools.islice(of_chains(chain, self._sizes, self.block), i, None, n)
+        return itertools.chain.from_iterable(groups)
 
     def handle(self) -> Handle:
         """Return what another process needs to write to the store."""
@@ -273,6 +279,21 @@ class ZarrStore(Store):
     def _reported(self, new: int) -> int:
         new, self._unreported = new + self._unreported, 0
         return new
+
+    def known(self, box: Box, numbers: Sequence[int]) -> tuple[list[np.ndarray], np.ndarray]:
+        """Return some outputs at the points of a box within a block, and their states.
+
+        Raises
+        ------
+        DamagedChunk
+            If the block is damaged.
+        """
+        sides = zip(box, self.block, self._sizes, strict=True)
+        block = tuple((a // n * n, min(a // n * n + n, size)) for (a, _), n, size in sides)
+        buffer = self._open.get(block)
+        if buffer is None:
+            buffer = self._read_block(block)
+        return buffer.known(box, numbers)
 
     def close(self) -> int:
         """Wait until all is written; return how many points were not reported yet.

@@ -1,0 +1,74 @@
+"""What an untraced model carries from one point to the next."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from gridax._arrays import is_keys
+from gridax._axes.table import read_only
+from gridax._grid.chains import initial_values
+from gridax._grid.host import HostStates
+from gridax._grid.points import Points
+from gridax._outputs.branch import Like, carried_outputs, unflattened
+from gridax._outputs.template import Template
+
+
+class Carrying:
+    """Turns outputs of one point into the values that the next one receives.
+
+    These are like the initial values: JAX arrays where those are, otherwise NumPy arrays and
+    scalars.
+
+    Parameters
+    ----------
+    points, states : the points, and their states.
+    """
+
+    def __init__(self, points: Points, states: HostStates) -> None:
+        self._points, self._states = points, states
+        self._structures: list[Any] = []
+        self._leaves: list[Any] = []
+
+    def start(self, index: Sequence[int]) -> list[Any]:
+        """Return the initial values at the first point of a chain."""
+        trees = initial_values(self._states.unresolved(index))
+        self._structures = [jax.tree.structure(tree) for tree in trees]
+        self._leaves = jax.tree.leaves(trees)
+        return trees
+
+    def numbers(self, template: Template) -> tuple[int, ...]:
+        """Return which outputs are carried, of a model that has been called.
+
+        Raises
+        ------
+        ValueError
+            If there is no such output, or it is not like the initial value.
+        """
+        return carried_outputs(
+            self._points.carried, template, self._structures, [_like(leaf) for leaf in self._leaves]
+        )
+
+    def values(self, arrays: Sequence[np.ndarray]) -> list[Any]:
+        """Return the values of the carried leaves from the carried outputs of the point before."""
+        leaves = [_as(leaf, array) for leaf, array in zip(self._leaves, arrays, strict=True)]
+        return unflattened(self._structures, leaves)
+
+
+def _like(leaf: Any) -> Like:
+    is_weak = type(leaf) in (bool, int, float, complex)
+    array = jax.random.key_data(leaf) if is_keys(leaf) else np.asarray(leaf)
+    return Like(array.shape, np.dtype(array.dtype), is_weak)
+
+
+def _as(like: Any, array: np.ndarray) -> Any:
+    """Return an array as a value of the kind of another one."""
+    if is_keys(like):
+        return jax.random.wrap_key_data(jnp.asarray(array), impl=jax.random.key_impl(like))
+    if isinstance(like, jax.Array):
+        return jnp.asarray(array)
+    return read_only(np.array(array)) if np.ndim(array) else np.asarray(array)[()]

@@ -1,0 +1,128 @@
+"""Leaves of a state that carry an output from one point to the next."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import jax
+import numpy as np
+
+from gridax._axes.carried import DIRECTIONS, Carried, is_carried
+from gridax._grid.grid import POINT, Grid
+from gridax._plan.chain import Chain
+from gridax._pytree import dotted
+from gridax._text import listing, number_of
+
+
+def carried_leaves(state: Any) -> dict[str, Carried]:
+    """Return the carried leaves of a state by their dotted paths."""
+    flat, _ = jax.tree_util.tree_flatten_with_path(state, is_leaf=is_carried)
+    return {dotted(path): leaf for path, leaf in flat if is_carried(leaf)}
+
+
+def resolved(state: Any, values: Sequence[Any] | None = None) -> Any:
+    """Return a state with values in place of its carried leaves; by default, their initial ones."""
+    values = iter(initial_values(state) if values is None else values)
+    return jax.tree.map(
+        lambda leaf: next(values) if is_carried(leaf) else leaf, state, is_leaf=is_carried
+    )
+
+
+def initial_values(state: Any) -> list[Any]:
+    """Return the initial value of each carried leaf of a state.
+
+    Raises
+    ------
+    Exception
+        What a callable raises for the state, with a note that names the leaf.
+    """
+    leaves = carried_leaves(state)
+    values = [None if leaf.is_computed else leaf.initial for leaf in leaves.values()]
+    for i, (path, leaf) in enumerate(leaves.items()):
+        if leaf.is_computed:
+            try:
+                values[i] = leaf.initial(resolved(state, values))
+            except Exception as error:
+                error.add_note(f"while the initial value of {path!r} was computed")
+                raise
+            if values[i] is None:
+                raise TypeError(f"the callable initial= of {path!r} returned None, not a value")
+    return values
+
+
+def chain_of(leaves: Mapping[str, Carried], grid: Grid) -> Chain | None:
+    """Return the chain of the carried leaves in a grid; None if each point starts by itself.
+
+    Raises
+    ------
+    ValueError
+        If there is no such dimension, leaves are carried along different ones, or the points of a
+        chain are scattered.
+    """
+    if not leaves:
+        return None
+    (path, first), *others = leaves.items()
+    home = _home(path, first, grid)
+    for other, leaf in others:
+        if (_home(other, leaf, grid), leaf.order) != (home, first.order):
+            raise ValueError(
+                f"{path!r} is carried along {first.along!r} in the order {first.order!r}, but "
+                f"{other!r} along {leaf.along!r} in the order {leaf.order!r}; there can be one chain "
+                "only, so carry both in the same way"
+            )
+    dims = {column.dim for column in grid.columns if column.home == home}
+    if dims == {POINT} != {home}:
+        raise ValueError(
+            f"{path!r} is carried along {home!r}, but the points were picked one by one, so that "
+            "none follows another; select along the other dimensions with isel or sel instead"
+        )
+    if home not in grid.sizes:
+        return None
+    number = {dim: i for i, dim in enumerate(grid.dims)}
+    if first.order != "both":
+        return Chain(number[home], (first.order == "backward",))
+    column = next(column for column in grid.columns if column.axis is first.direction)
+    labels = column.table.labels[column.all_rows(grid.sizes)]
+    backward = tuple(bool(label == DIRECTIONS[1]) for label in labels)
+    return Chain(number[home], backward, None if column.dim is None else number[column.dim])
+
+
+def _home(path: str, leaf: Carried, grid: Grid) -> str:
+    """Return the dimension along which a leaf is carried, as the space was created."""
+    homes = {column.home: column.home for column in grid.columns}
+    homes |= {column.name: column.home for column in grid.columns if column.name not in homes}
+    inner = {column.name for column in grid.columns if column.axis is leaf.direction}
+    if leaf.along not in homes or leaf.along in inner:
+        names = listing([name for name in homes if name not in inner])
+        raise ValueError(
+            f"{path!r} is carried along {leaf.along!r}, but the dimensions and axes are {names}"
+        )
+    return homes[leaf.along]
+
+
+def changed_start(
+    leaves: Mapping[str, Carried], grid: Grid, chain: Chain, indexer: Any
+) -> str | None:
+    """Say how selecting labels changes what follows what in a chain; None if it does not."""
+    names = listing([repr(path) for path in leaves])
+    has, are = ("has its", "is") if len(leaves) == 1 else ("have their", "are")
+    home = grid.dims[chain.dim]
+    if not np.ndim(indexer):
+        return f"with a single label along {home!r}, {names} {has} initial value at all points"
+    chosen, size = np.asarray(indexer), grid.sizes[home]
+    n = len(chosen)
+    ends = [np.arange(size - n, size) if backward else np.arange(n) for backward in chain.backward]
+    if all(np.array_equal(chosen, end) for end in ends):
+        return None
+    columns = grid.members(home)
+    labels = [column.table.labels[column.all_rows(grid.sizes)][chosen] for column in columns]
+    starts = dict.fromkeys(-1 if backward else 0 for backward in chain.backward)
+    where = " and at ".join(
+        ", ".join(f"{c.name}={along[i].item()!r}" for c, along in zip(columns, labels, strict=True))
+        for i in starts
+    )
+    return (
+        f"the chain along {home!r} goes through {number_of(n, 'label')} of {size}: {names} {has} "
+        f"initial value at {where}, and {are} carried from each selected label to the next"
+    )
