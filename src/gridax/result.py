@@ -508,7 +508,7 @@ def facts_of(result: Result) -> ResultFacts:
     summary = Summary.read(result.dataset.attrs)
     variables = {} if summary is None else summary.variables
     return result_facts(
-        space_facts(points.grid, points.mode, points.fixed),
+        space_facts(points),
         result._template,
         result.dataset,
         result.progress,

@@ -13,11 +13,13 @@ import xarray as xr
 
 from gridax._axes import Axis
 from gridax._grid import frame, lookup, select, stack
+from gridax._grid.chains import changed_start, resolved
 from gridax._grid.grid import Grid
 from gridax._grid.points import Points
 from gridax._show import reprs
 from gridax._show.facts import SpaceFacts, space_facts
 from gridax._text import number_of
+from gridax._warnings import warn
 
 
 class Space(Sequence[Any]):
@@ -156,6 +158,12 @@ class Space(Sequence[Any]):
         ValueError, IndexError
             If a dimension does not exist, or nothing is selected.
 
+        Warns
+        -----
+        UserWarning
+            If points follow each other along a dimension, and now start at another label or skip
+            some.
+
         Examples
         --------
         >>> import gridax as gx
@@ -164,6 +172,12 @@ class Space(Sequence[Any]):
         {'a': 2}
         """
         chosen = select.positions({**(indexers or {}), **by_dim}, self._points.sizes)
+        chain = self._points.chain
+        if chain is not None and self.dims[chain.dim] in chosen:
+            indexer = chosen[self.dims[chain.dim]]
+            change = changed_start(self._points.carried, self._points.grid, chain, indexer)
+            if change is not None:
+                warn(change)
         return self._with(self._points.grid.isel(chosen))
 
     def sel(
@@ -287,6 +301,8 @@ class Space(Sequence[Any]):
         title = f"{number_of(self.N, 'point')}, {self.mode}"
         if len(self.dims) > 1:
             title += ": " + " × ".join(f"{dim} {size}" for dim, size in self.sizes.items())
+        if self._points.chain is not None:
+            title += f"; chains along {self.dims[self._points.chain.dim]}"
         return space_plot.draw(self._points.grid, title, names, max_points, ax)
 
     def collect(
@@ -323,10 +339,17 @@ class Space(Sequence[Any]):
         """
         batched, chosen = stack.collect(self._points.grid, n_vmap, n_pmap, fill_value)
         fill = self._points.skeleton.fill
+        computed = [repr(p) for p, leaf in self._points.carried.items() if leaf.is_computed]
+        if computed:
+            raise ValueError(
+                f"the initial value of {', '.join(computed)} is computed from the state of each "
+                "point, so there is none for a batch of them; pass values as initial="
+            )
         if combine:
-            return fill(batched | chosen)
+            return resolved(fill(batched | chosen))
         others = (i for i in range(len(self._points.skeleton.leaves)) if i not in batched)
-        return fill(batched | dict.fromkeys(others)), fill(chosen | dict.fromkeys(batched))
+        parts = fill(batched | dict.fromkeys(others)), fill(chosen | dict.fromkeys(batched))
+        return tuple(map(resolved, parts))
 
     def __repr__(self) -> str:
         return reprs.space_text(self._facts())
@@ -335,7 +358,7 @@ class Space(Sequence[Any]):
         return reprs.space_html(self._facts(), lambda: self._points.dataset)
 
     def _facts(self) -> SpaceFacts:
-        return space_facts(self._points.grid, self.mode, self._points.fixed)
+        return space_facts(self._points)
 
 
 def points_of(space: Space) -> Points:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -11,6 +10,7 @@ import numpy as np
 import pytest
 
 from gridax._kernel.program import Kernel, Lookup, Program, compiled, on_devices, packed
+from gridax._kernel.tile import Data, Evaluation
 from gridax._plan.plan import Level, Plan, Tile
 
 A, B = np.float32([1, 2, 3]), np.float32([4, 5])
@@ -164,8 +164,8 @@ def test_a_deep_level_may_hold_several_dimensions():
 
 def test_a_deep_tile_evaluates_piece_after_piece():
     program = program_of(add, along(0, 1))
-    tile = partial(program.tile, (Level((0,), 2, depth=3), Level((1,), 2)))
-    jaxpr = jax.make_jaxpr(tile)([jnp.arange(6), jnp.arange(2)], [A, B], [np.int32(0)] * 2, [])
+    tile = Evaluation(program, (Level((0,), 2, depth=3), Level((1,), 2)), data_of(A, B))
+    jaxpr = jax.make_jaxpr(tile.outputs)([jnp.arange(6), jnp.arange(2)])
     (loop,) = (e for e in jaxpr.eqns if e.primitive.name == "scan")
     assert loop.params["length"] == 3
     assert {v.aval.shape for v in loop.params["jaxpr"].jaxpr.outvars} == {(2, 2)}
@@ -327,6 +327,10 @@ def test_every_device_needs_the_bytes_of_its_own_tile():
     assert 3 * 4000 <= nbytes < 3 * 4000 + 1000
 
 
+def data_of(*tables):
+    return Data(tables, [np.int32(0)] * len(tables), [])
+
+
 def equations(jaxpr):
     """Yield the equations of a jaxpr and of all programs within it."""
     for equation in jaxpr.eqns:
@@ -340,8 +344,8 @@ def equations(jaxpr):
 
 def test_what_depends_on_one_dimension_is_computed_once_per_index_of_it():
     program = program_of(lambda a, b: jnp.tanh(a) * jnp.exp(b), along(0, 1))
-    tile = partial(program.tile, each(3, 2), [jnp.arange(3), jnp.arange(2)])
-    jaxpr = jax.make_jaxpr(tile)([A, B], [np.int32(0)] * 2, [])
+    tile = Evaluation(program, each(3, 2), data_of(A, B))
+    jaxpr = jax.make_jaxpr(tile.outputs)([jnp.arange(3), jnp.arange(2)])
     sizes = {e.primitive.name: e.outvars[0].aval.shape for e in equations(jaxpr.jaxpr)}
     assert sizes["tanh"] == (3,)  # not the six points of the tile
     assert sizes["exp"] == (2,)

@@ -82,11 +82,18 @@ class Carried:
     def is_computed(self) -> bool:
         """Whether the initial value is computed from the state."""
         # A module of parameters may be callable, too, but is a value.
-        return callable(self.initial) and jax.tree.structure(self.initial) == _LEAF
+        return callable(self.initial) and jax.tree_util.all_leaves([self.initial])
+
+    def with_direction(self, axis: Axis) -> Carried:
+        """Return the same leaf with another axis of both directions."""
+        return self.tree_unflatten((self.output, self.along, self.order), (self.initial, axis))
 
     def tree_flatten_with_keys(self) -> tuple[Any, Any]:
         """Return the initial value, and the axis of both directions if there are two."""
-        children = ((GetAttrKey("initial"), self.initial), (GetAttrKey("direction"), self.direction))
+        children = (
+            (GetAttrKey("initial"), self.initial),
+            (GetAttrKey("direction"), self.direction),
+        )
         return children, (self.output, self.along, self.order)
 
     @classmethod
@@ -98,9 +105,6 @@ class Carried:
         for name, value in fields.items():
             object.__setattr__(new, name, value)
         return new
-
-
-_LEAF = jax.tree.structure(0)
 
 
 def is_carried(node: Any) -> bool:

@@ -13,8 +13,9 @@ import numpy as np
 from gridax._outputs.template import Output
 from gridax._plan.blocks import pieces
 from gridax._plan.chain import Chain
-from gridax._plan.plan import Box, Take, shape_of
-from gridax._stores.base import DONE, Store, Task
+from gridax._plan.plan import Box, Region, Take, shape_of
+from gridax._run.evaluator import Failed
+from gridax._stores.base import DONE, FAILED, Store, Task
 
 NOT_REACHED = "not reached: the model failed at an earlier label of the chain"
 
@@ -63,6 +64,7 @@ class Front:
         self._alive = np.full(across, True)
         self.dead = np.full(across, False)
         self._first = np.zeros(across, int)
+        self._failed = np.full(shape_of(box), False)
 
     def begin(self, store: Store, task: Task, last: Front | None) -> None:
         """Take what is known of the points before those that are to be evaluated.
@@ -80,6 +82,9 @@ class Front:
         if not self.is_begin:
             self._take_last(store, last)
         self.dead = ~self._alive & (self._first < self._length)
+        if task.todo is not None:
+            states = store.states(self.box)
+            self.fail(Region(self.box, states.shape, np.nonzero(states == FAILED)))
 
     def alone(self) -> Front:
         """Return a front with which chains can be evaluated step by step."""
@@ -94,7 +99,7 @@ class Front:
         return stop == self._size if self.chain.is_backward(self._origin) else start == 0
 
     def _first_steps(self, todo: np.ndarray) -> np.ndarray:
-        """Return the first step of each chain that is to be evaluated; the length if there is none."""
+        """Return the first step of each chain that is to be evaluated, or the length if none is."""
         dim = self.chain.dim
         ordered = self.chain.in_order(todo, self._origin)
         first = ordered.argmax(axis=dim, keepdims=True)
@@ -103,11 +108,8 @@ class Front:
     def _take_known(self, store: Store) -> None:
         """Take from this block what is known of the points before the first one to be evaluated."""
         dim = self.chain.dim
-        arrays, states = store.known(self.box, self.numbers)
-        states = self.chain.in_order(states, self._origin)
+        arrays = store.outputs_at(self.box, self.numbers)
         at = np.maximum(self._first - 1, 0)
-        known = self._first > 0
-        self._alive &= ~known | (np.take_along_axis(states, at, axis=dim) == DONE)
         for before, after, array in zip(self.before, self.after, arrays, strict=True):
             own = (1,) * (array.ndim - at.ndim)
             array = self.chain.in_order(array, self._origin)
@@ -120,9 +122,9 @@ class Front:
         if last is not None and last.is_followed_by(self.box):
             arrays, alive = last.after, last._alive
         else:
-            arrays, states = store.known(self._plane_before(), self.numbers)
-            alive = states == DONE
-        self._alive = np.where(begins, alive, self._alive)
+            plane = self._plane_before()
+            arrays, alive = store.outputs_at(plane, self.numbers), store.states(plane) == DONE
+        self._alive &= ~begins | alive
         for before, array in zip(self.before, arrays, strict=True):
             where = begins.reshape(begins.shape + (1,) * (array.ndim - begins.ndim))
             before[...] = np.where(where, array, before)
@@ -185,14 +187,26 @@ class Front:
             if part.any():
                 yield is_backward, part
 
-    def not_reached(self, task: Task) -> np.ndarray | None:
-        """Return which points are not to be evaluated, since their chains have ended."""
-        if not self.dead.any():
-            return None
-        todo = np.full(shape_of(task.box), True) if task.todo is None else task.todo
-        return todo & self.dead
+    def not_reached(self, task: Task) -> Iterator[Failed]:
+        """Yield the points that are not to be evaluated, since their chains have ended."""
+        if not (self.dead.any() or self._failed.any()):
+            return
+        shape = shape_of(task.box)
+        failed = self.chain.in_order(self._failed, self._origin)
+        after = np.logical_or.accumulate(failed, axis=self.chain.dim)
+        missed = self.dead | self.chain.in_order(after, self._origin)
+        if task.todo is not None:
+            missed = missed & task.todo
+        yield Failed(Region(task.box, shape, np.nonzero(missed)), NOT_REACHED)
 
-    def reached(self, shape: tuple[int, ...], where: tuple[Any, ...], values: Sequence[Any]) -> None:
+    def fail(self, region: Region) -> None:
+        """Note points of the block at which the model is known to fail."""
+        self._failed.reshape(region.shape, copy=False)[region.where] = True
+        self._alive &= ~self._failed.any(axis=self.chain.dim, keepdims=True)
+
+    def reached(
+        self, shape: tuple[int, ...], where: tuple[Any, ...], values: Sequence[Any]
+    ) -> None:
         """Note the outputs at the last points of some chains.
 
         Parameters
@@ -226,6 +240,14 @@ class Front:
         self._alive.reshape(shape, copy=False)[where] = False
 
 
+def whole_chains(task: Task, chain: Chain) -> Task:
+    """Return a block in which all of a chain is evaluated if any of it is."""
+    if task.todo is None:
+        return task
+    some = task.todo.any(axis=chain.dim, keepdims=True)
+    return task._replace(todo=None if some.all() else np.broadcast_to(some, task.todo.shape))
+
+
 def _products(mask: np.ndarray) -> Iterator[tuple[np.ndarray, ...]]:
     """Yield True entries as products of positions, one by one if there are no larger ones."""
     axes = range(mask.ndim)
@@ -239,5 +261,3 @@ def _products(mask: np.ndarray) -> Iterator[tuple[np.ndarray, ...]]:
         else:
             for at in np.argwhere(mask):
                 yield tuple(at[:, None])
-
-

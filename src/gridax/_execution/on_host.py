@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from gridax._execution.front import whole_chains
 from gridax._grid.points import Points, point_labels
 from gridax._outputs.template import Template
 from gridax._plan.plan import Box, Region, boxes, shape_of
@@ -44,7 +45,10 @@ class HostCells:
     def evaluate(self) -> Iterator[Evaluated]:
         """Evaluate what the store lacks."""
         whole = Task(tuple((0, size) for size in self._cells.shape))
+        chain = self._points.chain
         for task in self._request.store.tasks() or [whole]:
+            if chain is not None:
+                task = whole_chains(task, chain.numbered(self._cells.grid))
             for box in self._pieces(task):
                 yield self.cells(task.box, box)
 

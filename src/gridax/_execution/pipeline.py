@@ -267,6 +267,9 @@ class Pipeline:
             recorded = self._record and _of_model(error)
             if not recorded and self._is_asked_for(region):
                 raise error from error.__cause__  # rather than the errors of the larger batches
+            if batch.front is not None:
+                _, shape, where = batch.chains[0]
+                batch.front.ended(shape, where)
             yield Failed(region, error)
         else:
             for piece in batch.split(self._finer(batch.plan)):
@@ -289,10 +292,7 @@ class Pipeline:
             for evaluated in itertools.chain(self.submit(one), self.drain()):
                 yield evaluated
                 if isinstance(evaluated, Failed):
-                    front.ended(shape, where)
-                    rest = tile._replace(
-                        runs=(*tile.runs[:n], steps[k + 1 :], *tile.runs[n + 1 :])
-                    )
+                    rest = tile._replace(runs=(*tile.runs[:n], steps[k + 1 :], *tile.runs[n + 1 :]))
                     if len(steps) > k + 1:
                         yield Failed(plan.region(rest), NOT_REACHED)
                     return

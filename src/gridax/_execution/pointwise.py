@@ -165,9 +165,7 @@ class PointwiseEvaluator(Evaluator):
     ) -> Iterator[Evaluated]:
         """Evaluate the chains through a block, one after the other."""
         box, shape = task.box, shape_of(task.box)
-        missed = front.not_reached(task)
-        if missed is not None:
-            yield Failed(Region(box, shape, np.nonzero(missed)), NOT_REACHED)
+        yield from front.not_reached(task)
         for places, continues in front.chains():
             first = front.place(places[0])
             carried = self._values(front.carried(*first)) if continues else None

@@ -120,7 +120,9 @@ class RemoteEvaluator(Evaluator):
             settings=worker.settings(),
             carried=self._carried(),
         )
-        batches = batched(_together(tasks, self._chain(reduced)), self._per_task(shape, block, request))
+        batches = batched(
+            _together(tasks, self._chain(reduced)), self._per_task(shape, block, request)
+        )
         for outcome in self._workers.results(job, batches):
             if isinstance(outcome, Killed):
                 yield from self._killed(outcome, request)
@@ -202,7 +204,8 @@ def _missing(store: MemoryStore, blocks: Iterator[Box], are_chained: bool) -> It
         if todo.any():
             task = Task(box, None if todo.all() else todo)
             if are_chained and task.todo is not None:
-                task = task._replace(known=store.known(box, range(len(store.outputs))))
+                outputs = store.outputs_at(box, range(len(store.outputs)))
+                task = task._replace(known=(outputs, store.states(box)))
             yield task
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from gridax._execution.front import NOT_REACHED, Front
+from gridax._execution.front import Front, whole_chains
 from gridax._execution.on_host import HostCells
 from gridax._execution.pipeline import Batch, Pipeline, front_of
 from gridax._kernel.arguments import Arguments
@@ -28,7 +28,7 @@ from gridax._reduce.request import Reduction
 from gridax._run.evaluator import Evaluated, Evaluator, Failed, Request
 from gridax._run.fingerprints import digest_of_callback
 from gridax._run.job import Job
-from gridax._stores.base import Task
+from gridax._stores.base import Store, Task
 
 
 class TiledEvaluator(Evaluator):
@@ -137,28 +137,21 @@ class TiledEvaluator(Evaluator):
                     yield from pipeline.submit(batch)
                 pipeline.after_this(functools.partial(tuner.end, lap))
                 tasks = iter(())
-        last: Front | None = None
+        chain, last = self._points.chain, None
         for task in iter([whole]) if tasks is None else tasks:
             failed, task = self._rejected(task, reduced)
             yield from failed
-            if self._points.chain is not None and reduced is None:
+            n = n_points(task.box) if task.todo is None else int(task.todo.sum())
+            if chain is not None and reduced is None:
                 if last is not None and last.is_followed_by(task.box):
                     yield from pipeline.drain()
-                front = front_of(self._points, prepared, task.box)
-                front.begin(request.store, task, last)
-                last = front
-                n_left -= n_points(task.box) if task.todo is None else int(task.todo.sum())
-                yield from self._chains(prepared, limits, pipeline, task, front, n_left)
-                continue
-            if task.todo is None:
-                yield from self._block(prepared, limits, pipeline, task.box, n_left)
-                n_left -= n_points(task.box)
-                continue
-            n_left -= int(task.todo.sum())
-            pipeline.todo[task.box] = task.todo
-            for batch in self._missing(prepared, limits, task):
-                yield from pipeline.submit(batch)
-            pipeline.after_this(functools.partial(pipeline.todo.pop, task.box, None))
+                last = self._front(prepared, request.store, task, failed, last)
+                yield from self._chains(prepared, limits, pipeline, task, last, n_left)
+            else:
+                if chain is not None and reduced is not None:
+                    task = whole_chains(task, chain.numbered(reduced.cells.grid))
+                yield from self._task(prepared, limits, pipeline, task, n_left)
+            n_left -= n
         yield from pipeline.drain()
         tuner.swept()
         if self._n_vmap is None:
@@ -192,6 +185,38 @@ class TiledEvaluator(Evaluator):
             if is_trial:
                 yield from pipeline.drain()
 
+    def _task(
+        self,
+        prepared: Prepared,
+        limits: Limits,
+        pipeline: Pipeline,
+        task: Task,
+        n_left: int,
+    ) -> Iterator[Evaluated]:
+        """Evaluate the points of a block that are to be evaluated."""
+        if task.todo is None:
+            yield from self._block(prepared, limits, pipeline, task.box, n_left)
+            return
+        pipeline.todo[task.box] = task.todo
+        for batch in self._missing(prepared, limits, task):
+            yield from pipeline.submit(batch)
+        pipeline.after_this(functools.partial(pipeline.todo.pop, task.box, None))
+
+    def _front(
+        self,
+        prepared: Prepared,
+        store: Store,
+        task: Task,
+        failed: Sequence[Failed],
+        last: Front | None,
+    ) -> Front:
+        """Return the front of the chains through a block, of which some points have failed."""
+        front = front_of(self._points, prepared, task.box)
+        front.begin(store, task, last)
+        for region, _ in failed:
+            front.fail(region)
+        return front
+
     def _chains(
         self,
         prepared: Prepared,
@@ -202,15 +227,13 @@ class TiledEvaluator(Evaluator):
         n_left: int,
     ) -> Iterator[Evaluated]:
         """Evaluate the chains through a block."""
-        missed = front.not_reached(task)
-        if missed is not None:
-            yield Failed(Region(task.box, missed.shape, np.nonzero(missed)), NOT_REACHED)
+        yield from front.not_reached(task)
         if task.todo is not None:
             pipeline.todo[task.box] = task.todo
         for take, continues in front.stretches():
             if take is None:
-                n = n_left + n_points(task.box)
-                yield from self._block(prepared, limits, pipeline, task.box, n, front, continues)
+                args = (prepared, limits, pipeline, task.box, n_left)
+                yield from self._block(*args, front, continues)
                 continue
             plan = prepared.tuner(limits).best
             small = self._smaller(prepared, limits, plan, take)

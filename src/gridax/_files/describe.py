@@ -17,6 +17,7 @@ import xarray as xr
 
 from gridax._axes import is_axis
 from gridax._axes.base import call
+from gridax._axes.carried import is_carried
 from gridax._grid.grid import Column
 from gridax._grid.points import Points, fixed_scalar
 from gridax._outputs.template import Template
@@ -75,7 +76,24 @@ def _space_to_json(points: Points) -> dict[str, Any]:
         else:
             entry_.update(_fixed_to_json(leaf))
         leaves.append(entry_)
-    return {"dims": list(points.sizes.items()), "leaves": leaves}
+    described = {"dims": list(points.sizes.items()), "leaves": leaves}
+    if points.carried:
+        described["carried"] = _carried_to_json(points.skeleton.tree)
+    return described
+
+
+def _carried_to_json(state: Any) -> list[dict[str, Any]]:
+    flat, _ = jax.tree_util.tree_flatten_with_path(state, is_leaf=is_carried)
+    return [
+        {
+            "path": _path_to_json(path),
+            "output": leaf.output,
+            "along": leaf.along,
+            "order": leaf.order,
+        }
+        for path, leaf in flat
+        if is_carried(leaf)
+    ]
 
 
 def _column_to_json(column: Column, sizes: Mapping[str, int]) -> dict[str, Any]:

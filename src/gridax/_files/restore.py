@@ -9,7 +9,7 @@ import collections
 import dataclasses
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any, get_args
+from typing import Any, cast, get_args
 
 import jax
 import jax.numpy as jnp
@@ -19,7 +19,8 @@ import xarray as xr
 from jax.tree_util import DictKey, SequenceKey
 
 from gridax import _checks
-from gridax._axes import StoredAxis, is_axis
+from gridax._axes import Carried, StoredAxis, is_axis
+from gridax._axes.carried import Order
 from gridax._axes.table import Table
 from gridax._files.describe import FORMAT, READABLE, is_result
 from gridax._files.merge import Summary
@@ -125,7 +126,10 @@ def _read_points(dataset: xr.Dataset, variables: Mapping[Any, xr.Variable]) -> P
             leaves.append((leaf["path"], column.axis))
         else:
             leaves.append((leaf["path"], _read_fixed(leaf)))
-    skeleton = Skeleton.of(nest(leaves), is_axis)
+    state = nest(leaves)
+    for carried in described.get("carried", []):
+        state = _with_carried(state, carried["path"], carried)
+    skeleton = Skeleton.of(state, is_axis)
     ordered = [
         dataclasses.replace(columns[id(skeleton.leaves[slot])], slot=slot)
         for slot in skeleton.written
@@ -141,6 +145,18 @@ def _read_points(dataset: xr.Dataset, variables: Mapping[Any, xr.Variable]) -> P
     key = jax.random.wrap_key_data(jnp.asarray(data), impl=described_key["impl"])
     _require(key.ndim == 0, "the key is not a single key")
     return Points(skeleton, Grid(sizes, tuple(ordered)), mode, key)
+
+
+def _with_carried(node: Any, path: Sequence[Sequence[Any]], described: Mapping[str, Any]) -> Any:
+    """Return a state with a carried leaf in place of the dict with its parts."""
+    if path:
+        (_, key), *rest = path
+        node[key] = _with_carried(node[key], rest, described)
+        return node
+    output, along, order = (str(described[name]) for name in ("output", "along", "order"))
+    leaf = Carried(node["initial"], output, along, cast("Order", order))
+    axis = node.get("direction")
+    return leaf.with_direction(axis) if is_axis(axis) else leaf
 
 
 def _require(holds: bool, otherwise: str) -> None:

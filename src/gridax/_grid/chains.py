@@ -21,11 +21,17 @@ def carried_leaves(state: Any) -> dict[str, Carried]:
     return {dotted(path): leaf for path, leaf in flat if is_carried(leaf)}
 
 
+def carried_text(leaf: Carried) -> str:
+    """Return in words what a leaf carries."""
+    order = "in both directions" if leaf.order == "both" else leaf.order
+    return f"carried from {leaf.output!r} along {leaf.along!r}, {order}"
+
+
 def resolved(state: Any, values: Sequence[Any] | None = None) -> Any:
     """Return a state with values in place of its carried leaves; by default, their initial ones."""
-    values = iter(initial_values(state) if values is None else values)
+    remaining = iter(initial_values(state) if values is None else values)
     return jax.tree.map(
-        lambda leaf: next(values) if is_carried(leaf) else leaf, state, is_leaf=is_carried
+        lambda leaf: next(remaining) if is_carried(leaf) else leaf, state, is_leaf=is_carried
     )
 
 
@@ -68,8 +74,8 @@ def chain_of(leaves: Mapping[str, Carried], grid: Grid) -> Chain | None:
         if (_home(other, leaf, grid), leaf.order) != (home, first.order):
             raise ValueError(
                 f"{path!r} is carried along {first.along!r} in the order {first.order!r}, but "
-                f"{other!r} along {leaf.along!r} in the order {leaf.order!r}; there can be one chain "
-                "only, so carry both in the same way"
+                f"{other!r} along {leaf.along!r} in the order {leaf.order!r}; carry all leaves "
+                "in the same way"
             )
     dims = {column.dim for column in grid.columns if column.home == home}
     if dims == {POINT} != {home}:

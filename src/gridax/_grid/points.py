@@ -77,7 +77,7 @@ class Points:
         """Return the points of some dimensions only, without the axes along the others."""
         sizes = {dim: size for dim, size in self.sizes.items() if dim in dims}
         columns = (c for c in self.grid.columns if c.dim is None or c.dim in sizes)
-        return self.with_grid(Grid(sizes, tuple(columns)))
+        return dataclasses.replace(self, grid=Grid(sizes, tuple(columns)))
 
     @property
     def n(self) -> int:
@@ -222,8 +222,9 @@ def _axes_of(skeleton: Skeleton) -> list[tuple[int, str, Axis]]:
     """Return slot, dotted path and axis of every axis, in the order in which they were written."""
     axes: list[tuple[int, str, Axis]] = []
     path_of: dict[int, str] = {}
-    # Leaves that are carried in both directions share one axis of them.
-    _, *again = [c.direction for c in carried_leaves(skeleton.tree).values() if c.direction] or [None]
+    # Leaves that are carried in both directions share one axis of them, the first.
+    directions = [leaf.direction for leaf in carried_leaves(skeleton.tree).values()]
+    again = [axis for axis in directions if axis is not None][1:]
     for slot in skeleton.written:
         leaf, path = skeleton.leaves[slot], dotted(skeleton.paths[slot])
         if any(leaf is axis for axis in again):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
 from collections.abc import Sequence
 from typing import Any
 
@@ -73,9 +72,8 @@ class ChainProgram:
         """Return what is carried with the size of each level that it varies along."""
         spread = []
         for array, dims in zip(arrays, self.dims, strict=True):
-            constant = [dims.isdisjoint(level.dims) for level in levels]
-            array = array[tuple(slice(0, 1) if is_constant else slice(None) for is_constant in constant)]
-            sizes = [1 if each else level.width for each, level in zip(constant, levels, strict=True)]
+            sizes = [1 if dims.isdisjoint(level.dims) else level.width for level in levels]
+            array = array[tuple(slice(0, size) for size in sizes)]
             spread.append(jnp.broadcast_to(array, (*sizes, *array.shape[len(levels) :])))
         return spread
 

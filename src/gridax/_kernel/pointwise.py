@@ -81,4 +81,6 @@ def _compiled(program: Program, is_start: bool = False) -> Callable[..., list[An
         return jax.jit(program.point)
     assert program.chain is not None
     initial = program.chain.initial
-    return jax.jit(lambda fixed, values: evaluated(initial.jaxpr, [*fixed, *values], initial.consts))
+    return jax.jit(
+        lambda fixed, values: evaluated(initial.jaxpr, [*fixed, *values], initial.consts)
+    )

@@ -163,7 +163,8 @@ def _jitted(
             at = reducer.indices(at, *parts)
         if not n_lanes:
             tile = Evaluation(program, levels, data, is_counted, finish)
-            return [out[None] for out in tile.outputs(at, [b[0] for b in before] if continues else None)]
+            carried = [array[0] for array in before] if continues else None
+            return [out[None] for out in tile.outputs(at, carried)]
         outs = program.in_lanes(levels, n_lanes, at, data)
         return [out[None] for out in (outs if finish is None else finish.function(outs))]
 

@@ -40,9 +40,9 @@ class Start:
         arrays = [jnp.asarray(leaf) for leaf in leaves]
         self._impls = [str(jax.random.key_impl(a)) if is_keys(a) else None for a in arrays]
         arrays = [jax.random.key_data(a) if is_keys(a) else a for a in arrays]
-        weak = [isinstance(leaf, (bool, int, float, complex)) for leaf in leaves]
         self._like = [
-            Like(a.shape, np.dtype(a.dtype), is_weak) for a, is_weak in zip(arrays, weak, strict=True)
+            Like(array.shape, np.dtype(array.dtype), type(leaf) in (bool, int, float, complex))
+            for array, leaf in zip(arrays, leaves, strict=True)
         ]
         return [a.astype(self._dtypes.get(k, a.dtype)) for k, a in enumerate(arrays)]
 

@@ -155,9 +155,10 @@ class Evaluation:
         chain = self._chain
         assert chain is not None
         n = chain.level(self._levels)
+        widths = (e.width if k < self._n_lead else e.length for k, e in enumerate(self._levels))
         levels = [
-            dataclasses.replace(level, width=level.width if k < self._n_lead else level.length, depth=1)
-            for k, level in enumerate(self._levels)
+            dataclasses.replace(level, width=1 if k == n else width, depth=1)
+            for k, (level, width) in enumerate(zip(self._levels, widths, strict=True))
         ]
         if before is None:
             first = index.copy()
@@ -195,9 +196,7 @@ class Evaluation:
         def rest(values: list[Any]) -> list[Any]:
             return evaluated(parts.after, [*fixed, *values])
 
-        return nested(
-            self._levels, rest, [*values, *made], [*varies, *parts.varies], self._outputs
-        )
+        return nested(self._levels, rest, [*values, *made], [*varies, *parts.varies], self._outputs)
 
     def _shared(self, index: Sequence[Any]) -> tuple[Hoisted, list[Any], list[Any]] | None:
         """Return what is computed before the loops of a tile, if it has any and that is worth it.

@@ -12,7 +12,7 @@ import numpy as np
 
 from gridax._axes.carried import Carried
 from gridax._outputs.template import Template
-from gridax._pytree import dotted
+from gridax._pytree import Path, dotted
 from gridax._text import listing
 
 
@@ -81,17 +81,15 @@ def branch(template: Template, name: str, path: str) -> Branch:
 
 def _at(tree: Any, name: str) -> Any | None:
     """Return the branch of a pytree with a dotted name, or None."""
-    node, path = tree, ()
-    while dotted(path) != name or (not path and jax.tree.structure(node).num_leaves > 1):
-        children = jax.tree_util.tree_flatten_with_path(node, is_leaf=lambda x, at=node: x is not at)
-        below = [
-            ((*path, *step), child)
-            for step, child in children[0]
-            if step and _leads_to(dotted((*path, *step)), name)
-        ]
+    node: Any = tree
+    path: Path = ()
+    while dotted(path) != name or (not path and len(jax.tree.leaves(node)) > 1):
+        children, _ = jax.tree_util.tree_flatten_with_path(node, lambda x, at=node: x is not at)
+        steps = [((*path, *step), child) for step, child in children if step]
+        below = [step for step in steps if _leads_to(dotted(step[0]), name)]
         if not below:
             return None
-        path, node = max(below, key=lambda pair: len(dotted(pair[0])))
+        path, node = max(below, key=lambda step: len(dotted(step[0])))
     return node
 
 

@@ -96,9 +96,7 @@ def _nearly_cubic(sizes: Sequence[int], tile: Sequence[int], want: int) -> tuple
     return tuple(block)
 
 
-def _of_chains(
-    sizes: Sequence[int], wish: Wish, chain: Chain, want: int
-) -> tuple[int, ...]:
+def _of_chains(sizes: Sequence[int], wish: Wish, chain: Chain, want: int) -> tuple[int, ...]:
     """Return the shape of a block of chains: first as many as are vectorized, then their length."""
     along = sizes[chain.dim]
     across = [1 if dim == chain.dim else size for dim, size in enumerate(sizes)]
@@ -110,9 +108,7 @@ def _of_chains(
     return chain.fitting(block, sizes)
 
 
-def of_chains(
-    chain: Chain, sizes: Sequence[int], block: Sequence[int]
-) -> Iterator[list[Box]]:
+def of_chains(chain: Chain, sizes: Sequence[int], block: Sequence[int]) -> Iterator[list[Box]]:
     """Yield the blocks of a grid, those that the same chains go through as one list, in order."""
     dim = chain.dim
     cuts = [cut for (cut,) in boxes((sizes[dim],), (block[dim],))]

@@ -71,6 +71,7 @@ class Extension:
         self.fixed: dict[str, int] = {}
         self._compared: set[str] = set()  # fixed values whose labels are equal
         self._match()
+        self._check_chain()
 
     def rows(self, dim: str) -> tuple[str | None, np.ndarray]:
         """Return the dimension of the result that a new one was, and the index of each label.
@@ -187,6 +188,27 @@ class Extension:
                 )
             self._rows[dim] = home, _matched(members, new, old)
         self._match_fixed(new, old)
+
+    def _check_chain(self) -> None:
+        """Reject new labels other than at the end of a chain: all that follow would change."""
+        chain = self._new.chain
+        if chain is None:
+            return
+        dim, old = self._new.dims[chain.dim], self.old.chain
+        _, rows = self._rows[dim]
+        size = 1 if old is None else self.old.shape[old.dim]
+        known = rows >= 0
+        n = int(known.sum())
+        ends = {(len(rows) - n, size - n) if backward else (0, 0) for backward in chain.backward}
+        for first_new, first_old in ends:
+            wanted = np.full(len(rows), -1)
+            wanted[first_new : first_new + n] = np.arange(first_old, first_old + n)
+            if not np.array_equal(rows, wanted):
+                both = " of both directions" if len(ends) > 1 else ""
+                raise ValueError(
+                    f"extend=: points along {dim!r} follow each other, so labels can only be added "
+                    f"at the end of the chain{both}; run the other ones as a sweep of their own"
+                )
 
     def _match_fixed(self, new: dict[str, _Leaf], old: dict[str, _Leaf]) -> None:
         """Find the old index of leaves that varied in the result and are fixed now."""

@@ -16,6 +16,7 @@ import xarray as xr
 
 from gridax._axes import is_axis
 from gridax._digest.digest import digest, examine
+from gridax._grid.chains import carried_text
 from gridax._grid.grid import Column
 from gridax._grid.points import Points, fixed_scalar
 from gridax._outputs.template import Template
@@ -47,6 +48,9 @@ def of_space(points: Points, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -
         leaf = points.skeleton.leaves[slot]
         if not is_axis(leaf):
             fixed[dotted(path)] = _value(leaf, dotted(path), unknown)
+    for name, leaf in points.carried.items():
+        text = carried_text(leaf)
+        fixed[name] = [digest(text), text]
     for tree in ({"args": list(args)}, dict(kwargs)):
         given = Skeleton.of(tree)
         for path, leaf in zip(given.paths, given.leaves, strict=True):

@@ -11,6 +11,7 @@ import xarray as xr
 
 from gridax import _memory
 from gridax._files.merge import Summary
+from gridax._grid.points import Points
 from gridax._plan.cells import Cells, divided, part_lengths
 from gridax._reduce.methods import name_of
 from gridax._reduce.outputs import ReducedOutputs
@@ -120,6 +121,7 @@ def _with_cells(
     reduction = requested(options.reduce, outputs, points.dims, points.shape)
     nbytes = sum(outputs[each.output].nbytes for each in reduction.outputs)
     total = math.prod(points.shape)
+    _check_chain(reduction, points)
     _check_extensible(reduction, points.dims, known)
     if next(unmerged(reduction), None) is not None:
         _check_undivided(reduction, points.dims, options)
@@ -137,6 +139,20 @@ def _with_cells(
     cuts = divided(points.shape, lengths, known)
     cells = Cells(reduction.cells.sizes, reduction.cells.reduced, cuts)
     return dataclasses.replace(reduction, cells=cells)
+
+
+def _check_chain(reduction: Reduction, points: Points) -> None:
+    """Reject reductions along which points follow each other."""
+    chain = points.chain
+    if chain is None:
+        return
+    for dim in (chain.dim, chain.direction):
+        if dim in reduction.cells.reduced:
+            raise ValueError(
+                f"reduce: {', '.join(map(repr, points.carried))} is carried along "
+                f"{points.dims[chain.dim]!r}, so outputs cannot be reduced along "
+                f"{points.dims[dim]!r} while the sweep runs; reduce the result along it afterwards"
+            )
 
 
 def _check_undivided(reduction: Reduction, dims: tuple[str, ...], options: Options) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -17,7 +17,9 @@ import xarray as xr
 
 from gridax._arrays import is_keys
 from gridax._axes.base import brief, short
-from gridax._grid.grid import Column, Grid
+from gridax._grid.chains import carried_text
+from gridax._grid.grid import Column
+from gridax._grid.points import Points
 from gridax._outputs.template import Output, Template
 from gridax._plan.progress import Progress
 from gridax._show.plot_style import label_texts
@@ -73,6 +75,7 @@ class SpaceFacts:
     axes: tuple[Coordinate, ...]
     fixed: tuple[FixedValue, ...]
     nbytes: int
+    carried: tuple[FixedValue, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -110,18 +113,23 @@ class ResultFacts:
         return sum(output.total for output in self.outputs)
 
 
-def space_facts(grid: Grid, mode: str, fixed: Sequence[tuple[str, Any]]) -> SpaceFacts:
-    """Return the facts of a space; `fixed` has name and value of the leaves that are no axes."""
+def space_facts(points: Points) -> SpaceFacts:
+    """Return the facts of a space."""
+    grid = points.grid
     place = {dim: i for i, dim in enumerate(grid.dims)}
     columns = sorted(grid.columns, key=lambda c: len(place) if c.dim is None else place[c.dim])
     tables = [column.table for column in columns]
     return SpaceFacts(
         grid.n_points,
-        mode,
+        points.mode,
         grid.sizes,
         tuple(_axis(column, grid.sizes) for column in columns),
-        tuple(FixedValue(name, _value(leaf), _is_scalar(leaf)) for name, leaf in fixed),
+        tuple(FixedValue(name, _value(leaf), _is_scalar(leaf)) for name, leaf in points.fixed),
         sum(t.labels.nbytes + getattr(t.values, "nbytes", 0) for t in tables),
+        tuple(
+            FixedValue(name, one_line(carried_text(leaf)), False)
+            for name, leaf in points.carried.items()
+        ),
     )
 
 

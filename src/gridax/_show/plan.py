@@ -35,6 +35,9 @@ def _rows(plan: Plan, width: int) -> Iterator[tuple[str, str]]:
     yield "Cells:" if plan.inner else "Points:", f"{points} ({sizes})"
     if plan.reduced:
         yield "Reduced:", f"{plan.reduced}"
+    if plan.chain is not None:
+        dim, n = plan.dims[plan.chain.dim], plan.sizes[plan.chain.dim]
+        yield "Chains:", f"{count(plan.n_points // n)}, each of {n} points along {dim}"
     yield "Outputs:", human(plan.n_points * plan.point_bytes)
     blocks = count(plan.n_blocks)
     if plan.n_blocks > 1:

@@ -12,7 +12,7 @@ import xarray as xr
 
 from gridax._memory import human
 from gridax._show import html
-from gridax._show.facts import Coordinate, FixedValue, OutputFacts, ResultFacts, SpaceFacts
+from gridax._show.facts import Coordinate, OutputFacts, ResultFacts, SpaceFacts
 from gridax._show.html import Markup, element, fact, section
 from gridax._show.progress import progress_bar, progress_text
 from gridax._text import elide, join_within, number_of, printable, shorten, shorten_middle
@@ -39,6 +39,7 @@ def space_text(space: SpaceFacts) -> str:
     scalars = [f"{value.name} = {value.text}" for value in space.fixed if value.is_scalar]
     if scalars:
         lines.append(f"Fixed:  {join_within(scalars, ', ', width - 8)}")
+    lines += [f"Chain:  {value.name} is {value.text}" for value in space.carried]
     return "\n".join(shorten(line, width) for line in lines)
 
 
@@ -85,7 +86,7 @@ def space_html(space: SpaceFacts, coordinates: Callable[[], xr.Dataset]) -> str:
     else:
         last = fact("Coordinates:", f"{n} variables, in the attribute dataset")
     axes = _axes(space, is_open=len(space.axes) <= _MOST_OPEN)
-    return html.page("gridax.Space", notes, _dims(space), axes, _fixed(space.fixed), last)
+    return html.page("gridax.Space", notes, _dims(space), axes, *_values(space), last)
 
 
 def result_html(result: ResultFacts, dataset: xr.Dataset) -> str:
@@ -99,7 +100,7 @@ def result_html(result: ResultFacts, dataset: xr.Dataset) -> str:
         _dims(space),
         _outputs(result),
         _axes(space, is_open=False),
-        _fixed(space.fixed),
+        *_values(space),
         _dataset(dataset),
     )
 
@@ -163,14 +164,16 @@ def _table(head: Sequence[str], rows: Sequence[html.Row | None]) -> Markup:
     return html.table(list(itertools.compress(head, used)), kept)
 
 
-def _fixed(fixed: Sequence[FixedValue]) -> Markup:
-    if not fixed:
-        return Markup()
-    rows = [
-        None if value is None else [value.name, html.code(value.text, 60)]
-        for value in elide(fixed, _MOST_ROWS)
-    ]
-    return section(f"Fixed values ({len(fixed)})", html.table(["name", "value"], rows))
+def _values(space: SpaceFacts) -> Iterator[Markup]:
+    """Yield the sections of leaves that are no axes."""
+    tables = [("Carried values", space.carried), ("Fixed values", space.fixed)]
+    for title, values in tables:
+        rows = [
+            None if value is None else [value.name, html.code(value.text, 60)]
+            for value in elide(values, _MOST_ROWS)
+        ]
+        if rows:
+            yield section(f"{title} ({len(values)})", html.table(["name", "value"], rows))
 
 
 def _dataset(dataset: xr.Dataset) -> Markup:

@@ -84,10 +84,14 @@ class Store(abc.ABC):
         """Open a block that was not among the tasks, so that it can be written or failed."""
 
     @abc.abstractmethod
-    def known(self, box: Box, numbers: Sequence[int]) -> tuple[list[np.ndarray], np.ndarray]:
-        """Return some outputs at the points of a box within a block, and their states.
+    def states(self, box: Box) -> np.ndarray:
+        """Return the states of the points of a box within a block."""
 
-        Outputs of points that are not done may have any value.
+    @abc.abstractmethod
+    def outputs_at(self, box: Box, numbers: Sequence[int]) -> list[np.ndarray]:
+        """Return some outputs at the points of a box within a block.
+
+        Those of points that are not done may have any value.
         """
 
     @abc.abstractmethod

@@ -170,10 +170,14 @@ class MemoryStore(Store):
         """Return which points of a block are still to be evaluated."""
         return self.status[self._cut(box)] == PENDING
 
-    def known(self, box: Box, numbers: Sequence[int]) -> tuple[list[np.ndarray], np.ndarray]:
-        """Return some outputs at the points of a box, and their states."""
+    def states(self, box: Box) -> np.ndarray:
+        """Return the states of the points of a box."""
+        return self.status[self._cut(box)]
+
+    def outputs_at(self, box: Box, numbers: Sequence[int]) -> list[np.ndarray]:
+        """Return some outputs at the points of a box."""
         cut = self._cut(box)
-        return [self.arrays[i][cut] for i in numbers], self.status[cut]
+        return [self.arrays[i][cut] for i in numbers]
 
     def close(self) -> int:
         """Return that nothing is new."""

@@ -100,6 +100,7 @@ class ZarrStore(Store):
         self._rewritten: set[Box] = set()  # blocks that have files already
         self._damaged: set[Box] = set()  # those of them of which nothing is kept
         self._n_known: dict[Box, int] = {}  # points of unfinished blocks that are counted as done
+        self._last: MemoryStore | None = None  # read for the chains that go on from it
         self._unreported = 0
         n_mine = sum(1 for _ in self._mine())
         self._known = np.full(n_mine, _NEW, np.uint8)
@@ -280,20 +281,23 @@ class ZarrStore(Store):
         new, self._unreported = new + self._unreported, 0
         return new
 
-    def known(self, box: Box, numbers: Sequence[int]) -> tuple[list[np.ndarray], np.ndarray]:
-        """Return some outputs at the points of a box within a block, and their states.
+    def states(self, box: Box) -> np.ndarray:
+        """Return the states of the points of a box within a block."""
+        return self._buffer_of(box).states(box)
 
-        Raises
-        ------
-        DamagedChunk
-            If the block is damaged.
-        """
+    def outputs_at(self, box: Box, numbers: Sequence[int]) -> list[np.ndarray]:
+        """Return some outputs at the points of a box within a block."""
+        return self._buffer_of(box).outputs_at(box, numbers)
+
+    def _buffer_of(self, box: Box) -> MemoryStore:
+        """Return the block that a box is in, as it is written or as it was."""
         sides = zip(box, self.block, self._sizes, strict=True)
         block = tuple((a // n * n, min(a // n * n + n, size)) for (a, _), n, size in sides)
-        buffer = self._open.get(block)
-        if buffer is None:
-            buffer = self._read_block(block)
-        return buffer.known(box, numbers)
+        if block in self._open:
+            return self._open[block]
+        if self._last is None or self._last.box != block:
+            self._last = self._read_block(block)
+        return self._last
 
     def close(self) -> int:
         """Wait until all is written; return how many points were not reported yet.

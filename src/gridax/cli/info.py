@@ -49,6 +49,7 @@ def info(file: str) -> None:
     tables = {
         "Dimensions": _table(_dimensions(facts), *DIMENSIONS),
         "Fixed": _table(_fixed(facts)),
+        "Carried": _table((value.name, value.text) for value in facts.space.carried),
         "Reduced": _table((name, f"along {dims}") for name, dims in facts.reduced.items()),
         "Outputs": _table(map(_output, facts.outputs), *OUTPUTS),
         "Provenance": _table(_provenance(facts.provenance)),
