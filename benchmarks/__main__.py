@@ -13,6 +13,7 @@ jax.config.update("jax_num_cpu_devices", os.cpu_count())
 
 from . import (  # noqa: E402
     brain,
+    chains,
     clusters,
     compiling,
     imports,
@@ -39,6 +40,7 @@ SECTIONS = {
     "sweeps": sweeps.rows,
     "lanes": lanes.rows,
     "reductions": reductions.rows,
+    "chains": chains.rows,
     "stores": stores.rows,
     "clusters": clusters.rows,
 }

@@ -328,7 +328,7 @@ def test_every_device_needs_the_bytes_of_its_own_tile():
 
 
 def data_of(*tables):
-    return Data(tables, [np.int32(0)] * len(tables), [])
+    return Data([*map(jnp.asarray, tables)], [np.int32(0)] * len(tables), [])
 
 
 def equations(jaxpr):

@@ -53,8 +53,8 @@ class Carried:
     >>> space = gx.Space(state, mode="product")
     >>> relax = lambda s: {"x": s["x"] + 0.1 * (s["r"] + s["x"] - s["x"] ** 3)}
     >>> result = gx.ParallelExecution(relax, space).run(progress=False)
-    >>> result.dataset["x"].values.round(2).tolist()
-    [-1.1, -1.13, -1.1, -1.02, -0.91]
+    >>> [round(x, 2) for x in result.dataset["x"].values.tolist()]
+    [-1.1, -1.13, -1.1, -1.02, -0.92]
     """
 
     initial: Any

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from typing import Any
 
@@ -31,15 +32,23 @@ class Carrying:
 
     def __init__(self, points: Points, states: HostStates) -> None:
         self._points, self._states = points, states
-        self._structures: list[Any] = []
-        self._leaves: list[Any] = []
 
     def start(self, index: Sequence[int]) -> list[Any]:
         """Return the initial values at the first point of a chain."""
         trees = initial_values(self._states.unresolved(index))
-        self._structures = [jax.tree.structure(tree) for tree in trees]
-        self._leaves = jax.tree.leaves(trees)
+        self._like = [jax.tree.structure(tree) for tree in trees], jax.tree.leaves(trees)
         return trees
+
+    @functools.cached_property
+    def _like(self) -> tuple[list[Any], list[Any]]:
+        """The structures of some initial values, and all their leaves."""
+        chain = self._points.chain
+        assert chain is not None
+        first = [0] * len(self._points.dims)
+        if chain.is_backward(first):
+            first[chain.dim] = self._points.shape[chain.dim] - 1
+        self.start(first)
+        return self._like
 
     def numbers(self, template: Template) -> tuple[int, ...]:
         """Return which outputs are carried, of a model that has been called.
@@ -49,14 +58,14 @@ class Carrying:
         ValueError
             If there is no such output, or it is not like the initial value.
         """
-        return carried_outputs(
-            self._points.carried, template, self._structures, [_like(leaf) for leaf in self._leaves]
-        )
+        structures, leaves = self._like
+        return carried_outputs(self._points.carried, template, structures, [*map(_like, leaves)])
 
     def values(self, arrays: Sequence[np.ndarray]) -> list[Any]:
         """Return the values of the carried leaves from the carried outputs of the point before."""
-        leaves = [_as(leaf, array) for leaf, array in zip(self._leaves, arrays, strict=True)]
-        return unflattened(self._structures, leaves)
+        structures, like = self._like
+        leaves = [_as(leaf, array) for leaf, array in zip(like, arrays, strict=True)]
+        return unflattened(structures, leaves)
 
 
 def _like(leaf: Any) -> Like:

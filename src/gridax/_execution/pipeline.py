@@ -184,7 +184,7 @@ class Pipeline:
         try:
             with noting_labels(self._points, self._extent(batch)):
                 kernel = self._prepared.kernel(batch.choice, batch.plan, batch.continues)
-                outputs = kernel(batch.index, batch.carried())
+                outputs = kernel(batch.index, *batch.carried())
         except Exception as error:
             yield from self._failed(batch, error)
             return

@@ -201,11 +201,9 @@ class PointwiseEvaluator(Evaluator):
         """Return which outputs points carry to the next ones."""
         if self._carried is None:
             assert self._template is not None
-            first = next(self._first_points())
             if self._pointwise is not None:
-                numbers = self._pointwise.carried(first)
+                numbers = self._pointwise.carried(next(self._first_points()))
             else:
-                self._carrying.start(first)
                 numbers = self._carrying.numbers(self._template)
             self._carried = numbers, [self._template.outputs[k] for k in numbers]
         return self._carried

@@ -65,6 +65,7 @@ class Prepared:
         n_pmap: int | None,
         reduced: ReducedOutputs | None = None,
     ) -> None:
+        _check_chain(arguments)
         traced = {choice: trace(model, arguments, choice) for choice in arguments.choices()}
         self._model, self._arguments, self._traced = model, arguments, traced
         known = {leaf.impl for leaf in arguments.leaves}  # which the executor has warned of
@@ -353,6 +354,21 @@ class Prepared:
         if (len(on), owner) not in self._data:
             self._data[len(on), owner] = on_devices(on, arrays)
         return self._data[len(on), owner]
+
+
+def _check_chain(arguments: Arguments) -> None:
+    """Reject points that follow each other but have a program each."""
+    chain = arguments.points.chain
+    if chain is None:
+        return
+    along = arguments.points.dims[chain.dim]
+    for column in arguments.chosen:
+        if column.dim == along:
+            raise ValueError(
+                f"points along {along!r} follow each other, but axis {column.name!r} makes each of "
+                "its choices a program of its own; give it another dimension, or run the model "
+                "with SequentialExecution"
+            )
 
 
 def out_of_memory(error: BaseException) -> bool:

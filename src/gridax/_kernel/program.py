@@ -152,8 +152,10 @@ def _jitted(
     ends = np.cumsum(lengths)[:-1].tolist()
     levels = levels if reducer is None else reducer.all_levels(levels)
 
-    def batch(before: Any, index: Any, *rest: Any) -> list[Any]:
-        data, parts = Data(*rest[:3]), rest[3:]
+    def batch(index: Any, tables: Any, rows: Any, arrays: Any, *rest: Any) -> list[Any]:
+        data = Data(tables, rows, arrays)
+        parts = () if reducer is None else rest[:1]
+        before = [array[0] for array in rest[-1]] if continues else None
         at = jnp.split(index[0], ends) if lengths else []
         finish = None
         if reducer is not None:
@@ -163,8 +165,7 @@ def _jitted(
             at = reducer.indices(at, *parts)
         if not n_lanes:
             tile = Evaluation(program, levels, data, is_counted, finish)
-            carried = [array[0] for array in before] if continues else None
-            return [out[None] for out in tile.outputs(at, carried)]
+            return [out[None] for out in tile.outputs(at, before)]
         outs = program.in_lanes(levels, n_lanes, at, data)
         return [out[None] for out in (outs if finish is None else finish.function(outs))]
 
@@ -177,13 +178,14 @@ def _jitted(
     sharded = jax.shard_map(
         batch,
         mesh=_mesh(on),
-        in_specs=(here, here, *([everywhere] * n_fixed)),
+        in_specs=(here, *([everywhere] * n_fixed), *([here] if continues else [])),
         out_specs=here,
         check_vma=False,
     )
     whole = NamedSharding(_mesh(on), everywhere)
     own = NamedSharding(_mesh(on), here)
-    return jax.jit(sharded, in_shardings=(own, own, *([whole] * n_fixed)))
+    carried = [own] if continues else []
+    return jax.jit(sharded, in_shardings=(own, *([whole] * n_fixed), *carried))
 
 
 # Bounded, so that models that were thrown away do not stay in memory for good.
@@ -220,7 +222,6 @@ class Kernel:
         continues: bool = False,
     ) -> None:
         self._plan, self._n_devices, self._arguments = plan, len(on), arguments
-        self._program, self._continues = program, continues
         # Groups determine which tiles there are, not what a tile computes.
         levels = tuple(dataclasses.replace(level, groups=None) for level in plan.levels)
         reducer = None if reduction is None else Reducer(reduction, plan.inner, has_gaps, skips_nan)
@@ -242,26 +243,19 @@ class Kernel:
     def compile(self) -> int:
         """Compile the program; return the bytes that a device needs for a tile."""
         index = np.zeros((self._n_devices, sum(self._plan.lengths)), np.int32)
-        given = self._placed(self._nothing_carried()), self._placed(index)
-        found = self._run.lower(*given, *self._arguments).compile().memory_analysis()
+        found = self._run.lower(self._placed(index), *self._arguments).compile().memory_analysis()
         return 0 if found is None else found.temp_size_in_bytes + found.output_size_in_bytes
 
-    def _nothing_carried(self) -> list[np.ndarray]:
-        chain = self._program.chain
-        if chain is None or not self._continues:
-            return []
-        tile = [1 if self._plan.is_chain(i) else n for i, n in enumerate(self._plan.tile)]
-        shapes = [v.aval for v in self._program.traced.invars[-len(chain.outputs) :]]
-        return [np.zeros((self._n_devices, *tile, *each.shape), each.dtype) for each in shapes]
-
-    def __call__(self, index: np.ndarray, before: Sequence[np.ndarray] = ()) -> list[jax.Array]:
+    def __call__(self, index: np.ndarray, *carried: np.ndarray) -> list[jax.Array]:
         """Start a batch of tiles, and return its outputs without waiting for them.
 
         `index` is what `packed` returns for the tiles. If the plan counts iterations, their numbers
         are the last output; before them comes whether there is NaN, if outputs are reduced.
-        `before` is what was carried to chains that continue, for each device and level.
+        `carried` are the arrays that were carried to chains that continue, with an axis for devices
+        and one per level.
         """
-        outputs = self._run(self._placed([*before]), self._placed(index), *self._arguments)
+        before = [self._placed([*carried])] if carried else []
+        outputs = self._run(self._placed(index), *self._arguments, *before)
         if self._far:
             for output in outputs:
                 output.copy_to_host_async()

@@ -204,10 +204,12 @@ class Extension:
             wanted = np.full(len(rows), -1)
             wanted[first_new : first_new + n] = np.arange(first_old, first_old + n)
             if not np.array_equal(rows, wanted):
-                both = " of both directions" if len(ends) > 1 else ""
+                ways = "only where chains end"
+                if len(ends) > 1:
+                    ways = "nowhere, since chains go in both directions"
                 raise ValueError(
-                    f"extend=: points along {dim!r} follow each other, so labels can only be added "
-                    f"at the end of the chain{both}; run the other ones as a sweep of their own"
+                    f"extend=: points along {dim!r} follow each other, so labels can be added "
+                    f"{ways}; run it without extend="
                 )
 
     def _match_fixed(self, new: dict[str, _Leaf], old: dict[str, _Leaf]) -> None:
