@@ -16,7 +16,7 @@ from gridax.space import points_of
 
 
 def facts(space: gx.Space) -> SpaceFacts:
-    return space_facts(points_of(space).grid, space.mode, points_of(space).fixed)
+    return space_facts(points_of(space))
 
 
 SPACE = gx.Space(

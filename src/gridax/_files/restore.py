@@ -144,7 +144,9 @@ def _read_points(dataset: xr.Dataset, variables: Mapping[Any, xr.Variable]) -> P
     data = np.asarray(described_key["data"], dtype=np.uint32)
     key = jax.random.wrap_key_data(jnp.asarray(data), impl=described_key["impl"])
     _require(key.ndim == 0, "the key is not a single key")
-    return Points(skeleton, Grid(sizes, tuple(ordered)), mode, key)
+    points = Points(skeleton, Grid(sizes, tuple(ordered)), mode, key)
+    _ = points.chain  # which raises an error if there is no such dimension
+    return points
 
 
 def _with_carried(node: Any, path: Sequence[Sequence[Any]], described: Mapping[str, Any]) -> Any:

@@ -65,7 +65,7 @@ def shape(sizes: Sequence[int], wish: Wish, n_shards: int = 1) -> tuple[int, ...
     """
     want = _points(math.prod(sizes), wish, n_shards)
     if wish.chain is not None:
-        return _of_chains(sizes, wish, wish.chain, want)
+        return _of_chains(sizes, wish, wish.chain, want, n_shards * wish.n_workers)
     return _nearly_cubic(sizes, wish.tile, want)
 
 
@@ -96,13 +96,17 @@ def _nearly_cubic(sizes: Sequence[int], tile: Sequence[int], want: int) -> tuple
     return tuple(block)
 
 
-def _of_chains(sizes: Sequence[int], wish: Wish, chain: Chain, want: int) -> tuple[int, ...]:
+def _of_chains(
+    sizes: Sequence[int], wish: Wish, chain: Chain, want: int, n_workers: int
+) -> tuple[int, ...]:
     """Return the shape of a block of chains: first as many as are vectorized, then their length."""
     along = sizes[chain.dim]
     across = [1 if dim == chain.dim else size for dim, size in enumerate(sizes)]
     tile = [1 if dim == chain.dim else side for dim, side in enumerate(wish.tile)]
     is_whole = wish.is_whole or want >= math.prod(tile) * along
-    most = max(1, want // along) if is_whole else min(want, math.prod(tile))
+    most = min(want, math.prod(tile))
+    if is_whole:
+        most = max(want // along, most if n_workers == 1 else 1)
     block = [*_nearly_cubic(across, tile, most)]
     block[chain.dim] = along if is_whole else _even(max(1, want // math.prod(block)), along)
     return chain.fitting(block, sizes)
