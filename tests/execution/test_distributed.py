@@ -173,6 +173,9 @@ SPACES = {
     "arrays": product(w=gx.DataAxis(np.arange(12.0).reshape(3, 2, 2)), fixed=np.ones((2, 2))),
     "scattered points": product(x=gx.GridAxis(0, 1, 5), k=gx.KeyAxis(4))[[3, 17, 8]],
     "one point": product(x=gx.GridAxis(0, 1, 5)).isel(x=2),
+    "chains": product(
+        x=gx.GridAxis(0, 1, 5), y=gx.Carried(0.0, "value", "x", "both"), k=gx.DataAxis([1.0, 2.0])
+    ),
 }
 
 
@@ -184,6 +187,24 @@ def test_every_kind_of_axis_reaches_the_workers(client, path, place, name):
     result = executor.run(progress=False, **where(place, path, dict.fromkeys(space.dims[:1], 2)))
     other = gx.ParallelExecution(models.reading, space).run(progress=False)
     assert same(result.dataset, other.dataset)
+
+
+@places
+@jits
+def test_chains_go_on_from_a_result(client, path, place, jit):
+    def model(state):
+        return {"y": jnp.sin(state["y"]) + state["x"] * state["k"]}
+
+    def space(n, *k):
+        start = gx.Carried(jnp.ones(2), "y", "x")
+        return product(x=gx.DataAxis(np.arange(float(n))), y=start, k=gx.DataAxis(k))
+
+    old = gx.SequentialExecution(model, space(3, 1.0, 3.0)).run(progress=False)
+    new = space(6, 0.5, 1.0, 3.0)
+    executor = gx.DaskExecution(model, new, client=client, jit=jit)
+    result = executor.run(extend=old, progress=False, **where(place, path, {"x": 2}))
+    wanted = gx.SequentialExecution(model, new).run(progress=False).dataset
+    np.testing.assert_allclose(result.dataset["y"], wanted["y"], rtol=1e-6)
 
 
 @jits

@@ -92,10 +92,30 @@ def looping(state):
     return {"y": y, "n": n}
 
 
-# What the outputs of some executors are reduced to, and in which blocks.
-REDUCED = {
-    "reduced": ({"z": ["mean", "std", "argmax"]}, {"x": 1, "z": 2}),
-    "reduced in Python": ({"z": ["mean", "std", "argmax"]}, {"x": 1, "z": 2}),
+def chained(state):
+    x, z = state["x"], state["z"]
+    jax.debug.callback(called_at, x, z)
+    y = jnp.sin(state["y"] + x) + z
+    return {"y": y, "n": (x * z).astype(int)}
+
+
+def slow_chained(state):
+    return {**slow(state), "y": np.sin(state["y"] + float(state["x"])) + float(state["z"])}
+
+
+def chains(order):
+    start = gx.Carried(np.ones(3), "y", "z", order)
+    return gx.Space({"x": gx.DataAxis(X), "z": gx.DataAxis(Z), "y": start}, mode="product")
+
+
+# What the outputs of some executors are reduced to, and the sizes of blocks.
+REDUCE = {"z": ["mean", "std", "argmax"]}
+REDUCED = {"reduced": REDUCE, "reduced in Python": REDUCE}
+BLOCKS = {
+    "reduced": (1, 2),
+    "reduced in Python": (1, 2),
+    "chains": (8, 1),
+    "chains in Python": (2, 1),
 }
 EXECUTORS = {
     "reduced": gx.ParallelExecution(traced, SPACE, n_vmap=2, n_pmap=1),
@@ -103,6 +123,8 @@ EXECUTORS = {
     "sequential": gx.SequentialExecution(slow, SPACE),
     "parallel": gx.ParallelExecution(traced, SPACE, n_vmap=4, n_pmap=1),
     "lanes": gx.ParallelExecution(looping, SPACE, n_pmap=1),
+    "chains": gx.ParallelExecution(chained, chains("forward"), n_pmap=1),
+    "chains in Python": gx.SequentialExecution(slow_chained, chains("backward")),
 }
 LANES = {"lanes": 2}
 
@@ -124,12 +146,12 @@ sweeps.run(sys.argv[1], sys.argv[2], progress=tell)
 def run(name, store, progress=False):
     calls.clear()
     executor = EXECUTORS[name]
-    reduce, block = REDUCED.get(name, (None, {"x": 1, "z": 4}))
+    block = dict(zip(("x", "z"), BLOCKS.get(name, (1, 4)), strict=True))
     found = executor.run(
         store=store,
         version="1",
         block=block,
-        reduce=reduce,
+        reduce=REDUCED.get(name),
         lanes=LANES.get(name, True),
         progress=progress,
     ).dataset.load()
@@ -152,8 +174,9 @@ def test_a_run_that_is_killed_again_and_again_arrives(name, tmp_path):
         assert process.returncode < 0, err
         status = states(store)
         status = np.repeat(status, len(Z) // status.shape[1], axis=1)  # of the points of a part
-        block = 2 if name in REDUCED else 4
-        assert set(status.reshape(-1, block).sum(axis=1)) <= {0, block}  # blocks are whole
+        x, z = BLOCKS.get(name, (1, 4))
+        n_done = status.reshape(len(X) // x, x, len(Z) // z, z).sum(axis=(1, 3))
+        assert set(n_done.flat) <= {0, x * z}  # blocks are whole
         assert kept <= status.sum()
         kept = status.sum()
         assert names_in(tmp_path) == ["run.zarr", "run.zarr.lock"]
