@@ -83,7 +83,7 @@ def test_directions_are_labels_of_the_result():
     assert dataset["x.initial"] == 1.0
 
 
-EXECUTIONS = {
+EXECUTIONS = {  # of which some compile as much again
     "sequential": lambda space: gx.SequentialExecution(counting, space),
     "jitted": lambda space: gx.SequentialExecution(jax.jit(counting), space),
     "parallel": lambda space: gx.ParallelExecution(counting, space),
@@ -91,8 +91,17 @@ EXECUTIONS = {
 }
 
 
+executions = pytest.mark.parametrize(
+    "execution",
+    [
+        pytest.param(of, id=name, marks=[pytest.mark.slow] * (name in ("jitted", "narrow")))
+        for name, of in EXECUTIONS.items()
+    ],
+)
+
+
 @pytest.mark.parametrize("order", ["forward", "backward", "both"])
-@pytest.mark.parametrize("execution", EXECUTIONS.values(), ids=EXECUTIONS)
+@executions
 @pytest.mark.parametrize("block", [None, {"r": 2}, {"r": 1, "k": 2}])
 def test_all_executors_and_blocks_do_what_a_loop_does(execution, order, block, tmp_path):
     space = grid(order)
@@ -362,7 +371,9 @@ def plain_failing(state):
     return {"x": counting(state)["x"] + failing(2, 3)((state["r"], state["k"]))}
 
 
-@pytest.mark.parametrize("order", ["forward", "backward", "both"])
+@pytest.mark.parametrize(
+    "order", ["backward", *(pytest.param(o, marks=pytest.mark.slow) for o in ("forward", "both"))]
+)
 @pytest.mark.parametrize("block", [None, {"r": 2}, {"r": 1, "k": 1}])
 @pytest.mark.parametrize("is_traced", [True, False], ids=["parallel", "sequential"])
 def test_what_follows_a_failed_point_is_not_reached(order, block, is_traced, tmp_path):
@@ -421,7 +432,7 @@ def test_a_value_that_wrap_rejects_ends_its_chains(stored, tmp_path):
 
 
 @pytest.mark.parametrize("order", ["forward", "both"])
-@pytest.mark.parametrize("execution", EXECUTIONS.values(), ids=EXECUTIONS)
+@executions
 def test_outputs_are_reduced_along_other_dimensions(execution, order, tmp_path):
     space = grid(order)
     wanted = reference(space)["x"].mean("k")
