@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import xarray as xr
 
 from gridax._units import without_units
@@ -84,6 +85,31 @@ def number(value: Any, owner: str, what: str) -> float:
     if not np.isfinite(result):
         raise ValueError(f"{owner}: {what} must be finite, got {result}")
     return result
+
+
+def seconds(value: Any, what: str) -> float:
+    """Return a duration in seconds, given as a number of them, as text, or as a timedelta.
+
+    Examples
+    --------
+    >>> seconds("10 min", "budget"), seconds(90, "budget")
+    (600.0, 90.0)
+    """
+    problem = f"{what} must be a number of seconds, or a duration such as '10 min', got {value!r}"
+    if isinstance(value, (bool, np.bool_)):
+        raise TypeError(problem)
+    if isinstance(value, numbers.Real):
+        found = float(value)
+    else:
+        try:
+            if isinstance(value, str) and value.strip().isnumeric():
+                raise ValueError(problem)  # pandas would take nanoseconds
+            found = pd.Timedelta(value).total_seconds()
+        except (ValueError, TypeError) as error:
+            raise type(error)(problem) from None
+    if not found > 0:
+        raise ValueError(f"{what} must be longer than 0 seconds, got {value!r}")
+    return found
 
 
 def bounds(low: Any, high: Any, owner: str) -> tuple[float, float]:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gridax._plan.blocks import Wish, of_chains, shape
+from gridax._plan.blocks import Wish, grouped, shape
 from gridax._plan.chain import Chain
 from gridax._plan.plan import Level, Plan, boxes
 
@@ -21,7 +21,7 @@ def test_the_blocks_of_chains_are_those_of_the_grid_each_after_the_one_before_it
     dim = data.draw(st.integers(0, len(sizes) - 1))
     backward = data.draw(st.booleans())
     block = [data.draw(st.integers(1, size)) for size in sizes]
-    groups = list(of_chains(Chain(dim, (backward,)), sizes, block))
+    groups = list(grouped(sizes, block, Chain(dim, (backward,))))
     assert sorted(itertools.chain(*groups)) == sorted(boxes(sizes, block))
     for group in groups:
         assert len({(*box[:dim], *box[dim + 1 :]) for box in group}) == 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import inspect
 import os
 from collections.abc import Callable, Mapping
@@ -15,7 +16,7 @@ from gridax._reduce.outputs import ReducedOutputs
 from gridax._run.assembly import Assembler
 from gridax._run.evaluator import Evaluator
 from gridax._run.job import Job
-from gridax._run.options import Durability, OnError, Options, Resume, Verify
+from gridax._run.options import Durability, OnError, Options, Order, Resume, Verify
 from gridax._run.progress import Progress
 from gridax._run.run import Run
 from gridax.result import Result
@@ -64,6 +65,8 @@ class Execution:
         on_error: OnError = "raise",
         extend: Result | str | os.PathLike[str] | None = None,
         reduce: Mapping[Any, Any] | None = None,
+        budget: float | str | datetime.timedelta | None = None,
+        order: Order = "grid",
         shard: tuple[int, int] | None = None,
         resume: Resume = True,
         overwrite: bool = False,
@@ -120,6 +123,15 @@ class Execution:
             `Histogram`; or a JAX function of the array of all values, the reduced dimensions first.
             The variables are ``rate.mean`` and so on; ``rate.count`` is always among them, and what
             is needed to merge results (the mean with std and var, the minimum with argmin).
+        budget : float or str, optional
+            The time after which no more points are begun, in seconds or as text such as
+            ``"10 min"``. The result is then partial: its `status` says which points are done, and
+            the outputs of the others are NaN. With a store, the same call continues the sweep;
+            without one, pass the result as ``extend=``.
+        order : {"grid", "coarse"}, optional
+            In which order blocks are evaluated: that of the grid, or first some that are spread
+            over it, then those halfway between them, and so on, so that a partial result is a
+            coarse map.
         shard : (int, int), optional
             With `store`: ``(i, n)`` computes the i-th of n parts, so that n processes, such as
             those of a job array, can share one store.

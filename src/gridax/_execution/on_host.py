@@ -50,6 +50,8 @@ class HostCells:
             if chain is not None:
                 task = whole_chains(task, chain.numbered(self._cells.grid))
             for box in self._pieces(task):
+                if self._request.is_over:
+                    return
                 yield self.cells(task.box, box)
 
     def _pieces(self, task: Task) -> Iterator[Box]:
@@ -90,6 +92,7 @@ class HostCells:
             block=shape_of(fine),
             check_template=self._check_template,
             reduced=None,
+            deadline=None,
         )
         for _ in store_evaluated(self._evaluator, request):
             pass

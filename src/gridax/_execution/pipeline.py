@@ -7,7 +7,7 @@ import dataclasses
 import functools
 import itertools
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import jax
@@ -22,8 +22,8 @@ from gridax._kernel.prepared import Choice, Prepared, out_of_memory
 from gridax._kernel.program import packed
 from gridax._plan import tiling
 from gridax._plan.plan import Box, Plan, Region, Tile
-from gridax._plan.tuning import Tuner
-from gridax._run.evaluator import Computed, Evaluated, Failed
+from gridax._plan.tuning import Lap, Tuner
+from gridax._run.evaluator import Computed, Evaluated, Failed, Request
 from gridax._run.notes import noting_labels
 from gridax._warnings import warn
 
@@ -155,7 +155,8 @@ class Pipeline:
     ----------
     points, prepared : what is evaluated.
     tuner : is told how even loops are.
-    record : whether an error of the model is yielded in place of outputs, or raised.
+    request : says whether an error of the model is yielded in place of outputs, or raised, and when
+        the time is over.
     host : evaluates cells of a reduced sweep in which the model raises an error.
     """
 
@@ -164,17 +165,36 @@ class Pipeline:
         points: Points,
         prepared: Prepared,
         tuner: Tuner,
-        record: bool,
+        request: Request,
         host: HostCells | None = None,
     ) -> None:
-        self._points, self._prepared, self._tuner, self._record = points, prepared, tuner, record
-        self._host = host
+        self._points, self._prepared, self._tuner = points, prepared, tuner
+        self._request, self._record, self._host = request, request.record, host
         self._waiting: collections.deque[_Started] = collections.deque()
         self._narrowed = prepared.narrowed
         self._too_large: int | None = None
         self._watch = _devices.IdleCoresWatch()
         # Blocks of which only some points are requested, and which ones.
         self.todo: dict[Box, np.ndarray] = {}
+
+    @property
+    def is_over(self) -> bool:
+        """Whether no more is to be evaluated."""
+        return self._request.is_over
+
+    def submit_all(
+        self, batches: Iterable[Batch], tuner: Tuner | None = None, lap: Lap | None = None
+    ) -> Iterator[Evaluated]:
+        """Start batches until the time is over, and yield what is done.
+
+        A tuner is told when all batches of a lap are done.
+        """
+        for batch in batches:
+            if self.is_over:
+                return
+            yield from self.submit(batch)
+        if tuner is not None and lap is not None:
+            self.after_this(functools.partial(tuner.end, lap))
 
     def submit(self, batch: Batch) -> Iterator[Evaluated]:
         """Start a batch, and yield what is done of the earlier ones."""

@@ -112,14 +112,16 @@ class PointwiseEvaluator(Evaluator):
         reader = _Reader(request.check_template)
         last: Front | None = None
         for task in request.store.tasks() or [Task(tuple((0, n) for n in self._points.shape))]:
+            if request.is_over:
+                return
             try:
                 if self._points.chain is None:
-                    yield from self._evaluated(task, request.record, reader)
+                    yield from self._evaluated(task, request, reader)
                 else:
                     front = self._front(task.box)
                     front.begin(request.store, task, last)
                     last = front
-                    yield from self._chained(task, front, request.record, reader)
+                    yield from self._chained(task, front, request, reader)
             except GeneratorExit:
                 raise
             except BaseException:  # however the run ends, what was computed is stored
@@ -127,10 +129,12 @@ class PointwiseEvaluator(Evaluator):
                 raise
             yield from reader.kept_back(task.box)
 
-    def _evaluated(self, task: Task, record: bool, reader: _Reader) -> Iterator[Evaluated]:
+    def _evaluated(self, task: Task, request: Request, reader: _Reader) -> Iterator[Evaluated]:
         box, shape = task.box, shape_of(task.box)
         origin = [start for start, _ in box]
         for position, local in _positions(shape, task.todo):
+            if request.is_over:
+                return
             index = tuple(map(operator.add, origin, local))
             try:
                 is_known = index in self._probed
@@ -138,7 +142,7 @@ class PointwiseEvaluator(Evaluator):
                 if isinstance(result, Exception):
                     raise result
             except Exception as error:
-                if not record:
+                if not request.record:
                     raise
                 yield from reader.kept_back(box)
                 yield Failed(Region(box, shape, local), error)
@@ -161,7 +165,7 @@ class PointwiseEvaluator(Evaluator):
             yield Computed(Region(box, shape_of(box), tuple(local)), arrays)
 
     def _chained(
-        self, task: Task, front: Front, record: bool, reader: _Reader
+        self, task: Task, front: Front, request: Request, reader: _Reader
     ) -> Iterator[Evaluated]:
         """Evaluate the chains through a block, one after the other."""
         box, shape = task.box, shape_of(task.box)
@@ -170,6 +174,8 @@ class PointwiseEvaluator(Evaluator):
             first = front.place(places[0])
             carried = self._values(front.carried(*first)) if continues else None
             for step, local in enumerate(places):
+                if request.is_over:
+                    return
                 index = tuple(a + i for (a, _), i in zip(box, local, strict=True))
                 try:
                     is_known = index in self._probed
@@ -177,7 +183,7 @@ class PointwiseEvaluator(Evaluator):
                     if isinstance(result, Exception):
                         raise result
                 except Exception as error:
-                    if not record:
+                    if not request.record:
                         raise
                     yield from reader.kept_back(box)
                     yield Failed(Region(box, shape, local), error)

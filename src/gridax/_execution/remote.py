@@ -16,10 +16,10 @@ from gridax._execution.pointwise import Carried, PointwiseEvaluator
 from gridax._execution.tiled import TiledEvaluator
 from gridax._execution.workers import Killed, Tasks, Workers, batched
 from gridax._outputs.template import Template
-from gridax._plan.blocks import Wish
+from gridax._plan.blocks import Wish, grouped
 from gridax._plan.blocks import shape as block_shape
 from gridax._plan.chain import Chain
-from gridax._plan.plan import Box, Region, boxes, n_points, shape_of
+from gridax._plan.plan import Region, n_points, shape_of
 from gridax._reduce.outputs import ReducedOutputs
 from gridax._run.evaluator import (
     Computed,
@@ -93,8 +93,15 @@ class RemoteEvaluator(Evaluator):
             wish = self.wish(request.memory, request.lanes, reduced)
             wish = dataclasses.replace(wish, nbytes=nbytes)
             wish = dataclasses.replace(wish, is_whole=True)
-            block = block_shape(shape, wish)
-            tasks = _missing(store, boxes(shape, block), wish.chain is not None)
+            least = 1 if request.deadline is None else MANY
+            block = request.block or block_shape(shape, wish, least=least)
+            groups = grouped(shape, block, wish.chain)
+            blocks = (
+                itertools.chain.from_iterable(groups) if store.blocks is None else store.blocks()
+            )
+            tasks = store.pending_blocks(blocks)
+            if wish.chain is not None:
+                tasks = _with_known(store, tasks)
         else:
             shared: ZarrStore = cast("ZarrStore", store)  # its module is slow to import
             # Workers count all points of the blocks that copying does not finish, also those that
@@ -145,6 +152,8 @@ class RemoteEvaluator(Evaluator):
 
     def _per_task(self, shape: tuple[int, ...], block: tuple[int, ...], request: Request) -> int:
         """Return the number of blocks per task: several small ones, if tasks are enough for all."""
+        if request.deadline is not None:  # what was sent cannot be called back
+            return 1
         wish = self.wish(request.memory, request.lanes, request.reduced)
         seconds = max(wish.seconds * math.prod(block), 1e-6)
         n_blocks = math.prod(math.ceil(n / b) for n, b in zip(shape, block, strict=True))
@@ -197,16 +206,13 @@ def _all_of(task: Task) -> Region:
     return Region(task.box, shape, (slice(None),) * len(shape))
 
 
-def _missing(store: MemoryStore, blocks: Iterator[Box], are_chained: bool) -> Iterator[Task]:
-    """Yield the blocks that have points yet to be evaluated; chains go on from what is known."""
-    for box in blocks:
-        todo = store.pending(box)
-        if todo.any():
-            task = Task(box, None if todo.all() else todo)
-            if are_chained and task.todo is not None:
-                outputs = store.outputs_at(box, range(len(store.outputs)))
-                task = task._replace(known=(outputs, store.states(box)))
-            yield task
+def _with_known(store: MemoryStore, tasks: Iterator[Task]) -> Iterator[Task]:
+    """Yield blocks with what is known of their chains."""
+    for task in tasks:
+        if task.todo is not None:
+            outputs = store.outputs_at(task.box, range(len(store.outputs)))
+            task = task._replace(known=(outputs, store.states(task.box)))
+        yield task
 
 
 def _together(tasks: Iterator[Task], chain: Chain | None) -> Iterator[Tasks]:

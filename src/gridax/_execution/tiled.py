@@ -122,7 +122,7 @@ class TiledEvaluator(Evaluator):
         if reduced is not None:
             host = HostCells(self, self._points, request)
             shape = reduced.cells.shape
-        pipeline = Pipeline(self._points, prepared, tuner, request.record, host)
+        pipeline = Pipeline(self._points, prepared, tuner, request, host)
         tasks = request.store.tasks()
         whole = Task(tuple((0, size) for size in shape))
         if tasks is None and self._rejections:
@@ -133,12 +133,12 @@ class TiledEvaluator(Evaluator):
             plan, n = self._next(prepared, tuner, limits, n_left)
             if n == n_left:
                 lap = tuner.begin(plan, n)
-                for batch in self._all_batches(prepared, plan):
-                    yield from pipeline.submit(batch)
-                pipeline.after_this(functools.partial(tuner.end, lap))
+                yield from pipeline.submit_all(self._all_batches(prepared, plan), tuner, lap)
                 tasks = iter(())
         chain, last = self._points.chain, None
         for task in iter([whole]) if tasks is None else tasks:
+            if request.is_over:
+                break
             failed, task = self._rejected(task, reduced)
             yield from failed
             n = n_points(task.box) if task.todo is None else int(task.todo.sum())
@@ -170,7 +170,7 @@ class TiledEvaluator(Evaluator):
         """Evaluate a block; in a long sweep, try other plans on slices of it."""
         chain = prepared.tuner(limits).best.chain
         tuner, cut = prepared.tuner(limits), _Slices(box, None if chain is None else chain.dim)
-        while not cut.is_empty:
+        while not (cut.is_empty or pipeline.is_over):
             plan, n = self._next(prepared, tuner, limits, n_left)
             if is_trial := n < n_left:
                 yield from pipeline.drain()  # a trial has the devices to itself
@@ -178,10 +178,8 @@ class TiledEvaluator(Evaluator):
             n_left -= n_taken
             # Points that are computed twice take time as well.
             lap = tuner.begin(plan, plan.n_tiles(box, take) * math.prod(plan.tile))
-            tiles = plan.tiles(box, take)
-            for batch in self._batches(prepared, plan, tiles, front, continues):
-                yield from pipeline.submit(batch)
-            pipeline.after_this(functools.partial(tuner.end, lap))
+            batches = self._batches(prepared, plan, plan.tiles(box, take), front, continues)
+            yield from pipeline.submit_all(batches, tuner, lap)
             if is_trial:
                 yield from pipeline.drain()
 
@@ -198,8 +196,7 @@ class TiledEvaluator(Evaluator):
             yield from self._block(prepared, limits, pipeline, task.box, n_left)
             return
         pipeline.todo[task.box] = task.todo
-        for batch in self._missing(prepared, limits, task):
-            yield from pipeline.submit(batch)
+        yield from pipeline.submit_all(self._missing(prepared, limits, task))
         pipeline.after_this(functools.partial(pipeline.todo.pop, task.box, None))
 
     def _front(
@@ -238,8 +235,8 @@ class TiledEvaluator(Evaluator):
             plan = prepared.tuner(limits).best
             small = self._smaller(prepared, limits, plan, take)
             tiles = small.tiles(task.box, take)
-            for batch in self._batches(prepared, small, tiles, front, continues):
-                yield from pipeline.submit(batch)
+            batches = self._batches(prepared, small, tiles, front, continues)
+            yield from pipeline.submit_all(batches)
         pipeline.after_this(functools.partial(pipeline.todo.pop, task.box, None))
 
     def _next(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import bisect
 import dataclasses
+import itertools
 import math
 from collections.abc import Iterator, Sequence
 
@@ -23,6 +24,8 @@ _BYTES, _MOST_BYTES = 2**25, 2**28
 _SECONDS = 10.0
 # Seconds of work below which writing a block would take longer than computing it.
 _LEAST_SECONDS = 0.1
+# Blocks of a sweep of which those that are spread over the grid come first: enough for a map.
+MANY = 256
 # More files than this make listing a folder slow.
 _MOST_BLOCKS = 50_000
 
@@ -49,7 +52,7 @@ class Wish:
     is_whole: bool = False
 
 
-def shape(sizes: Sequence[int], wish: Wish, n_shards: int = 1) -> tuple[int, ...]:
+def shape(sizes: Sequence[int], wish: Wish, n_shards: int = 1, least: int = 1) -> tuple[int, ...]:
     """Return the shape of a block: near-cubic, at least the tile if its bytes allow.
 
     Parameters
@@ -57,13 +60,15 @@ def shape(sizes: Sequence[int], wish: Wish, n_shards: int = 1) -> tuple[int, ...
     sizes : sizes of the grid.
     wish : what suits the sweep.
     n_shards : runs that share the sweep, each with all of its workers.
+    least : number of blocks that there should be, if there are enough points.
 
     Examples
     --------
     >>> shape((100, 100), Wish(seconds=0.1, nbytes=1000, tile=(1, 1)))
     (10, 10)
     """
-    want = _points(math.prod(sizes), wish, n_shards)
+    total = math.prod(sizes)
+    want = min(_points(total, wish, n_shards), max(1, total // least))
     if wish.chain is not None:
         return _of_chains(sizes, wish, wish.chain, want, n_shards * wish.n_workers)
     return _nearly_cubic(sizes, wish.tile, want)
@@ -112,14 +117,50 @@ def _of_chains(
     return chain.fitting(block, sizes)
 
 
-def of_chains(chain: Chain, sizes: Sequence[int], block: Sequence[int]) -> Iterator[list[Box]]:
-    """Yield the blocks of a grid, those that the same chains go through as one list, in order."""
+def grouped(
+    sizes: Sequence[int], block: Sequence[int], chain: Chain | None = None, is_coarse: bool = False
+) -> Iterator[list[Box]]:
+    """Yield the blocks of a grid; those that the same chains go through as one list, in order.
+
+    Parameters
+    ----------
+    sizes, block : of the grid, and of a block.
+    chain : along which dimension points follow each other, if so.
+    is_coarse : whether blocks that are spread over the grid come first.
+
+    Examples
+    --------
+    >>> [box for (box,) in grouped((5,), (1,), is_coarse=True)]
+    [((0, 1),), ((4, 5),), ((2, 3),), ((1, 2),), ((3, 4),)]
+    """
+    if chain is None:
+        for box in _spread(sizes, block) if is_coarse else boxes(sizes, block):
+            yield [box]
+        return
     dim = chain.dim
     cuts = [cut for (cut,) in boxes((sizes[dim],), (block[dim],))]
     across = [1 if d == dim else n for d, n in enumerate(sizes)]
-    for first in boxes(across, [1 if d == dim else n for d, n in enumerate(block)]):
+    part = [1 if d == dim else n for d, n in enumerate(block)]
+    for first in _spread(across, part) if is_coarse else boxes(across, part):
         backward = chain.is_backward([start for start, _ in first])
         yield [(*first[:dim], cut, *first[dim + 1 :]) for cut in (cuts[::-1] if backward else cuts)]
+
+
+def _spread(sizes: Sequence[int], block: Sequence[int]) -> Iterator[Box]:
+    """Yield the blocks of a grid: every so many, then those halfway between them, and so on."""
+    cuts = [
+        [cut for (cut,) in boxes((size,), (side,))] for size, side in zip(sizes, block, strict=True)
+    ]
+    tops = [1 << (len(along) - 1).bit_length() for along in cuts]
+    stride = max(tops, default=1)
+    before: list[int] | None = None
+    while stride:
+        strides = [min(stride, top) for top in tops]
+        ranges = (range(0, len(along), step) for along, step in zip(cuts, strides, strict=True))
+        for number in itertools.product(*ranges):
+            if before is None or any(n % step for n, step in zip(number, before, strict=True)):
+                yield tuple(along[n] for along, n in zip(cuts, number, strict=True))
+        before, stride = strides, stride // 2
 
 
 def _even(piece: int, size: int) -> int:

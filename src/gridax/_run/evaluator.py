@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import abc
 import dataclasses
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
@@ -72,6 +73,7 @@ class Request:
     record : whether an error of the model is yielded as `Failed`, or raised.
     check_template : called with what the model returns before any of it is stored.
     reduced : what the outputs are reduced to, if so: then the store has cells in place of points.
+    deadline : the time on the monotonic clock after which nothing more is begun.
     """
 
     store: Store
@@ -81,6 +83,12 @@ class Request:
     record: bool
     check_template: Callable[[Template], None]
     reduced: ReducedOutputs | None = None
+    deadline: float | None = None
+
+    @property
+    def is_over(self) -> bool:
+        """Whether no more is to be evaluated."""
+        return self.deadline is not None and time.monotonic() > self.deadline
 
 
 class Evaluator(abc.ABC):

@@ -16,6 +16,7 @@ OnError = Literal["raise", "record"]
 Resume = Literal[True, False, "force"]
 Verify = Literal["none", "size", "full"]
 Durability = Literal["process", "power"]
+Order = Literal["grid", "coarse"]
 
 
 # Marks options that have no meaning without a store.
@@ -35,6 +36,8 @@ class Options:
     on_error: OnError = "raise"
     extend: Any = None
     reduce: Mapping[Any, Any] | None = None
+    budget: float | None = None
+    order: Order = "grid"
     shard: tuple[int, int] | None = dataclasses.field(default=None, metadata=_STORE)
     resume: Resume = dataclasses.field(default=True, metadata=_STORE)
     overwrite: bool = dataclasses.field(default=False, metadata=_STORE)
@@ -69,6 +72,8 @@ class Options:
         normalized: dict[str, Any] = {}
         if options.memory is not None:
             normalized["memory"] = _memory.parsed(options.memory)
+        if options.budget is not None:
+            normalized["budget"] = _checks.seconds(options.budget, "budget")
         if options.lanes is not True:
             normalized["lanes"] = _checks.lanes(options.lanes)
         if options.shard is not None:
@@ -112,7 +117,13 @@ class Options:
 
     def for_store(self) -> StoreOptions:
         """Return what the store needs to know."""
-        return StoreOptions(self.shard or (0, 1), self.verify, self.durability, self.retry_failed)
+        return StoreOptions(
+            self.shard or (0, 1),
+            self.verify,
+            self.durability,
+            self.retry_failed,
+            is_coarse=self.order == "coarse",
+        )
 
 
 def _allowed(hint: Any) -> tuple[Any, ...]:

@@ -131,7 +131,8 @@ class StoredRun:
             _, n_shards = self._options.shard or (0, 1)
             nbytes = sum(output.nbytes for output in outputs)
             suited = dataclasses.replace(wish(), nbytes=nbytes)
-            block = blocks.shape(assembly.grid, suited, n_shards)
+            least = blocks.MANY if self._options.order == "coarse" else 1
+            block = blocks.shape(assembly.grid, suited, n_shards, least)
         else:
             block = assembly.block(self._options.block)
             if self._chain is not None:

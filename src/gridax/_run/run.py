@@ -6,16 +6,21 @@ A fresh run, a resumed one and a shard are the same loop over the blocks that ar
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import functools
+import itertools
 import os
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from gridax._files import describe
 from gridax._files.merge import Summary
 from gridax._outputs.template import Template, unit_difference
+from gridax._plan import blocks
+from gridax._plan.plan import Box
 from gridax._reduce.outputs import ReducedOutputs
 from gridax._run import fingerprints
 from gridax._run.assembly import Assembler, Assembly
@@ -72,6 +77,7 @@ class Run:
     ) -> None:
         self._space, self._job, self._evaluator = space, job, evaluator
         self._assembler, self._options = assembler, options
+        self._deadline = None if options.budget is None else time.monotonic() + options.budget
         # Known once it is known what the model returns.
         self._assembly: AnyAssembly | None = None
         self._reducing: Reducing | None = None
@@ -108,8 +114,9 @@ class Run:
             if old is not None:
                 self._filling(old)(store)
                 meter.begin(count(store.n_done))
+            block = self._divided(store, labels)
             try:
-                self._fill(store, None, check, meter, count)
+                self._fill(store, block, check, meter, count)
             except BaseException as error:
                 if store.n_done:
                     n_done = store.n_done * points.n // store.status.size
@@ -120,6 +127,23 @@ class Run:
                     _attach(error, self._from_memory(store, old))
                 raise
         return self._from_memory(store, old)
+
+    def _divided(self, store: MemoryStore, labels: AnyAssembly) -> tuple[int, ...] | None:
+        """Divide what is kept in memory into blocks, if their order matters; return their shape."""
+        if self._options.order == "grid":
+            return None
+        options = self._options
+        wish = self._evaluator.wish(options.memory, options.lanes, self._reduced)
+        nbytes = sum(output.nbytes for output in store.outputs)
+        wish = dataclasses.replace(wish, nbytes=nbytes, is_whole=wish.chain is not None)
+        block = blocks.shape(labels.grid, wish, least=blocks.MANY)
+
+        def ordered() -> Iterator[Box]:
+            groups = blocks.grouped(labels.grid, block, wish.chain, is_coarse=True)
+            return itertools.chain.from_iterable(groups)
+
+        store.blocks = ordered
+        return block
 
     def _in_store(self, location: Location) -> Result:
         about = self._about()
@@ -151,6 +175,8 @@ class Run:
                         if isinstance(error, SystemExit):  # which Python does not show
                             warn(note)
                     raise
+            if self._deadline is not None:
+                store.rescue()  # a block that was begun when the time was over
             store.finish()
         return self._from_store(location)
 
@@ -230,6 +256,7 @@ class Run:
             options.record,
             check_template,
             self._reduced,
+            self._deadline,
         )
         for n_new in store_evaluated(self._evaluator, request):
             meter.add(count(n_new))

@@ -46,6 +46,7 @@ class StoreOptions:
     durability: Literal["process", "power"] = "process"
     retry_failed: bool = False
     chain: Chain | None = None
+    is_coarse: bool = False
 
 
 class Store(abc.ABC):

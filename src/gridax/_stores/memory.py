@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import jax.numpy as jnp
@@ -60,9 +60,13 @@ class MemoryStore(Store):
         self.errors: dict[tuple[int, ...], str] = {}  # by position in the box
         self._with_values: set[tuple[int, ...]] = set()  # of the failed ones
         self._before: np.ndarray | bool | None = None
+        # In which blocks it is filled, if that matters.
+        self.blocks: Callable[[], Iterator[Box]] | None = None
 
     def tasks(self) -> Iterator[Task] | None:
         """Return None where everything is to be done: how, the executor knows best."""
+        if self.blocks is not None:
+            return self.pending_blocks(self.blocks())
         todo = self.status == PENDING
         if todo.all():
             return iter([Task(self.box)]) if self._is_block else None
@@ -85,7 +89,7 @@ class MemoryStore(Store):
         box, shape, where = region
         cut = self._cut(box)
         old = self._known_before(cut, shape, where)
-        status = self.status[cut].reshape(shape, copy=False)
+        status = self.status[cut].reshape(shape)
         picked = any(isinstance(index, np.ndarray) for index in where)
         if not picked and old is None and status[where].size == self.status.size:  # the whole box
             for i, value in enumerate(values):
@@ -102,6 +106,7 @@ class MemoryStore(Store):
             self._copy(i, value, cut, shape, where, old)
         new = np.count_nonzero(status[where] == PENDING)
         status[where] = DONE if old is None else np.where(old, status[where], np.uint8(DONE))
+        _put_back(self.status[cut], status)
         self.mark_failed(box, errors)
         return int(new)
 
@@ -133,10 +138,11 @@ class MemoryStore(Store):
             array = array.astype(np.result_type(value.dtype, array.dtype))
             self.arrays[i] = array
         inner = array.shape[self.status.ndim :]
-        there = array[cut].reshape(shape + inner, copy=False)
+        there = array[cut].reshape(shape + inner)
         if old is not None:
             value = np.where(old.reshape(old.shape + (1,) * len(inner)), there[where], value)
         there[where] = value
+        _put_back(array[cut], there)
 
     def _known_before(self, cut: Any, shape: tuple[int, ...], where: Any) -> np.ndarray | None:
         """Return which points of a tile were known before the first one came; None if none."""
@@ -145,13 +151,14 @@ class MemoryStore(Store):
             self._before = before if before.any() else False
         if isinstance(self._before, bool):
             return None
-        old = np.asarray(self._before[cut].reshape(shape, copy=False)[where])
+        old = np.asarray(self._before[cut].reshape(shape)[where])
         return old if old.any() else None
 
     def fail(self, region: Region, error: Exception | str) -> int:
         """Note that the model failed at some points; return how many are new."""
         box, shape, where = region
-        status = self.status[self._cut(box)].reshape(shape, copy=False)
+        cut = self._cut(box)
+        status = self.status[cut].reshape(shape)
         inner = shape_of(box)
         text = error if isinstance(error, str) else error_text(error)
         n_new = 0
@@ -161,14 +168,18 @@ class MemoryStore(Store):
                 status[at] = FAILED
                 self.errors[self._position(box, np.unravel_index(flat, inner))] = text
                 n_new += 1
+        _put_back(self.status[cut], status)
         return n_new
 
     def begin(self, box: Box) -> None:
         """Do nothing: everything is open."""
 
-    def pending(self, box: Box) -> np.ndarray:
-        """Return which points of a block are still to be evaluated."""
-        return self.status[self._cut(box)] == PENDING
+    def pending_blocks(self, blocks: Iterable[Box]) -> Iterator[Task]:
+        """Yield those of some blocks that have points yet to be evaluated."""
+        for box in blocks:
+            todo = self.states(box) == PENDING
+            if todo.any():
+                yield Task(box, None if todo.all() else todo)
 
     def states(self, box: Box) -> np.ndarray:
         """Return the states of the points of a box."""
@@ -223,6 +234,12 @@ class MemoryStore(Store):
             for array in self.arrays:
                 has_nan = jnp.issubdtype(array.dtype, jnp.inexact)
                 array[without] = np.nan if has_nan else "" if array.dtype.kind == "U" else 0
+
+
+def _put_back(part: np.ndarray, reshaped: np.ndarray) -> None:
+    """Copy what was written to a part of an array in another shape, unless that is a view."""
+    if not np.may_share_memory(part, reshaped):
+        part[...] = reshaped.reshape(part.shape)
 
 
 def _numbers(shape: tuple[int, ...], where: tuple[Any, ...]) -> Any:

@@ -15,8 +15,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from gridax._outputs.template import Output
-from gridax._plan.blocks import of_chains
-from gridax._plan.plan import Box, Region, boxes, n_points
+from gridax._plan.blocks import grouped
+from gridax._plan.plan import Box, Region, n_points
 from gridax._stores.arrays import DamagedChunk
 from gridax._stores.base import (
     DONE,
@@ -118,12 +118,10 @@ class ZarrStore(Store):
         if self._only is not None:
             return iter(self._only)
         i, n = self._options.shard
-        chain = self._options.chain
-        if chain is None:
-            return itertools.islice(boxes(self._sizes, self.block), i, None, n)
+        chain, is_coarse = self._options.chain, self._options.is_coarse
         # All blocks that a chain goes through belong to one shard.
-        groups = itertools.islice(of_chains(chain, self._sizes, self.block), i, None, n)
-        return itertools.chain.from_iterable(groups)
+        groups = grouped(self._sizes, self.block, chain, is_coarse)
+        return itertools.chain.from_iterable(itertools.islice(groups, i, None, n))
 
     def handle(self) -> Handle:
         """Return what another process needs to write to the store."""
