@@ -16,8 +16,8 @@ from gridax._execution.pointwise import Carried, PointwiseEvaluator
 from gridax._execution.tiled import TiledEvaluator
 from gridax._execution.workers import Killed, Tasks, Workers, batched
 from gridax._outputs.template import Template
-from gridax._plan.blocks import Wish, grouped
-from gridax._plan.blocks import shape as block_shape
+from gridax._plan import blocks
+from gridax._plan.blocks import Wish
 from gridax._plan.chain import Chain
 from gridax._plan.plan import Region, n_points, shape_of
 from gridax._reduce.outputs import ReducedOutputs
@@ -91,15 +91,11 @@ class RemoteEvaluator(Evaluator):
             outputs = store.outputs
             nbytes = sum(output.nbytes for output in outputs)
             wish = self.wish(request.memory, request.lanes, reduced)
-            wish = dataclasses.replace(wish, nbytes=nbytes)
-            wish = dataclasses.replace(wish, is_whole=True)
-            least = 1 if request.deadline is None else MANY
-            block = request.block or block_shape(shape, wish, least=least)
-            groups = grouped(shape, block, wish.chain)
-            blocks = (
-                itertools.chain.from_iterable(groups) if store.blocks is None else store.blocks()
-            )
-            tasks = store.pending_blocks(blocks)
+            wish = dataclasses.replace(wish, nbytes=nbytes, is_whole=True)
+            least = 1 if request.deadline is None else blocks.MANY
+            block = request.block or blocks.shape(shape, wish, least=least)
+            boxes = itertools.chain.from_iterable(blocks.grouped(shape, block, wish.chain))
+            tasks = store.pending_blocks(boxes if store.blocks is None else store.blocks())
             if wish.chain is not None:
                 tasks = _with_known(store, tasks)
         else:
