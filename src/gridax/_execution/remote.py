@@ -123,9 +123,9 @@ class RemoteEvaluator(Evaluator):
             settings=worker.settings(),
             carried=self._carried(),
         )
-        batches = batched(
-            _together(tasks, self._chain(reduced)), self._per_task(shape, block, request)
-        )
+        groups = _together(tasks, self._chain(reduced))
+        batches = batched(groups, self._per_task(shape, block, request))
+        batches = itertools.takewhile(lambda _: not request.is_over, batches)
         for outcome in self._workers.results(job, batches):
             if isinstance(outcome, Killed):
                 yield from self._killed(outcome, request)
