@@ -135,6 +135,21 @@ def number_of(n: int, what: str, gap: str = "") -> str:
     return f"{count(n, gap)} {what}{'' if n == 1 else 's'}"
 
 
+def duration(seconds: float) -> str:
+    """Return a duration in the unit in which it has one to three digits.
+
+    Examples
+    --------
+    >>> [duration(s) for s in (0.0021, 3.4, 59.7, 95, 600, 7500, 200_000)]
+    ['2.1 ms', '3.4 s', '60 s', '95 s', '10 min', '2.1 h', '2.3 days']
+    """
+    units = [("ms", 1e-3, 1.0), ("s", 1.0, 120.0), ("min", 60.0, 7200.0), ("h", 3600.0, 172_800.0)]
+    found = next(((unit, size) for unit, size, most in units if seconds < most), ("days", 86_400.0))
+    unit, value = found[0], seconds / found[1]
+    digits = 1 if value < 9.95 and not value.is_integer() else 0
+    return f"{value:.{digits}f} {unit}"
+
+
 def error_text(error: BaseException) -> str:
     """Return the type and message of an error, the cause first.
 

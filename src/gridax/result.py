@@ -13,7 +13,7 @@ import pandas as pd
 import xarray as xr
 
 from gridax import _checks
-from gridax._files import netcdf, restore
+from gridax._files import netcdf, rerun, restore
 from gridax._files.merge import Summary
 from gridax._files.swept import with_swept, without_swept
 from gridax._files.zarr import open_store, save_store, view_of_run
@@ -21,6 +21,7 @@ from gridax._grid import frame, lookup, select
 from gridax._grid.index import without_point_indexes
 from gridax._grid.points import Points, point_labels
 from gridax._grid.unstack import unstack
+from gridax._kernel.once import Call, before, carried_numbers
 from gridax._outputs.labels import own_coordinates
 from gridax._outputs.template import Template
 from gridax._outputs.template import restore as restore_output
@@ -32,6 +33,7 @@ from gridax._stores.address import is_url, local_path, location_of
 from gridax._stores.base import DONE, ERROR, FAILED, FLAGS, PENDING, STATUS
 from gridax._stores.location import Location
 from gridax._text import number_of
+from gridax._warnings import warn
 from gridax.space import Space, points_of, space_of
 
 
@@ -74,8 +76,9 @@ class Result(Sequence[Any]):
         arrays: Sequence[np.ndarray] | None = None,
         progress: Progress | None = None,
         kept: Sequence[str] | None = None,
+        call: Call | None = None,
     ) -> None:
-        self._dataset_or_make = dataset
+        self._dataset_or_make, self._call = dataset, call
         self._kept = None if kept is None else tuple(kept)
         self.space = space
         self._template = template
@@ -251,6 +254,133 @@ class Result(Sequence[Any]):
     def isel(self, *args: Any, **kwargs: Any) -> xr.Dataset:
         """Select from the Dataset by position, as `xarray.Dataset.isel`."""
         return self.dataset.isel(*args, **kwargs)
+
+    def rerun(
+        self,
+        point: int | None = None,
+        *,
+        model: Callable[..., Any] | None = None,
+        method: str | None = None,
+        tolerance: float | None = None,
+        **labels: Any,
+    ) -> Any:
+        """Call the model at one point again, eagerly, and return what it returns.
+
+        Nothing is compiled, so that a debugger and ``print`` work in the model. The outputs are
+        compared with those of the result.
+
+        Parameters
+        ----------
+        point : int, optional
+            Flat position of the point. By default, it is selected by labels.
+        model : callable, optional
+            Another function of the same state, for other outputs. It is called with the arguments
+            of the run. A result that was opened from a file has no model, so it needs one.
+        method, tolerance
+            As in `sel`.
+        **labels
+            A label per axis that varies.
+
+        Returns
+        -------
+        pytree
+            What the model returns.
+
+        Raises
+        ------
+        KeyError
+            If a label does not exist.
+        ValueError
+            If labels select no single point, there is no model, or what was carried to the point is
+            not in the result.
+
+        Warns
+        -----
+        UserWarning
+            If the outputs differ from those of the result by more than rounding errors.
+
+        Examples
+        --------
+        >>> import gridax as gx
+        >>> space = gx.Space({"x": gx.GridAxis(0, 1, 11)}, mode="product")
+        >>> run = gx.ParallelExecution(lambda s: {"y": 2 * s["x"]}, space).run(progress=False)
+        >>> float(run.rerun(x=0.5)["y"])
+        1.0
+        >>> float(run.rerun(x=0.5, model=lambda s: s["x"] ** 2))
+        0.25
+        """
+        points = points_of(self.space)
+        index = self._index_of(point, labels, method, tolerance)
+        where = rerun.labels_text(points, index)
+        call = self._call
+        if call is None:
+            if model is None:
+                raise ValueError(
+                    "this result was opened from a file or copied, and files do not hold models; "
+                    "pass model="
+                )
+            call = Call(model, is_traced=rerun.was_traced(self.dataset, self._template))
+        elif model is not None:
+            call = call._replace(model=model)
+        try:
+            returned = call.at(points, index, self._carried_to(index, where))
+        except Exception as error:
+            error.add_note(f"while the model was called again at {where}")
+            missing = rerun.missing_leaves(points)
+            if missing:
+                error.add_note(f"files do not hold the fixed values {', '.join(missing)}")
+            raise
+        is_own = model is None or rerun.is_alike(returned, self._template)
+        if self._kept is None and is_own and self._states_at(index) == DONE:
+            stored = [array[index] for array in self._arrays]
+            problem = rerun.difference(returned, self._template, stored)
+            if problem:
+                warn(f"at {where}, {problem}")
+        return returned
+
+    def _index_of(
+        self,
+        point: int | None,
+        labels: Mapping[str, Any],
+        method: str | None,
+        tolerance: float | None,
+    ) -> tuple[int, ...]:
+        """Return the index of a point that is given by its position or by labels."""
+        points = points_of(self.space)
+        if point is not None:
+            i = select.single(point, points.n)
+            if i is None or labels:
+                raise ValueError(
+                    f"rerun takes one point: a flat position or labels, got {point!r}"
+                    + (f" and labels of {', '.join(labels)}" if labels else "")
+                )
+            return points.grid.unravel(i)
+        found = lookup.by_label(points.dataset, labels, method, tolerance)
+        open_dims = [d for d, n in points.sizes.items() if d not in found and n > 1]
+        several = [d for d, along in found.items() if np.ndim(along)]
+        if open_dims or several:
+            raise ValueError(
+                "rerun takes one point, but several are selected along "
+                f"{', '.join(map(repr, [*open_dims, *several]))}; pass one label for each"
+            )
+        return tuple(int(found.get(dim, 0)) for dim in points.dims)
+
+    def _states_at(self, index: tuple[int, ...]) -> int:
+        return DONE if "status" not in self.dataset else int(self.dataset["status"].values[index])
+
+    def _carried_to(self, index: tuple[int, ...], where: str) -> list[np.ndarray] | None:
+        """Return the outputs that were carried to a point; None if it starts by itself."""
+        points = points_of(self.space)
+        last = before(points, index)
+        if last is None:
+            return None
+        if self._kept is not None or self._states_at(last) != DONE:
+            why = "its outputs were reduced" if self._kept is not None else "it is not done"
+            raise ValueError(
+                f"the point {where} starts from the outputs of the one before it, but {why}"
+            )
+        numbers = carried_numbers(points, self._template)
+        return [np.asarray(self._arrays[k][last]) for k in numbers]
 
     def plot(
         self,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime
 import inspect
 import os
@@ -11,8 +12,8 @@ from typing import Any
 import jax
 
 from gridax._axes import is_axis
+from gridax._plan.plan import Plan
 from gridax._pytree import owned
-from gridax._reduce.outputs import ReducedOutputs
 from gridax._run.assembly import Assembler
 from gridax._run.evaluator import Evaluator
 from gridax._run.job import Job
@@ -196,9 +197,53 @@ class Execution:
             self.partial = getattr(error, "result", None)
             raise
 
-    def _reduced(self, options: Options) -> ReducedOutputs | None:
-        """Return what the outputs of a run with some options are reduced to."""
-        return Run(self.space, self._job, self._evaluator, self._assembler, options).reduced()
+    def plan(
+        self,
+        memory: int | str | None = None,
+        lanes: bool | int = True,
+        reduce: Mapping[Any, Any] | None = None,
+        measure: bool = False,
+    ) -> Plan:
+        """Return how the sweep will be divided, without running it.
+
+        A JAX model is traced and compiled, which the next `run` does not repeat. A Python model is
+        not called, unless `measure` is True or the plan depends on what it returns.
+
+        Parameters
+        ----------
+        memory, lanes, reduce : optional
+            As in `run`.
+        measure : bool, optional
+            Whether to evaluate points that are spread over the grid, for several seconds, and to
+            estimate from them how long the sweep will take: `Plan.seconds`. The outputs are not
+            kept. The points of a cluster are timed in this process.
+
+        Returns
+        -------
+        Plan
+            Its repr shows the number of points, blocks and tiles, the time, and the memory that
+            they need.
+
+        Examples
+        --------
+        >>> import gridax as gx
+        >>> space = gx.Space({"a": gx.GridAxis(0, 1, 20), "b": gx.GridAxis(0, 1, 5)}, "product")
+        >>> gx.ParallelExecution(lambda s: s["a"] * s["b"], space, n_vmap=10, n_pmap=1).plan()
+        <gridax.Plan>
+        Points:  100 (a 20 × b 5)
+        Outputs: 400 B
+        Blocks:  1
+        Tile:    100 points (a, b: 100), 10 at a time
+        Tiles:   1 in a block
+        Devices: 1, about ... on each at a time
+        """
+        given = {"memory": memory, "lanes": lanes, "reduce": reduce}
+        options = Options.checked(given, self.space.sizes)
+        run = Run(self.space, self._job, self._evaluator, self._assembler, options)
+        reduced = None if reduce is None else run.reduced()
+        seconds = run.measured(reduced) if measure else None
+        plan = self._evaluator.plan(options.memory, options.lanes, reduced)
+        return dataclasses.replace(plan, seconds=seconds)
 
 
 def checked_job(

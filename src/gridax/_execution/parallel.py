@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -10,8 +10,6 @@ import jax
 from gridax import _checks
 from gridax._execution.base import Execution, checked_job
 from gridax._execution.tiled import TiledEvaluator
-from gridax._plan.plan import Plan
-from gridax._run.options import Options
 from gridax.space import Space
 
 
@@ -81,47 +79,4 @@ class ParallelExecution(Execution):
                     "fewer, or on a CPU call gridax.use_cpu_devices() before JAX starts"
                 )
         self.n_vmap, self.n_pmap = n_vmap, n_pmap
-        self._tiled = TiledEvaluator(job, n_vmap, n_pmap)
-        super().__init__(space, job, self._tiled)
-
-    def plan(
-        self,
-        memory: int | str | None = None,
-        lanes: bool | int = True,
-        reduce: Mapping[Any, Any] | None = None,
-    ) -> Plan:
-        """Return how the sweep will be divided into blocks and tiles, without running it.
-
-        The model is traced and compiled, which the next `run` does not repeat.
-
-        Parameters
-        ----------
-        memory : int or str, optional
-            As in `run`.
-        lanes : bool or int, optional
-            As in `run`.
-        reduce : mapping, optional
-            As in `run`.
-
-        Returns
-        -------
-        Plan
-            Its repr shows the number of points, blocks and tiles, and the memory they need.
-
-        Examples
-        --------
-        >>> import gridax as gx
-        >>> space = gx.Space({"a": gx.GridAxis(0, 1, 20), "b": gx.GridAxis(0, 1, 5)}, "product")
-        >>> ParallelExecution(lambda s: s["a"] * s["b"], space, n_vmap=10, n_pmap=1).plan()
-        <gridax.Plan>
-        Points:  100 (a 20 × b 5)
-        Outputs: 400 B
-        Blocks:  1
-        Tile:    100 points (a, b: 100), 10 at a time
-        Tiles:   1 in a block
-        Devices: 1, about ... on each at a time
-        """
-        given = {"memory": memory, "lanes": lanes, "reduce": reduce}
-        options = Options.checked(given, self.space.sizes)
-        reduced = None if reduce is None else self._reduced(options)
-        return self._tiled.plan(options.memory, options.lanes, reduced)
+        super().__init__(space, job, TiledEvaluator(job, n_vmap, n_pmap))

@@ -168,7 +168,7 @@ class Pipeline:
         request: Request,
         host: HostCells | None = None,
     ) -> None:
-        self._points, self._prepared, self._tuner = points, prepared, tuner
+        self._points, self._prepared, self.tuner = points, prepared, tuner
         self._request, self._record, self._host = request, request.record, host
         self._waiting: collections.deque[_Started] = collections.deque()
         self._narrowed = prepared.narrowed
@@ -182,19 +182,17 @@ class Pipeline:
         """Whether no more is to be evaluated."""
         return self._request.is_over
 
-    def submit_all(
-        self, batches: Iterable[Batch], tuner: Tuner | None = None, lap: Lap | None = None
-    ) -> Iterator[Evaluated]:
+    def submit_all(self, batches: Iterable[Batch], lap: Lap | None = None) -> Iterator[Evaluated]:
         """Start batches until the time is over, and yield what is done.
 
-        A tuner is told when all batches of a lap are done.
+        The tuner is told when all batches of a lap are done.
         """
         for batch in batches:
             if self.is_over:
                 return
             yield from self.submit(batch)
-        if tuner is not None and lap is not None:
-            self.after_this(functools.partial(tuner.end, lap))
+        if lap is not None:
+            self.after_this(functools.partial(self.tuner.end, lap))
 
     def submit(self, batch: Batch) -> Iterator[Evaluated]:
         """Start a batch, and yield what is done of the earlier ones."""
@@ -240,8 +238,8 @@ class Pipeline:
             yield from self._skipping_nan(started)
             return
         self._watch.check()
-        if started.counts is not None and self._tuner.counts:
-            self._tuner.counted(*batch.plan.waiting(np.asarray(started.counts)[0]))
+        if started.counts is not None and self.tuner.counts:
+            self.tuner.counted(*batch.plan.waiting(np.asarray(started.counts)[0]))
         if started.then is not None:
             started.then()
         if self._too_large is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import itertools
 import operator
@@ -11,17 +12,18 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from gridax._execution.carrying import Carrying
 from gridax._execution.front import NOT_REACHED, Front
 from gridax._execution.gathering import Gathered
 from gridax._execution.on_host import HostCells
+from gridax._grid.carrying import Carrying
 from gridax._grid.host import HostStates
 from gridax._kernel.pointwise import Pointwise
 from gridax._kernel.trace import is_jitted
 from gridax._outputs.alike import Alike
 from gridax._outputs.template import Output, Template, arrays_of, template_of, warn_of_attributes
 from gridax._plan.blocks import Wish
-from gridax._plan.plan import Box, Region, shape_of
+from gridax._plan.cells import of_cells
+from gridax._plan.plan import Box, Level, Plan, Region, shape_of
 from gridax._reduce.outputs import ReducedOutputs
 from gridax._run.evaluator import Computed, Evaluated, Evaluator, Failed, Request
 from gridax._run.job import Job
@@ -221,6 +223,24 @@ class PointwiseEvaluator(Evaluator):
         numbers, outputs = self.carried()
         return Front(chain, self._points.shape[chain.dim], numbers, outputs, box)
 
+    @property
+    def local(self) -> Evaluator:
+        """What evaluates points in this process: this evaluator."""
+        return self
+
+    def plan(
+        self, memory: int | None, lanes: bool | int, reduced: ReducedOutputs | None = None
+    ) -> Plan:
+        """Return a plan of single points, without calling the model."""
+        points = self._points
+        levels = tuple(Level((dim,)) for dim in range(len(points.dims)))
+        nbytes = 0 if self._template is None else self._template.nbytes
+        plan = Plan(points.dims, points.shape, points.shape, levels, 1, nbytes, chain=points.chain)
+        if reduced is None:
+            return plan
+        cells = of_cells(reduced.cells, plan, None, points.dims, reduced.point_bytes)
+        return dataclasses.replace(cells, reduced=reduced.text(points.dims) + ", on the host")
+
     def wish(
         self, memory: int | None, lanes: bool | int, reduced: ReducedOutputs | None = None
     ) -> Wish:
@@ -241,6 +261,11 @@ class PointwiseEvaluator(Evaluator):
                 self._probed[index] = error
             self._seconds = min(self._seconds, time.perf_counter() - start)
         return self._seconds
+
+    @property
+    def is_traced(self) -> bool:
+        """Whether the model receives JAX arrays."""
+        return self._pointwise is not None
 
     def program(self) -> None:
         """Return None, as the model is never traced."""

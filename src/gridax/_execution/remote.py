@@ -19,7 +19,7 @@ from gridax._outputs.template import Template
 from gridax._plan import blocks
 from gridax._plan.blocks import Wish
 from gridax._plan.chain import Chain
-from gridax._plan.plan import Region, n_points, shape_of
+from gridax._plan.plan import Plan, Region, n_points, shape_of
 from gridax._reduce.outputs import ReducedOutputs
 from gridax._run.evaluator import (
     Computed,
@@ -66,6 +66,18 @@ class RemoteEvaluator(Evaluator):
         self._pickled = worker.pickled(self._job, None)
         return self._local.template(known, record)
 
+    def plan(
+        self, memory: int | None, lanes: bool | int, reduced: ReducedOutputs | None = None
+    ) -> Plan:
+        """Return how a worker divides its blocks."""
+        plan = self._local.plan(memory, lanes, reduced)
+        return dataclasses.replace(plan, n_workers=self._workers.n())
+
+    @property
+    def local(self) -> Evaluator:
+        """What evaluates points in this process."""
+        return self._local
+
     def wish(
         self, memory: int | None, lanes: bool | int, reduced: ReducedOutputs | None = None
     ) -> Wish:
@@ -76,6 +88,11 @@ class RemoteEvaluator(Evaluator):
     def seconds(self) -> float:
         """Return about how long a point takes."""
         return self._local.seconds()
+
+    @property
+    def is_traced(self) -> bool:
+        """Whether the model receives JAX arrays."""
+        return self._local.is_traced
 
     def program(self) -> str | None:
         """Return a fingerprint of the traced model, or None if it is never traced."""

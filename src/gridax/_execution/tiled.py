@@ -48,6 +48,11 @@ class TiledEvaluator(Evaluator):
         self._by_x64: dict[tuple[bool, Reduction | None], Prepared] = {}
         self._only: Batch | None = None
 
+    @property
+    def local(self) -> Evaluator:
+        """What evaluates points in this process: this evaluator."""
+        return self
+
     def plan(
         self, memory: int | None, lanes: bool | int, reduced: ReducedOutputs | None = None
     ) -> Plan:
@@ -83,6 +88,11 @@ class TiledEvaluator(Evaluator):
         """Return about how long a point takes, according to its trace."""
         return self._prepared().sweep.seconds() / self._points.n
 
+    @property
+    def is_traced(self) -> bool:
+        """Whether the model receives JAX arrays."""
+        return True
+
     def program(self) -> str:
         """Return a fingerprint of the traced model."""
         return self._prepared().digest(digest_of_callback)
@@ -117,6 +127,8 @@ class TiledEvaluator(Evaluator):
         prepared = self._prepared(reduced)
         limits = Limits(self._n_vmap, request.memory, request.block, request.lanes)
         tuner = prepared.tuner(limits)
+        if not request.explores:
+            tuner = Tuner(tuner.best)
         shape = self._points.shape
         host = None
         if reduced is not None:
@@ -133,7 +145,7 @@ class TiledEvaluator(Evaluator):
             plan, n = self._next(prepared, tuner, limits, n_left)
             if n == n_left:
                 lap = tuner.begin(plan, n)
-                yield from pipeline.submit_all(self._all_batches(prepared, plan), tuner, lap)
+                yield from pipeline.submit_all(self._all_batches(prepared, plan), lap)
                 tasks = iter(())
         chain, last = self._points.chain, None
         for task in iter([whole]) if tasks is None else tasks:
@@ -168,8 +180,9 @@ class TiledEvaluator(Evaluator):
         continues: bool = False,
     ) -> Iterator[Evaluated]:
         """Evaluate a block; in a long sweep, try other plans on slices of it."""
-        chain = prepared.tuner(limits).best.chain
-        tuner, cut = prepared.tuner(limits), _Slices(box, None if chain is None else chain.dim)
+        tuner = pipeline.tuner
+        chain = tuner.best.chain
+        cut = _Slices(box, None if chain is None else chain.dim)
         while not (cut.is_empty or pipeline.is_over):
             plan, n = self._next(prepared, tuner, limits, n_left)
             if is_trial := n < n_left:
@@ -179,7 +192,7 @@ class TiledEvaluator(Evaluator):
             # Points that are computed twice take time as well.
             lap = tuner.begin(plan, plan.n_tiles(box, take) * math.prod(plan.tile))
             batches = self._batches(prepared, plan, plan.tiles(box, take), front, continues)
-            yield from pipeline.submit_all(batches, tuner, lap)
+            yield from pipeline.submit_all(batches, lap)
             if is_trial:
                 yield from pipeline.drain()
 
@@ -232,8 +245,7 @@ class TiledEvaluator(Evaluator):
                 args = (prepared, limits, pipeline, task.box, n_left)
                 yield from self._block(*args, front, continues)
                 continue
-            plan = prepared.tuner(limits).best
-            small = self._smaller(prepared, limits, plan, take)
+            small = self._smaller(prepared, limits, pipeline.tuner.best, take)
             tiles = small.tiles(task.box, take)
             batches = self._batches(prepared, small, tiles, front, continues)
             yield from pipeline.submit_all(batches)

@@ -170,6 +170,14 @@ class Arguments:
         """Return tables, row numbers, and fixed arrays."""
         return self.tables, self.rows, [array for _, array in self.arrays]
 
+    def at(self, index: Sequence[int]) -> tuple[list[Any], list[Any]]:
+        """Return the fixed arrays, and the row of each table at a point."""
+        rows = []
+        for leaf, table, row in zip(self.leaves, self.tables, self.rows, strict=True):
+            at = row if leaf.dim is None else index[leaf.dim]
+            rows.append(table[row[at] if leaf.by_row and leaf.dim is not None else at])
+        return [array for _, array in self.arrays], rows
+
     def one_point(self) -> tuple[list[Any], list[Any]]:
         """Return shapes and dtypes of the fixed arrays and of one row of each table."""
         arrays = [jax.ShapeDtypeStruct(a.shape, a.dtype) for _, a in self.arrays]

@@ -50,11 +50,7 @@ class Pointwise:
             if dim is None or index[dim] == i:
                 raise error
         traced = self._traced_at(index)
-        tables, rows, fixed = self._arguments.data()
-        values = []
-        for leaf, table, row in zip(self._arguments.leaves, tables, rows, strict=True):
-            at = row if leaf.dim is None else index[leaf.dim]
-            values.append(table[row[at] if leaf.by_row and leaf.dim is not None else at])
+        fixed, values = self._arguments.at(index)
         if traced.program.chain is not None:
             if carried is None:
                 carried = _compiled(traced.program, is_start=True)(fixed, values)

@@ -71,7 +71,7 @@ def shape(sizes: Sequence[int], wish: Wish, n_shards: int = 1, least: int = 1) -
     want = min(_points(total, wish, n_shards), max(1, total // least))
     if wish.chain is not None:
         return _of_chains(sizes, wish, wish.chain, want, n_shards * wish.n_workers)
-    return _nearly_cubic(sizes, wish.tile, want)
+    return nearly_cubic(sizes, wish.tile, want)
 
 
 def _points(total: int, wish: Wish, n_shards: int) -> int:
@@ -87,7 +87,7 @@ def _points(total: int, wish: Wish, n_shards: int) -> int:
     return max(1, min(within_bytes, max(want, total // _MOST_BLOCKS)))
 
 
-def _nearly_cubic(sizes: Sequence[int], tile: Sequence[int], want: int) -> tuple[int, ...]:
+def nearly_cubic(sizes: Sequence[int], tile: Sequence[int], want: int) -> tuple[int, ...]:
     """Return a shape of up to `want` points, at least the tile if possible."""
     block = [1] * len(sizes)
     limits = [min(size, side) for size, side in zip(sizes, tile, strict=True)]
@@ -112,7 +112,7 @@ def _of_chains(
     most = min(want, math.prod(tile))
     if is_whole:
         most = max(want // along, most if n_workers == 1 else 1)
-    block = [*_nearly_cubic(across, tile, most)]
+    block = [*nearly_cubic(across, tile, most)]
     block[chain.dim] = along if is_whole else _even(max(1, want // math.prod(block)), along)
     return chain.fitting(block, sizes)
 

@@ -149,6 +149,10 @@ class Plan(Displayed):
         space, and one run covers them.
     reduced : str
         What is reduced along which dimensions, and how many points a cell has.
+    seconds : tuple of float, or None
+        How long the sweep will take, if that was measured: at least, likely, and at most.
+    n_workers : int
+        Processes that work at the same time.
     chain : Chain or None
         Along which dimension points follow each other, if so. A run has all points along it that a
         block has.
@@ -175,7 +179,14 @@ class Plan(Displayed):
     pace: str = dataclasses.field(default="", compare=False)
     inner: tuple[Level, ...] = ()
     reduced: str = dataclasses.field(default="", compare=False)
+    seconds: tuple[float, float, float] | None = dataclasses.field(default=None, compare=False)
+    n_workers: int = dataclasses.field(default=1, compare=False)
     chain: Chain | None = None
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the outputs of all points; 0 if it is not known what the model returns."""
+        return self.n_points * self.point_bytes
 
     @property
     def n_points(self) -> int:

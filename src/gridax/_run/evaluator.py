@@ -12,7 +12,7 @@ import numpy as np
 
 from gridax._outputs.template import Template
 from gridax._plan.blocks import Wish
-from gridax._plan.plan import Region, shape_of
+from gridax._plan.plan import Plan, Region, shape_of
 from gridax._reduce.outputs import ReducedOutputs
 from gridax._stores.base import Store
 from gridax._text import error_text
@@ -74,6 +74,7 @@ class Request:
     check_template : called with what the model returns before any of it is stored.
     reduced : what the outputs are reduced to, if so: then the store has cells in place of points.
     deadline : the time on the monotonic clock after which nothing more is begun.
+    explores : whether faster plans are looked for.
     """
 
     store: Store
@@ -84,6 +85,7 @@ class Request:
     check_template: Callable[[Template], None]
     reduced: ReducedOutputs | None = None
     deadline: float | None = None
+    explores: bool = True
 
     @property
     def is_over(self) -> bool:
@@ -105,6 +107,17 @@ class Evaluator(abc.ABC):
     def evaluate(self, request: Request) -> Iterator[Evaluated]:
         """Evaluate what the store of a request lacks, and yield it as it is computed."""
 
+    @property
+    @abc.abstractmethod
+    def local(self) -> Evaluator:
+        """What evaluates points in this process."""
+
+    @abc.abstractmethod
+    def plan(
+        self, memory: int | None, lanes: bool | int, reduced: ReducedOutputs | None = None
+    ) -> Plan:
+        """Return how the sweep will be divided; parameters are as in `Request`."""
+
     @abc.abstractmethod
     def wish(
         self, memory: int | None, lanes: bool | int, reduced: ReducedOutputs | None = None
@@ -114,6 +127,11 @@ class Evaluator(abc.ABC):
     @abc.abstractmethod
     def seconds(self) -> float:
         """Return about how long a point takes."""
+
+    @property
+    @abc.abstractmethod
+    def is_traced(self) -> bool:
+        """Whether the model receives JAX arrays, which are traced."""
 
     @abc.abstractmethod
     def program(self) -> str | None:

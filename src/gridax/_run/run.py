@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from gridax._files import describe
 from gridax._files.merge import Summary
+from gridax._kernel.once import Call
 from gridax._outputs.template import Template, unit_difference
 from gridax._plan import blocks
 from gridax._plan.plan import Box
@@ -28,6 +29,7 @@ from gridax._run.evaluator import Evaluator, Request, store_evaluated
 from gridax._run.extension import Extension
 from gridax._run.fingerprints import Parts
 from gridax._run.job import Job
+from gridax._run.measure import measured
 from gridax._run.options import Options
 from gridax._run.progress import Meter
 from gridax._run.reduced import ReducedAssembly
@@ -101,6 +103,25 @@ class Run:
         """Return what outputs are reduced to, without running anything."""
         self._trace(None, None, lambda assembly: None)
         return self._reduced
+
+    def measured(self, reduced: ReducedOutputs | None) -> tuple[float, float, float]:
+        """Return about how long the run will take: at least, likely, and at most."""
+        evaluator, options = self._evaluator, self._options
+        evaluator.template(None, record=True)
+        sizes = self._job.points.shape if reduced is None else reduced.cells.shape
+        wish = evaluator.wish(options.memory, options.lanes, reduced)
+        request = Request(
+            MemoryStore((), ()),
+            None,
+            options.memory,
+            options.lanes,
+            True,
+            lambda template: None,
+            reduced,
+        )
+        seconds = measured(evaluator.local, request, sizes, wish)
+        low, likely, high = (each / wish.n_workers for each in seconds)
+        return low, likely, high
 
     def _in_memory(self) -> Result:
         points = self._job.points
@@ -313,11 +334,13 @@ class Run:
         if isinstance(labels, ReducedAssembly):
             progress = labels.progress(store)
             kept = labels.kept.dims
-            return Result(dataset, self._space, labels.template, progress=progress, kept=kept)
+            return Result(
+                dataset, self._space, labels.template, progress=progress, kept=kept, call=self._call
+            )
         if not store.is_complete:
             store.widen()
             store.erase()
-        return Result(dataset, self._space, labels.template, store.arrays)
+        return Result(dataset, self._space, labels.template, store.arrays, call=self._call)
 
     def _from_store(self, location: Location) -> Result:
         opened = open_location(location)
@@ -328,7 +351,13 @@ class Run:
             template or template_of_result(opened),
             progress=opened.progress,
             kept=kept_dims(opened),
+            call=self._call,
         )
+
+    @property
+    def _call(self) -> Call:
+        job = self._job
+        return Call(job.model, job.args, job.kwargs, self._evaluator.is_traced)
 
 
 def _counting(n_points: int, n_cells: int) -> Callable[[int], int]:

@@ -9,8 +9,10 @@ from gridax._display import html_of, text_of
 from gridax._memory import human
 from gridax._plan.plan import Plan
 from gridax._show import html
-from gridax._text import count, join_within, shorten
+from gridax._text import count, duration, join_within, shorten
 
+# Times of which it is said how many points they compute: the longest that is much shorter.
+_SPANS = (8 * 3600.0, 3600.0, 600.0, 60.0)
 # Columns of the text: the default of xarray's option `display_width`.
 _WIDTH = 80
 
@@ -38,7 +40,10 @@ def _rows(plan: Plan, width: int) -> Iterator[tuple[str, str]]:
     if plan.chain is not None:
         dim, n = plan.dims[plan.chain.dim], plan.sizes[plan.chain.dim]
         yield "Chains:", f"{count(plan.n_points // n)}, each of {n} points along {dim}"
-    yield "Outputs:", human(plan.n_points * plan.point_bytes)
+    known = human(plan.nbytes) if plan.nbytes else "not known until the model is called"
+    yield "Outputs:", known
+    if plan.seconds is not None:
+        yield "Time:", _time(plan, plan.seconds)
     blocks = count(plan.n_blocks)
     if plan.n_blocks > 1:
         blocks += f" of {_sizes(plan.dims, plan.block, width - len(blocks) - 4)}"
@@ -57,8 +62,26 @@ def _rows(plan: Plan, width: int) -> Iterator[tuple[str, str]]:
     if plan.pace:
         yield "Lanes:", f"{plan.lanes or 'none'} ({plan.pace})"
     yield "Tiles:", f"{count(plan.n_tiles(next(plan.blocks())))} in a block"
+    if plan.n_workers > 1:
+        yield "Workers:", str(plan.n_workers)
     why = f" ({plan.idle})" if plan.idle else ""
-    yield "Devices:", f"{plan.n_devices}{why}, about {human(plan.tile_bytes)} on each at a time"
+    if plan.tile_bytes:
+        each = f", about {human(plan.tile_bytes)} on each at a time"
+        yield "Devices:", f"{plan.n_devices}{why}{each}"
+
+
+def _time(plan: Plan, seconds: tuple[float, float, float]) -> str:
+    """Return how long a sweep will take, and what it computes in some minutes."""
+    low, likely, high = seconds
+    text = f"about {duration(likely)}"
+    if low < likely < high:
+        text += f" ({duration(low)} to {duration(high)})"
+    enough = next((span for span in _SPANS if 2 * span <= likely), None)
+    if enough is not None:
+        n = count(int(plan.n_points * enough / likely))
+        what = "cells" if plan.inner else "points"
+        text += f"; {duration(enough)} compute {n} {what}"
+    return text
 
 
 def _sizes(dims: Sequence[str], sizes: Sequence[int], width: int) -> str:

@@ -1,0 +1,83 @@
+"""A point of a result that is evaluated again, and compared with what the result has."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from gridax._files.restore import Missing
+from gridax._grid.points import Points, point_labels
+from gridax._outputs.template import Template, arrays_of, template_of
+from gridax._pytree import dotted
+
+# Relative differences that the order of operations explains, in single and in double precision.
+_ROUNDING = {4: 1e-4, 8: 1e-9}
+
+
+def labels_text(points: Points, index: Sequence[int]) -> str:
+    """Return the labels of a point."""
+    labels = point_labels(points, dict(zip(points.dims, index, strict=True)))
+    return ", ".join(f"{name}={along[0].item()!r}" for name, along in labels.items())
+
+
+def difference(result: Any, template: Template, stored: Sequence[Any]) -> str | None:
+    """Say which output of a model differs from that in a result, or return None.
+
+    Parameters
+    ----------
+    result : what the model returned.
+    template, stored : the outputs of the result, and their values.
+    """
+    mine = {o.name: a for o, a in zip(template_of(result).outputs, arrays_of(result), strict=True)}
+    theirs = {_own_name(o.name): a for o, a in zip(template.outputs, stored, strict=True)}
+    if set(mine) != set(theirs):
+        return f"the model returns {sorted(mine)}, but the result has {sorted(theirs)}"
+    for name, value in mine.items():
+        now, then = np.asarray(value), np.asarray(theirs[name])
+        if now.shape != then.shape or not _agree(now, then):
+            return (
+                f"the model returns {_short(now)} for the output {name!r}, but the result has "
+                f"{_short(then)}"
+            )
+    return None
+
+
+def is_alike(result: Any, template: Template) -> bool:
+    """Whether a model returned outputs with the names and shapes of those of a result."""
+    mine = {o.name: o.shape for o in template_of(result).outputs}
+    return mine == {_own_name(o.name): o.shape for o in template.outputs}
+
+
+def _own_name(name: str) -> str:
+    """Return the name of an output as the model returns it, which a coordinate may have taken."""
+    return name.removeprefix("result.")
+
+
+def _agree(now: np.ndarray, then: np.ndarray) -> bool:
+    if not np.issubdtype(then.dtype, np.inexact):
+        return bool(np.array_equal(now, then))
+    size = min(array.real.dtype.itemsize for array in (now, then))
+    scale = np.abs(then[np.isfinite(then)]).max(initial=0.0)
+    rounding = _ROUNDING.get(size, 1e-2)
+    return bool(np.allclose(now, then, rtol=rounding, atol=rounding * scale, equal_nan=True))
+
+
+def _short(array: np.ndarray) -> str:
+    with np.printoptions(threshold=6, edgeitems=2, precision=8):
+        return str(array).replace("\n", "")
+
+
+def missing_leaves(points: Points) -> list[str]:
+    """Return the leaves of a state that a file does not have."""
+    skeleton = points.skeleton
+    pairs = zip(skeleton.paths, skeleton.leaves, strict=True)
+    return [dotted(path) for path, leaf in pairs if isinstance(leaf, Missing)]
+
+
+def was_traced(dataset: xr.Dataset, template: Template) -> bool:
+    """Whether a result in a file comes from a compiled program, as far as its dtypes say."""
+    kinds = {np.dtype(output.dtype) for output in template.outputs}
+    return bool(dataset.attrs.get("x64")) or np.dtype("float64") not in kinds
