@@ -27,7 +27,7 @@ from click.testing import CliRunner
 
 import gridax as gx
 from gridax.cli import main, network
-from gridax.cli.status import Pace
+from gridax.cli._pace import Pace
 
 GRIDAX = [sys.executable, "-W", "error", "-m", "gridax"]
 COMMANDS = ("demo", "explore", "export", "info", "plot", "status")

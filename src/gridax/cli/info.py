@@ -12,6 +12,7 @@ from gridax._show.facts import Coordinate, OutputFacts, ResultFacts
 from gridax._show.progress import progress_text
 from gridax._text import printable
 from gridax.cli._console import console, examples, opened, reported
+from gridax.cli._pace import of_store
 from gridax.result import facts_of
 
 if TYPE_CHECKING:  # rich takes a while to import
@@ -58,6 +59,9 @@ def info(file: str) -> None:
     with out.capture() as captured:
         title = Text.assemble((file, "bold"), ": ", progress_text(facts.progress))
         out.print(title, soft_wrap=True)
+        pace = of_store(file, facts.progress)
+        if pace:
+            out.print(Text(pace), soft_wrap=True)
         for heading, table in tables.items():
             if table.row_count:
                 out.print(Text(f"\n{heading}", style="bold"))

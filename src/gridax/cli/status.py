@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import collections
-import datetime
 import time
 from typing import TYPE_CHECKING
 
@@ -12,6 +10,7 @@ import click
 from gridax._plan.progress import Progress
 from gridax._text import one_line
 from gridax.cli._console import INTERRUPTED, console, examples, opened, reported
+from gridax.cli._pace import Pace
 
 if TYPE_CHECKING:  # they take a while to import
     import pandas as pd
@@ -21,8 +20,6 @@ if TYPE_CHECKING:  # they take a while to import
 FINISHED, PENDING, FAILED = 0, 3, 4
 # Most messages of failed points that are shown.
 MESSAGES = 3
-# Seconds without a new point after which the watch says so.
-QUIET = 30.0
 
 
 @click.command(
@@ -85,45 +82,6 @@ def _messages(failed: pd.DataFrame) -> list[str]:
     if len(counts) > MESSAGES:
         lines.append(f"  … and {len(counts) - MESSAGES} other messages")
     return lines
-
-
-class Pace:
-    """How fast points are evaluated, measured over the last twenty updates with new points."""
-
-    def __init__(self) -> None:
-        self._seen: collections.deque[tuple[float, int]] = collections.deque(maxlen=20)
-
-    def see(self, evaluated: int, now: float) -> bool:
-        """Record how many points are evaluated; return whether the number has changed."""
-        if self._seen and self._seen[-1][1] == evaluated:
-            return False
-        if self._seen and self._seen[-1][1] > evaluated:  # the sweep was restarted
-            self._seen.clear()
-        self._seen.append((now, evaluated))
-        return True
-
-    def describe(self, pending: int, now: float) -> str:
-        """Return points per second and the remaining time, as far as they are known."""
-        (first, before), (last, after) = self._seen[0], self._seen[-1]
-        parts = []
-        if after > before and pending:
-            rate = (after - before) / (last - first)
-            left = max(0.0, pending / rate - (now - last))
-            parts = [_rate(rate), f"{_duration(left)} left"]
-        if pending and now - last > QUIET:
-            parts.append(f"nothing new for {_duration(now - last)}")
-        return "".join(f" · {part}" for part in parts)
-
-
-def _rate(rate: float) -> str:
-    for unit, seconds in (("s", 1), ("min", 60)):
-        if rate * seconds >= 1:
-            return f"{rate * seconds:.3g} points/{unit}"
-    return f"{rate * 3600:.3g} points/h"
-
-
-def _duration(seconds: float) -> str:
-    return str(datetime.timedelta(seconds=round(seconds)))
 
 
 def _watch(store: str, interval: float) -> None:
