@@ -21,6 +21,7 @@ from gridax._execution import (
 from gridax._grid.index import PointIndex
 from gridax._plan.plan import Plan
 from gridax._reduce.methods import Histogram, Quantiles
+from gridax._refine.refine import refine
 from gridax._version import __version__
 from gridax.result import Result, open_result
 from gridax.space import Space
@@ -52,6 +53,7 @@ __all__ = [
     "halton",
     "latin_hypercube",
     "open_result",
+    "refine",
     "sobol",
     "use_cpu_devices",
 ]

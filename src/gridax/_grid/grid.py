@@ -194,6 +194,25 @@ class Grid:
         )
         return Grid({POINT: len(points)}, columns)
 
+    def stacked(self, dims: Sequence[str]) -> Grid:
+        """Return the grid with all points along some dimensions along ``point``, in its order."""
+        shape = tuple(self.sizes[dim] for dim in dims)
+        along = np.unravel_index(np.arange(math.prod(shape)), shape)
+        index = dict(zip(dims, along, strict=True))
+        columns = tuple(
+            column
+            if column.dim not in index
+            else dataclasses.replace(column, dim=POINT, rows=column.take(index[column.dim]))
+            for column in self.columns
+        )
+        sizes = {}
+        for dim, size in self.sizes.items():
+            if dim == dims[0]:
+                sizes[POINT] = math.prod(shape)
+            elif dim not in index:
+                sizes[dim] = size
+        return Grid(sizes, columns)
+
     def coordinates(self) -> dict[str, xr.Variable]:
         """Return all coordinates, rejecting different ones of the same name."""
         coordinates: dict[str, xr.Variable] = {}

@@ -8,6 +8,7 @@ is any block of them.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -18,7 +19,7 @@ import xarray as xr
 from gridax._arrays import is_keys
 from gridax._axes import is_axis
 from gridax._digest.digest import digest
-from gridax._grid.grid import Column
+from gridax._grid.grid import POINT, Column
 from gridax._grid.points import Points, fixed_scalar
 from gridax._outputs.labels import own_coordinates
 from gridax._outputs.template import Template
@@ -233,6 +234,29 @@ class Extension:
                 )
             if home is not None:
                 self.fixed[home] = int(row)
+
+
+def like_points(dataset: xr.Dataset, old: Points, new: Points) -> tuple[xr.Dataset, Points]:
+    """Return a result of a product with its points along ``point``, as those of a new space are.
+
+    This is done for the dimensions whose axes all vary along ``point`` now; a result that needs no
+    change is returned as it is.
+    """
+    scattered = {column.name for column in new.grid.members(POINT)}
+    dims = [
+        dim
+        for dim in old.dims
+        if dim != POINT and scattered.issuperset(column.name for column in old.grid.members(dim))
+    ]
+    if not dims or POINT in old.sizes or any(dim in new.sizes for dim in dims):
+        return dataset, old
+    stacked = {
+        name: variable.stack({POINT: dims}) if set(dims) <= set(variable.dims) else variable
+        for name, variable in ((name, dataset.variables[name]) for name in dataset.data_vars)
+    }
+    plain = xr.Dataset(stacked, attrs=dataset.attrs)
+    own = {n: c.variable for n, c in dataset.coords.items() if not set(c.dims) & set(old.dims)}
+    return plain.assign_coords(own), dataclasses.replace(old, grid=old.grid.stacked(dims))
 
 
 def _matched(names: list[str], new: dict[str, _Leaf], old: dict[str, _Leaf]) -> np.ndarray:

@@ -26,7 +26,7 @@ from gridax._reduce.outputs import ReducedOutputs
 from gridax._run import fingerprints
 from gridax._run.assembly import Assembler, Assembly
 from gridax._run.evaluator import Evaluator, Request, store_evaluated
-from gridax._run.extension import Extension
+from gridax._run.extension import Extension, like_points
 from gridax._run.fingerprints import Parts
 from gridax._run.job import Job
 from gridax._run.measure import measured
@@ -301,11 +301,14 @@ class Run:
                 f"extend= and overwrite=True both refer to {location.name!r}, which would be "
                 "removed before it is copied; give another store="
             )
-        extension = Extension(
-            old.dataset, points_of(old.space), template_of_result(old), self._job.points
-        )
+        new = self._job.points
+        dataset, points = like_points(old.dataset, points_of(old.space), new)
+        extension = Extension(dataset, points, template_of_result(old), new)
         extension.check(about(), self._options.resume == "force")
         summary = Summary.read(old.dataset.attrs)
+        if summary is not None:
+            kept = tuple(dim for dim in points.dims if dim in dataset.dims)
+            summary = dataclasses.replace(summary, kept=kept)
         if summary is None or self._options.reduce is None:
             return extension
         return ReducedExtension(extension, summary, self._job.points)

@@ -1,0 +1,78 @@
+"""New points halfway along the edges between others, as many as are wanted."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+
+from gridax._refine.edges import Mesh, most_bent, most_different
+from gridax._refine.ticks import Ticks, places_of
+
+By = Literal["surplus", "boundary"]
+
+# Points are added in rounds of at most this fraction of those that there are: the fewer, the better
+# they are placed, but each round takes as long as the one before. Many points are added at once.
+_GROWTH, _MANY, _GROWTH_OF_MANY = 0.15, 3000, 1.0
+# Fewest points of a round.
+_FEWEST = 8
+
+
+def proposed(
+    numbers: np.ndarray, values: np.ndarray, ticks: Sequence[Ticks], n: int, by: By
+) -> tuple[np.ndarray, list[Ticks]]:
+    """Return up to `n` new points.
+
+    New points have predicted values, so that later ones take them into account.
+
+    Parameters
+    ----------
+    numbers : number of the label along each axis, of the shape ``(n_points, n_axes)``.
+    values : of the output at these points, of the shape ``(n_points, n_values)``; NaN for none.
+        With ``by="boundary"``, numbers of kinds.
+    ticks : the labels along each axis.
+    n : number of new points.
+    by : what decides where they are.
+
+    Returns
+    -------
+    array of shape ``(n_new, n_axes)``, and the labels along each axis, with new ones.
+    """
+    ticks, n_before = list(ticks), len(numbers)
+    order = most_bent if by == "surplus" else most_different
+    while len(numbers) < n_before + n:
+        mesh = Mesh(places_of(numbers, ticks))
+        middles, ticks = _middles(numbers, mesh, ticks)
+        is_end = (middles == numbers[mesh.first]).all(axis=1)
+        is_end |= (middles == numbers[mesh.last]).all(axis=1)
+        edges = order(mesh, values, ~is_end)
+        growth = _GROWTH if len(numbers) < _MANY else _GROWTH_OF_MANY
+        most = min(n_before + n - len(numbers), max(_FEWEST, int(growth * len(numbers))))
+        new, new_values = _first(numbers, middles[edges.numbers], edges.values, most)
+        if not len(new):
+            break
+        numbers, values = np.concatenate([numbers, new]), np.concatenate([values, new_values])
+    return numbers[n_before:], ticks
+
+
+def _middles(
+    numbers: np.ndarray, mesh: Mesh, ticks: Sequence[Ticks]
+) -> tuple[np.ndarray, list[Ticks]]:
+    """Return the point halfway along each edge, and the labels with those halfway."""
+    extended, middles = [], []
+    for k, along in enumerate(ticks):
+        found, middle = along.halfway(numbers[mesh.first, k], numbers[mesh.last, k])
+        extended.append(found)
+        middles.append(middle)
+    return np.stack(middles, axis=1), extended
+
+
+def _first(
+    numbers: np.ndarray, middles: np.ndarray, values: np.ndarray, most: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the first of some points that are not there yet, and their values."""
+    is_known = pd.DataFrame(np.concatenate([numbers, middles])).duplicated().to_numpy()
+    new = np.flatnonzero(~is_known[len(numbers) :])[:most]
+    return middles[new], values[new]

@@ -1,0 +1,232 @@
+"""The space of the points of a result, and of new ones where its output needs them."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any, get_args
+
+import numpy as np
+import xarray as xr
+
+from gridax import _checks
+from gridax._axes import LogGridAxis, StoredAxis, is_axis
+from gridax._axes.base import call
+from gridax._axes.table import Table
+from gridax._grid.grid import POINT, Column, Grid
+from gridax._grid.points import Points
+from gridax._pytree import Skeleton
+from gridax._refine.proposals import By, proposed
+from gridax._refine.ticks import Ticks
+from gridax._show.plot_style import is_geometric
+from gridax._stores.base import DONE
+from gridax._text import listing
+from gridax.result import Result
+from gridax.space import Space, points_of, space_of
+
+# Most axes that are refined together, and most values of a point that are looked at.
+_AXES, _VALUES = 5, 32
+# What the call of an axis ends with that has labels halfway between others.
+REFINED = ", refined"
+
+
+def refine(
+    result: Result,
+    output: str,
+    n: int,
+    by: By = "surplus",
+    dims: str | Sequence[str] | None = None,
+) -> Space:
+    """Return the space of all points of a result, and of new ones where they matter most.
+
+    New points are halfway between others: labels are means in decimals (geometric means on
+    logarithmic axes, whole numbers on integer ones). ``run(extend=result)`` on the space computes
+    only the new points, and its result can be refined again.
+
+    Parameters
+    ----------
+    result : Result
+        A result of a product, or of a space that was refined before. Points that failed or are
+        pending count as NaN.
+    output : str
+        The output that decides where new points are; of a result that was reduced, a variable such
+        as ``"rate.mean"``. Values along dimensions that are not refined are averaged, and those of
+        a point that is an array count together.
+    n : int
+        Number of new points. There are fewer if labels cannot be halved any further.
+    by : {"surplus", "boundary"}, optional
+        ``"surplus"`` places points where linear interpolation would be the worst; ``"boundary"``
+        between points with different values, such as the regimes of a phase diagram.
+    dims : str or sequence of str, optional
+        Up to five dimensions with numeric labels that are refined. All others stay whole, so every
+        new point has all trials. By default, these are all with an axis of numbers.
+
+    Returns
+    -------
+    Space
+        The points lie along the dimension ``point``, those of the result first, followed by the
+        dimensions that stay whole.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If there is no such output or dimension, or a dimension cannot be refined.
+
+    Notes
+    -----
+    The points are triangulated (up to three dimensions and 20 000 points). The longest edge of the
+    simplex with the largest loss is halved, as in Learner2D of the package adaptive (Nijholt et al.
+    2019, doi:10.5281/zenodo.1182437), with predicted values for what is not evaluated yet. In more
+    dimensions, edges along the axes are halved.
+
+    Examples
+    --------
+    >>> import gridax as gx
+    >>> space = gx.Space({"x": gx.GridAxis(0, 1, 5), "y": gx.GridAxis(0, 1, 5)}, mode="product")
+    >>> step = lambda s: {"on": s["x"] + s["y"] > 0.9}
+    >>> result = gx.ParallelExecution(step, space).run(progress=False)
+    >>> finer = gx.refine(result, "on", n=20, by="boundary")
+    >>> result = gx.ParallelExecution(step, finer).run(extend=result, progress=False)
+    >>> len(space), len(finer)
+    (25, 45)
+    """
+    if not isinstance(result, Result):
+        raise TypeError(f"refine takes a Result, got {type(result).__name__}")
+    _checks.one_of(by, "refine", "by", get_args(By))
+    n = _checks.count(n, "refine", "n")
+    points = points_of(result.space)
+    variable = _variable(result, output)
+    columns = _columns(points, variable, dims)
+    numbers, values = _known(points, columns, result, variable, by)
+    ticks = [Ticks.of(c.table.labels, _is_log(c), np.dtype(c.table.values.dtype)) for c in columns]
+    new, ticks = proposed(numbers, values, ticks, n, by)
+    return _space(points, columns, np.concatenate([numbers, new]), ticks)
+
+
+def _variable(result: Result, output: str) -> xr.Variable:
+    """Return an output, NaN where it is not known."""
+    dataset = result.dataset
+    names = [str(name) for name in dataset.data_vars if name not in ("status", "error")]
+    if output not in names:
+        raise ValueError(f"refine: no output {output!r}; the outputs are {listing(names)}")
+    variable = dataset.variables[output]
+    if variable.dtype.kind not in "biufO" or variable.dtype.kind == "O":
+        raise ValueError(f"refine: output {output!r} is {variable.dtype}, not numbers")
+    values = variable.astype(float)
+    if "status" in dataset:
+        status = dataset.variables["status"]
+        if set(status.dims) <= set(variable.dims):
+            values = values.where(status == DONE)
+    return values
+
+
+def _columns(
+    points: Points, variable: xr.Variable, dims: str | Sequence[str] | None
+) -> list[Column]:
+    """Return the axes that are refined."""
+    grid = points.grid
+    is_again = POINT in grid.sizes and points.mode == "product"
+    candidates = [c for c in grid.columns if c.dim is not None and c.dim in variable.dims]
+    if dims is None:
+        wanted = [c for c in candidates if (c.dim == POINT) == is_again and not _problem(c, grid)]
+        if not wanted:
+            raise ValueError(
+                "refine: none of the dimensions has a single axis of numbers; the axes are "
+                f"{listing([c.name for c in grid.columns])}"
+            )
+    else:
+        names = [dims] if isinstance(dims, str) else list(dims)
+        by_name = {c.name: c for c in grid.columns} | {c.home: c for c in candidates}
+        wanted = []
+        for name in names:
+            column = by_name.get(name)
+            if column is None or column not in candidates:
+                known = listing([c.name for c in candidates])
+                raise ValueError(f"refine: output has no dimension {name!r}; there are {known}")
+            problem = _problem(column, grid)
+            if problem:
+                raise ValueError(f"refine: axis {name!r} {problem}")
+            wanted.append(column)
+    along = {c.dim for c in wanted}
+    left = [c.name for c in candidates if c.dim == POINT and c not in wanted]
+    if POINT in along and (left or len(along) > 1):
+        raise ValueError(
+            "refine: the result was refined along "
+            f"{listing([c.name for c in candidates if c.dim == POINT])}; refine the same ones again"
+        )
+    if len(wanted) > _AXES:
+        raise ValueError(
+            f"refine: {listing([c.name for c in wanted])} are more than {_AXES} axes; name those "
+            "that matter with dims="
+        )
+    return wanted
+
+
+def _problem(column: Column, grid: Grid) -> str | None:
+    """Say why an axis cannot be refined, or return None."""
+    table = column.table
+    if table.kind != "number" or table.labeled or table.labels.dtype.kind not in "iuf":
+        return f"has no numbers halfway between its values ({call(column.axis)})"
+    if column.dim != POINT and len(grid.members(str(column.dim))) > 1:
+        return f"shares the dimension {column.dim!r} with others; refine a product of axes"
+    if table.extra:
+        return "has coordinates of its own, which new labels would not have"
+    return None
+
+
+def _known(
+    points: Points, columns: Sequence[Column], variable: xr.Variable, by: By
+) -> tuple[list[np.ndarray], np.ndarray]:
+    """Return the labels along each axis of all points, and the values of `proposed`."""
+    dims = list(dict.fromkeys(str(c.dim) for c in columns))
+    inside = [d for d in variable.dims if d in points.sizes and d not in dims]
+    if by == "surplus":
+        variable = variable.mean(inside, skipna=True) if inside else variable
+    array = variable.transpose(*dims, ...).values
+    sizes = [points.sizes[dim] for dim in dims]
+    values = array.reshape(int(np.prod(sizes)), -1)
+    if values.shape[1] > _VALUES:
+        values = values[:, np.linspace(0, values.shape[1] - 1, _VALUES).astype(int)]
+    labels = [c.table.labels[c.all_rows(points.sizes)] for c in columns]
+    if dims == [POINT]:
+        return labels, values
+    return [each.reshape(-1) for each in np.meshgrid(*labels, indexing="ij")], values
+
+
+def _is_log(column: Column) -> bool:
+    written = call(column.axis)
+    is_log = isinstance(column.axis, LogGridAxis) or written.startswith("LogGridAxis")
+    return is_log or (REFINED not in written and is_geometric(column.table.labels))
+
+
+def _space(
+    points: Points, columns: Sequence[Column], numbers: np.ndarray, ticks: Sequence[Ticks]
+) -> Space:
+    """Return the space of some points of the refined axes, with the others as they were."""
+    refined: dict[int, Column] = {}
+    for k, (column, along) in enumerate(zip(columns, ticks, strict=True)):
+        used, rows = np.unique(along.labels[numbers[:, k]], return_inverse=True)
+        table = dataclasses.replace(
+            column.table, labels=used, values=used.astype(along.dtype), host=None
+        )
+        refined[column.slot] = dataclasses.replace(
+            column, axis=_axis(column, table), table=table, dim=POINT, rows=rows
+        )
+    leaves = {slot: column.axis for slot, column in refined.items()}
+    skeleton = Skeleton.of(points.skeleton.fill(leaves), is_axis)
+    first = next(iter(dict.fromkeys(c.dim for c in columns)))
+    replaced = {c.dim for c in columns}
+    sizes: dict[str, int] = {}
+    for dim, size in points.sizes.items():
+        if dim == first:
+            sizes[POINT] = len(numbers)
+        elif dim not in replaced:
+            sizes[dim] = size
+    grid = Grid(sizes, tuple(refined.get(c.slot, c) for c in points.grid.columns))
+    return space_of(dataclasses.replace(points, skeleton=skeleton).with_grid(grid))
+
+
+def _axis(column: Column, table: Table) -> Any:
+    written = call(column.axis).removesuffix(REFINED) + REFINED
+    axis = column.axis
+    return StoredAxis(table, written, name=axis.name, attrs=axis.attrs, wrap=axis.wrap)

@@ -1,0 +1,96 @@
+"""The labels along an axis that is refined, and those halfway between them."""
+
+from __future__ import annotations
+
+import dataclasses
+import decimal
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+# Digits of the labels halfway between others on a logarithmic scale, if they are enough.
+_DIGITS = 4
+
+
+@dataclasses.dataclass(frozen=True)
+class Ticks:
+    """Labels along an axis, in any order.
+
+    Attributes
+    ----------
+    labels : float64 or int64 array.
+    low, high : first and last label in ascending order.
+    is_log : whether the scale is logarithmic.
+    dtype : in which the model receives them, and in which they must differ.
+    """
+
+    labels: np.ndarray
+    low: float
+    high: float
+    is_log: bool
+    dtype: np.dtype
+
+    @classmethod
+    def of(cls, labels: np.ndarray, is_log: bool, dtype: np.dtype) -> Ticks:
+        """Return the labels of an axis."""
+        return cls(labels, labels.min(), labels.max(), is_log, dtype)
+
+    def places(self) -> np.ndarray:
+        """Return where the labels are on the scale, from 0 to 1."""
+        low, high = float(self.low), float(self.high)
+        labels = self.labels.astype(float)
+        if self.is_log:
+            low, high, labels = math.log(low), math.log(high), np.log(labels)
+        return (labels - low) / ((high - low) or 1.0)
+
+    def halfway(self, first: np.ndarray, last: np.ndarray) -> tuple[Ticks, np.ndarray]:
+        """Return the labels with those halfway between others, and the numbers of these.
+
+        Parameters
+        ----------
+        first, last : numbers of labels, of the same shape.
+        """
+        size = len(self.labels)
+        pairs = np.minimum(first, last) * size + np.maximum(first, last)
+        pairs, inverse = np.unique(pairs, return_inverse=True)
+        ends = zip(self.labels[pairs // size], self.labels[pairs % size], strict=True)
+        middle = np.array([self._between(a.item(), b.item()) for a, b in ends])
+        middle = middle.astype(self.labels.dtype)
+        order = np.argsort(self.labels, kind="stable")
+        at = np.minimum(np.searchsorted(self.labels[order], middle), size - 1)
+        is_known = self.labels[order][at] == middle
+        new = np.unique(middle[~is_known])
+        numbers = np.where(is_known, order[at], size + np.searchsorted(new, middle))
+        extended = dataclasses.replace(self, labels=np.concatenate([self.labels, new]))
+        return extended, numbers[inverse].reshape(np.shape(first))
+
+    def _between(self, a: float, b: float) -> float:
+        """Return the label halfway between two, or one of them if there is none."""
+        if a == b or not isinstance(a, float):
+            return (a + b) // 2 if not isinstance(a, float) else a
+        middle = _geometric(a, b) if self.is_log else _arithmetic(a, b)
+        is_new = len({self.dtype.type(each) for each in (a, middle, b)}) == 3
+        return middle if is_new else a
+
+
+def _arithmetic(a: float, b: float) -> float:
+    """Return the mean of two numbers in decimals."""
+    return float((decimal.Decimal(repr(a)) + decimal.Decimal(repr(b))) / 2)
+
+
+def _geometric(a: float, b: float) -> float:
+    """Return the geometric mean of two positive numbers, in as few digits as tell it apart."""
+    mean = math.sqrt(a) * math.sqrt(b)
+    low, high = min(a, b), max(a, b)
+    for digits in range(_DIGITS, 17):
+        rounded = float(f"{mean:.{digits - 1}e}")
+        # Rounded by less than a tenth of the distance to either end.
+        if abs(rounded - mean) < 0.1 * min(mean - low, high - mean):
+            return rounded
+    return mean
+
+
+def places_of(numbers: np.ndarray, ticks: Sequence[Ticks]) -> np.ndarray:
+    """Return where points are on the scales of their axes, of the shape ``(n_points, n_axes)``."""
+    return np.stack([each.places()[numbers[:, k]] for k, each in enumerate(ticks)], axis=1)
