@@ -97,8 +97,13 @@ def refine(
     points = points_of(result.space)
     variable = _variable(result, output)
     columns = _columns(points, variable, dims)
-    numbers, values = _known(points, columns, result, variable, by)
-    ticks = [Ticks.of(c.table.labels, _is_log(c), np.dtype(c.table.values.dtype)) for c in columns]
+    labels, values = _known(points, columns, variable, by)
+    found = [np.unique(along, return_inverse=True) for along in labels]
+    numbers = np.stack([inverse for _, inverse in found], axis=1)
+    ticks = [
+        Ticks.of(distinct, _is_log(column), np.dtype(column.table.values.dtype))
+        for column, (distinct, _) in zip(columns, found, strict=True)
+    ]
     new, ticks = proposed(numbers, values, ticks, n, by)
     return _space(points, columns, np.concatenate([numbers, new]), ticks)
 
