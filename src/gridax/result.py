@@ -13,12 +13,14 @@ import pandas as pd
 import xarray as xr
 
 from gridax import _checks
+from gridax._axes.base import is_refined
 from gridax._files import netcdf, rerun, restore
 from gridax._files.merge import Summary
 from gridax._files.swept import with_swept, without_swept
 from gridax._files.zarr import open_store, save_store, view_of_run
 from gridax._grid import frame, lookup, select
 from gridax._grid.index import without_point_indexes
+from gridax._grid.interp import interpolated
 from gridax._grid.points import Points, point_labels
 from gridax._grid.unstack import unstack
 from gridax._kernel.once import Call, before, carried_numbers
@@ -399,7 +401,8 @@ class Result(Sequence[Any]):
 
         One dimension gives a line plot. Two give a color map, or lines if the labels of one of them
         are a few strings. Each further dimension gives rows or columns of panels. Points that share
-        a dimension, as in a zip, give a scatter plot over two of their axes. Labels that are evenly
+        a dimension, as in a zip, give a scatter plot over two of their axes; those of a space that
+        was refined are triangulated. Labels that are evenly
         spaced on a logarithmic scale are plotted on one.
 
         Parameters
@@ -421,8 +424,8 @@ class Result(Sequence[Any]):
 
         Returns
         -------
-        list of Line2D, QuadMesh, PathCollection, or xarray.plot.FacetGrid
-            The return value of xarray's own plotting method.
+        list of Line2D, QuadMesh, PathCollection, TriMesh, or xarray.plot.FacetGrid
+            The return value of xarray's or matplotlib's own plotting method.
 
         Raises
         ------
@@ -448,7 +451,45 @@ class Result(Sequence[Any]):
         members = self._points.grid.names_along()
         inner = [str(dim) for dim in values.dims if dim not in self._points.dims]
         roles = {"x": x, "y": y, "hue": hue, "row": row, "col": col}
-        return result_plot.draw(values, members, inner, roles, kwargs)
+        refined = [
+            d for d in members if all(is_refined(c.axis) for c in self._points.grid.members(d))
+        ]
+        return result_plot.draw(values, members, inner, roles, kwargs, refined)
+
+    def interp(self, **coords: Any) -> xr.Dataset:
+        """Return the outputs between points, by linear interpolation.
+
+        Between the points of a grid, each dimension is interpolated by itself, as
+        `xarray.Dataset.interp` does; among scattered points, as of a space that was refined, within
+        the simplices of a triangulation. Logarithmic axes are interpolated on their own scale.
+        Points without a value are left out, and outside of the points there is NaN.
+
+        Parameters
+        ----------
+        **coords : float, sequence of float, or DataArray
+            Values by axis. Sequences are combined; DataArrays with a common dimension are taken
+            point by point. Along axes that are not named, the result stays as it is.
+
+        Returns
+        -------
+        xarray.Dataset
+            Integers and booleans become floats; PRNG keys are left out.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If an axis does not exist or has no numbers, or axes along one dimension are missing.
+
+        Examples
+        --------
+        >>> import gridax as gx
+        >>> space = gx.Space({"x": gx.GridAxis(0, 1, 3), "y": gx.GridAxis(0, 1, 3)}, "product")
+        >>> plane = lambda s: 2 * s["x"] + s["y"]
+        >>> run = gx.ParallelExecution(plane, space).run(progress=False)
+        >>> run.interp(x=0.25, y=[0.1, 0.9])["value"].values.round(2).tolist()
+        [0.6, 1.4]
+        """
+        return interpolated(self.dataset, self._points.grid, coords)
 
     def explore(self, output: str | None = None, x: str | None = None, y: str | None = None) -> Any:
         """Return an interactive page with plots of the outputs, sliders, and points to click.

@@ -155,6 +155,15 @@ def call(axis: Axis) -> str:
     return axis._call() if isinstance(axis, LabeledAxis) else repr(axis)
 
 
+# What the call of an axis ends with that has labels halfway between others.
+REFINED = ", refined"
+
+
+def is_refined(axis: Axis) -> bool:
+    """Whether an axis has labels halfway between those of another one."""
+    return call(axis).endswith(REFINED)
+
+
 def brief(axis: Axis) -> str:
     """Return the call that creates an axis, without the options that every axis has.
 
@@ -165,8 +174,10 @@ def brief(axis: Axis) -> str:
     'KeyAxis(16)'
     """
     text = call(axis)
+    end = REFINED if text.endswith(REFINED) else ""
+    text = text.removesuffix(REFINED)
     options = _OPTIONS.search(text)  # in the text, as an axis read from a file has nothing else
-    return text if options is None else text[: options.start()] + ")"
+    return (text if options is None else text[: options.start()] + ")") + end
 
 
 _OPTIONS = re.compile(r", (group|name|attrs|wrap)=")

@@ -10,10 +10,11 @@ import numpy as np
 import xarray as xr
 
 from gridax import _checks
-from gridax._axes import LogGridAxis, StoredAxis, is_axis
-from gridax._axes.base import call
+from gridax._axes import StoredAxis, is_axis
+from gridax._axes.base import REFINED, call, is_refined
 from gridax._axes.table import Table
 from gridax._grid.grid import POINT, Column, Grid
+from gridax._grid.interp import is_log
 from gridax._grid.points import Points
 from gridax._pytree import Skeleton
 from gridax._refine.proposals import By, proposed
@@ -26,8 +27,6 @@ from gridax.space import Space, points_of, space_of
 
 # Most axes that are refined together, and most values of a point that are looked at.
 _AXES, _VALUES = 5, 32
-# What the call of an axis ends with that has labels halfway between others.
-REFINED = ", refined"
 
 
 def refine(
@@ -199,9 +198,7 @@ def _known(
 
 
 def _is_log(column: Column) -> bool:
-    written = call(column.axis)
-    is_log = isinstance(column.axis, LogGridAxis) or written.startswith("LogGridAxis")
-    return is_log or (REFINED not in written and is_geometric(column.table.labels))
+    return is_log(column) or (not is_refined(column.axis) and is_geometric(column.table.labels))
 
 
 def _space(

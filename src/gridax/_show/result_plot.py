@@ -36,12 +36,14 @@ MOST_LINES = 12
 class Plot:
     """The values to plot, and the dimension or coordinate in each role.
 
-    `members` has the coordinates along each dimension that several axes share.
+    `members` has the coordinates along each dimension that several axes share; along those that are
+    `refined`, points are dense where they matter.
     """
 
     values: xr.DataArray
     roles: dict[str, str]
     members: Mapping[str, Sequence[str]]
+    refined: Sequence[str] = ()
 
     def dim(self, name: str) -> str:
         """Return the dimension of a coordinate, or the dimension of this name."""
@@ -70,6 +72,7 @@ def draw(
     inner: Sequence[str],
     roles: Mapping[str, str | None],
     kwargs: Mapping[str, Any],
+    refined: Sequence[str] = (),
 ) -> Any:
     """Plot an output; return what xarray returns.
 
@@ -80,6 +83,7 @@ def draw(
     inner : the output's own dimensions.
     roles : coordinate or dimension for x, y, hue, row and col, or None to choose one here.
     kwargs : passed on to xarray.
+    refined : dimensions whose points are dense where they matter, which are triangulated.
 
     Raises
     ------
@@ -88,7 +92,8 @@ def draw(
         no dimension of the output.
     """
     plt = optional("matplotlib.pyplot", "plot")
-    plot = Plot(_as_numbers(values), {r: n for r, n in roles.items() if n is not None}, members)
+    given = {role: name for role, name in roles.items() if name is not None}
+    plot = Plot(_as_numbers(values), given, members, refined)
     _check(plot)
     plot = _assign_roles(_squeeze(plot), inner)
     _check_facets(plot)
@@ -121,6 +126,8 @@ def draw(
 def _draw(plot: Plot, labels: Mapping[str, np.ndarray], options: dict[str, Any]) -> Any:
     values, roles = plot.values, plot.roles
     method: Any = values.plot
+    if plot.scattered() in plot.refined and not {"row", "col"} & set(roles):
+        return _triangulated(plot, labels, options)
     if plot.scattered():
         method = values.to_dataset(name=values.name).plot
         # Points without a value stay invisible, but count for the limits of the axes.
@@ -136,6 +143,32 @@ def _draw(plot: Plot, labels: Mapping[str, np.ndarray], options: dict[str, Any])
     elif values.sizes[plot.dim(roles["x"])] == 1:
         options = {"marker": "o", **options}
     return method.line(**roles, **options)
+
+
+def _triangulated(plot: Plot, labels: Mapping[str, np.ndarray], options: dict[str, Any]) -> Any:
+    """Draw values at the corners of triangles, without those where a value is missing."""
+    from matplotlib.tri import Triangulation
+    from scipy.spatial import Delaunay
+
+    values, options = plot.values, dict(options)
+    ax = options.pop("ax")
+    x, y = (values[plot.roles[role]] for role in "xy")
+    places = []
+    for role, along in (("x", x), ("y", y)):
+        place = along.values.astype(float)
+        place = np.log(place) if is_geometric(np.unique(labels[role])) else place
+        places.append((place - place.min()) / (np.ptp(place) or 1.0))
+    corners = Delaunay(np.stack(places, axis=1)).simplices
+    known = np.isfinite(values.values[corners]).all(axis=1)
+    mesh = Triangulation(x.values, y.values, corners[known])
+    options.setdefault("shading", "gouraud")
+    add_colorbar = options.pop("add_colorbar", True)
+    artist = ax.tripcolor(mesh, values.values, **options)
+    for role, along in (("x", x), ("y", y)):
+        ax.set(**{f"{role}label": axis_label(plot.roles[role], along.attrs)})
+    if add_colorbar:
+        ax.figure.colorbar(artist, ax=ax, label=axis_label(str(values.name), values.attrs))
+    return artist
 
 
 def _color_lines(plt: Any, drawn: Any, panels: np.ndarray, plot: Plot, labels: np.ndarray) -> None:

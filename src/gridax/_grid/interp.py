@@ -1,0 +1,163 @@
+"""Outputs between the points of a grid, or among scattered points, by linear interpolation."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from gridax._axes import LogGridAxis
+from gridax._axes.base import call
+from gridax._grid.grid import POINT, Column, Grid
+from gridax._text import listing
+
+
+def is_log(column: Column) -> bool:
+    """Whether an axis is logarithmic, so that values between its labels are, too."""
+    return isinstance(column.axis, LogGridAxis) or call(column.axis).startswith("LogGridAxis")
+
+
+def interpolated(dataset: xr.Dataset, grid: Grid, coords: Mapping[str, Any]) -> xr.Dataset:
+    """Return the outputs of a Dataset at other values of some axes.
+
+    Parameters
+    ----------
+    dataset : outputs and coordinates; NaN where a point has no value.
+    grid : its dimensions and axes.
+    coords : values by axis: a number, a sequence, or a DataArray.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an axis does not exist or has no numbers, or axes along one dimension are missing.
+    """
+    columns = {c.name: c for c in grid.columns if c.dim is not None}
+    asked = {name: _asked(name, value, columns) for name, value in coords.items()}
+    if not asked:
+        raise ValueError("interp: name at least one axis, such as interp(x=0.5)")
+    scattered = {name for name, column in columns.items() if column.dim == POINT}
+    among = {name: value for name, value in asked.items() if name in scattered}
+    between = {name: value for name, value in asked.items() if name not in scattered}
+    for name in between:
+        if len(grid.members(str(columns[name].dim))) > 1:
+            raise ValueError(
+                f"interp: axis {name!r} shares the dimension {columns[name].dim!r} with others, so "
+                "there is nothing between its labels; select them with sel"
+            )
+    if among and set(among) != scattered:
+        raise ValueError(
+            f"interp: points lie along {listing(sorted(scattered))} together; give values of all"
+        )
+    numbers = _as_numbers(dataset)
+    if between:
+        numbers = _between(numbers, {name: columns[name] for name in between}, between)
+    if among:
+        numbers = _among(numbers, [columns[name] for name in among], among)
+    return numbers
+
+
+def _asked(name: str, value: Any, columns: Mapping[str, Column]) -> xr.DataArray:
+    column = columns.get(name)
+    if column is None:
+        raise ValueError(f"interp: no axis {name!r} varies; the axes are {listing([*columns])}")
+    table = column.table
+    if table.kind != "number" or table.labeled or table.labels.dtype.kind not in "iuf":
+        raise ValueError(
+            f"interp: axis {name!r} has no numbers to interpolate between ({call(column.axis)})"
+        )
+    if isinstance(value, xr.DataArray):
+        return value.astype(float)
+    array = np.asarray(value)
+    if array.dtype.kind not in "iuf" or array.ndim > 1:
+        raise TypeError(
+            f"interp: values of axis {name!r} must be a number, a sequence of numbers, or a "
+            f"DataArray, got {value!r}"
+        )
+    array = array.astype(float)
+    if array.ndim == 0:
+        return xr.DataArray(array, attrs=column.attrs)
+    return xr.DataArray(array, dims=name, coords={name: (name, array, column.attrs)})
+
+
+def _as_numbers(dataset: xr.Dataset) -> xr.Dataset:
+    """Return the outputs that are numbers, as floats (or complex), without the status."""
+    outputs = {}
+    for name, variable in dataset.data_vars.items():
+        if name in ("status", "error") or "prng_impl" in variable.attrs:
+            continue
+        if variable.dtype.kind in "biu":
+            variable = variable.astype(float).assign_attrs(variable.attrs)
+        if "status" in dataset and set(dataset["status"].dims) <= set(variable.dims):
+            variable = variable.where(dataset["status"] == 1)
+        outputs[name] = variable
+    return xr.Dataset(outputs, dataset.coords)
+
+
+def _between(
+    dataset: xr.Dataset, columns: Mapping[str, Column], asked: Mapping[str, xr.DataArray]
+) -> xr.Dataset:
+    """Interpolate along dimensions with one axis each."""
+    logs = [name for name, column in columns.items() if is_log(column)]
+    dims = {name: str(column.dim) for name, column in columns.items()}
+    moved = dataset.assign_coords({dims[n]: (dims[n], np.log(dataset[n].values)) for n in logs})
+    at = {dims[n]: np.log(value) if n in logs else value for n, value in asked.items()}
+    found = moved.interp(at)
+    labels = {name: asked[name] for name in asked}
+    return found.assign_coords(labels)
+
+
+def _among(
+    dataset: xr.Dataset, columns: Sequence[Column], asked: Mapping[str, xr.DataArray]
+) -> xr.Dataset:
+    """Interpolate linearly within the simplices of a triangulation of the points."""
+    places = np.stack([_scaled(c, dataset[c.name].values) for c in columns], axis=1)
+    wanted = xr.broadcast(*(asked[column.name] for column in columns))
+    at = np.stack(
+        [_scaled(c, w.values.reshape(-1)) for c, w in zip(columns, wanted, strict=True)], axis=1
+    )
+    low, span = places.min(axis=0), np.ptp(places, axis=0)
+    span = np.where(span > 0, span, 1.0)
+    places, at = (places - low) / span, (at - low) / span
+    dims, shape = wanted[0].dims, wanted[0].shape
+    variables = {}
+    for name, variable in dataset.data_vars.items():
+        if POINT not in variable.dims:
+            variables[name] = variable.variable
+            continue
+        values = variable.transpose(POINT, ...).values
+        found = _linear(places, values.reshape(len(places), -1), at)
+        own = [dim for dim in variable.dims if dim != POINT]
+        found = found.reshape((*shape, *values.shape[1:]))
+        variables[name] = xr.Variable((*dims, *own), found, variable.attrs)
+    kept = {n: c for n, c in dataset.coords.items() if POINT not in c.dims}
+    return xr.Dataset(variables, kept).assign_coords(asked)
+
+
+def _scaled(column: Column, labels: np.ndarray) -> np.ndarray:
+    return np.log(labels) if is_log(column) else labels.astype(float)
+
+
+def _linear(places: np.ndarray, values: np.ndarray, at: np.ndarray) -> np.ndarray:
+    """Return values at other places; NaN outside of the points that have values."""
+    from scipy.interpolate import LinearNDInterpolator
+    from scipy.spatial import QhullError
+
+    known = ~np.isnan(values).all(axis=1)
+    places, values = places[known], values[known]
+    if places.shape[1] > 1:
+        try:
+            found: np.ndarray = LinearNDInterpolator(places, values)(at)
+        except QhullError:
+            raise ValueError(
+                f"interp: the {len(places)} points that have values lie on a line or plane, so "
+                "there is nothing between them; select them with sel"
+            ) from None
+        return found
+    order = np.argsort(places[:, 0])
+    columns = [
+        np.interp(at[:, 0], places[order, 0], each[order], left=np.nan, right=np.nan)
+        for each in values.T
+    ]
+    return np.stack(columns, axis=1)
