@@ -20,7 +20,7 @@ from gridax._files.swept import with_swept, without_swept
 from gridax._files.zarr import open_store, save_store, view_of_run
 from gridax._grid import frame, lookup, select
 from gridax._grid.index import without_point_indexes
-from gridax._grid.interp import interpolated
+from gridax._grid.interp import interpolated, is_log
 from gridax._grid.points import Points, point_labels
 from gridax._grid.unstack import unstack
 from gridax._kernel.once import Call, before, carried_numbers
@@ -451,10 +451,10 @@ class Result(Sequence[Any]):
         members = self._points.grid.names_along()
         inner = [str(dim) for dim in values.dims if dim not in self._points.dims]
         roles = {"x": x, "y": y, "hue": hue, "row": row, "col": col}
-        refined = [
-            d for d in members if all(is_refined(c.axis) for c in self._points.grid.members(d))
-        ]
-        return result_plot.draw(values, members, inner, roles, kwargs, refined)
+        grid = self._points.grid
+        refined = [dim for dim in members if all(is_refined(c.axis) for c in grid.members(dim))]
+        logs = [c.name for c in grid.columns if is_log(c)]
+        return result_plot.draw(values, members, inner, roles, kwargs, refined, logs)
 
     def interp(self, **coords: Any) -> xr.Dataset:
         """Return the outputs between points, by linear interpolation.

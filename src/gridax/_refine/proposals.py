@@ -45,15 +45,14 @@ def proposed(
     while len(numbers) < n_before + n:
         mesh = Mesh(places_of(numbers, ticks))
         middles, ticks = _middles(numbers, mesh, ticks)
-        is_end = (middles == numbers[mesh.first]).all(axis=1)
-        is_end |= (middles == numbers[mesh.last]).all(axis=1)
-        edges = order(mesh, values, ~is_end)
+        is_known = pd.DataFrame(np.concatenate([numbers, middles])).duplicated().to_numpy()
+        edges = order(mesh, values, ~is_known[len(numbers) :])
         growth = _GROWTH if len(numbers) < _MANY else _GROWTH_OF_MANY
         most = min(n_before + n - len(numbers), max(_FEWEST, int(growth * len(numbers))))
-        new, new_values = _first(numbers, middles[edges.numbers], edges.values, most)
-        if not len(new):
+        if not len(edges.numbers):
             break
-        numbers, values = np.concatenate([numbers, new]), np.concatenate([values, new_values])
+        numbers = np.concatenate([numbers, middles[edges.numbers[:most]]])
+        values = np.concatenate([values, edges.values[:most]])
     return numbers[n_before:], ticks
 
 
@@ -67,12 +66,3 @@ def _middles(
         extended.append(found)
         middles.append(middle)
     return np.stack(middles, axis=1), extended
-
-
-def _first(
-    numbers: np.ndarray, middles: np.ndarray, values: np.ndarray, most: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return the first of some points that are not there yet, and their values."""
-    is_known = pd.DataFrame(np.concatenate([numbers, middles])).duplicated().to_numpy()
-    new = np.flatnonzero(~is_known[len(numbers) :])[:most]
-    return middles[new], values[new]

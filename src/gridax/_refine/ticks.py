@@ -11,6 +11,8 @@ import numpy as np
 
 # Digits of the labels halfway between others on a logarithmic scale, if they are enough.
 _DIGITS = 4
+# Labels that are closer together than this fraction of the edge that is halved are the same.
+_SAME = 0.01
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,13 +59,26 @@ class Ticks:
         ends = zip(self.labels[pairs // size], self.labels[pairs % size], strict=True)
         middle = np.array([self._between(a.item(), b.item()) for a, b in ends])
         middle = middle.astype(self.labels.dtype)
-        order = np.argsort(self.labels, kind="stable")
-        at = np.minimum(np.searchsorted(self.labels[order], middle), size - 1)
-        is_known = self.labels[order][at] == middle
+        nearest, is_known = self._known(middle, pairs)
         new = np.unique(middle[~is_known])
-        numbers = np.where(is_known, order[at], size + np.searchsorted(new, middle))
+        numbers = np.where(is_known, nearest, size + np.searchsorted(new, middle))
         extended = dataclasses.replace(self, labels=np.concatenate([self.labels, new]))
         return extended, numbers[inverse].reshape(np.shape(first))
+
+    def _known(self, middle: np.ndarray, pairs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return the number of the label nearest to each middle, and whether it is the same.
+
+        Means of rounded labels may miss another label by a little.
+        """
+        size = len(self.labels)
+        places, at = self.places(), dataclasses.replace(self, labels=middle).places()
+        order = np.argsort(places, kind="stable")
+        after = np.clip(np.searchsorted(places[order], at), 1, size - 1) if size > 1 else 0 * pairs
+        before = np.maximum(after - 1, 0)
+        is_nearer = np.abs(places[order][before] - at) <= np.abs(places[order][after] - at)
+        nearest = order[np.where(is_nearer, before, after)]
+        length = np.abs(places[pairs // size] - places[pairs % size])
+        return nearest, np.abs(places[nearest] - at) <= _SAME * length
 
     def _between(self, a: float, b: float) -> float:
         """Return the label halfway between two, or one of them if there is none."""

@@ -37,13 +37,14 @@ class Plot:
     """The values to plot, and the dimension or coordinate in each role.
 
     `members` has the coordinates along each dimension that several axes share; along those that are
-    `refined`, points are dense where they matter.
+    `refined`, points are dense where they matter. `logs` are logarithmic axes.
     """
 
     values: xr.DataArray
     roles: dict[str, str]
     members: Mapping[str, Sequence[str]]
     refined: Sequence[str] = ()
+    logs: Sequence[str] = ()
 
     def dim(self, name: str) -> str:
         """Return the dimension of a coordinate, or the dimension of this name."""
@@ -73,6 +74,7 @@ def draw(
     roles: Mapping[str, str | None],
     kwargs: Mapping[str, Any],
     refined: Sequence[str] = (),
+    logs: Sequence[str] = (),
 ) -> Any:
     """Plot an output; return what xarray returns.
 
@@ -84,6 +86,7 @@ def draw(
     roles : coordinate or dimension for x, y, hue, row and col, or None to choose one here.
     kwargs : passed on to xarray.
     refined : dimensions whose points are dense where they matter, which are triangulated.
+    logs : axes along them that are logarithmic.
 
     Raises
     ------
@@ -93,7 +96,7 @@ def draw(
     """
     plt = optional("matplotlib.pyplot", "plot")
     given = {role: name for role, name in roles.items() if name is not None}
-    plot = Plot(_as_numbers(values), given, members, refined)
+    plot = Plot(_as_numbers(values), given, members, refined, logs)
     _check(plot)
     plot = _assign_roles(_squeeze(plot), inner)
     _check_facets(plot)
@@ -127,7 +130,7 @@ def _draw(plot: Plot, labels: Mapping[str, np.ndarray], options: dict[str, Any])
     values, roles = plot.values, plot.roles
     method: Any = values.plot
     if plot.scattered() in plot.refined and not {"row", "col"} & set(roles):
-        return _triangulated(plot, labels, options)
+        return _triangulated(plot, options)
     if plot.scattered():
         method = values.to_dataset(name=values.name).plot
         # Points without a value stay invisible, but count for the limits of the axes.
@@ -145,7 +148,7 @@ def _draw(plot: Plot, labels: Mapping[str, np.ndarray], options: dict[str, Any])
     return method.line(**roles, **options)
 
 
-def _triangulated(plot: Plot, labels: Mapping[str, np.ndarray], options: dict[str, Any]) -> Any:
+def _triangulated(plot: Plot, options: dict[str, Any]) -> Any:
     """Draw values at the corners of triangles, without those where a value is missing."""
     from matplotlib.tri import Triangulation
     from scipy.spatial import Delaunay
@@ -156,7 +159,9 @@ def _triangulated(plot: Plot, labels: Mapping[str, np.ndarray], options: dict[st
     places = []
     for role, along in (("x", x), ("y", y)):
         place = along.values.astype(float)
-        place = np.log(place) if is_geometric(np.unique(labels[role])) else place
+        if plot.roles[role] in plot.logs:
+            place = np.log(place)
+            ax.set(**{f"{role}scale": "log"})
         places.append((place - place.min()) / (np.ptp(place) or 1.0))
     corners = Delaunay(np.stack(places, axis=1)).simplices
     known = np.isfinite(values.values[corners]).all(axis=1)
