@@ -52,6 +52,7 @@ class HostCells:
             for box in self._pieces(task):
                 if self._request.is_over:
                     return
+                self._request.note_begun()
                 yield self.cells(task.box, box)
 
     def _pieces(self, task: Task) -> Iterator[Box]:

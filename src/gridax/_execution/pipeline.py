@@ -203,6 +203,7 @@ class Pipeline:
             with noting_labels(self._points, self._extent(batch)):
                 kernel = self._prepared.kernel(batch.choice, batch.plan, batch.continues)
                 outputs = kernel(batch.index, *batch.carried())
+                self._request.note_begun()
         except Exception as error:
             yield from self._failed(batch, error)
             return

@@ -138,6 +138,7 @@ class PointwiseEvaluator(Evaluator):
             if request.is_over:
                 return
             index = tuple(map(operator.add, origin, local))
+            request.note_begun()
             try:
                 is_known = index in self._probed
                 result = self._probed.pop(index) if is_known else self._result(index)
@@ -179,6 +180,7 @@ class PointwiseEvaluator(Evaluator):
                 if request.is_over:
                     return
                 index = tuple(a + i for (a, _), i in zip(box, local, strict=True))
+                request.note_begun()
                 try:
                     is_known = index in self._probed
                     result = self._probed.pop(index) if is_known else self._result(index, carried)

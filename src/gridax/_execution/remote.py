@@ -142,7 +142,7 @@ class RemoteEvaluator(Evaluator):
         )
         groups = _together(tasks, self._chain(reduced))
         batches = batched(groups, self._per_task(shape, block, request))
-        batches = itertools.takewhile(lambda _: not request.is_over, batches)
+        batches = _in_time(batches, request)
         for outcome in self._workers.results(job, batches):
             if isinstance(outcome, Killed):
                 yield from self._killed(outcome, request)
@@ -217,6 +217,15 @@ def _evaluated(outputs: worker.BlockOutputs, are_reduced: bool) -> Iterator[Eval
 def _all_of(task: Task) -> Region:
     shape = shape_of(task.box)
     return Region(task.box, shape, (slice(None),) * len(shape))
+
+
+def _in_time(batches: Iterator[Tasks], request: Request) -> Iterator[Tasks]:
+    """Yield blocks until the time is over."""
+    for tasks in batches:
+        if request.is_over:
+            return
+        request.note_begun()
+        yield tasks
 
 
 def _with_known(store: MemoryStore, tasks: Iterator[Task]) -> Iterator[Task]:

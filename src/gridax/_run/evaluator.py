@@ -60,6 +60,29 @@ class StoredElsewhere(NamedTuple):
 Evaluated = Computed | Failed | StoredElsewhere
 
 
+class Deadline:
+    """The time after which nothing more is begun; whatever it is, something is evaluated first.
+
+    Otherwise, a run that compiles for longer than it has time would never get anywhere.
+
+    Parameters
+    ----------
+    at : on the monotonic clock.
+    """
+
+    def __init__(self, at: float) -> None:
+        self._at, self._has_begun = at, False
+
+    def note_begun(self) -> None:
+        """Note that something is evaluated."""
+        self._has_begun = True
+
+    @property
+    def is_over(self) -> bool:
+        """Whether no more is to be begun."""
+        return self._has_begun and time.monotonic() > self._at
+
+
 @dataclasses.dataclass(frozen=True)
 class Request:
     """What to evaluate, and within which bounds.
@@ -73,7 +96,7 @@ class Request:
     record : whether an error of the model is yielded as `Failed`, or raised.
     check_template : called with what the model returns before any of it is stored.
     reduced : what the outputs are reduced to, if so: then the store has cells in place of points.
-    deadline : the time on the monotonic clock after which nothing more is begun.
+    deadline : when nothing more is begun, if at all.
     explores : whether faster plans are looked for.
     """
 
@@ -84,13 +107,18 @@ class Request:
     record: bool
     check_template: Callable[[Template], None]
     reduced: ReducedOutputs | None = None
-    deadline: float | None = None
+    deadline: Deadline | None = None
     explores: bool = True
+
+    def note_begun(self) -> None:
+        """Note that something is evaluated."""
+        if self.deadline is not None:
+            self.deadline.note_begun()
 
     @property
     def is_over(self) -> bool:
         """Whether no more is to be evaluated."""
-        return self.deadline is not None and time.monotonic() > self.deadline
+        return self.deadline is not None and self.deadline.is_over
 
 
 class Evaluator(abc.ABC):

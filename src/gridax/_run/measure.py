@@ -12,7 +12,7 @@ import numpy as np
 
 from gridax._plan import blocks
 from gridax._plan.plan import Box, Plan, Region, shape_of
-from gridax._run.evaluator import Evaluator, Request, store_evaluated
+from gridax._run.evaluator import Deadline, Evaluator, Request, store_evaluated
 from gridax._stores.base import NO_ERRORS, PENDING, Store, Task
 
 # Seconds in which faster plans are looked for, and in which the points are timed.
@@ -116,7 +116,7 @@ def measured(
 
 
 def _timed(evaluator: Evaluator, request: Request, sample: _Sample, seconds: float) -> None:
-    deadline = time.monotonic() + seconds
+    deadline = Deadline(time.monotonic() + seconds)
     for _ in store_evaluated(
         evaluator, dataclasses.replace(request, store=sample, deadline=deadline)
     ):

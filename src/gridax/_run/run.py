@@ -25,7 +25,7 @@ from gridax._plan.plan import Box
 from gridax._reduce.outputs import ReducedOutputs
 from gridax._run import fingerprints
 from gridax._run.assembly import Assembler, Assembly
-from gridax._run.evaluator import Evaluator, Request, store_evaluated
+from gridax._run.evaluator import Deadline, Evaluator, Request, store_evaluated
 from gridax._run.extension import Extension, like_points
 from gridax._run.fingerprints import Parts
 from gridax._run.job import Job
@@ -79,7 +79,8 @@ class Run:
     ) -> None:
         self._space, self._job, self._evaluator = space, job, evaluator
         self._assembler, self._options = assembler, options
-        self._deadline = None if options.budget is None else time.monotonic() + options.budget
+        end = None if options.budget is None else time.monotonic() + options.budget
+        self._deadline = None if end is None else Deadline(end)
         # Known once it is known what the model returns.
         self._assembly: AnyAssembly | None = None
         self._reducing: Reducing | None = None
