@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import os
 import pty
 import re
@@ -26,8 +27,9 @@ import xarray as xr
 from click.testing import CliRunner
 
 import gridax as gx
+from gridax._plan.progress import Progress
 from gridax.cli import main, network
-from gridax.cli._pace import Pace
+from gridax.cli._pace import Pace, of_store
 
 GRIDAX = [sys.executable, "-W", "error", "-m", "gridax"]
 COMMANDS = ("demo", "explore", "export", "info", "plot", "status")
@@ -567,6 +569,35 @@ def test_the_pace_begins_anew_with_the_sweep():
     assert pace.describe(pending=98, now=1.0) == ""
     pace.see(4, now=3601.0)
     assert pace.describe(pending=96, now=3601.0) == " · 2 points/h · 2 days, 0:00:00 left"
+
+
+def test_the_end_of_a_run_is_told_from_when_its_blocks_were_written(tmp_path):
+    folder = tmp_path / "run.zarr" / "status" / "c" / "0"
+    folder.mkdir(parents=True)
+    store, progress = str(tmp_path / "run.zarr"), Progress(40, 0, 100)
+    assert of_store(store, progress) == ""
+    for i in range(4):  # ten points each, a block per minute
+        (folder / str(i)).write_bytes(b"")
+        os.utime(folder / str(i), (1e9 + 60 * i, 1e9 + 60 * i))
+    last = 1e9 + 180
+    end = datetime.datetime.fromtimestamp(last + 360).strftime("%H:%M")
+    assert of_store(store, progress, now=last + 30) == (
+        f"10 points/min; expected to end at {end}, in 0:05:30"
+    )
+    assert of_store(store, progress, now=last + 7200) == (
+        "10 points/min until 2:00:00 ago; 0:06:00 of work left"
+    )
+    assert of_store(store, Progress(100, 0, 100), now=last) == ""
+    assert of_store("s3://bucket/run.zarr", progress) == ""
+
+
+def test_info_tells_when_a_run_will_end(gridax, tmp_path):
+    space = gx.Space({"x": gx.GridAxis(0, 1, 50)}, mode="product")
+    slow = gx.SequentialExecution(lambda s: time.sleep(0.005) or s["x"], space)
+    slow.run(store="half.zarr", block={"x": 5}, budget=0.1, progress=False)
+    code, out = gridax("info", "half.zarr")
+    assert code == 0
+    assert re.search(r"points/s; expected to end at \d\d:\d\d, in 0:00:0\d", out)
 
 
 # --- export -----------------------------------------------------------------------------------
