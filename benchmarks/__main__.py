@@ -19,6 +19,7 @@ from . import (  # noqa: E402
     imports,
     lanes,
     opponent,
+    planning,
     processes,
     reductions,
     results,
@@ -41,6 +42,7 @@ SECTIONS = {
     "lanes": lanes.rows,
     "reductions": reductions.rows,
     "chains": chains.rows,
+    "planning": planning.rows,
     "stores": stores.rows,
     "clusters": clusters.rows,
 }

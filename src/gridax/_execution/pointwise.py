@@ -140,10 +140,7 @@ class PointwiseEvaluator(Evaluator):
             index = tuple(map(operator.add, origin, local))
             request.note_begun()
             try:
-                is_known = index in self._probed
-                result = self._probed.pop(index) if is_known else self._result(index)
-                if isinstance(result, Exception):
-                    raise result
+                result = self._outcome(index)
             except Exception as error:
                 if not request.record:
                     raise
@@ -182,10 +179,7 @@ class PointwiseEvaluator(Evaluator):
                 index = tuple(a + i for (a, _), i in zip(box, local, strict=True))
                 request.note_begun()
                 try:
-                    is_known = index in self._probed
-                    result = self._probed.pop(index) if is_known else self._result(index, carried)
-                    if isinstance(result, Exception):
-                        raise result
+                    result = self._outcome(index, carried)
                 except Exception as error:
                     if not request.record:
                         raise
@@ -272,6 +266,14 @@ class PointwiseEvaluator(Evaluator):
     def program(self) -> None:
         """Return None, as the model is never traced."""
         return None
+
+    def _outcome(self, index: tuple[int, ...], carried: Sequence[Any] | None = None) -> Any:
+        """Return what the model returns at a point, which may have been evaluated before."""
+        is_known = index in self._probed
+        result = self._probed.pop(index) if is_known else self._result(index, carried)
+        if isinstance(result, Exception):
+            raise result
+        return result
 
     def _result(self, index: tuple[int, ...], carried: Sequence[Any] | None = None) -> Any:
         """Call the model at a point; `carried` are what its carried leaves receive."""
