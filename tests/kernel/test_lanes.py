@@ -238,7 +238,7 @@ def test_what_does_not_vary_in_the_loop_stays_outside(lanes):
 
 def test_the_loop_is_evaluated_once_per_point_of_the_dimensions_it_varies_along():
     executor = gx.ParallelExecution(in_three_stages, SHARED)
-    prepared = executor._tiled._prepared()
+    prepared = executor._evaluator._prepared()
     split = prepared._traced[()].program.split
     assert split.dims == {0, 1}
     assert executor.plan(lanes=100).lanes == 15

@@ -118,7 +118,7 @@ tuning._LONG = tuning._REPAYS = tuning._REPAYS_LATER = tuning._TRIAL = 0.0
 space = gx.Space({"a": gx.GridAxis(0, 1, 100), "b": gx.GridAxis(0, 1, 97)}, mode="product")
 executor = gx.ParallelExecution(lambda s: jnp.sin(s["a"]) * s["b"], space, n_pmap=1)
 print(executor.plan().kind)
-tuner = executor._tiled._prepared().tuner(Limits())
+tuner = executor._evaluator._prepared().tuner(Limits())
 for _ in range(20):
     if not tuner.is_settled(len(space)):
         executor.run(progress=False)

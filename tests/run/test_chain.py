@@ -526,7 +526,7 @@ def test_what_does_not_depend_on_the_chain_is_computed_before_it():
     }
     executor = gx.ParallelExecution(model, gx.Space(state, mode="product"), n_pmap=1)
     plan = executor.plan()
-    kernel = executor._tiled._prepared().kernel((), plan)
+    kernel = executor._evaluator._prepared().kernel((), plan)
     index = np.zeros((1, sum(plan.lengths)), np.int32)
     jaxpr = jax.make_jaxpr(lambda index: kernel._run(index, *kernel._arguments))(index)
     (whole,) = jaxpr.eqns

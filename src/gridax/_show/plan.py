@@ -65,9 +65,8 @@ def _rows(plan: Plan, width: int) -> Iterator[tuple[str, str]]:
     if plan.n_workers > 1:
         yield "Workers:", str(plan.n_workers)
     why = f" ({plan.idle})" if plan.idle else ""
-    if plan.tile_bytes:
-        each = f", about {human(plan.tile_bytes)} on each at a time"
-        yield "Devices:", f"{plan.n_devices}{why}{each}"
+    each = f", about {human(plan.tile_bytes)} on each at a time" if plan.tile_bytes else ""
+    yield "Devices:", f"{plan.n_devices}{why}{each}"
 
 
 def _time(plan: Plan, seconds: tuple[float, float, float]) -> str:
