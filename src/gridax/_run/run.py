@@ -120,8 +120,13 @@ class Run:
             lambda template: None,
             reduced,
         )
-        seconds = measured(evaluator.local, request, sizes, wish)
-        low, likely, high = (each / wish.n_workers for each in seconds)
+        local = evaluator.local
+        seconds = measured(local, request, sizes, wish)
+        share = 1.0
+        if local is not evaluator:  # each worker has one device, and here there may be several
+            plan = local.plan(options.memory, options.lanes, reduced)
+            share = plan.n_devices / wish.n_workers
+        low, likely, high = (share * each for each in seconds)
         return low, likely, high
 
     def _in_memory(self) -> Result:
