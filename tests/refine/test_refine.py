@@ -271,6 +271,25 @@ def test_axes_without_numbers_halfway_are_rejected():
         gx.refine(result.dataset, "z", 5)
 
 
+def test_axes_with_a_single_label_stay_as_they_are():
+    space = product(x=gx.GridAxis(0, 1, 5), y=gx.DataAxis([2.0]))
+    result = run(lambda s: s["x"] ** 3 * s["y"], space)
+    assert gx.refine(result, "value", 3).sizes == {"point": 8, "y": 1}
+    with pytest.raises(ValueError, match="axis 'y' has a single label"):
+        gx.refine(result, "value", 3, dims=["x", "y"])
+
+
+def test_points_on_a_line_are_refined_along_the_axes():
+    picked = run(ring, SQUARE[[3, 4, 5, 6]])
+    assert len(gx.refine(picked, "z", 2)) == 6
+
+
+def test_complex_outputs_are_rejected():
+    result = run(lambda s: jax.lax.complex(s["x"], s["y"]), SQUARE)
+    with pytest.raises(ValueError, match="output 'value' is complex64, not real numbers"):
+        gx.refine(result, "value", 3)
+
+
 def test_what_was_refined_is_refined_along_the_same_axes():
     result = refined_up_to(150)
     with pytest.raises(ValueError, match="the result was refined along x, y; refine the same ones"):

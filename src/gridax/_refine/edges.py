@@ -45,11 +45,8 @@ class Mesh:
 
     def __init__(self, places: np.ndarray) -> None:
         self.places = places
-        self.simplices: np.ndarray | None = None
-        if 1 < places.shape[1] <= _AXES and len(places) <= _POINTS:
-            from scipy.spatial import Delaunay
-
-            self.simplices = Delaunay(places).simplices
+        self.simplices = _triangulated(places)
+        if self.simplices is not None:
             pairs = list(itertools.combinations(range(places.shape[1] + 1), 2))
             ends = np.concatenate([np.sort(self.simplices[:, pair], axis=1) for pair in pairs])
             codes = ends[:, 0].astype(np.int64) * len(places) + ends[:, 1]
@@ -59,6 +56,19 @@ class Mesh:
         else:
             self.first, self.last = _along_axes(places)
         self.length = np.sqrt(((places[self.last] - places[self.first]) ** 2).sum(axis=1))
+
+
+def _triangulated(places: np.ndarray) -> np.ndarray | None:
+    """Return the corners of simplices; None if there would be too many, or all are flat."""
+    from scipy.spatial import Delaunay, QhullError
+
+    if not 1 < places.shape[1] <= _AXES or len(places) > _POINTS:
+        return None
+    try:
+        corners: np.ndarray = Delaunay(places).simplices
+    except QhullError:
+        return None
+    return corners
 
 
 def _along_axes(places: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -154,7 +164,7 @@ def _gradients(mesh: Mesh, values: np.ndarray) -> np.ndarray:
     here = np.concatenate([mesh.first, mesh.last])
     there = np.concatenate([mesh.last, mesh.first])
     step, rise = mesh.places[there] - mesh.places[here], values[there] - values[here]
-    weight = 1 / (step**2).sum(axis=1)
+    weight = 1 / np.maximum((step**2).sum(axis=1), np.finfo(float).tiny)
     n, n_axes = mesh.places.shape
     matrix = np.empty((n, n_axes, n_axes))
     right = np.empty((n, n_axes, values.shape[1]))

@@ -114,8 +114,8 @@ def _variable(result: Result, output: str) -> xr.Variable:
     if output not in names:
         raise ValueError(f"refine: no output {output!r}; the outputs are {listing(names)}")
     variable = dataset.variables[output]
-    if variable.dtype.kind not in "biufO" or variable.dtype.kind == "O":
-        raise ValueError(f"refine: output {output!r} is {variable.dtype}, not numbers")
+    if variable.dtype.kind not in "biuf":
+        raise ValueError(f"refine: output {output!r} is {variable.dtype}, not real numbers")
     values = variable.astype(float)
     if "status" in dataset:
         status = dataset.variables["status"]
@@ -171,6 +171,8 @@ def _problem(column: Column, grid: Grid) -> str | None:
     table = column.table
     if table.kind != "number" or table.labeled or table.labels.dtype.kind not in "iuf":
         return f"has no numbers halfway between its values ({call(column.axis)})"
+    if len(np.unique(table.labels[column.all_rows(grid.sizes)])) < 2:
+        return "has a single label"
     if column.dim != POINT and len(grid.members(str(column.dim))) > 1:
         return f"shares the dimension {column.dim!r} with others; refine a product of axes"
     if table.extra:
