@@ -152,7 +152,9 @@ def _columns(
                 raise ValueError(f"refine: axis {name!r} {problem}")
             wanted.append(column)
     along = {c.dim for c in wanted}
-    left = [c.name for c in candidates if c.dim == POINT and c not in wanted]
+    left = [
+        c.name for c in candidates if c.dim == POINT and c not in wanted and not _is_single(c, grid)
+    ]
     if POINT in along and (left or len(along) > 1):
         raise ValueError(
             "refine: the result was refined along "
@@ -171,13 +173,17 @@ def _problem(column: Column, grid: Grid) -> str | None:
     table = column.table
     if table.kind != "number" or table.labeled or table.labels.dtype.kind not in "iuf":
         return f"has no numbers halfway between its values ({call(column.axis)})"
-    if len(np.unique(table.labels[column.all_rows(grid.sizes)])) < 2:
+    if _is_single(column, grid):
         return "has a single label"
     if column.dim != POINT and len(grid.members(str(column.dim))) > 1:
         return f"shares the dimension {column.dim!r} with others; refine a product of axes"
     if table.extra:
         return "has coordinates of its own, which new labels would not have"
     return None
+
+
+def _is_single(column: Column, grid: Grid) -> bool:
+    return len(np.unique(column.table.labels[column.all_rows(grid.sizes)])) < 2
 
 
 def _known(
@@ -216,6 +222,10 @@ def _space(
         refined[column.slot] = dataclasses.replace(
             column, axis=_axis(column, table), table=table, dim=POINT, rows=rows
         )
+    for column in points.grid.members(POINT):  # those with a single label
+        if column.slot not in refined:
+            rows = np.full(len(numbers), column.all_rows(points.sizes)[0])
+            refined[column.slot] = dataclasses.replace(column, rows=rows)
     leaves = {slot: column.axis for slot, column in refined.items()}
     skeleton = Skeleton.of(points.skeleton.fill(leaves), is_axis)
     first = next(iter(dict.fromkeys(c.dim for c in columns)))
