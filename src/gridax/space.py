@@ -13,9 +13,9 @@ import xarray as xr
 
 from gridax._axes import Axis
 from gridax._grid import frame, lookup, select, stack
-from gridax._grid.chains import changed_start, resolved
+from gridax._grid.chains import resolved
 from gridax._grid.grid import Grid
-from gridax._grid.points import Points
+from gridax._grid.points import Points, changed_start
 from gridax._show import reprs
 from gridax._show.facts import SpaceFacts, space_facts
 from gridax._text import number_of
@@ -174,8 +174,11 @@ class Space(Sequence[Any]):
         chosen = select.positions({**(indexers or {}), **by_dim}, self._points.sizes)
         chain = self._points.chain
         if chain is not None and self.dims[chain.dim] in chosen:
-            indexer = chosen[self.dims[chain.dim]]
-            change = changed_start(self._points.carried, self._points.grid, chain, indexer)
+            along = self.dims[chain.dim]
+            others = {dim: indexer for dim, indexer in chosen.items() if dim != along}
+            change = changed_start(
+                self._points.with_grid(self._points.grid.isel(others)), chosen[along]
+            )
             if change is not None:
                 warn(change)
         return self._with(self._points.grid.isel(chosen))

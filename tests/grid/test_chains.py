@@ -85,7 +85,7 @@ def test_the_dimension_of_a_group_may_be_named_by_an_axis_along_it(along):
     [
         (
             {"x": gx.Carried(0.0, "x", "q")},
-            "'x' is carried along 'q', but the dimensions and axes are r",
+            "'x' is carried along 'q', but the space has no such dimension or axis; it has r",
         ),
         (
             {"k": gx.DataAxis([1, 2]), "y": gx.Carried(0.0, "y", "k")},
@@ -133,6 +133,7 @@ def test_a_part_that_begins_where_the_chain_does_is_selected_silently(order, ind
         ("forward", slice(3, 7), "goes through 4 labels of 11: 'x' has its initial value at r=0.3"),
         ("forward", [0, 2], "goes through 2 labels of 11: 'x' has its initial value at r=0.0"),
         ("backward", slice(3, 7), "'x' has its initial value at r=0.6"),
+        ("forward", slice(None, None, -1), "goes through its labels in another order: 'x' has its"),
         ("both", slice(3, 7), "'x' has its initial value at r=0.3 and at r=0.6"),
         ("forward", 4, "with a single label along 'r', 'x' has its initial value at all points"),
     ],
@@ -169,3 +170,16 @@ def test_keys_and_arrays_are_initial_values_like_any_other():
     point = gx.Space(state)[0]
     assert point["key"] == jax.random.key(3)
     assert point["v"].shape == (2, 2)
+
+
+def test_a_direction_that_is_selected_at_the_same_time_tells_where_the_chain_starts():
+    both = space("both")
+    assert len(both.isel(r=slice(0, 4), direction=0)) == 4
+    with pytest.warns(UserWarning, match=r"initial value at r=0\.3, and is carried"):
+        both.isel(r=slice(0, 4), direction=1)
+
+
+def test_a_single_label_leaves_no_chain():
+    with pytest.warns(UserWarning, match="single label"):
+        one = space(k=gx.DataAxis([1, 2])).sel(r=0.3)
+    assert "x is at its initial value, with a single label along 'r'" in repr(one)

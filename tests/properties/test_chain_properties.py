@@ -151,7 +151,7 @@ def test_a_result_is_extended_along_other_dimensions_and_where_chains_end(space,
         where = {"store": Path(folder) / "run.zarr"} if stored else {}
         fits = dim != space.state["x"].along or space.sizes[dim] == part.sizes[dim]
         if not fits and space.state["x"].order != "forward":
-            with pytest.raises(ValueError, match="follow each other, so labels can be added"):
+            with pytest.raises(ValueError, match="follow each other, so labels can"):
                 execution(model, space).run(extend=old, progress=False, **where)
             return
         result = execution(model, space).run(extend=old, progress=False, **where)

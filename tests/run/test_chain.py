@@ -290,10 +290,10 @@ def test_what_is_known_of_a_chain_is_not_computed_again():
 @pytest.mark.parametrize(
     ("order", "labels", "where"),
     [
-        ("forward", [0.0, 0.5, 1.0, 2.0], "only where chains end"),
-        ("forward", [-1.0, 0.0, 1.0, 2.0], "only where chains end"),
-        ("backward", [0.0, 1.0, 2.0, 3.0], "only where chains end"),
-        ("both", [0.0, 1.0, 2.0, 3.0], "nowhere, since chains go in both directions"),
+        ("forward", [0.0, 0.5, 1.0, 2.0], "can be added only where chains end"),
+        ("forward", [-1.0, 0.0, 1.0, 2.0], "can be added only where chains end"),
+        ("backward", [0.0, 1.0, 2.0, 3.0], "can be added only where chains end"),
+        ("both", [0.0, 1.0, 2.0, 3.0], "cannot be added, since chains go in both directions"),
     ],
 )
 def test_labels_are_not_added_elsewhere(order, labels, where):
@@ -302,7 +302,7 @@ def test_labels_are_not_added_elsewhere(order, labels, where):
         return gx.Space(state, mode="product")
 
     old = gx.SequentialExecution(counting, of([0.0, 1.0, 2.0])).run(progress=False)
-    text = f"points along 'r' follow each other, so labels can be added {where}; run it without"
+    text = f"points along 'r' follow each other, so labels {where}; run it without"
     with pytest.raises(ValueError, match=text):
         gx.SequentialExecution(counting, of(labels)).run(extend=old, progress=False)
 
@@ -533,3 +533,60 @@ def test_what_does_not_depend_on_the_chain_is_computed_before_it():
     (loop,) = (e for e in whole.params["jaxpr"].eqns if e.primitive.name == "scan")
     assert str(whole).count("random_bits") == 1
     assert "random_bits" not in str(loop.params["jaxpr"])
+
+
+@pytest.mark.parametrize("n_segments", [1, 4])
+def test_what_only_depends_on_what_is_carried_is_not_shared(n_segments, tmp_path):
+    """Not even in a block of a single label, whose tiles are loops over other dimensions."""
+
+    def model(state):
+        before = state["u"]
+        steps = before["step"] + jnp.arange(5)
+        noise = jax.vmap(lambda i: jax.random.normal(jax.random.fold_in(state["key"], i)))(steps)
+        x, _ = jax.lax.scan(lambda x, kick: (x + state["a"] + kick, None), before["x"], noise)
+        return {"seen": before["step"] + 0, "end": {"x": x, "step": before["step"] + 5}}
+
+    state = {
+        "segment": gx.DataAxis(range(n_segments)),
+        "a": gx.DataAxis([1.0, 2.0]),
+        "key": gx.KeyAxis(8, name="trial"),
+        "u": gx.Carried({"x": 0.0, "step": 7}, "end", along="segment"),
+    }
+    space = gx.Space(state, mode="product")
+    wanted = gx.SequentialExecution(jax.jit(model), space).run(progress=False).dataset
+    for n_vmap in (None, 2, 4):
+        executor = gx.ParallelExecution(model, space, n_vmap=n_vmap, n_pmap=1)
+        for where in ({}, {"store": tmp_path / f"{n_vmap}.zarr", "block": {"segment": 1}}):
+            found = executor.run(progress=False, **where).dataset
+            np.testing.assert_array_equal(found["seen"], wanted["seen"])
+            np.testing.assert_allclose(found["end.x"], wanted["end.x"], rtol=1e-5)
+
+
+def test_a_variable_of_a_dataset_is_carried():
+    def model(state):
+        return xr.Dataset({"x": ("unit", state["x"] + state["r"]), "r2": 2 * state["r"]})
+
+    space = gx.Space({"r": gx.DataAxis([1.0, 2.0]), "x": gx.Carried(jnp.zeros(2), "x", "r")})
+    for execution in (gx.ParallelExecution, gx.SequentialExecution):
+        result = execution(model, space).run(progress=False)
+        assert result.dataset["x"].values.tolist() == [[1.0, 1.0], [3.0, 3.0]]
+
+
+def test_more_shards_than_chains_are_rejected(tmp_path):
+    space = grid(ks=(1.0,))
+    with pytest.raises(
+        ValueError, match=r"follow each other, so only k can be divided, which has 1"
+    ):
+        gx.ParallelExecution(counting, space).run(
+            store=tmp_path / "run.zarr", shard=(2, 3), progress=False
+        )
+
+
+def test_an_integer_in_a_loop_of_floats_gets_advice():
+    def model(state):
+        return jax.lax.scan(lambda x, _: (x + 0.5, None), state["x"], None, length=3)[0]
+
+    space = gx.Space({"r": gx.DataAxis([1.0, 2.0]), "x": gx.Carried(0, "value", "r")})
+    with pytest.raises(TypeError) as caught:
+        gx.ParallelExecution(model, space).run(progress=False)
+    assert any("write 0.0 in place of 0" in note for note in caught.value.__notes__)

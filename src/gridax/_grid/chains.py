@@ -6,13 +6,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
-import numpy as np
 
 from gridax._axes.carried import DIRECTIONS, Carried, is_carried
 from gridax._grid.grid import POINT, Grid
 from gridax._plan.chain import Chain
 from gridax._pytree import dotted
-from gridax._text import listing, number_of
+from gridax._text import listing
 
 
 def carried_leaves(state: Any) -> dict[str, Carried]:
@@ -21,8 +20,10 @@ def carried_leaves(state: Any) -> dict[str, Carried]:
     return {dotted(path): leaf for path, leaf in flat if is_carried(leaf)}
 
 
-def carried_text(leaf: Carried) -> str:
-    """Return in words what a leaf carries."""
+def carried_text(leaf: Carried, is_chained: bool = True) -> str:
+    """Return in words what a leaf carries, if there are several labels."""
+    if not is_chained:
+        return f"at its initial value, with a single label along {leaf.along!r}"
     order = "in both directions" if leaf.order == "both" else leaf.order
     return f"carried from {leaf.output!r} along {leaf.along!r}, {order}"
 
@@ -102,33 +103,7 @@ def _home(path: str, leaf: Carried, grid: Grid) -> str:
     if leaf.along not in homes or leaf.along in inner:
         names = listing([name for name in homes if name not in inner])
         raise ValueError(
-            f"{path!r} is carried along {leaf.along!r}, but the dimensions and axes are {names}"
+            f"{path!r} is carried along {leaf.along!r}, but the space has no such dimension or "
+            f"axis; it has {names}"
         )
     return homes[leaf.along]
-
-
-def changed_start(
-    leaves: Mapping[str, Carried], grid: Grid, chain: Chain, indexer: Any
-) -> str | None:
-    """Say how selecting labels changes what follows what in a chain; None if it does not."""
-    names = listing([repr(path) for path in leaves])
-    has, are = ("has its", "is") if len(leaves) == 1 else ("have their", "are")
-    home = grid.dims[chain.dim]
-    if not np.ndim(indexer):
-        return f"with a single label along {home!r}, {names} {has} initial value at all points"
-    chosen, size = np.asarray(indexer), grid.sizes[home]
-    n = len(chosen)
-    ends = [np.arange(size - n, size) if backward else np.arange(n) for backward in chain.backward]
-    if all(np.array_equal(chosen, end) for end in ends):
-        return None
-    columns = grid.members(home)
-    labels = [column.table.labels[column.all_rows(grid.sizes)][chosen] for column in columns]
-    starts = dict.fromkeys(-1 if backward else 0 for backward in chain.backward)
-    where = " and at ".join(
-        ", ".join(f"{c.name}={along[i].item()!r}" for c, along in zip(columns, labels, strict=True))
-        for i in starts
-    )
-    return (
-        f"the chain along {home!r} goes through {number_of(n, 'label')} of {size}: {names} {has} "
-        f"initial value at {where}, and {are} carried from each selected label to the next"
-    )

@@ -27,6 +27,7 @@ from gridax._grid.index import attach_all
 from gridax._grid.select import is_integer
 from gridax._plan.chain import Chain
 from gridax._pytree import Skeleton, attribute_holding, dotted, is_private, owned
+from gridax._text import listing, number_of
 
 MODES = ("product", "zip")
 # Each coordinate costs a Dataset several microseconds, whatever is done with it; a state with more
@@ -269,3 +270,31 @@ def point_labels(points: Points, indices: Mapping[str, Any]) -> dict[str, np.nda
         rows = column.rows if column.dim is None else column.take(indices[column.dim])
         labels[column.name] = column.table.labels[np.atleast_1d(rows)]
     return labels
+
+
+def changed_start(points: Points, indexer: Any) -> str | None:
+    """Say how selecting labels changes what follows what in a chain; None if it does not."""
+    chain, grid = points.chain, points.grid
+    assert chain is not None
+    names = listing([repr(path) for path in points.carried])
+    has, are = ("has its", "is") if len(points.carried) == 1 else ("have their", "are")
+    home = grid.dims[chain.dim]
+    if not np.ndim(indexer):
+        return f"with a single label along {home!r}, {names} {has} initial value at all points"
+    chosen, size = np.asarray(indexer), grid.sizes[home]
+    n = len(chosen)
+    ends = [np.arange(size - n, size) if backward else np.arange(n) for backward in chain.backward]
+    if all(np.array_equal(chosen, end) for end in ends):
+        return None
+    columns = grid.members(home)
+    labels = [column.table.labels[column.all_rows(grid.sizes)][chosen] for column in columns]
+    starts = dict.fromkeys(-1 if backward else 0 for backward in chain.backward)
+    where = " and at ".join(
+        ", ".join(f"{c.name}={along[i].item()!r}" for c, along in zip(columns, labels, strict=True))
+        for i in starts
+    )
+    through = "its labels in another order" if n == size else f"{number_of(n, 'label')} of {size}"
+    return (
+        f"the chain along {home!r} goes through {through}: {names} {has} initial value at {where}, "
+        f"and {are} carried from each selected label to the next"
+    )

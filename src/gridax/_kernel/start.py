@@ -32,6 +32,15 @@ class Start:
         self._dtypes: dict[int, np.dtype] = {}  # of Python numbers
         self.shapes = jax.eval_shape(self.arrays, *arguments.one_point())
 
+    def note(self, error: Exception) -> None:
+        """Add advice to an error of a model that may come from integers among initial values."""
+        integers = [like for like in self._like if like.is_weak and like.dtype.kind == "i"]
+        if integers and isinstance(error, TypeError):
+            error.add_note(
+                f"an initial value of {', '.join(map(repr, self._arguments.points.carried))} is an "
+                "integer; write 0.0 in place of 0 if it becomes a float"
+            )
+
     def arrays(self, fixed: Sequence[Any], values: Sequence[Any]) -> list[Any]:
         """Return the initial values of all carried leaves, keys as raw data."""
         trees = self._arguments.initial(self._choice, fixed, values)

@@ -99,8 +99,7 @@ class Evaluation:
     def _lead(self, n: int, index: list[Any], before: Sequence[Any] | None) -> list[Any]:
         """Loop over the levels from the n-th on whose outputs are finished piece by piece."""
         if n < self._n_lead:
-            is_along = self._chain is not None and self._chain.dim in self._levels[n].dims
-            if is_along or self._levels[n].depth == 1:
+            if self._is_along(self._levels[n]) or self._levels[n].depth == 1:
                 return self._lead(n + 1, index, before)
             return self._mapped(self._lead, self._finished_dims(), n, index, before)
         if self._chain is not None:
@@ -114,6 +113,10 @@ class Evaluation:
         if self._levels[n].depth == 1:
             return self._inner(n + 1, index, carried)
         return self._mapped(self._inner, self._outputs, n, index, carried)
+
+    def _is_along(self, level: Level) -> bool:
+        """Whether points follow each other along a level."""
+        return self._chain is not None and self._chain.dim in level.dims
 
     def _finished(self, outs: list[Any]) -> list[Any]:
         return outs if self._finish is None else self._finish.function(outs)
@@ -212,12 +215,19 @@ class Evaluation:
             varies = [*varies, *(dims | {self._chain.dim} for dims in self._chain.dims)]
             shapes = [v.aval for v in self._program.traced.invars[-len(self._chain.dims) :]]
             carried = [jnp.zeros(shape.shape, shape.dtype) for shape in shapes]
+        # What is carried is not known yet, even if there is a single step.
+        levels = [
+            dataclasses.replace(level, depth=max(level.depth, 2))
+            if self._is_along(level)
+            else level
+            for level in self._levels
+        ]
         parts = None
         if not self._program.calls_back:
-            parts = hoisted(self._program.traced, varies, self._levels)
+            parts = hoisted(self._program.traced, varies, levels)
         if parts is None:
             return None
-        deep = {dim for level in self._levels if level.depth > 1 for dim in level.dims}
+        deep = {dim for level in levels if level.depth > 1 for dim in level.dims}
         # What varies along the loops is not needed yet: the first of its values will do.
         at = [i[:1] if dim in deep else i for dim, i in enumerate(index)]
         values = [
@@ -230,7 +240,7 @@ class Evaluation:
         if carried:
             dims[-len(carried) :] = [frozenset()] * len(carried)
         fixed = [*constants, *fixed]
-        made = shared(parts, self._levels, [*fixed, *values, *carried], dims)
+        made = shared(parts, levels, [*fixed, *values, *carried], dims)
         return parts, fixed, made
 
 

@@ -78,6 +78,8 @@ def trace(model: Callable[..., Any], arguments: Arguments, choice: tuple[int, ..
         if start is not None and start.adopt(_with_dtypes(templates[-1], shapes)):
             closed, shapes = jax.make_jaxpr(point, return_shape=True)(*inputs, start.shapes)
     except Exception as error:
+        if start is not None:
+            start.note(error)
         advice = _advice(error)
         if advice is not None:
             error.add_note(advice)

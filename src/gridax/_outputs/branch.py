@@ -65,10 +65,12 @@ def branch(template: Template, name: str, path: str) -> Branch:
     starts = [*itertools.accumulate((len(part.names) for part in template.parts), initial=0)]
     tree = template.treedef.unflatten(range(len(template.parts)))
     there = _at(tree, name)
+    names = [output.name for output in template.outputs]
+    if there is None and name in names:  # a variable of an xarray.Dataset
+        return Branch(jax.tree.structure(0), (names.index(name),))
     if there is None:
         raise ValueError(
-            f"{path!r} is carried from the output {name!r}, but the model returned "
-            f"{listing([output.name for output in template.outputs])}"
+            f"{path!r} is carried from the output {name!r}, but the model returned {listing(names)}"
         )
     parts, structure = jax.tree.flatten(there)
     if any(template.parts[k].kind == "dataset" for k in parts):

@@ -77,6 +77,7 @@ class Tuner:
         self._untried: list[Plan] = []
         self._seen = {plan.kind}
         self._compiling = 0.0
+        self._spent = 0.0  # compiling other plans in this sweep
         self._n_sweeps = 0
         self.even: float | None = None
 
@@ -108,7 +109,7 @@ class Tuner:
             compiling = self._compiling * (_LANES_COMPILE if plan.lanes else 1.0)
             return times * saved * left > compiling
         repays = _REPAYS if self._n_sweeps < _FIRST else _REPAYS_LATER
-        return left > max(_LONG, repays * self._compiling)
+        return left > max(_LONG, repays * self._compiling, self._spent + self._compiling)
 
     def is_settled(self, n_points: int) -> bool:
         """Whether plans were compared, and a sweep of some points would try no more of them."""
@@ -135,10 +136,12 @@ class Tuner:
     def swept(self) -> None:
         """Record that a sweep is done."""
         self._n_sweeps += 1
+        self._spent = 0.0
 
     def compiled(self, seconds: float) -> None:
         """Record how long a plan took to compile."""
         self._compiling = max(self._compiling, seconds)
+        self._spent += seconds
 
     def begin(self, plan: Plan, n_points: int) -> Lap:
         """Record that a part starts now, with a compiled plan and idle devices."""

@@ -205,12 +205,12 @@ class Extension:
             wanted = np.full(len(rows), -1)
             wanted[first_new : first_new + n] = np.arange(first_old, first_old + n)
             if not np.array_equal(rows, wanted):
-                ways = "only where chains end"
+                ways = "can be added only where chains end"
                 if len(ends) > 1:
-                    ways = "nowhere, since chains go in both directions"
+                    ways = "cannot be added, since chains go in both directions"
                 raise ValueError(
-                    f"extend=: points along {dim!r} follow each other, so labels can be added "
-                    f"{ways}; run it without extend="
+                    f"extend=: points along {dim!r} follow each other, so labels {ways}; run it "
+                    "without extend="
                 )
 
     def _match_fixed(self, new: dict[str, _Leaf], old: dict[str, _Leaf]) -> None:

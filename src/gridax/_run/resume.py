@@ -22,6 +22,7 @@ from gridax._run.assembly import Assembly
 from gridax._run.fingerprints import Parts
 from gridax._run.options import Options
 from gridax._run.reduced import ReducedAssembly
+from gridax._stores.base import STATUS
 from gridax._stores.chunking import check_chunks
 from gridax._stores.location import Location
 
@@ -230,8 +231,24 @@ class StoredRun:
             if chain is not None and self.summary is not None:
                 chain = chain.numbered(self.summary.cells.grid)
             options = dataclasses.replace(self._options.for_store(), chain=chain)
+            if chain is not None:
+                self._check_shard(chain, options.shard)
             self._store = ZarrStore(self._location, self._opened.names, outputs, options)
         return self._store
+
+    def _check_shard(self, chain: Chain, shard: tuple[int, int]) -> None:
+        """Reject shards among which chains cannot be divided."""
+        assert self._opened is not None
+        status = self._opened.dataset[STATUS].variable
+        chunks = self._opened.header.arrays[STATUS].chunks
+        n_groups = sum(1 for _ in blocks.grouped(status.shape, chunks, chain))
+        if shard[1] > n_groups:
+            others = [str(dim) for k, dim in enumerate(status.dims) if k != chain.dim]
+            raise ValueError(
+                f"shard={shard}: points along {status.dims[chain.dim]!r} follow each other, so only "
+                f"{', '.join(others) or 'other dimensions'} can be divided, which has {n_groups} "
+                "block(s); use fewer shards, or smaller blocks"
+            )
 
     def lock(self) -> contextlib.AbstractContextManager[Any]:
         """Return a context that keeps other writers of the same blocks away, where possible."""

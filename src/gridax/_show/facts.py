@@ -127,7 +127,7 @@ def space_facts(points: Points) -> SpaceFacts:
         tuple(FixedValue(name, _value(leaf), _is_scalar(leaf)) for name, leaf in points.fixed),
         sum(t.labels.nbytes + getattr(t.values, "nbytes", 0) for t in tables),
         tuple(
-            FixedValue(name, one_line(carried_text(leaf)), False)
+            FixedValue(name, one_line(carried_text(leaf, points.chain is not None)), False)
             for name, leaf in points.carried.items()
         ),
     )
