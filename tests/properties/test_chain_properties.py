@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import tempfile
 import warnings
@@ -96,6 +97,16 @@ def looped(space):
     return outputs
 
 
+@contextlib.contextmanager
+def too_few_chains_for_shards():
+    """Accept that there are more shards than chains."""
+    try:
+        yield
+    except ValueError as error:
+        if "use fewer shards" not in str(error):
+            raise
+
+
 def check(result, outputs):
     dataset = result.dataset
     shape = tuple(result.space.sizes.values())
@@ -128,7 +139,8 @@ def test_chains_go_on_whoever_evaluated_their_first_points(data, space, before, 
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "run.zarr"
         for leg in before:
-            leg.run(space, path, block, model, version="1")
+            with too_few_chains_for_shards():
+                leg.run(space, path, block, model, version="1")
         result = last.run(space, path, block, model, version="1")
         assert result.progress == (len(space), 0, len(space))
         check(result, outputs)

@@ -141,7 +141,8 @@ class Tuner:
     def compiled(self, seconds: float) -> None:
         """Record how long a plan took to compile."""
         self._compiling = max(self._compiling, seconds)
-        self._spent += seconds
+        if self._seconds:  # the first plan has to be compiled anyway
+            self._spent += seconds
 
     def begin(self, plan: Plan, n_points: int) -> Lap:
         """Record that a part starts now, with a compiled plan and idle devices."""

@@ -245,9 +245,9 @@ class StoredRun:
         if shard[1] > n_groups:
             others = [str(dim) for k, dim in enumerate(status.dims) if k != chain.dim]
             raise ValueError(
-                f"shard={shard}: points along {status.dims[chain.dim]!r} follow each other, so only "
-                f"{', '.join(others) or 'other dimensions'} can be divided, which has {n_groups} "
-                "block(s); use fewer shards, or smaller blocks"
+                f"shard={shard}: points along {status.dims[chain.dim]!r} follow each other, so "
+                f"only {', '.join(others) or 'other dimensions'} can be divided, which has "
+                f"{n_groups} block(s); use fewer shards, or smaller blocks"
             )
 
     def lock(self) -> contextlib.AbstractContextManager[Any]:
