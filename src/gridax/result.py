@@ -402,8 +402,8 @@ class Result(Sequence[Any]):
         One dimension gives a line plot. Two give a color map, or lines if the labels of one of them
         are a few strings. Each further dimension gives rows or columns of panels. Points that share
         a dimension, as in a zip, give a scatter plot over two of their axes; those of a space that
-        was refined are triangulated. Labels that are evenly
-        spaced on a logarithmic scale are plotted on one.
+        was refined are triangulated. Labels that are evenly spaced on a logarithmic scale are
+        plotted on one.
 
         Parameters
         ----------
@@ -460,9 +460,10 @@ class Result(Sequence[Any]):
         """Return the outputs between points, by linear interpolation.
 
         Between the points of a grid, each dimension is interpolated by itself, as
-        `xarray.Dataset.interp` does; among scattered points, as of a space that was refined, within
-        the simplices of a triangulation. Logarithmic axes are interpolated on their own scale.
-        Points without a value are left out, and outside of the points there is NaN.
+        `xarray.Dataset.interp` does; among scattered points, as of a space that was refined or a
+        grid that is not complete, within the simplices of a triangulation. Logarithmic axes are
+        interpolated on their own scale. Points without a value are left out, and outside of the
+        points there is NaN.
 
         Parameters
         ----------

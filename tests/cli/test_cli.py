@@ -575,29 +575,50 @@ def test_the_end_of_a_run_is_told_from_when_its_blocks_were_written(tmp_path):
     folder = tmp_path / "run.zarr" / "status" / "c" / "0"
     folder.mkdir(parents=True)
     store, progress = str(tmp_path / "run.zarr"), Progress(40, 0, 100)
-    assert of_store(store, progress) == ""
+    assert of_store(store, progress, since=0, now=1e9) == ""
     for i in range(4):  # ten points each, a block per minute
         (folder / str(i)).write_bytes(b"")
         os.utime(folder / str(i), (1e9 + 60 * i, 1e9 + 60 * i))
     last = 1e9 + 180
     end = datetime.datetime.fromtimestamp(last + 360).strftime("%H:%M")
-    assert of_store(store, progress, now=last + 30) == (
+    assert of_store(store, progress, since=1e9 - 60, now=last + 30) == (
         f"10 points/min; expected to end at {end}, in 0:05:30"
     )
-    assert of_store(store, progress, now=last + 7200) == (
+    assert of_store(store, progress, since=1e9 - 60, now=last + 7200) == (
         "10 points/min until 2:00:00 ago; 0:06:00 of work left"
     )
-    assert of_store(store, Progress(100, 0, 100), now=last) == ""
-    assert of_store("s3://bucket/run.zarr", progress) == ""
+    assert of_store(store, progress, None, now=last) == "no run writes to it at the moment"
+    assert of_store(store, Progress(100, 0, 100), None, now=last) == ""
+    assert of_store("s3://bucket/run.zarr", progress, None, now=last) == ""
 
 
-def test_info_tells_when_a_run_will_end(gridax, tmp_path):
-    space = gx.Space({"x": gx.GridAxis(0, 1, 50)}, mode="product")
-    slow = gx.SequentialExecution(lambda s: time.sleep(0.005) or s["x"], space)
-    slow.run(store="half.zarr", block={"x": 5}, budget=0.1, progress=False)
-    code, out = gridax("info", "half.zarr")
+def test_the_time_before_a_run_was_resumed_does_not_count(tmp_path):
+    folder = tmp_path / "run.zarr" / "status"
+    folder.mkdir(parents=True)
+    for i, at in enumerate([0, 1, 1000, 1002, 1004]):
+        (folder / str(i)).write_bytes(b"")
+        os.utime(folder / str(i), (1e9 + at, 1e9 + at))
+    store, progress = str(tmp_path / "run.zarr"), Progress(50, 0, 100)
+    pace = of_store(store, progress, since=1e9 + 990, now=1e9 + 1004)
+    assert pace.startswith("5 points/s; expected to end at ")
+
+
+def test_info_tells_when_a_run_will_end(gridax):
+    seen = []
+
+    def slow(state):
+        time.sleep(0.005)
+        seen.append(gridax("info", "half.zarr") if len(seen) == 40 else None)
+        return state["x"]
+
+    space = gx.Space({"x": gx.GridAxis(0, 1, 100)}, mode="product")
+    run = gx.SequentialExecution(slow, space)
+    run.run(store="half.zarr", block={"x": 5}, budget=0.5, progress=False)
+    code, out = seen[40]
     assert code == 0
     assert re.search(r"points/s; expected to end at \d\d:\d\d, in 0:00:0\d", out)
+    code, out = gridax("info", "half.zarr")
+    assert "no run writes to it at the moment" in out
 
 
 # --- export -----------------------------------------------------------------------------------

@@ -136,3 +136,32 @@ def test_axes_that_have_nothing_between_their_labels_are_rejected():
     line = gx.ParallelExecution(lambda s: s["a"], zipped).run(progress=False)
     with pytest.raises(ValueError, match="3 points that have values lie on a line or plane"):
         line.interp(a=0.3, b=0.3)
+
+
+def test_points_that_are_pending_are_left_out_of_a_grid():
+    space = gx.Space({"x": gx.GridAxis(0, 1, 9), "y": gx.LogGridAxis(1, 16, 5)}, mode="product")
+
+    def plane(state):
+        if (state["x"] * 8 + np.log2(state["y"])) % 2 > 0.5 and 0 < state["x"] < 1:
+            raise ArithmeticError
+        return {"z": state["x"] + np.log2(state["y"]), "pair": np.array([state["x"], 1.0])}
+
+    run = gx.SequentialExecution(plane, space).run(on_error="record", progress=False)
+    assert (run.dataset["status"] == 2).sum() > 10
+    found = run.interp(x=[0.05, 0.5, 0.95], y=[2.0, 5.0])
+    wanted = np.array([0.05, 0.5, 0.95])[:, None] + np.log2([2.0, 5.0])
+    np.testing.assert_allclose(found["z"], wanted, atol=1e-6)
+    np.testing.assert_allclose(found["pair"][..., 1], np.ones((3, 2)), atol=1e-6)
+    assert found["pair"].dims[:2] == ("x", "y")
+
+
+def test_outputs_without_any_value_are_nan_between_points_too():
+    space = gx.Space({"x": gx.GridAxis(0, 1, 3), "y": gx.GridAxis(0, 1, 3)}, mode="product")
+
+    def fails(state):
+        return 1 / 0 if state["x"] == 0.5 else {"z": state["x"], "none": np.nan}
+
+    run = gx.SequentialExecution(fails, space).run(on_error="record", progress=False)
+    found = run.interp(x=0.25, y=[0.5])
+    np.testing.assert_allclose(found["z"], [0.25], atol=1e-6)
+    assert np.isnan(found["none"]).all()

@@ -135,6 +135,22 @@ def test_a_plan_is_tried_only_if_what_is_left_repays_its_compilation(clock, comp
     assert width_of(tuner.next(N)[0]) == picked
 
 
+def test_compiling_other_plans_takes_no_longer_than_what_is_left(clock):
+    tuner = tuner_at(8, clock, lambda plan, seconds: map(plan_of, (1, 2, 4, 16, 32, 64)))
+    n_left, tried = N, set()
+    while (plan := tuner.next(n_left))[1] < n_left:
+        lap = tuner.begin(plan[0], plan[1])
+        if plan[0].kind not in tried:
+            tuner.compiled(1.0)
+        tried.add(plan[0].kind)
+        clock.now += 4e-6 * plan[1]
+        tuner.end(lap)
+        n_left -= plan[1]
+    assert 3 <= len(tried) < 6  # in a sweep of four seconds
+    tuner.swept()
+    assert tuner.next(N)[1] < N  # the next one goes on
+
+
 def test_a_short_sweep_tries_nothing(clock):
     tuner = tuner_at(8, clock, compiling=0.0)
     assert swept(tuner, clock, {8: 0.25 / N}) == [8, 8]

@@ -88,7 +88,8 @@ def version(package: str) -> str | None:
     """Return the version of a package, or None if it does not matter."""
     if package in _UNVERSIONED:
         return None
-    found = getattr(sys.modules.get(package), "__version__", None)
+    # Not with getattr: some packages warn if their version is asked for in this way.
+    found = getattr(sys.modules.get(package), "__dict__", {}).get("__version__")
     if isinstance(found, str):
         return found
     try:

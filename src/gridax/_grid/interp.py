@@ -51,6 +51,9 @@ def interpolated(dataset: xr.Dataset, grid: Grid, coords: Mapping[str, Any]) -> 
             f"interp: points lie along {listing(sorted(scattered))} together; give values of all"
         )
     numbers = _as_numbers(dataset)
+    if not scattered and _has_gaps(dataset):  # the points that are done are scattered points
+        numbers = _stacked(numbers, [str(columns[name].dim) for name in between])
+        among, between = between, {}
     if between:
         numbers = _between(numbers, {name: columns[name] for name in between}, between)
     if among:
@@ -79,6 +82,17 @@ def _asked(name: str, value: Any, columns: Mapping[str, Column]) -> xr.DataArray
     if array.ndim == 0:
         return xr.DataArray(array, attrs=column.attrs)
     return xr.DataArray(array, dims=name, coords={name: (name, array, column.attrs)})
+
+
+def _has_gaps(dataset: xr.Dataset) -> bool:
+    return "status" in dataset and bool((dataset["status"] != 1).any())
+
+
+def _stacked(dataset: xr.Dataset, dims: Sequence[str]) -> xr.Dataset:
+    """Return all points along some dimensions along ``point``."""
+    for dim in dims:
+        dataset = dataset.reset_index(dim)
+    return dataset.stack({POINT: dims}, create_index=False)
 
 
 def _as_numbers(dataset: xr.Dataset) -> xr.Dataset:
@@ -141,11 +155,20 @@ def _scaled(column: Column, labels: np.ndarray) -> np.ndarray:
 
 def _linear(places: np.ndarray, values: np.ndarray, at: np.ndarray) -> np.ndarray:
     """Return values at other places; NaN outside of the points that have values."""
+    known, of_mask = np.unique(~np.isnan(values), axis=1, return_inverse=True)
+    found = np.full((len(at), values.shape[1]), np.nan, np.result_type(values, float))
+    for i, mask in enumerate(known.T):
+        these = np.flatnonzero(of_mask.reshape(-1) == i)
+        if mask.any():
+            found[:, these] = _linear_among(places[mask], values[np.ix_(mask, these)], at)
+    return found
+
+
+def _linear_among(places: np.ndarray, values: np.ndarray, at: np.ndarray) -> np.ndarray:
+    """Return values at other places, if all points have values."""
     from scipy.interpolate import LinearNDInterpolator
     from scipy.spatial import QhullError
 
-    known = ~np.isnan(values).all(axis=1)
-    places, values = places[known], values[known]
     if places.shape[1] > 1:
         try:
             found: np.ndarray = LinearNDInterpolator(places, values)(at)

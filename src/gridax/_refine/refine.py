@@ -11,7 +11,7 @@ import xarray as xr
 
 from gridax import _checks
 from gridax._axes import StoredAxis, is_axis
-from gridax._axes.base import REFINED, call, is_refined
+from gridax._axes.base import REFINED, call
 from gridax._axes.table import Table
 from gridax._grid.grid import POINT, Column, Grid
 from gridax._grid.interp import is_log
@@ -19,7 +19,6 @@ from gridax._grid.points import Points
 from gridax._pytree import Skeleton
 from gridax._refine.proposals import By, proposed
 from gridax._refine.ticks import Ticks
-from gridax._show.plot_style import is_geometric
 from gridax._stores.base import DONE
 from gridax._text import listing
 from gridax.result import Result
@@ -100,7 +99,7 @@ def refine(
     found = [np.unique(along, return_inverse=True) for along in labels]
     numbers = np.stack([inverse for _, inverse in found], axis=1)
     ticks = [
-        Ticks.of(distinct, _is_log(column), np.dtype(column.table.values.dtype))
+        Ticks.of(distinct, is_log(column), np.dtype(column.table.values.dtype))
         for column, (distinct, _) in zip(columns, found, strict=True)
     ]
     new, ticks = proposed(numbers, values, ticks, n, by)
@@ -203,10 +202,6 @@ def _known(
     if dims == [POINT]:
         return labels, values
     return [each.reshape(-1) for each in np.meshgrid(*labels, indexing="ij")], values
-
-
-def _is_log(column: Column) -> bool:
-    return is_log(column) or (not is_refined(column.axis) and is_geometric(column.table.labels))
 
 
 def _space(

@@ -50,6 +50,11 @@ class Plot:
         """Return the dimension of a coordinate, or the dimension of this name."""
         return str(self.values[name].dims[0]) if name in self.values.coords else name
 
+    def varying(self, dim: str) -> list[str]:
+        """Return the coordinates along a dimension that do not all have the same label."""
+        names = self.members.get(dim, ())
+        return [n for n in names if len(pd.unique(self.values[n].values)) > 1] or list(names)
+
     def free(self) -> list[str]:
         """Return the dimensions without a role."""
         taken = {self.dim(name) for name in self.roles.values()}
@@ -140,7 +145,7 @@ def _draw(plot: Plot, labels: Mapping[str, np.ndarray], options: dict[str, Any])
         # xarray infers the edges of the cells, which depends on the scale.
         scales = {f"{role}scale": "log" for role, along in labels.items() if is_geometric(along)}
         return method.pcolormesh(**roles, **{**scales, **options})
-    if len(plot.members.get(plot.dim(roles["x"]), ())) > 1:
+    if len(plot.varying(plot.dim(roles["x"]))) > 1:
         # The points are not ordered along this axis, so that a line would zigzag between them.
         options = {"marker": ".", "linestyle": "", **options}
     elif values.sizes[plot.dim(roles["x"])] == 1:
@@ -166,7 +171,9 @@ def _triangulated(plot: Plot, options: dict[str, Any]) -> Any:
     corners = Delaunay(np.stack(places, axis=1)).simplices
     known = np.isfinite(values.values[corners]).all(axis=1)
     mesh = Triangulation(x.values, y.values, corners[known])
-    options.setdefault("shading", "gouraud")
+    # Gouraud shading ignores the scale of an axis.
+    linear = {plot.roles["x"], plot.roles["y"]}.isdisjoint(plot.logs)
+    options.setdefault("shading", "gouraud" if linear else "flat")
     add_colorbar = options.pop("add_colorbar", True)
     artist = ax.tripcolor(mesh, values.values, **options)
     for role, along in (("x", x), ("y", y)):
@@ -272,7 +279,7 @@ def _squeeze(plot: Plot) -> Plot:
 def _assign_roles(plot: Plot, inner: Sequence[str]) -> Plot:
     """Give a role to every dimension that has none."""
     own = [dim for dim in inner if dim in plot.free()]
-    shared = [dim for dim, names in plot.members.items() if len(names) > 1]
+    shared = [d for d, names in plot.members.items() if len(names) > 1 or d not in names]
     scattered = [dim for dim in shared if dim in plot.free()]
     if "x" not in plot.roles and scattered and not own:
         x, y = _pair(plot, scattered[0])
@@ -307,7 +314,7 @@ def _assign_roles(plot: Plot, inner: Sequence[str]) -> Plot:
 
 def _pair(plot: Plot, dim: str) -> tuple[str, str | None]:
     """Return two coordinates of a shared dimension as the directions of a scatter plot."""
-    names = [n for n in plot.members[dim] if is_number(plot.values[n].values)]
+    names = [n for n in plot.varying(dim) if is_number(plot.values[n].values)]
     if not names:
         return plot.members[dim][0], None
     return names[0], names[1] if len(names) > 1 else None

@@ -16,6 +16,7 @@ import socket
 import threading
 import time
 import uuid
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 
@@ -40,6 +41,7 @@ class Holder:
     host, pid : of the writer; None if the file is damaged and names nobody.
     started : when the process started, as its pid may be given to another one.
     shard : which blocks it writes.
+    since : when it began to write, in seconds since the epoch; None if it is not known.
     token : tells this lock from any other.
     path : the file.
     touched : time of the last touch, by the clock of the file system.
@@ -49,6 +51,7 @@ class Holder:
     pid: int
     started: str | None
     shard: Shard
+    since: float | None
     token: str
     path: Path
     touched: float
@@ -87,6 +90,7 @@ class Lock:
                 "pid": os.getpid(),
                 "started": _started(os.getpid()),
                 "shard": shard,
+                "since": time.time(),
                 "token": self._token,
             }
         )
@@ -125,7 +129,7 @@ class Lock:
             holder = _read(self._path)
             if holder is None:
                 continue  # given back just now
-            if holder.host is None and 0 <= self._silence(holder) < _WRITING:
+            if holder.host is None and 0 <= self._now() - holder.touched < _WRITING:
                 time.sleep(_WRITING / 50)  # somebody may be writing it at this moment
                 continue
             if self._is_alive(holder):
@@ -207,32 +211,18 @@ class Lock:
 
     def _others(self) -> list[Holder]:
         """Return the holders of other locks of this store."""
-        beside = self._store.parent
-        ending = re.compile(r"(\.\d+-of-\d+)?\.lock$")
-        holders = []
-        for name in os.listdir(beside):
-            match = ending.search(name)
-            # Not those of a store whose name only begins with the same letters.
-            if match and name == fitting(self._store.name, match[0]) and name != self._path.name:
-                holders.append(_read(beside / name))
-        return [holder for holder in holders if holder is not None]
+        return [holder for holder in _holders(self._store) if holder.path != self._path]
 
     def _is_alive(self, holder: Holder) -> bool:
-        if holder.host is None:
-            return False
-        if holder.is_here:
-            return _started(holder.pid) == holder.started is not None
-        # A writer sets the time by the clock that is asked here, so one in the future is no sign
-        # of life either.
-        return abs(self._silence(holder)) < _DEAD
+        return _lives(holder, self._now)
 
-    def _silence(self, holder: Holder) -> float:
-        """Return the seconds since the last touch, by the clock of the file system."""
+    def _now(self) -> float:
+        """Return the time by the clock of the file system."""
         probe = self._beside(uuid.uuid4().hex)
         probe.touch()
         now = probe.stat().st_mtime
         probe.unlink()
-        return now - holder.touched
+        return now
 
     def _refusal(self, holder: Holder) -> str:
         i, n = holder.shard
@@ -258,6 +248,40 @@ class Lock:
             self._path.unlink(missing_ok=True)
 
 
+def writing_since(store: Path) -> float | None:
+    """Return when the first of those that write to a store now began, or None if nobody does.
+
+    Nothing is written beside the store, so that readers can ask, too.
+    """
+    try:
+        living = [holder for holder in _holders(store) if _lives(holder, time.time)]
+    except OSError:  # the folder around it cannot be listed
+        return None
+    return min((h.touched if h.since is None else h.since for h in living), default=None)
+
+
+def _holders(store: Path) -> list[Holder]:
+    """Return who holds a lock of a store, dead or alive."""
+    ending = re.compile(r"(\.\d+-of-\d+)?\.lock$")
+    holders = []
+    for name in os.listdir(store.parent):
+        match = ending.search(name)
+        # Not those of a store whose name only begins with the same letters.
+        if match and name == fitting(store.name, match[0]):
+            holders.append(_read(store.with_name(name)))
+    return [holder for holder in holders if holder is not None]
+
+
+def _lives(holder: Holder, now: Callable[[], float]) -> bool:
+    if holder.host is None:
+        return False
+    if holder.is_here:
+        return _started(holder.pid) == holder.started is not None
+    # A writer sets the time by the clock of the file system, so one in the future is no sign of
+    # life either.
+    return abs(now() - holder.touched) < _DEAD
+
+
 def _read(path: Path) -> Holder | None:
     """Return what a lock says, or None if there is none."""
     try:
@@ -270,15 +294,17 @@ def _read(path: Path) -> Holder | None:
         i, n = said["shard"]
         host, pid, started, token = said["host"], said["pid"], said["started"], said["token"]
         # Types are checked, as anything may have written the file.
+        since = said.get("since")
+        since = float(since) if isinstance(since, int | float) else None
         numbers = all(type(number) is int for number in (i, n, pid))
         texts = all(isinstance(text, str) for text in (host, token, started or ""))
         if numbers and texts and 0 <= i < n:
             hashable = token.encode(errors="replace").decode()
-            return Holder(host, pid, started, (i, n), hashable, path, touched)
+            return Holder(host, pid, started, (i, n), since, hashable, path, touched)
     except (ValueError, TypeError, KeyError, RecursionError):
         pass
     token = hashlib.sha256(content).hexdigest()
-    return Holder(None, 0, None, (0, 1), token, path, touched)
+    return Holder(None, 0, None, (0, 1), None, token, path, touched)
 
 
 def _clash(theirs: Shard, mine: Shard) -> bool:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import collections
 import datetime
 import os
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,7 +15,7 @@ from gridax._stores.base import STATUS
 QUIET = 30.0
 # Blocks that were written last, of which the rate is told.
 _LAST = 20
-# A run is over if the last block is as many times as old as a block takes.
+# A run is stuck if the last block is as many times as old as a block takes.
 _STALE = 10.0
 
 
@@ -59,22 +58,29 @@ def _duration(seconds: float) -> str:
     return str(datetime.timedelta(seconds=round(seconds)))
 
 
-def of_store(store: str, progress: Progress, now: float | None = None) -> str:
+def of_store(store: str, progress: Progress, since: float | None, now: float) -> str:
     """Return how fast a run evaluates points that is not finished, and when it will end.
 
-    This is told from when its blocks were written; the text is empty for a URL.
+    Parameters
+    ----------
+    store : a folder; for a URL, the text is empty.
+    progress : how many points are done.
+    since : when the run began that writes to the store, or None if there is none.
+    now : in seconds since the epoch, as `since`.
     """
-    times = sorted(_written(Path(store) / STATUS))
-    if not progress.pending or len(times) < 2 or times[-1] <= times[0]:
+    folder = Path(store) / STATUS
+    if not progress.pending or not folder.is_dir():
         return ""
-    per_block = (progress.done + progress.failed) / len(times)
-    times = times[-_LAST:]
-    each = (times[-1] - times[0]) / (len(times) - 1)
-    if each <= 0:
+    if since is None:
+        return "no run writes to it at the moment"
+    times = sorted(_written(folder))
+    per_block = (progress.done + progress.failed) / max(len(times), 1)
+    times = [at for at in times if at >= since][-_LAST:]
+    if len(times) < 2 or times[-1] <= times[0]:
         return ""
-    rate = per_block / each
-    left, quiet = progress.pending / rate, (time.time() if now is None else now) - times[-1]
-    if quiet > max(QUIET, _STALE * each):
+    rate = per_block * (len(times) - 1) / (times[-1] - times[0])
+    left, quiet = progress.pending / rate, now - times[-1]
+    if quiet > max(QUIET, _STALE * per_block / rate):
         return f"{_rate(rate)} until {_duration(quiet)} ago; {_duration(left)} of work left"
     end = datetime.datetime.fromtimestamp(times[-1] + left)
     form = "%H:%M" if left < 12 * 3600 else "%Y-%m-%d %H:%M"

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -45,6 +47,8 @@ def info(file: str) -> None:
     from rich.padding import Padding
     from rich.text import Text
 
+    from gridax._stores.lock import writing_since
+
     with opened(file) as result:
         facts = facts_of(result)
     tables = {
@@ -59,7 +63,9 @@ def info(file: str) -> None:
     with out.capture() as captured:
         title = Text.assemble((file, "bold"), ": ", progress_text(facts.progress))
         out.print(title, soft_wrap=True)
-        pace = of_store(file, facts.progress)
+        is_local = Path(file).is_dir()
+        since = writing_since(Path(file).absolute()) if is_local else None
+        pace = of_store(file, facts.progress, since, time.time())
         if pace:
             out.print(Text(pace), soft_wrap=True)
         for heading, table in tables.items():
