@@ -59,7 +59,7 @@ def _grid(n: int, m: int) -> gx.Space:
 
 
 def _estimates(quick: bool) -> Iterator[Row]:
-    sizes = {"even": (1600, 1600), "uneven": (1500, 1000), "Python": (400, 400)}
+    sizes = {"even": (1200, 1000), "uneven": (1500, 1000), "Python": (400, 400)}
     cases: dict[str, tuple[Any, Callable[[Any], Any], float]] = {
         "even": (gx.ParallelExecution, even, 0.25),
         "uneven": (gx.ParallelExecution, uneven, 0.5),

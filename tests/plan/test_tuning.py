@@ -158,9 +158,16 @@ def test_a_short_sweep_tries_nothing(clock):
 
 def test_a_trial_is_a_small_part_of_what_is_left(clock):
     tuner = tuner_at(8, clock, lambda plan, seconds: [plan_of(10**5)])
-    seconds = {8: 1e-3, 10**5: 1e-5}
+    seconds = {8: 1e-5, 10**5: 1e-7}
     assert swept(tuner, clock, seconds, n_left=200_000) == [8, 8, 8]
     assert swept(tuner, clock, seconds)[0] == 10**5
+
+
+def test_a_trial_takes_some_seconds_at_most(clock):
+    tuner = tuner_at(8, clock, lambda plan, seconds: [plan_of(10**5), plan_of(10**4)])
+    tried = swept(tuner, clock, {8: 1e-4, 10**5: 1e-6, 10**4: 2e-4})
+    assert 10**4 in tried
+    assert 10**5 not in tried
 
 
 def test_the_next_sweep_goes_on_where_this_one_stopped(clock):

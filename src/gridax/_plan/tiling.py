@@ -314,7 +314,10 @@ class Sweep:
         tries += [(within, self._flat(), n), (within, self.levels(), n)]
         for sweep, levels, width in tries:
             wide = sweep._wide(levels, min(width, most), False, None)
-            other = sweep._planned(wide, seconds * self.n_devices / sweep.n_devices, most)
+            each = seconds * self.n_devices / sweep.n_devices
+            # Narrower tiles take as long per point or, at worst, per tile; this is in between.
+            each *= math.sqrt(max(1.0, n / _n_points(wide)))
+            other = sweep._planned(wide, each, most)
             yield self._placed(other, plan.block)
 
     def narrower(self, plan: Plan) -> Plan | None:

@@ -18,8 +18,9 @@ _FIRST = 2
 # many sweeps: one that is repeated is presumably repeated more often. Lanes save the iterations in
 # which points wait, but take several times as long to compile; wider tiles may save a fifth.
 _REPEATED, _LANES_COMPILE, _WIDER_SAVE = 200.0, 3.0, 0.2
-# Seconds that a trial takes at least, and the fraction of the rest of the sweep that it may take.
-_TRIAL, _PART = 0.02, 0.4
+# Seconds that a trial should take at least and at most, and the fraction of the rest of the sweep
+# that it may take. What takes longer at a time hardly gains from points that share more.
+_TRIAL, _LONG_TRIAL, _PART = 0.02, 5.0, 0.4
 # A plan that takes this many times as long as the fastest one in its first trial gets no second
 # one, which tells apart plans that are slow from a machine that was busy.
 _HOPELESS = 1.5
@@ -77,7 +78,7 @@ class Tuner:
         self._untried: list[Plan] = []
         self._seen = {plan.kind}
         self._compiling = 0.0
-        self._spent = 0.0  # compiling other plans in this sweep
+        self._spent = 0.0  # on other plans in this sweep: compiling them, and how slow they were
         self._n_sweeps = 0
         self.even: float | None = None
 
@@ -95,7 +96,7 @@ class Tuner:
         for plan in self._untried:
             n = max(math.prod(plan.tile), math.ceil(_TRIAL / seconds))
             if self._is_worth_it(plan, seconds * n_left):
-                if n <= _PART * n_left:
+                if n <= min(_PART * n_left, _LONG_TRIAL / seconds):
                     return plan, n
                 if plan is self._suggestion and self._n_sweeps:
                     return plan, n_left
@@ -154,6 +155,8 @@ class Tuner:
         plan, key = lap.plan, lap.plan.kind
         is_first, best = key not in self._seconds, self.seconds
         mine = (self._clock() - lap.begun) / lap.n_points
+        if best is not None and plan is not self.best:
+            self._spent += max(0.0, mine - best) * lap.n_points
         self._seconds[key] = mine = min(mine, self._seconds.get(key, math.inf))
         if best is None or (plan is not self.best and mine < _BETTER * best):
             self.best = plan
