@@ -268,8 +268,9 @@ class Result(Sequence[Any]):
     ) -> Any:
         """Call the model at one point again, eagerly, and return what it returns.
 
-        Nothing is compiled, so that a debugger and ``print`` work in the model. The outputs are
-        compared with those of the result.
+        Nothing is compiled but the bodies of loops such as `jax.lax.scan`, so that a debugger and
+        ``print`` work in the model (in loops, too, within ``with jax.disable_jit():``). The outputs
+        are compared with those of the result.
 
         Parameters
         ----------

@@ -51,10 +51,12 @@ def refine(
         as ``"rate.mean"``. Values along dimensions that are not refined are averaged, and those of
         a point that is an array count together.
     n : int
-        Number of new points. There are fewer if labels cannot be halved any further.
+        Number of new points. There are fewer if labels cannot be halved any further. Several rounds
+        place points better than a single one, as each knows the values of those before.
     by : {"surplus", "boundary"}, optional
         ``"surplus"`` places points where linear interpolation would be the worst; ``"boundary"``
-        between points with different values, such as the regimes of a phase diagram.
+        between points with different values, such as the regimes of a phase diagram; it suits
+        outputs with a few values.
     dims : str or sequence of str, optional
         Up to five dimensions with numeric labels that are refined. All others stay whole, so every
         new point has all trials. By default, these are all with an axis of numbers.
