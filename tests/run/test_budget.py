@@ -104,7 +104,7 @@ def slow_to_call(state):
     return a + state["b"]
 
 
-@pytest.mark.parametrize("order", ["grid", "coarse"])
+@pytest.mark.parametrize("order", [pytest.param("grid", marks=pytest.mark.slow), "coarse"])
 @pytest.mark.parametrize("reduce", [None, {"b": "mean"}])
 @pytest.mark.parametrize("stored", [False, True])
 def test_a_vectorized_run_ends_after_a_batch(order, reduce, stored, tmp_path):

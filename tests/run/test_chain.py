@@ -374,7 +374,10 @@ def plain_failing(state):
 @pytest.mark.parametrize(
     "order", ["backward", *(pytest.param(o, marks=pytest.mark.slow) for o in ("forward", "both"))]
 )
-@pytest.mark.parametrize("block", [None, {"r": 2}, {"r": 1, "k": 1}])
+@pytest.mark.parametrize(
+    "block",
+    [{"r": 1, "k": 1}, *(pytest.param(b, marks=pytest.mark.slow) for b in (None, {"r": 2}))],
+)
 @pytest.mark.parametrize("is_traced", [True, False], ids=["parallel", "sequential"])
 def test_what_follows_a_failed_point_is_not_reached(order, block, is_traced, tmp_path):
     space = grid(order)
@@ -444,6 +447,7 @@ def test_outputs_are_reduced_along_other_dimensions(execution, order, tmp_path):
         np.testing.assert_array_equal(result.dataset["x.argmax"], reference(space)["x"].idxmax("k"))
 
 
+@pytest.mark.slow
 def test_failed_chains_are_left_out_of_what_they_are_reduced_to():
     space = grid()
     for execution, model in (
@@ -535,7 +539,7 @@ def test_what_does_not_depend_on_the_chain_is_computed_before_it():
     assert "random_bits" not in str(loop.params["jaxpr"])
 
 
-@pytest.mark.parametrize("n_segments", [1, 4])
+@pytest.mark.parametrize("n_segments", [1, pytest.param(4, marks=pytest.mark.slow)])
 def test_what_only_depends_on_what_is_carried_is_not_shared(n_segments, tmp_path):
     """Not even in a block of a single label, whose tiles are loops over other dimensions."""
 
