@@ -23,6 +23,8 @@ def test_it_says_what_it_carries():
         ((0.0, 3, "r"), "output must be a name, got 3 of type int"),
         ((0.0, "x", ["r"]), "along must be a name, got ['r'] of type list"),
         ((0.0, "x", "r", "up"), "order must be 'forward', 'backward' or 'both', got 'up'"),
+        (("rest", "x", "r"), "initial must consist of numbers, got 'rest'"),
+        (({"u": [0.0, np.array(["a"])]}, "x", "r"), "initial must consist of numbers, got array("),
         ((gx.Carried(0.0, "x", "r"), "x", "r"), "initial must not hold another Carried"),
         (([gx.Carried(0.0, "x", "r")], "x", "r"), "initial must not hold another Carried"),
     ],

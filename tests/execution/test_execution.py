@@ -560,6 +560,12 @@ def test_an_axis_among_the_arguments_is_refused(execution, where):
         execution(twice, line(), axis) if where == "args" else execution(twice, line(), p=axis)
 
 
+def test_a_carried_leaf_among_the_arguments_is_refused(execution):
+    text = "was passed as an argument of the model; carried leaves belong in the state"
+    with pytest.raises(TypeError, match=text):
+        execution(twice, line(), gx.Carried(0.0, "x", along="a"))
+
+
 @pytest.mark.parametrize(
     ("labels", "error", "text"),
     [

@@ -251,6 +251,8 @@ GROUPED = product(
         (("q", 5), "refine: no output 'q'; the outputs are inside, z"),
         (("z", 5, "worst"), "refine: by must be 'surplus' or 'boundary', got 'worst'"),
         (("z", 0), "refine: n must be at least 1, got 0"),
+        (("z", 5, "surplus", []), "dims must name some dimensions, each one once, got []"),
+        (("z", 5, "surplus", ["x", "x"]), "each one once, got ['x', 'x']"),
         (("z", 5, "surplus", "q"), "refine: output has no dimension 'q'; there are x, y"),
     ],
 )

@@ -6,6 +6,7 @@ import dataclasses
 from typing import Any, Literal, get_args
 
 import jax
+import numpy as np
 from jax.tree_util import GetAttrKey
 
 from gridax import _checks
@@ -75,6 +76,10 @@ class Carried:
             raise TypeError("Carried: initial must be the value at the first label, got None")
         if any(map(is_carried, jax.tree.leaves(self.initial, is_leaf=is_carried))):
             raise TypeError("Carried: initial must not hold another Carried")
+        for leaf in jax.tree.leaves(self.initial):
+            is_host = isinstance(leaf, str | bytes | np.ndarray)
+            if is_host and np.asarray(leaf).dtype.kind in "OSUmM":
+                raise TypeError(f"Carried: initial must consist of numbers, got {leaf!r}")
         if self.order == "both":
             object.__setattr__(self, "direction", ChoiceAxis(DIRECTIONS, name="direction"))
 

@@ -12,6 +12,7 @@ from typing import Any
 import jax
 
 from gridax._axes import is_axis
+from gridax._axes.carried import is_carried
 from gridax._plan.plan import Plan
 from gridax._pytree import owned
 from gridax._run.assembly import Assembler
@@ -272,10 +273,11 @@ def checked_job(
             "gridax.Space(state, mode='product')"
         )
     _check_keywords(executor, model, kwargs)
-    for leaf in jax.tree.leaves((args, kwargs), is_leaf=is_axis):
-        if is_axis(leaf):
+    for leaf in jax.tree.leaves((args, kwargs), is_leaf=lambda x: is_axis(x) or is_carried(x)):
+        if is_axis(leaf) or is_carried(leaf):
+            what = "axes" if is_axis(leaf) else "carried leaves"
             raise TypeError(
-                f"{leaf!r} was passed as an argument of the model; axes belong in the state"
+                f"{leaf!r} was passed as an argument of the model; {what} belong in the state"
             )
     # Every run has the values that the arguments have now, even if arrays are changed in place.
     return Job(model, points_of(space), owned(args), owned(kwargs))

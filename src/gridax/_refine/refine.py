@@ -152,6 +152,8 @@ def _columns(
             if problem:
                 raise ValueError(f"refine: axis {name!r} {problem}")
             wanted.append(column)
+        if len({c.slot for c in wanted}) < max(1, len(wanted)):
+            raise ValueError(f"refine: dims must name some dimensions, each one once, got {dims!r}")
     along = {c.dim for c in wanted}
     left = [
         c.name for c in candidates if c.dim == POINT and c not in wanted and not _is_single(c, grid)
