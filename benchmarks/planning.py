@@ -143,7 +143,7 @@ def _learner(n: int, width: float) -> float | None:
 
 def _proposals(quick: bool) -> Row:
     side, n = (20, 100) if quick else (300, 100_000)
-    ticks = [Ticks.of(np.linspace(-1, 1, side), False, np.dtype("float64")) for _ in range(2)]
+    ticks = [Ticks(np.linspace(-1, 1, side), False, np.dtype("float64")) for _ in range(2)]
     numbers = np.stack(np.meshgrid(np.arange(side), np.arange(side)), axis=-1).reshape(-1, 2)
     x, y = (each.labels[numbers[:, k]] for k, each in enumerate(ticks))
     start = time.perf_counter()

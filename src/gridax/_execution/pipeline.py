@@ -79,19 +79,15 @@ class Batch:
     @property
     def n_together(self) -> int:
         """Points of all tiles, of which those of a chain count as one."""
-        runs = (
-            1 if self.plan.is_chain(i) else len(run)
-            for tile in self.tiles
-            for i, run in enumerate(tile.runs)
-        )
-        return math.prod(runs)
+        along = self.plan.along
+        runs = (run for tile in self.tiles for i, run in enumerate(tile.runs) if i != along)
+        return math.prod(map(len, runs))
 
     @property
     def n_steps(self) -> int:
         """Points of a chain."""
-        tile = self.tiles[0]
-        runs = (run for i, run in enumerate(tile.runs) if self.plan.is_chain(i))
-        return max(map(len, runs), default=1)
+        along = self.plan.along
+        return 1 if along is None else len(self.tiles[0].runs[along])
 
     @functools.cached_property
     def chains(self) -> list[Region]:
@@ -103,7 +99,8 @@ class Batch:
         """Return what is carried to the chains of each device, with one axis per level."""
         if self.front is None or not self.continues:
             return []
-        lengths = [1 if self.plan.is_chain(i) else n for i, n in enumerate(self.plan.tile)]
+        along = self.plan.along
+        lengths = [1 if i == along else n for i, n in enumerate(self.plan.tile)]
         by_tile = []
         for _, shape, where in self.chains:
             arrays = self.front.carried(shape, where)
@@ -117,8 +114,8 @@ class Batch:
     def reached(self, i: int, outputs: Sequence[np.ndarray]) -> None:
         """Note the outputs of one of the tiles as what its chains carry on."""
         if self.front is not None:
-            (axis,) = (n for n in range(len(self.plan.levels)) if self.plan.is_chain(n))
-            last = (slice(None),) * axis + (slice(-1, None),)
+            assert self.plan.along is not None
+            last = (slice(None),) * self.plan.along + (slice(-1, None),)
             _, shape, where = self.chains[i]
             self.front.reached(shape, where, [outputs[k][last] for k in self.front.numbers])
 
@@ -126,8 +123,8 @@ class Batch:
 def _first_step(plan: Plan, tile: Tile) -> Tile:
     """Return the first points of the chains of a tile, in a block of them."""
     assert plan.chain is not None
-    dim = plan.chain.dim
-    runs = (np.zeros(1, int) if plan.is_chain(i) else run for i, run in enumerate(tile.runs))
+    dim, along = plan.chain.dim, plan.along
+    runs = (np.zeros(1, int) if i == along else run for i, run in enumerate(tile.runs))
     box = (*tile.box[:dim], (0, 1), *tile.box[dim + 1 :])
     take = tile.take
     if take is not None:
@@ -298,7 +295,8 @@ class Pipeline:
     def _by_step(self, batch: Batch) -> Iterator[Evaluated]:
         """Evaluate a single chain step by step until the model raises an error."""
         (tile,), plan = batch.tiles, batch.plan
-        (n,) = (n for n in range(len(plan.levels)) if plan.is_chain(n))
+        n = plan.along
+        assert n is not None
         levels = list(plan.levels)
         levels[n] = dataclasses.replace(levels[n], depth=1)
         single = dataclasses.replace(plan, levels=tuple(levels), n_devices=1)

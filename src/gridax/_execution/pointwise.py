@@ -98,11 +98,7 @@ class PointwiseEvaluator(Evaluator):
         """Yield the points from which no other one has to be evaluated first."""
         chain = self._points.chain
         for index in itertools.product(*map(range, self._points.shape)):
-            if chain is None:
-                yield index
-                continue
-            last = self._points.shape[chain.dim] - 1
-            if index[chain.dim] == (last if chain.is_backward(index) else 0):
+            if chain is None or index[chain.dim] == chain.start(index, self._points.shape):
                 yield index
 
     def evaluate(self, request: Request) -> Iterator[Evaluated]:
@@ -218,11 +214,6 @@ class PointwiseEvaluator(Evaluator):
         assert chain is not None
         numbers, outputs = self.carried()
         return Front(chain, self._points.shape[chain.dim], numbers, outputs, box)
-
-    @property
-    def local(self) -> Evaluator:
-        """What evaluates points in this process: this evaluator."""
-        return self
 
     def plan(
         self, memory: int | None, lanes: bool | int, reduced: ReducedOutputs | None = None

@@ -48,11 +48,6 @@ class TiledEvaluator(Evaluator):
         self._by_x64: dict[tuple[bool, Reduction | None], Prepared] = {}
         self._only: Batch | None = None
 
-    @property
-    def local(self) -> Evaluator:
-        """What evaluates points in this process: this evaluator."""
-        return self
-
     def plan(
         self, memory: int | None, lanes: bool | int, reduced: ReducedOutputs | None = None
     ) -> Plan:

@@ -45,8 +45,7 @@ class Carrying:
         chain = self._points.chain
         assert chain is not None
         first = [0] * len(self._points.dims)
-        if chain.is_backward(first):
-            first[chain.dim] = self._points.shape[chain.dim] - 1
+        first[chain.dim] = chain.start(first, self._points.shape)
         self.start(first)
         return self._like
 
@@ -59,19 +58,15 @@ class Carrying:
             If there is no such output, or it is not like the initial value.
         """
         structures, leaves = self._like
-        return carried_outputs(self._points.carried, template, structures, [*map(_like, leaves)])
+        arrays = [jax.random.key_data(x) if is_keys(x) else np.asarray(x) for x in leaves]
+        like = [*map(Like.of, leaves, arrays)]
+        return carried_outputs(self._points.carried, template, structures, like)
 
     def values(self, arrays: Sequence[np.ndarray]) -> list[Any]:
         """Return the values of the carried leaves from the carried outputs of the point before."""
         structures, like = self._like
         leaves = [_as(leaf, array) for leaf, array in zip(like, arrays, strict=True)]
         return unflattened(structures, leaves)
-
-
-def _like(leaf: Any) -> Like:
-    is_weak = type(leaf) in (bool, int, float, complex)
-    array = jax.random.key_data(leaf) if is_keys(leaf) else np.asarray(leaf)
-    return Like(array.shape, np.dtype(array.dtype), is_weak)
 
 
 def _as(like: Any, array: np.ndarray) -> Any:

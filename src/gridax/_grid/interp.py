@@ -19,6 +19,13 @@ def is_log(column: Column) -> bool:
     return isinstance(column.axis, LogGridAxis) or call(column.axis).startswith("LogGridAxis")
 
 
+def on_scale(labels: np.ndarray, scale: np.ndarray, is_log: bool) -> np.ndarray:
+    """Return where labels are between the lowest and the highest label of an axis, as 0 and 1."""
+    there, ends = np.log(labels) if is_log else labels, np.array([scale.min(), scale.max()])
+    low, high = np.log(ends) if is_log else ends
+    return (there - low) / ((high - low) or 1.0)
+
+
 def interpolated(dataset: xr.Dataset, grid: Grid, coords: Mapping[str, Any]) -> xr.Dataset:
     """Return the outputs of a Dataset at other values of some axes.
 
@@ -126,14 +133,13 @@ def _among(
     dataset: xr.Dataset, columns: Sequence[Column], asked: Mapping[str, xr.DataArray]
 ) -> xr.Dataset:
     """Interpolate linearly within the simplices of a triangulation of the points."""
-    places = np.stack([_scaled(c, dataset[c.name].values) for c in columns], axis=1)
+    labels = [dataset[column.name].values for column in columns]
+    logs = [*map(is_log, columns)]
+    places = np.stack([*map(on_scale, labels, labels, logs)], axis=1)
     wanted = xr.broadcast(*(asked[column.name] for column in columns))
-    at = np.stack(
-        [_scaled(c, w.values.reshape(-1)) for c, w in zip(columns, wanted, strict=True)], axis=1
-    )
-    low, span = places.min(axis=0), np.ptp(places, axis=0)
-    span = np.where(span > 0, span, 1.0)
-    places, at = (places - low) / span, (at - low) / span
+    asked_at = [each.values.reshape(-1) for each in wanted]
+    at = np.stack([*map(on_scale, asked_at, labels, logs)], axis=1)
+    points = _Among(places, at)
     dims, shape = wanted[0].dims, wanted[0].shape
     variables = {}
     for name, variable in dataset.data_vars.items():
@@ -141,7 +147,7 @@ def _among(
             variables[name] = variable.variable
             continue
         values = variable.transpose(POINT, ...).values
-        found = _linear(places, values.reshape(len(places), -1), at)
+        found = points.linear(values.reshape(len(places), -1))
         own = [dim for dim in variable.dims if dim != POINT]
         found = found.reshape((*shape, *values.shape[1:]))
         variables[name] = xr.Variable((*dims, *own), found, variable.attrs)
@@ -149,38 +155,56 @@ def _among(
     return xr.Dataset(variables, kept).assign_coords(asked)
 
 
-def _scaled(column: Column, labels: np.ndarray) -> np.ndarray:
-    return np.log(labels) if is_log(column) else labels.astype(float)
+class _Among:
+    """Scattered points among which outputs are interpolated.
 
+    Outputs that have values at the same points share a triangulation.
 
-def _linear(places: np.ndarray, values: np.ndarray, at: np.ndarray) -> np.ndarray:
-    """Return values at other places; NaN outside of the points that have values."""
-    known, of_mask = np.unique(~np.isnan(values), axis=1, return_inverse=True)
-    found = np.full((len(at), values.shape[1]), np.nan, np.result_type(values, float))
-    for i, mask in enumerate(known.T):
-        these = np.flatnonzero(of_mask.reshape(-1) == i)
-        if mask.any():
-            found[:, these] = _linear_among(places[mask], values[np.ix_(mask, these)], at)
-    return found
+    Parameters
+    ----------
+    places, at : of the points and of what is asked for, of the shape ``(n, n_axes)``.
+    """
 
+    def __init__(self, places: np.ndarray, at: np.ndarray) -> None:
+        self._places, self._at = places, at
+        self._triangulations: dict[bytes, Any] = {}
 
-def _linear_among(places: np.ndarray, values: np.ndarray, at: np.ndarray) -> np.ndarray:
-    """Return values at other places, if all points have values."""
-    from scipy.interpolate import LinearNDInterpolator
-    from scipy.spatial import QhullError
-
-    if places.shape[1] > 1:
-        try:
-            found: np.ndarray = LinearNDInterpolator(places, values)(at)
-        except QhullError:
-            raise ValueError(
-                f"interp: the {len(places)} points that have values lie on a line or plane, so "
-                "there is nothing between them; select them with sel"
-            ) from None
+    def linear(self, values: np.ndarray) -> np.ndarray:
+        """Return values at the other places; NaN outside of the points that have values."""
+        known, of_mask = np.unique(~np.isnan(values), axis=1, return_inverse=True)
+        n_values = values.shape[1]
+        found = np.full((len(self._at), n_values), np.nan, np.result_type(values, float))
+        for i, mask in enumerate(known.T):
+            these = np.flatnonzero(of_mask.reshape(-1) == i)
+            if mask.any():
+                found[:, these] = self._linear(mask, values[np.ix_(mask, these)])
         return found
-    order = np.argsort(places[:, 0])
-    columns = [
-        np.interp(at[:, 0], places[order, 0], each[order], left=np.nan, right=np.nan)
-        for each in values.T
-    ]
-    return np.stack(columns, axis=1)
+
+    def _linear(self, mask: np.ndarray, values: np.ndarray) -> np.ndarray:
+        """Return values at the other places, from those of the points in a mask."""
+        if self._places.shape[1] > 1:
+            from scipy.interpolate import LinearNDInterpolator
+
+            found: np.ndarray = LinearNDInterpolator(self._triangulated(mask), values)(self._at)
+            return found
+        places = self._places[mask, 0]
+        order = np.argsort(places)
+        columns = [
+            np.interp(self._at[:, 0], places[order], each[order], left=np.nan, right=np.nan)
+            for each in values.T
+        ]
+        return np.stack(columns, axis=1)
+
+    def _triangulated(self, mask: np.ndarray) -> Any:
+        from scipy.spatial import Delaunay, QhullError
+
+        key = mask.tobytes()
+        if key not in self._triangulations:
+            try:
+                self._triangulations[key] = Delaunay(self._places[mask])
+            except QhullError:
+                raise ValueError(
+                    f"interp: the {mask.sum()} points that have values lie on a line or plane, so "
+                    "there is nothing between them; select them with sel"
+                ) from None
+        return self._triangulations[key]

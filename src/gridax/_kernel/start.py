@@ -49,10 +49,7 @@ class Start:
         arrays = [jnp.asarray(leaf) for leaf in leaves]
         self._impls = [str(jax.random.key_impl(a)) if is_keys(a) else None for a in arrays]
         arrays = [jax.random.key_data(a) if is_keys(a) else a for a in arrays]
-        self._like = [
-            Like(array.shape, np.dtype(array.dtype), type(leaf) in (bool, int, float, complex))
-            for array, leaf in zip(arrays, leaves, strict=True)
-        ]
+        self._like = list(map(Like.of, leaves, arrays))
         return [a.astype(self._dtypes.get(k, a.dtype)) for k, a in enumerate(arrays)]
 
     def trees(self, carried: Sequence[Any]) -> list[Any]:

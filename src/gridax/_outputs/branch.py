@@ -29,6 +29,12 @@ class Like(NamedTuple):
     dtype: np.dtype
     is_weak: bool = False
 
+    @classmethod
+    def of(cls, leaf: Any, array: Any) -> Like:
+        """Return what a leaf and the array of its values say."""
+        is_weak = type(leaf) in (bool, int, float, complex)
+        return cls(array.shape, np.dtype(array.dtype), is_weak)
+
     @property
     def text(self) -> str:
         """Dtype and shape."""

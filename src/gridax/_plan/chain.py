@@ -31,6 +31,10 @@ class Chain:
         """Whether the chain through a point begins at the last index."""
         return self.backward[0 if self.direction is None else index[self.direction]]
 
+    def start(self, index: Sequence[int], sizes: Sequence[int]) -> int:
+        """Return the first index along the dimension of the chain through a point."""
+        return sizes[self.dim] - 1 if self.is_backward(index) else 0
+
     def numbered(self, dims: Sequence[int]) -> Chain:
         """Return the chain in a grid of some of the dimensions, which has its own numbers."""
         direction = None if self.direction is None else dims.index(self.direction)

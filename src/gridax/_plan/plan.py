@@ -211,11 +211,14 @@ class Plan(Displayed):
     @property
     def n_together(self) -> int:
         """Points of a tile, of which those of a chain count as one."""
-        return math.prod(1 if self.is_chain(i) else n for i, n in enumerate(self.tile))
+        return math.prod(n for i, n in enumerate(self.tile) if i != self.along)
 
-    def is_chain(self, i: int) -> bool:
-        """Whether the points along a level follow each other as a chain."""
-        return self.chain is not None and self.chain.dim in self.levels[i].dims
+    @property
+    def along(self) -> int | None:
+        """Number of the level along which points follow each other, or None if none do."""
+        if self.chain is None:
+            return None
+        return next(i for i, level in enumerate(self.levels) if self.chain.dim in level.dims)
 
     @property
     def kind(self) -> tuple[Any, ...]:
@@ -271,10 +274,7 @@ class Plan(Displayed):
         """Return the runs of a tile with the points of a chain in its order."""
         if self.chain is None or not self.chain.is_backward(self._first(box, runs, take)):
             return runs
-        return tuple(
-            run[::-1] if self.chain.dim in level.dims else run
-            for level, run in zip(self.levels, runs, strict=True)
-        )
+        return tuple(run[::-1] if i == self.along else run for i, run in enumerate(runs))
 
     def _first(self, box: Box, runs: tuple[np.ndarray, ...], take: Take) -> list[int]:
         """Return the index of a point of a tile."""

@@ -325,7 +325,7 @@ class Sweep:
         levels = list(plan.levels)
         if plan.n_together == 1:
             return None if self.cells is None else narrower_within(self.cells, plan)
-        i = max(range(len(levels)), key=lambda i: 0 if plan.is_chain(i) else levels[i].length)
+        i = max(range(len(levels)), key=lambda i: 0 if i == plan.along else levels[i].length)
         if levels[i].depth > 1:
             levels[i] = dataclasses.replace(levels[i], depth=levels[i].depth // 2)
         else:

@@ -101,7 +101,7 @@ def refine(
     found = [np.unique(along, return_inverse=True) for along in labels]
     numbers = np.stack([inverse for _, inverse in found], axis=1)
     ticks = [
-        Ticks.of(distinct, is_log(column), np.dtype(column.table.values.dtype))
+        Ticks(distinct, is_log(column), np.dtype(column.table.values.dtype))
         for column, (distinct, _) in zip(columns, found, strict=True)
     ]
     new, ticks = proposed(numbers, values, ticks, n, by)

@@ -9,6 +9,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from gridax._grid.interp import on_scale
+
 # Digits of the labels halfway between others on a logarithmic scale, if they are enough.
 _DIGITS = 4
 # Labels that are closer together than this fraction of the edge that is halved are the same.
@@ -22,29 +24,17 @@ class Ticks:
     Attributes
     ----------
     labels : float64 or int64 array.
-    low, high : first and last label in ascending order.
     is_log : whether the scale is logarithmic.
     dtype : in which the model receives them, and in which they must differ.
     """
 
     labels: np.ndarray
-    low: float
-    high: float
     is_log: bool
     dtype: np.dtype
 
-    @classmethod
-    def of(cls, labels: np.ndarray, is_log: bool, dtype: np.dtype) -> Ticks:
-        """Return the labels of an axis."""
-        return cls(labels, labels.min(), labels.max(), is_log, dtype)
-
     def places(self) -> np.ndarray:
         """Return where the labels are on the scale, from 0 to 1."""
-        low, high = float(self.low), float(self.high)
-        labels = self.labels.astype(float)
-        if self.is_log:
-            low, high, labels = math.log(low), math.log(high), np.log(labels)
-        return (labels - low) / ((high - low) or 1.0)
+        return on_scale(self.labels, self.labels, self.is_log)
 
     def halfway(self, first: np.ndarray, last: np.ndarray) -> tuple[Ticks, np.ndarray]:
         """Return the labels with those halfway between others, and the numbers of these.
@@ -71,7 +61,7 @@ class Ticks:
         Means of rounded labels may miss another label by a little.
         """
         size = len(self.labels)
-        places, at = self.places(), dataclasses.replace(self, labels=middle).places()
+        places, at = self.places(), on_scale(middle, self.labels, self.is_log)
         order = np.argsort(places, kind="stable")
         after = np.clip(np.searchsorted(places[order], at), 1, size - 1) if size > 1 else 0 * pairs
         before = np.maximum(after - 1, 0)
@@ -82,8 +72,10 @@ class Ticks:
 
     def _between(self, a: float, b: float) -> float:
         """Return the label halfway between two, or one of them if there is none."""
-        if a == b or not isinstance(a, float):
-            return (a + b) // 2 if not isinstance(a, float) else a
+        if isinstance(a, int):
+            return (a + b) // 2
+        if a == b:
+            return a
         middle = _geometric(a, b) if self.is_log else _arithmetic(a, b)
         is_new = len({self.dtype.type(each) for each in (a, middle, b)}) == 3
         return middle if is_new else a

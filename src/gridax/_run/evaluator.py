@@ -136,9 +136,9 @@ class Evaluator(abc.ABC):
         """Evaluate what the store of a request lacks, and yield it as it is computed."""
 
     @property
-    @abc.abstractmethod
     def local(self) -> Evaluator:
         """What evaluates points in this process."""
+        return self
 
     @abc.abstractmethod
     def plan(

@@ -16,6 +16,7 @@ import pandas as pd
 import xarray as xr
 
 from gridax._checks import optional
+from gridax._grid.interp import on_scale
 from gridax._show.plot_style import (
     axis_label,
     is_geometric,
@@ -163,11 +164,10 @@ def _triangulated(plot: Plot, options: dict[str, Any]) -> Any:
     x, y = (values[plot.roles[role]] for role in "xy")
     places = []
     for role, along in (("x", x), ("y", y)):
-        place = along.values.astype(float)
-        if plot.roles[role] in plot.logs:
-            place = np.log(place)
+        is_log = plot.roles[role] in plot.logs
+        if is_log:
             ax.set(**{f"{role}scale": "log"})
-        places.append((place - place.min()) / (np.ptp(place) or 1.0))
+        places.append(on_scale(along.values, along.values, is_log))
     corners = Delaunay(np.stack(places, axis=1)).simplices
     known = np.isfinite(values.values[corners]).all(axis=1)
     mesh = Triangulation(x.values, y.values, corners[known])
