@@ -618,6 +618,7 @@ def test_a_point_that_fails_after_its_loop_does_not_cost_the_others():
     assert result.dataset["value"].values[[0, 2, 3, 4]].tolist() == [3, 7, 0, 50]
 
 
+@pytest.mark.slow
 def test_an_adaptive_solver_takes_as_many_steps_as_alone(x64):
     diffrax = pytest.importorskip("diffrax")
 

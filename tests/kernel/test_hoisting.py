@@ -58,7 +58,7 @@ def test_effects_stay_where_they_are():
     assert parts.after.effects
 
 
-@pytest.mark.parametrize("n_pmap", [1, 2])
+@pytest.mark.parametrize("n_pmap", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_values_are_the_same(n_pmap):
     weights = jnp.asarray(np.random.default_rng(0).normal(size=(6, 6)))
 

@@ -190,11 +190,13 @@ MODELS = [
 ]
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("model", MODELS, ids=lambda model: model.__name__)
 def test_loops_of_all_kinds(model):
     check(model, zipped())
 
 
+@pytest.mark.slow
 def test_draws_are_the_same_bit_for_bit():
     space = gx.Space({"key": gx.KeyAxis(23)}, mode="product")
     found = check(with_draws, space)
@@ -231,6 +233,7 @@ def in_three_stages(state):
     return {"k": k, "x": x + state["b"], "start": start, "b": state["b"] * 2.0}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("lanes", [3, 100])
 def test_what_does_not_vary_in_the_loop_stays_outside(lanes):
     check(in_three_stages, SHARED, lanes)
@@ -278,6 +281,7 @@ def test_equal_models_share_one_compiled_program(compilations):
     assert compilations.names == []
 
 
+@pytest.mark.slow
 @given(
     counts=st.lists(st.integers(-2, 30) | st.just(900), min_size=1, max_size=40),
     lanes=st.integers(1, 50),

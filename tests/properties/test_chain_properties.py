@@ -132,6 +132,7 @@ def test_all_executors_do_what_a_loop_does(space, n_vmap, n_pmap):
     check(gx.SequentialExecution(model, space).run(progress=False), outputs)
 
 
+@pytest.mark.slow
 @given(st.data(), spaces(), st.lists(legs(), max_size=2), legs(last=True))
 def test_chains_go_on_whoever_evaluated_their_first_points(data, space, before, last):
     outputs = looped(space)

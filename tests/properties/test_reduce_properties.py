@@ -10,6 +10,7 @@ from pathlib import Path
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -138,6 +139,7 @@ def test_reductions_in_memory(data, space, n_vmap, n_pmap):
         assert len(list(result)) == len(result)
 
 
+@pytest.mark.slow
 @given(
     st.data(),
     spaces().filter(lambda space: space.dims),

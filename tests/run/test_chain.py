@@ -539,7 +539,8 @@ def test_what_does_not_depend_on_the_chain_is_computed_before_it():
     assert "random_bits" not in str(loop.params["jaxpr"])
 
 
-@pytest.mark.parametrize("n_segments", [1, pytest.param(4, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("n_segments", [1, 4])
 def test_what_only_depends_on_what_is_carried_is_not_shared(n_segments, tmp_path):
     """Not even in a block of a single label, whose tiles are loops over other dimensions."""
 

@@ -124,6 +124,7 @@ def test_named_reductions_equal_those_of_the_unreduced_run(executor, dims):
             assert_close(found, wanted)
 
 
+@pytest.mark.slow
 def test_dtypes_are_those_of_xarray():
     names = [name for name in NAMED if "arg" not in name]
     found = EXECUTIONS[0].run(reduce={"sigma": names}, progress=False).dataset
@@ -252,6 +253,7 @@ def test_parts_are_merged(executor, dims, tmp_path):
     assert reopened.progress == (60, 0, 60)
 
 
+@pytest.mark.slow
 def test_variances_are_stable(executor, tmp_path):
     def far(state):
         return 1e4 + jax.random.normal(state["key"], (300,)).astype(np.float32)
@@ -347,6 +349,7 @@ def test_nan_everywhere_has_no_value(executor):
     assert found["value.any"].values.all()
 
 
+@pytest.mark.slow
 def test_files_keep_the_space_and_the_reduction(executor, tmp_path):
     request = {"trial": ["mean", "argmin", gx.Quantiles([0.1, 0.9])]}
     named = {name: {"trial": request["trial"]} for name in ("rate", "peak")}
@@ -367,6 +370,7 @@ def test_files_keep_the_space_and_the_reduction(executor, tmp_path):
     assert alone["rate.mean"].dims == ("G", "sigma", "time")
 
 
+@pytest.mark.slow
 def test_plans_and_results_say_what_is_reduced(tmp_path):
     executor = gx.ParallelExecution(model, SPACE, n_pmap=1)
     text = repr(executor.plan(reduce={"trial": "mean"}))

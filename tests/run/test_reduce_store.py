@@ -131,6 +131,7 @@ def test_shards_share_a_store(how, block, tmp_path):
     assert same(found, whole)
 
 
+@pytest.mark.slow
 def test_device_counts_give_the_same_bits(tmp_path):
     found = []
     for n, kwargs in enumerate([{"n_pmap": 1}, {"n_pmap": 3}, {"n_pmap": 4}]):
@@ -175,6 +176,7 @@ def test_more_trials_and_labels_are_merged(how, source, options, tmp_path):
         assert same(gx.open_result(options["store"]), found)
 
 
+@pytest.mark.slow
 def test_an_extended_run_is_resumed(how, tmp_path):
     before = run(how, space(7))
     path, advances = tmp_path / "run.zarr", itertools.count()
@@ -405,6 +407,7 @@ def test_functions_of_points_that_failed(monkeypatch):
     np.testing.assert_allclose(found["y.quantile"][:3, 0], np.nanmedian(values[:3], 1), rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_outputs_that_are_not_named_are_not_kept():
     def large(state):
         return {"y": drawn(state["x"], state["trial"]), "rest": np.zeros(10**7)}

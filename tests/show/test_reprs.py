@@ -298,6 +298,7 @@ def test_the_html_of_any_space_is_well_formed(space: gx.Space) -> None:
     assert len(shown.tables[0]) == len(space.axes) + 1
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:the .* differ in size")
 @given(spaces(), WIDTHS)
 def test_no_line_of_a_result_is_wider_than_it_shall_be(space: gx.Space, width: int) -> None:
