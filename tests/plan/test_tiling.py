@@ -340,6 +340,15 @@ def test_iterations_are_counted_if_points_can_leave_the_loop():
     assert sweep((4096,), Work({A: 1e5}, uneven=A, no_lanes="why")).plan().pace == "why"
 
 
+def test_calls_are_short_while_it_is_unknown_how_long_a_loop_takes():
+    short = sweep((10**7,), Work({A: 1.0}, live={A: 16}, uneven=A, lanes=A, turns=100))
+    plan = short.plan()
+    assert plan.levels[0].depth == 32
+    again, *_ = short.others(plan, 1e-6, most=10**6)
+    assert again.kind == plan.kind
+    assert math.prod(again.tile) == pytest.approx(CALL / 1e-6, rel=0.1)
+
+
 def test_lanes_are_tried_if_points_wait_for_long():
     one = uneven((4096,))
     plan = one.plan()

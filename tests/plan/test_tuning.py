@@ -290,3 +290,49 @@ def test_iterations_are_counted_once(clock):
     assert tuner.even == 0.75
     assert not tuner.counts
     assert not Tuner(plan_of(8)).counts  # it has no choice
+
+
+def called_for(plan, seconds):
+    """The same plan with calls of a hundredth of a second."""
+    length = max(1, int(0.01 / seconds / width_of(plan)))
+    return [dataclasses.replace(plan, levels=(Level((0,), width_of(plan), length),))]
+
+
+def test_calls_that_turn_out_to_be_long_are_shortened(clock):
+    tuner = tuner_at(10, clock, called_for)
+    first, n = tuner.next(N)
+    assert n == 1000
+    lap = tuner.begin(first, n)
+    clock.now += n * 1e-3
+    tuner.end(lap)
+    shorter, n = tuner.next(N - n)
+    assert (shorter.tile, n) == ((10,), N - 1000)
+    tuner.begin(shorter, n)
+    assert tuner.best is shorter
+    assert tuner.next(10) == (shorter, 10)
+
+
+@pytest.mark.parametrize(("seconds", "n_left"), [(1e-5, N), (1e-3, 900)])
+def test_calls_keep_their_length_if_they_are_short_or_little_is_left(clock, seconds, n_left):
+    tuner = tuner_at(10, clock, called_for)
+    lap = tuner.begin(tuner.best, 1000)
+    clock.now += 1000 * seconds
+    tuner.end(lap)
+    assert tuner.next(n_left)[0] is tuner.best
+
+
+def test_a_shorter_plan_that_does_not_fit_is_not_used(clock):
+    tuner = tuner_at(10, clock, called_for)
+    lap = tuner.begin(tuner.best, 1000)
+    clock.now += 1.0
+    tuner.end(lap)
+    tuner.drop(tuner.next(N)[0])
+    assert tuner.next(N)[0] is tuner.best
+
+
+def test_loops_that_end_at_once_do_not_tell_how_even_they_are(clock):
+    tuner = tuner_at(10, clock)
+    tuner.counted(0, 0)
+    assert tuner.even is None
+    tuner.counted(3, 4)
+    assert tuner.even == 0.75

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
+import itertools
 import re
+import types
 
 import jax
 import jax.numpy as jnp
@@ -10,6 +13,7 @@ import numpy as np
 import pytest
 
 import gridax as gx
+from gridax._plan import blocks
 from gridax._plan.plan import Plan
 from gridax._run import measure
 from gridax._text import duration
@@ -138,3 +142,21 @@ def test_the_spread_of_an_estimate_is_that_of_its_parts():
 )
 def test_durations_are_told_in_a_fitting_unit(seconds, text):
     assert duration(seconds) == text
+
+
+def test_points_that_are_timed_are_spread_over_the_grid_and_their_number_is_known():
+    sizes = (3000, 5000)
+    plan = gx.ParallelExecution(lambda state: state["a"], SPACE, n_vmap=8).plan()
+    plan = dataclasses.replace(plan, sizes=sizes, block=sizes)
+    request = types.SimpleNamespace(reduced=None)
+    wish = blocks.Wish(seconds=1e-3, nbytes=4, tile=(1, 8))
+    sample = measure._Sample(sizes, wish, plan, request)
+    tasks = list(itertools.islice(sample.tasks(), 20))
+    for task in tasks:
+        for run, size in zip(task.take, sizes, strict=True):
+            assert (np.diff(run) > 0).all()
+            assert 0 <= run[0] <= size / len(run)
+            assert size - size / len(run) - 1 <= run[-1] < size
+    first = [tuple(run.tolist()) for run in tasks[0].take]
+    assert first != [tuple(run.tolist()) for run in tasks[1].take]
+    assert sample.total == plan.n_tiles(((0, 3000), (0, 5000))) * np.prod(plan.tile)

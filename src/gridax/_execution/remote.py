@@ -193,7 +193,7 @@ def _plain(title: str) -> str:
 
 
 def _evaluated(outputs: worker.BlockOutputs, are_reduced: bool) -> Iterator[Evaluated]:
-    box, todo, _ = outputs.task
+    box, todo = outputs.task.box, outputs.task.todo
     shape = shape_of(box)
     if are_reduced:  # cells have values even if points in them failed
         region = _all_of(outputs.task)

@@ -21,7 +21,8 @@ from gridax._kernel.prepared import Choice, Prepared
 from gridax._outputs.template import Template
 from gridax._plan.blocks import Wish, pieces
 from gridax._plan.limits import Limits
-from gridax._plan.plan import Box, Plan, Region, Take, Tile, n_points, shape_of
+from gridax._plan.plan import Plan, Region, Tile, n_points, shape_of
+from gridax._plan.slices import Slices
 from gridax._plan.tuning import Tuner
 from gridax._reduce.outputs import ReducedOutputs
 from gridax._reduce.request import Reduction
@@ -148,7 +149,7 @@ class TiledEvaluator(Evaluator):
                 break
             failed, task = self._rejected(task, reduced)
             yield from failed
-            n = n_points(task.box) if task.todo is None else int(task.todo.sum())
+            n = _n_points(task)
             if chain is not None and reduced is None:
                 if last is not None and last.is_followed_by(task.box):
                     yield from pipeline.drain()
@@ -169,20 +170,19 @@ class TiledEvaluator(Evaluator):
         prepared: Prepared,
         limits: Limits,
         pipeline: Pipeline,
-        box: Box,
+        task: Task,
         n_left: int,
         front: Front | None = None,
         continues: bool = False,
     ) -> Iterator[Evaluated]:
         """Evaluate a block; in a long sweep, try other plans on slices of it."""
-        tuner = pipeline.tuner
-        chain = tuner.best.chain
-        cut = _Slices(box, None if chain is None else chain.dim)
+        box, tuner = task.box, pipeline.tuner
+        cut = Slices(box, tuner.best, task.take)
         while not (cut.is_empty or pipeline.is_over):
             plan, n = self._next(prepared, tuner, limits, n_left)
             if is_trial := n < n_left:
                 yield from pipeline.drain()  # a trial has the devices to itself
-            take, n_taken = cut.take(n)
+            take, n_taken = cut.take(n, plan)
             n_left -= n_taken
             # Points that are computed twice take time as well.
             lap = tuner.begin(plan, plan.n_tiles(box, take) * math.prod(plan.tile))
@@ -201,7 +201,7 @@ class TiledEvaluator(Evaluator):
     ) -> Iterator[Evaluated]:
         """Evaluate the points of a block that are to be evaluated."""
         if task.todo is None:
-            yield from self._block(prepared, limits, pipeline, task.box, n_left)
+            yield from self._block(prepared, limits, pipeline, task, n_left)
             return
         pipeline.todo[task.box] = task.todo
         yield from pipeline.submit_all(self._missing(prepared, limits, task))
@@ -237,7 +237,7 @@ class TiledEvaluator(Evaluator):
             pipeline.todo[task.box] = task.todo
         for take, continues in front.stretches():
             if take is None:
-                args = (prepared, limits, pipeline, task.box, n_left)
+                args = (prepared, limits, pipeline, task, n_left)
                 yield from self._block(*args, front, continues)
                 continue
             small = self._smaller(prepared, limits, pipeline.tuner.best, take)
@@ -271,7 +271,7 @@ class TiledEvaluator(Evaluator):
 
     def _rejected(self, task: Task, reduced: ReducedOutputs | None) -> tuple[list[Failed], Task]:
         """Return the points of a block whose values a wrap rejects, and the block without them."""
-        if not self._rejections:
+        if not self._rejections or task.take is not None:
             return [], task
         shape, failed = shape_of(task.box), []
         todo = np.full(shape, True) if task.todo is None else task.todo.copy()
@@ -337,42 +337,11 @@ class TiledEvaluator(Evaluator):
             yield Batch(choice, plan, some, front, continues)
 
 
-class _Slices:
-    """A block that is evaluated slice by slice.
-
-    It is cut along its longest dimension, so that slices are small and the rest is a box, too.
-    Chains are not cut.
-
-    Parameters
-    ----------
-    box : the block.
-    chained : dimension along which points follow each other, if any.
-    """
-
-    def __init__(self, box: Box, chained: int | None = None) -> None:
-        self._shape = shape_of(box) or (1,)
-        sides = [0 if dim == chained else n for dim, n in enumerate(self._shape)]
-        self._along = sides.index(max(sides))
-        if not any(sides):  # a single chain
-            self._shape, self._along = (*self._shape, 1), len(self._shape)
-        self._begin, self._end = 0, self._shape[self._along]
-
-    @property
-    def is_empty(self) -> bool:
-        """Whether nothing is left."""
-        return self._begin == self._end
-
-    def take(self, n: int) -> tuple[Take, int]:
-        """Cut off at least `n` points; return which ones, and their number."""
-        per_slice = math.prod(self._shape) // self._end
-        begin = self._begin
-        self._begin = min(begin + math.ceil(n / per_slice), self._end)
-        n_taken = (self._begin - begin) * per_slice
-        if n_taken == math.prod(self._shape):
-            return None, n_taken
-        ranges = [np.arange(size) for size in self._shape]
-        ranges[self._along] = np.arange(begin, self._begin)
-        return tuple(ranges), n_taken
+def _n_points(task: Task) -> int:
+    """Return the number of points of a task."""
+    if task.take is not None:
+        return math.prod(map(len, task.take))
+    return n_points(task.box) if task.todo is None else int(task.todo.sum())
 
 
 def _any(todo: np.ndarray, region: Region) -> bool:

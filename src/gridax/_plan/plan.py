@@ -253,6 +253,13 @@ class Plan(Displayed):
         length = {dim: level.length for level in self.levels for dim in level.dims}
         return tuple(length[dim] for dim in range(len(self.sizes)))
 
+    def filling(self, dim: int, shape: Sequence[int]) -> int:
+        """Return how many indices along a dimension fill a tile within a box of some shape."""
+        for level in self.levels:
+            if dim in level.dims:
+                return _ceil_div(level.length, level.size(shape) // shape[dim])
+        return 1
+
     def n_tiles(self, box: Box, take: Take = None) -> int:
         """Return the number of tiles in what is taken of a block."""
         return math.prod(level.n_runs(box, take) for level in self.levels)

@@ -58,6 +58,8 @@ class Start:
 CPU, ACCELERATOR = Start(), Start(width=2**14, uneven=2**12, lanes=2**12, cache=2**30, series=2**32)
 # How many times as many bytes are reduced at a time in a trial as to begin with.
 _WIDER = 2
+# Tiles per call while the number of iterations, and so the time of a call, is unknown.
+_UNKNOWN = 32
 # Points per lane in a tile; and seconds that a call should take in which they follow each other.
 _PER_LANE, _LONG_CALL = 16, 0.2
 # Points per lane in a sweep at least, if there are few.
@@ -131,6 +133,8 @@ class Sweep:
             most = min(most or memory, max(1, memory // waiting))
         n = min(n_vmap or self._width(), most or _MOST, _MOST)
         levels = self._wide(self.levels(), n, n_vmap is None, memory)
+        if self.work.uneven:
+            most = min(most or _MOST, _UNKNOWN * _n_points(levels))
         return self._planned(levels, self._point_seconds(), most)
 
     def in_lanes(
@@ -286,8 +290,9 @@ class Sweep:
     def others(self, plan: Plan, seconds: float, most: int) -> Iterator[Plan]:
         """Yield plans that may be faster than one that takes some seconds per point.
 
-        They vectorize more or fewer points, a single one, or the same number along other levels or
-        on one device; the most promising come first.
+        The first one differs only in the length of its calls, which suits the time that a point
+        takes. The others vectorize more or fewer points, a single one, or the same number along
+        other levels or on one device; the most promising come first.
 
         Parameters
         ----------
@@ -305,11 +310,13 @@ class Sweep:
         levels = plan.levels
         if self.cells is not None:
             levels = levels_of_points(self.cells, plan.levels, plan.inner)
-        bare = tuple(dataclasses.replace(level, width=1, depth=1) for level in levels)
+        same = tuple(dataclasses.replace(level, depth=1) for level in levels)
+        bare = tuple(dataclasses.replace(level, width=1) for level in same)
         n, nested = plan.n_vmap, self._nested()
         # With many points, XLA uses several threads for an operation.
         many = min(_MANY * self.start.width, math.prod(within.sizes) // 3)
-        tries = [(within, bare, 4 * n), (within, bare, many), (within, nested, n)]
+        tries = [(within, same, n)] if not plan.lanes and n <= most else []
+        tries += [(within, bare, 4 * n), (within, bare, many), (within, nested, n)]
         tries += [(within, nested, 1), (within, bare, max(n // 4, 1)), (alone, bare, n)]
         tries += [(within, self._flat(), n), (within, self.levels(), n)]
         for sweep, levels, width in tries:

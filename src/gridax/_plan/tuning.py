@@ -24,6 +24,8 @@ _TRIAL, _LONG_TRIAL, _PART = 0.02, 5.0, 0.4
 # A plan that takes this many times as long as the fastest one in its first trial gets no second
 # one, which tells apart plans that are slow from a machine that was busy.
 _HOPELESS = 1.5
+# Seconds above which a call is too long: nothing shows until it ends, nor can it be stopped.
+_LONG_CALL = 0.5
 # A plan is faster if it takes less than this fraction of the time.
 _BETTER = 0.95
 
@@ -76,6 +78,7 @@ class Tuner:
         self._suggestion: Plan | None = None
         self._seconds: dict[Any, float] = {}  # per point, by kind of plan
         self._untried: list[Plan] = []
+        self._resized: Plan | None = None  # the fastest plan with calls of another length
         self._seen = {plan.kind}
         self._compiling = 0.0
         self._spent = 0.0  # on other plans in this sweep: compiling them, and how slow they were
@@ -93,6 +96,9 @@ class Tuner:
         if seconds is None:
             tile = math.prod(self.best.tile)
             return self.best, tile if tile <= _PART * n_left else n_left
+        is_long = seconds * math.prod(self.best.tile) > _LONG_CALL
+        if self._resized is not None and is_long and seconds * n_left > max(_LONG, self._compiling):
+            return self._resized, n_left
         for plan in self._untried:
             n = max(math.prod(plan.tile), math.ceil(_TRIAL / seconds))
             if self._is_worth_it(plan, seconds * n_left):
@@ -123,7 +129,8 @@ class Tuner:
 
     def counted(self, taken: int, all_together: int) -> None:
         """Record how many iterations points took part in, and how many their tiles took."""
-        self.even = taken / max(all_together, 1)
+        if all_together:
+            self.even = taken / all_together
 
     @property
     def seconds(self) -> float | None:
@@ -132,6 +139,8 @@ class Tuner:
 
     def drop(self, plan: Plan) -> None:
         """Do not try a plan (again)."""
+        if plan is self._resized:
+            self._resized = None
         self._untried = [other for other in self._untried if other != plan]
 
     def swept(self) -> None:
@@ -147,6 +156,8 @@ class Tuner:
 
     def begin(self, plan: Plan, n_points: int) -> Lap:
         """Record that a part starts now, with a compiled plan and idle devices."""
+        if plan is self._resized:
+            self.best = plan
         self.drop(plan)
         return Lap(plan, n_points, self._clock())
 
@@ -173,7 +184,9 @@ class Tuner:
                 self._seen.add(self._suggestion.kind)
                 new.append(self._suggestion)
         for plan in self._others(self.best, seconds) if self._others else ():
-            if plan.kind not in self._seen:
+            if plan.kind == self.best.kind:
+                self._resized = plan
+            elif plan.kind not in self._seen:
                 self._seen.add(plan.kind)
                 new.append(plan)
         self._untried = new + self._untried

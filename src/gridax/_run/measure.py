@@ -31,18 +31,34 @@ class _Sample(Store):
     Parameters
     ----------
     sizes, wish, plan : of the grid, which blocks suit the evaluator, and how it divides them.
+    request : as for a run.
+
+    Attributes
+    ----------
+    events : when so many points were computed.
+    total : number of points that the whole sweep computes.
     """
 
-    def __init__(self, sizes: Sequence[int], wish: blocks.Wish, plan: Plan) -> None:
+    def __init__(
+        self, sizes: Sequence[int], wish: blocks.Wish, plan: Plan, request: Request
+    ) -> None:
         self._sizes, self._wish, self._plan = sizes, wish, plan
+        # Any points can be evaluated together, unless they depend on each other.
+        self._is_spread = request.reduced is None and wish.chain is None and plan.n_together > 1
         self._done: dict[Box, np.ndarray] = {}
-        self.events: list[tuple[float, int]] = []  # when so many points were done
+        self.events: list[tuple[float, int]] = []
+        self.total = math.prod(sizes)
+        if self._is_spread:  # points that are computed twice take time, too
+            self.total = plan.n_tiles(tuple((0, n) for n in sizes)) * math.prod(plan.tile)
 
     def tasks(self) -> Iterator[Task]:
-        """Yield blocks that are spread over the grid; of chains, their first points."""
+        """Yield points that are spread over the grid, or blocks; of chains, their first points."""
         n_together = math.prod(self._plan.tile) * self._plan.n_devices
         # Some tiles, so that the last one, which may be computed in part twice, hardly counts.
         n_points = _TILES * n_together if n_together > 1 else 1
+        if self._is_spread:
+            yield from self._spread(blocks.nearly_cubic(self._sizes, self._plan.lengths, n_points))
+            return
         tile = blocks.nearly_cubic(self._sizes, self._wish.tile, n_points)
         chain = self._wish.chain
         if chain is not None:
@@ -53,6 +69,18 @@ class _Sample(Store):
         for group in blocks.grouped(self._sizes, tile, chain, is_coarse=True):
             yield Task(group[0])
 
+    def _spread(self, lengths: Sequence[int]) -> Iterator[Task]:
+        """Yield products of indices that are spread along each dimension, each time others."""
+        whole = tuple((0, size) for size in self._sizes)
+        for i in range(math.ceil(self.total / math.prod(lengths))):
+            # The fractional parts of multiples of the golden ratio fill the gaps evenly.
+            shift = (0.5 + i * 0.6180339887498949) % 1.0
+            take = tuple(
+                ((np.arange(n) + shift) * (size / n)).astype(np.int64)
+                for n, size in zip(lengths, self._sizes, strict=True)
+            )
+            yield Task(whole, take=take)
+
     def write(
         self,
         region: Region,
@@ -61,10 +89,13 @@ class _Sample(Store):
         errors: Mapping[tuple[int, ...], str] = NO_ERRORS,
     ) -> int:
         """Count the points of a tile that are new."""
-        done = self._done.setdefault(region.box, np.zeros(shape_of(region.box), bool))
-        done = done.reshape(region.shape)
-        new = int(np.size(done[region.where]) - np.count_nonzero(done[region.where]))
-        done[region.where] = True
+        if self._is_spread:
+            new = math.prod(self._plan.tile)
+        else:
+            done = self._done.setdefault(region.box, np.zeros(shape_of(region.box), bool))
+            done = done.reshape(region.shape)
+            new = int(np.size(done[region.where]) - np.count_nonzero(done[region.where]))
+            done[region.where] = True
         self.events.append((time.perf_counter(), new))
         return new
 
@@ -100,19 +131,18 @@ def measured(
     sizes : of the grid of points, or of cells.
     wish : which blocks suit the evaluator.
     """
-    total = math.prod(sizes)
     plan = evaluator.plan(request.memory, request.lanes, request.reduced)
-    _timed(evaluator, request, _Sample(sizes, wish, plan), _WARM)
+    _timed(evaluator, request, _Sample(sizes, wish, plan, request), _WARM)
     plan = evaluator.plan(request.memory, request.lanes, request.reduced)
+    sample = _Sample(sizes, wish, plan, request)
     begun = time.perf_counter()
-    sample = _Sample(sizes, wish, plan)
     _timed(evaluator, dataclasses.replace(request, explores=False), sample, _TIMED)
     times = np.array([begun, *(at for at, _ in sample.events)])
     counts = np.array([0, *(n for _, n in sample.events)])
-    if counts.sum() >= total:
+    if counts.sum() >= sample.total:
         seconds = float(times[-1] - begun)
         return seconds, seconds, seconds
-    return _estimated(times, counts.cumsum(), total)
+    return _estimated(times, counts.cumsum(), sample.total)
 
 
 def _timed(evaluator: Evaluator, request: Request, sample: _Sample, seconds: float) -> None:

@@ -10,7 +10,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 
 from gridax._plan.chain import Chain
-from gridax._plan.plan import Box, Region
+from gridax._plan.plan import Box, Region, Take
 
 Verify = Literal["none", "size", "full"]
 
@@ -30,11 +30,14 @@ class Task(NamedTuple):
     box : the block.
     todo : bool array over the block, True at the points to be evaluated; None if all are.
     known : outputs of its other points and the states of all, if their chains go on.
+    take : positions in the block along each dimension, of whose product all points are to be
+        evaluated; None for all of the block.
     """
 
     box: Box
     todo: np.ndarray | None = None
     known: tuple[Sequence[np.ndarray], np.ndarray] | None = None
+    take: Take = None
 
 
 @dataclasses.dataclass(frozen=True)
