@@ -6,7 +6,7 @@ import dataclasses
 import datetime
 import inspect
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -16,6 +16,7 @@ from gridax._axes.carried import is_carried
 from gridax._plan.plan import Plan
 from gridax._pytree import owned
 from gridax._run.assembly import Assembler
+from gridax._run.derivatives import checked_names
 from gridax._run.evaluator import Evaluator
 from gridax._run.job import Job
 from gridax._run.options import Durability, OnError, Options, Order, Resume, Verify
@@ -39,6 +40,8 @@ class Execution:
         self.space = space
         self.partial: Result | None = None
         self._job, self._evaluator, self._assembler = job, evaluator, Assembler(job)
+        # What runs with derivatives need, by what the outputs are differentiated by.
+        self._deriving: dict[tuple[str, ...], tuple[Job, Evaluator, Assembler]] = {}
 
     @property
     def model(self) -> Callable[..., Any]:
@@ -67,6 +70,7 @@ class Execution:
         on_error: OnError = "raise",
         extend: Result | str | os.PathLike[str] | None = None,
         reduce: Mapping[Any, Any] | None = None,
+        derivatives: str | Sequence[str] = (),
         budget: float | str | datetime.timedelta | None = None,
         order: Order = "grid",
         shard: tuple[int, int] | None = None,
@@ -125,6 +129,12 @@ class Execution:
             `Histogram`; or a JAX function of the array of all values, the reduced dimensions first.
             The variables are ``rate.mean`` and so on; ``rate.count`` is always among them, and what
             is needed to merge results (the mean with std and var, the minimum with argmin).
+        derivatives : str or sequence of str, optional
+            Axes with respect to whose labels the outputs are differentiated: with ``["G"]``, the
+            Dataset has ``rate.d_G`` for each output ``rate`` of floats. They are computed in the
+            same pass as the outputs, in forward mode, and are stored, reduced and carried like
+            outputs, but are no part of what the model returns (``result[i]``). JAX must trace the
+            model.
         budget : float or str, optional
             The time after which no more points are begun, in seconds or as text such as
             ``"10 min"``. The result is then partial: its `status` says which points are done, and
@@ -193,7 +203,7 @@ class Execution:
         options = Options.checked(given, self.space.sizes)
         self.partial = None
         try:
-            return Run(self.space, self._job, self._evaluator, self._assembler, options).result()
+            return self._run(options).result()
         except BaseException as error:
             self.partial = getattr(error, "result", None)
             raise
@@ -203,6 +213,7 @@ class Execution:
         memory: int | str | None = None,
         lanes: bool | int = True,
         reduce: Mapping[Any, Any] | None = None,
+        derivatives: str | Sequence[str] = (),
         measure: bool = False,
     ) -> Plan:
         """Return how the sweep will be divided, without running it.
@@ -212,7 +223,7 @@ class Execution:
 
         Parameters
         ----------
-        memory, lanes, reduce : optional
+        memory, lanes, reduce, derivatives : optional
             As in `run`.
         measure : bool, optional
             Whether to evaluate points that are spread over the grid, for several seconds, and to
@@ -238,13 +249,20 @@ class Execution:
         Tiles:   1 in a block
         Devices: 1, about ... on each at a time
         """
-        given = {"memory": memory, "lanes": lanes, "reduce": reduce}
-        options = Options.checked(given, self.space.sizes)
-        run = Run(self.space, self._job, self._evaluator, self._assembler, options)
-        reduced = None if reduce is None else run.reduced()
-        seconds = run.measured(reduced) if measure else None
-        plan = self._evaluator.plan(options.memory, options.lanes, reduced)
-        return dataclasses.replace(plan, seconds=seconds)
+        given = {"memory": memory, "lanes": lanes, "reduce": reduce, "derivatives": derivatives}
+        run = self._run(Options.checked(given, self.space.sizes))
+        return run.plan(measure)
+
+    def _run(self, options: Options) -> Run:
+        """Return a run, not begun; what its derivatives need is kept for the next one."""
+        names = checked_names(options.derivatives, self._job.points)
+        needed = self._job, self._evaluator, self._assembler
+        if names:
+            if names not in self._deriving:
+                job = dataclasses.replace(self._job, derivatives=names)
+                self._deriving[names] = job, self._evaluator.deriving(job), Assembler(job)
+            needed = self._deriving[names]
+        return Run(self.space, *needed, options)
 
 
 def checked_job(

@@ -73,6 +73,12 @@ class RemoteEvaluator(Evaluator):
         plan = self._local.plan(memory, lanes, reduced)
         return dataclasses.replace(plan, n_workers=self._workers.n())
 
+    def deriving(self, job: Job) -> Evaluator:
+        """Return an evaluator of the same points whose outputs include derivatives."""
+        if not self._jit:
+            return super().deriving(job)
+        return RemoteEvaluator(job, self._workers, self._n_vmap, self._jit)
+
     @property
     def local(self) -> Evaluator:
         """What evaluates points in this process."""

@@ -43,11 +43,15 @@ class TiledEvaluator(Evaluator):
 
     def __init__(self, job: Job, n_vmap: int | None, n_pmap: int | None) -> None:
         self._job, self._points, self._n_vmap, self._n_pmap = job, job.points, n_vmap, n_pmap
-        self._arguments = Arguments(job.points, job.args, dict(job.kwargs))
+        self._arguments = Arguments(job.points, job.args, dict(job.kwargs), job.derivatives)
         self._arguments.warn_of_keys()
         self._rejections = list(self._arguments.rejections())
         self._by_x64: dict[tuple[bool, Reduction | None], Prepared] = {}
         self._only: Batch | None = None
+
+    def deriving(self, job: Job) -> TiledEvaluator:
+        """Return an evaluator of the same points whose outputs include derivatives."""
+        return TiledEvaluator(job, self._n_vmap, self._n_pmap)
 
     def plan(
         self, memory: int | None, lanes: bool | int, reduced: ReducedOutputs | None = None

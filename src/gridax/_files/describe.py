@@ -145,6 +145,7 @@ def _template_to_json(template: Template) -> dict[str, Any]:
         ],
         "outputs": [
             {"name": output.name, "impl": output.impl, "dtype": str(output.dtype)}
+            | ({"of": output.of} if output.of else {})
             for output in template.outputs
         ],
     }

@@ -26,6 +26,7 @@ from gridax._files.describe import FORMAT, READABLE, is_result
 from gridax._files.merge import Summary
 from gridax._grid.grid import Column, Grid
 from gridax._grid.points import MODES, Points
+from gridax._outputs.derivatives import own_outputs
 from gridax._outputs.template import Output, Part, PartKind, Template
 from gridax._pytree import Skeleton
 
@@ -247,8 +248,13 @@ def _read_template(dataset: xr.Dataset, dims: tuple[str, ...], are_reduced: bool
         sorted(order) == list(range(len(parts))), "the paths of the outputs contradict each other"
     )
     starts = np.cumsum([0, *(len(part.names) for part in parts)])
-    _require(0 < len(outputs) == starts[-1], "the number of outputs does not match their paths")
+    own = own_outputs(outputs)
+    _require(
+        0 < len(own) == starts[-1] and own == outputs[: len(own)],
+        "the number of outputs does not match their paths",
+    )
     arranged = [outputs[i] for k in order for i in range(starts[k], starts[k + 1])]
+    arranged += outputs[len(own) :]
     return Template(tuple(arranged), tuple(parts[k] for k in order), treedef)
 
 
@@ -292,6 +298,7 @@ def _read_output(
         dims=tuple(map(str, own)),
         attrs={k: v for k, v in variable.attrs.items() if k != "prng_impl"},
         impl=impl,
+        of=str(described.get("of", "")),
     )
 
 

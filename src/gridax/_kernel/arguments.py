@@ -52,15 +52,38 @@ class Leaf:
 
 
 class Arguments:
-    """State, args and kwargs of a model, split into axes, arrays and static values."""
+    """State, args and kwargs of a model, split into axes, arrays and static values.
 
-    def __init__(self, points: Points, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    Parameters
+    ----------
+    points : of the state.
+    args, kwargs : of the model.
+    derivatives : names of the axes with respect to which outputs are differentiated.
+
+    Raises
+    ------
+    ValueError
+        If the wrap of one of those axes cannot be traced.
+    """
+
+    def __init__(
+        self,
+        points: Points,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        derivatives: Sequence[str] = (),
+    ) -> None:
         self.points = points
         self.skeleton = Skeleton.of((points.skeleton.tree, args, kwargs), is_axis)
         columns = points.grid.columns
         slots = _axis_slots(self.skeleton, columns)
         self.chosen = [column for column in columns if column.table.kind == "choice"]
         moving = [column for column in columns if column.table.kind != "choice"]
+        names = [column.name for column in moving]
+        # The positions among `leaves` of what outputs are differentiated by, and their attributes.
+        self.directions = {
+            names.index(name): (name, moving[names.index(name)].attrs) for name in derivatives
+        }
         self.leaves, self.tables, self.rows = [], [], []
         # What the wraps of axes raised, by row.
         self._rejected: list[tuple[Column, Mapping[int, Exception]]] = []
@@ -71,6 +94,11 @@ class Arguments:
             leaf, table, rows = _leaf(column, slots[id(column.axis)], points.dim_numbers)
             if leaf.wrap is not None:
                 values = self._wrapped(column, leaf.finish)
+                if values is not None and column.name in derivatives:
+                    raise ValueError(
+                        f"derivatives= names {column.name!r}, but JAX cannot trace the wrap of "
+                        "this axis: use jax.numpy in it, or leave out the name"
+                    )
                 if values is not None:
                     leaf = dataclasses.replace(leaf, impl=None, shape=None, wrap=None)
                     table = values if leaf.by_row else values[column.all_rows(points.sizes)]

@@ -38,15 +38,17 @@ class Rewriting:
 
     Parameters
     ----------
-    equation, constant : return what takes the place of one; by default, itself.
+    equation, constant, program : return what takes the place of one; by default, itself. What is
+        within an equation or a program has been rewritten by then.
     """
 
     def __init__(
         self,
         equation: Callable[[Any], Any] = lambda equation: equation,
         constant: Callable[[Any], Any] = lambda constant: constant,
+        program: Callable[[Any], Any] = lambda jaxpr: jaxpr,
     ) -> None:
-        self._equation, self._constant = equation, constant
+        self._equation, self._constant, self._program = equation, constant, program
         # By the identity of the original: a program that occurs twice stays one program.
         self._known: dict[int, Any] = {}
 
@@ -61,7 +63,7 @@ class Rewriting:
     def _open(self, jaxpr: Any) -> Any:
         if id(jaxpr) not in self._known:
             equations = [self._rewritten(equation) for equation in jaxpr.eqns]
-            self._known[id(jaxpr)] = jaxpr.replace(eqns=equations)
+            self._known[id(jaxpr)] = self._program(jaxpr.replace(eqns=equations))
         return self._known[id(jaxpr)]
 
     def _rewritten(self, equation: Any) -> Any:

@@ -13,11 +13,13 @@ import numpy as np
 from gridax._arrays import is_keys
 from gridax._kernel.arguments import Arguments
 from gridax._kernel.chain import ChainProgram
+from gridax._kernel.derivatives import Directions
 from gridax._kernel.fingerprint import calls_back, fingerprint
 from gridax._kernel.layout import vectors_first, with_own_constants
 from gridax._kernel.program import Lookup, Program
 from gridax._kernel.split import Split, Unsplit, split
 from gridax._kernel.start import Start
+from gridax._outputs.derivatives import with_derivatives
 from gridax._outputs.template import Template, arrays_of, template_of
 from gridax._plan.work import Work, dims_of_outputs, work_of
 
@@ -93,12 +95,19 @@ def trace(model: Callable[..., Any], arguments: Arguments, choice: tuple[int, ..
         error.add_note(f"while the model was traced{where}")
         raise
     template = _with_dtypes(templates[-1], shapes)
+    numbers = () if start is None else start.numbers(template)
+    directions = None
+    if arguments.directions:
+        directions = _directions(arguments, 0 if start is None else len(start.shapes))
+        closed = directions.of_point(closed, template)
+        numbers = directions.numbers(numbers, template)
+        template = with_derivatives(template, dict(arguments.directions.values()))
     original = with_own_constants(closed)
     closed = vectors_first(original)
     varies = arguments.varies()
     chain = None
     if start is not None:
-        chain = _chain(start, arguments, closed, start.numbers(template))
+        chain = _chain(start, arguments, closed, numbers, directions)
         varies += [dims | {chain.dim} for dims in chain.dims]
     work = work_of(closed.jaxpr, varies)
     if chain is None:
@@ -134,13 +143,35 @@ def _with_dtypes(template: Template, shapes: Sequence[Any]) -> Template:
     return dataclasses.replace(template, outputs=outputs)
 
 
+def _directions(arguments: Arguments, n_carried: int) -> Directions:
+    """Return the inputs of a point with respect to which its outputs are differentiated."""
+    n_fixed, chain = len(arguments.arrays), arguments.points.chain
+    along = None if chain is None else chain.dim
+    return Directions(
+        tuple(n_fixed + i for i in arguments.directions),
+        n_carried,
+        tuple(
+            k
+            for k, i in enumerate(arguments.directions)
+            if along is None or arguments.leaves[i].dim != along
+        ),
+    )
+
+
 def _chain(
-    start: Start, arguments: Arguments, closed: Any, numbers: tuple[int, ...]
+    start: Start,
+    arguments: Arguments,
+    closed: Any,
+    numbers: tuple[int, ...],
+    directions: Directions | None,
 ) -> ChainProgram:
     """Return what is carried, and along which dimensions that varies."""
     assert arguments.points.chain is not None
     dim, varies = arguments.points.chain.dim, arguments.varies()
-    initial = with_own_constants(jax.make_jaxpr(start.arrays)(*arguments.one_point()))
+    initial = jax.make_jaxpr(start.arrays)(*arguments.one_point())
+    if directions is not None:
+        initial = directions.of_start(initial)
+    initial = with_own_constants(initial)
     dims = [each - {dim} for each in dims_of_outputs(initial.jaxpr, varies)]
     while True:
         outputs = dims_of_outputs(closed.jaxpr, [*varies, *(each | {dim} for each in dims)])

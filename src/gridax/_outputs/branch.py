@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from gridax._axes.carried import Carried
+from gridax._outputs.derivatives import own_outputs
 from gridax._outputs.template import Template
 from gridax._pytree import Path, dotted
 from gridax._text import listing
@@ -71,7 +72,7 @@ def branch(template: Template, name: str, path: str) -> Branch:
     starts = [*itertools.accumulate((len(part.names) for part in template.parts), initial=0)]
     tree = template.treedef.unflatten(range(len(template.parts)))
     there = _at(tree, name)
-    names = [output.name for output in template.outputs]
+    names = [output.name for output in own_outputs(template.outputs)]
     if there is None and name in names:  # a variable of an xarray.Dataset
         return Branch(jax.tree.structure(0), (names.index(name),))
     if there is None:

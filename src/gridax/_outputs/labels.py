@@ -12,6 +12,7 @@ import xarray as xr
 from gridax import _checks
 from gridax._arrays import native
 from gridax._decimals import as_decimals
+from gridax._outputs.derivatives import own_outputs
 from gridax._outputs.template import Output, Template
 
 
@@ -31,7 +32,7 @@ def labeled(
         If `dims` is not a mapping, names an unknown output, has the wrong length, or uses the name
         of another dimension or coordinate.
     """
-    known = {output.name for output in template.outputs}
+    known = {output.name for output in own_outputs(template.outputs)}
     if not isinstance(dims, Mapping | None):
         raise TypeError(
             f"dims= must be a mapping from outputs to dimensions, such as {{{min(known)!r}: "
@@ -40,10 +41,16 @@ def labeled(
     for name in dims or {}:
         if name not in known:
             raise ValueError(f"dims= names an output {name!r}, but the outputs are {sorted(known)}")
-    outputs = tuple(
-        _labeled(output, taken, grid_dims, (dims or {}).get(output.name))
-        for output in template.outputs
-    )
+    final: dict[str, Output] = {}
+    for output in template.outputs:
+        if output.of:  # which has the dimensions of its source
+            source = final[output.of]
+            name = source.name + output.name.removeprefix(output.of)
+            output = dataclasses.replace(output, name=name, of=source.name, dims=source.dims)
+        else:
+            output = _labeled(output, taken, grid_dims, (dims or {}).get(output.name))
+        final[template.outputs[len(final)].name] = output
+    outputs = tuple(final.values())
     sizes: dict[str, tuple[int, str]] = {}
     for output in outputs:
         for dim, size in zip(output.dims or (), output.shape, strict=True):

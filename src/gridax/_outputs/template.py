@@ -30,7 +30,7 @@ class Output:
     """One array that a model returns for a point.
 
     `dims` is None until the dimensions are named; `impl` is the implementation of PRNG keys, which
-    are stored as raw data.
+    are stored as raw data; `of` is the name of the output of which this is a derivative, if so.
     """
 
     name: str
@@ -40,6 +40,7 @@ class Output:
     attrs: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     coords: Mapping[str, xr.Variable] = dataclasses.field(default_factory=dict)
     impl: str | None = None
+    of: str = ""
 
     @property
     def nbytes(self) -> int:
@@ -61,7 +62,10 @@ class Part:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Template:
-    """The outputs of a model in order, and their places in its result."""
+    """The outputs of a model in order, and their places in its result.
+
+    Derivatives come last; they have no place in the result.
+    """
 
     outputs: tuple[Output, ...]
     parts: tuple[Part, ...]

@@ -14,6 +14,7 @@ from gridax._outputs.template import Template
 from gridax._plan.blocks import Wish
 from gridax._plan.plan import Plan, Region, shape_of
 from gridax._reduce.outputs import ReducedOutputs
+from gridax._run.job import Job
 from gridax._stores.base import Store
 from gridax._text import error_text
 
@@ -139,6 +140,19 @@ class Evaluator(abc.ABC):
     def local(self) -> Evaluator:
         """What evaluates points in this process."""
         return self
+
+    def deriving(self, job: Job) -> Evaluator:
+        """Return an evaluator of the same points whose outputs include derivatives.
+
+        Raises
+        ------
+        TypeError
+            If the model is not traced, so that it cannot be differentiated.
+        """
+        raise TypeError(
+            "derivatives= needs a model that JAX traces, but this executor calls it as a plain "
+            "Python function; use ParallelExecution, or DaskExecution without jit=False"
+        )
 
     @abc.abstractmethod
     def plan(

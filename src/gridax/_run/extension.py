@@ -104,6 +104,7 @@ class Extension:
             both[0].pop(name, None)
             both[1].pop(name, None)
         problem = fingerprints.fixed_difference(*both)
+        problem = problem or fingerprints.derivative_difference(parts, dict(about))
         problem = problem or fingerprints.reduction_difference(parts, dict(about))
         there, here = parts["model"], about["model"]
         if not (problem or any_model or fingerprints.same_model(there, here)):

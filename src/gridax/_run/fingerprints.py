@@ -73,7 +73,8 @@ def of_space(points: Points, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -
 def of_job(job: Job) -> Parts:
     """Return the fingerprints of the points, of everything that is fixed, and of the model."""
     parts = of_space(job.points, job.args, job.kwargs)
-    return {**parts, "model": of_model(job.model, job.points, job.args, job.kwargs)}
+    model = of_model(job.model, job.points, job.args, job.kwargs)
+    return {**parts, "derivatives": list(job.derivatives), "model": model}
 
 
 def of_reduction(given: Any) -> list[str] | None:
@@ -254,8 +255,18 @@ def difference(stored: Parts, mine: Parts) -> str | None:
     return (
         axes
         or fixed_difference(stored["fixed"], mine["fixed"])
+        or derivative_difference(stored, mine)
         or reduction_difference(stored, mine)
     )
+
+
+def derivative_difference(stored: Parts, mine: Parts) -> str | None:
+    """Say how other derivatives differ, with both shown, or return None."""
+    there, here = (side.get("derivatives") or [] for side in (stored, mine))
+    if there == here:
+        return None
+    texts = [f"derivatives={names}" if names else "no derivatives" for names in (there, here)]
+    return f"it has {texts[0]}, but this run has {texts[1]}"
 
 
 def reduction_difference(stored: Parts, mine: Parts) -> str | None:

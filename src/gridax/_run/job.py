@@ -19,17 +19,19 @@ class Job:
     model : called as ``model(state, *args, **kwargs)``.
     points : where it is evaluated.
     args, kwargs : passed on to the model.
+    derivatives : names of the axes with respect to which its outputs are differentiated.
     """
 
     model: Callable[..., Any]
     points: Points
     args: tuple[Any, ...] = ()
     kwargs: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    derivatives: tuple[str, ...] = ()
 
     def __reduce__(self) -> Any:
         # JAX does not pickle which function a `jax.jit` transforms, but that one gets traced.
         bare = getattr(self.model, "__wrapped__", None) if is_jitted(self.model) else None
-        return _rebuilt, (self.model, bare, self.points, self.args, self.kwargs)
+        return _rebuilt, (bare, self.model, self.points, self.args, self.kwargs, self.derivatives)
 
     @property
     def title(self) -> str:
@@ -41,13 +43,7 @@ class Job:
         return self.model(state, *self.args, **self.kwargs)
 
 
-def _rebuilt(
-    model: Any,
-    bare: Callable[..., Any] | None,
-    points: Points,
-    args: tuple[Any, ...],
-    kwargs: Mapping[str, Any],
-) -> Job:
+def _rebuilt(bare: Callable[..., Any] | None, model: Any, *rest: Any) -> Job:
     if bare is not None:
         model.__wrapped__ = bare
-    return Job(model, points, args, kwargs)
+    return Job(model, *rest)

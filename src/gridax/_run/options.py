@@ -36,6 +36,7 @@ class Options:
     on_error: OnError = "raise"
     extend: Any = None
     reduce: Mapping[Any, Any] | None = None
+    derivatives: Any = ()
     budget: float | None = None
     order: Order = "grid"
     shard: tuple[int, int] | None = dataclasses.field(default=None, metadata=_STORE)

@@ -21,7 +21,7 @@ from gridax._files.merge import Summary
 from gridax._kernel.once import Call
 from gridax._outputs.template import Template, unit_difference
 from gridax._plan import blocks
-from gridax._plan.plan import Box
+from gridax._plan.plan import Box, Plan
 from gridax._reduce.outputs import ReducedOutputs
 from gridax._run import fingerprints
 from gridax._run.assembly import Assembler, Assembly
@@ -100,12 +100,16 @@ class Run:
                 error.add_note(f"at the store {location.name!r}")
             raise
 
-    def reduced(self) -> ReducedOutputs | None:
-        """Return what outputs are reduced to, without running anything."""
-        self._trace(None, None, lambda assembly: None)
-        return self._reduced
+    def plan(self, measure: bool) -> Plan:
+        """Return how the sweep will be divided, and if measured, how long it will take."""
+        if self._reducing is not None:
+            self._trace(None, None, lambda assembly: None)
+        seconds = self._measured(self._reduced) if measure else None
+        options = self._options
+        plan = self._evaluator.plan(options.memory, options.lanes, self._reduced)
+        return dataclasses.replace(plan, seconds=seconds)
 
-    def measured(self, reduced: ReducedOutputs | None) -> tuple[float, float, float]:
+    def _measured(self, reduced: ReducedOutputs | None) -> tuple[float, float, float]:
         """Return about how long the run will take: at least, likely, and at most."""
         evaluator, options = self._evaluator, self._options
         evaluator.template(None, record=True)

@@ -1,0 +1,377 @@
+"""Forward-mode derivatives of a traced program in several directions at the same time.
+
+`jax.jacfwd` batches the tangents of all directions, which changes the layout of every array of the
+model; `jax.jvp`, once per direction, repeats its loops. Here, a program computes every value once,
+and next to it one tangent per direction in which it moves. Loops and branches are rebuilt with the
+tangents among what they carry; the rule of JAX differentiates everything else. Where that repeats
+a value for each direction, the repeated operations are merged afterwards.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax.extend.core import ClosedJaxpr, jaxpr_as_fun, jaxprs_in_params
+
+from gridax._kernel.layout import Rewriting
+from gridax._plan.work import called, dims_of_outputs
+
+# By the number of a direction; zero tangents are left out.
+Tangents = dict[int, Any]
+
+_LOOPS = {"while", "scan"}
+
+
+def pushed(
+    jaxpr: Any, constants: Sequence[Any], values: Sequence[Any], tangents: Sequence[Tangents]
+) -> tuple[list[Any], list[Tangents]]:
+    """Evaluate a program and its derivatives.
+
+    Parameters
+    ----------
+    jaxpr, constants : the program.
+    values, tangents : of its inputs.
+
+    Returns
+    -------
+    values, tangents of its outputs.
+
+    Raises
+    ------
+    TypeError
+        If part of the program has derivatives in reverse mode only.
+    Exception
+        What JAX raises where it cannot differentiate, with a note that names the operation.
+    """
+    value_of = dict(zip([*jaxpr.constvars, *jaxpr.invars], [*constants, *values], strict=True))
+    tangents_of: dict[Any, Tangents] = dict(zip(jaxpr.invars, tangents, strict=True))
+    for equation in jaxpr.eqns:
+        ins = [_value(atom, value_of) for atom in equation.invars]
+        moving = [_tangents(atom, tangents_of) for atom in equation.invars]
+        alone = _Alone(jaxpr, equation)
+        if any(moving):
+            rule = _RULES.get(equation.primitive.name, _by_direction)
+            outs, moved = rule(alone, ins, moving)
+        else:
+            outs, moved = alone.evaluated(ins), [{} for _ in equation.outvars]
+        value_of.update(zip(equation.outvars, outs, strict=True))
+        tangents_of.update(zip(equation.outvars, moved, strict=True))
+    outputs = [_value(atom, value_of) for atom in jaxpr.outvars]
+    return outputs, [_tangents(atom, tangents_of) for atom in jaxpr.outvars]
+
+
+def is_inexact(array: Any) -> bool:
+    """Whether an array is of floats or complex numbers, which have derivatives."""
+    return bool(jnp.issubdtype(array.dtype, jnp.inexact))
+
+
+def _value(atom: Any, known: dict[Any, Any]) -> Any:
+    return atom.val if hasattr(atom, "val") else known[atom]
+
+
+def _tangents(atom: Any, known: dict[Any, Tangents]) -> Tangents:
+    return {} if hasattr(atom, "val") else known.get(atom, {})
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class _Alone:
+    """One equation of a program."""
+
+    jaxpr: Any
+    equation: Any
+
+    @property
+    def params(self) -> Any:
+        return self.equation.params
+
+    @property
+    def outvars(self) -> Any:
+        return self.equation.outvars
+
+    def evaluated(self, ins: Sequence[Any]) -> list[Any]:
+        """Return its outputs for some values of its operands."""
+        known = {
+            atom: value
+            for atom, value in zip(self.equation.invars, ins, strict=True)
+            if not hasattr(atom, "val")
+        }
+        alone = self.jaxpr.replace(
+            constvars=[], invars=[*known], outvars=[*self.outvars], eqns=[self.equation]
+        )
+        return list(jaxpr_as_fun(ClosedJaxpr(alone, ()))(*known.values()))
+
+    def differentiated(
+        self, ins: Sequence[Any], at: Sequence[int], tangents: Sequence[Any]
+    ) -> tuple[list[Any], list[Any]]:
+        """Return its outputs and their tangents if some of its operands move."""
+
+        def moved(*some: Any) -> list[Any]:
+            values = list(ins)
+            for i, value in zip(at, some, strict=True):
+                values[i] = value
+            return self.evaluated(values)
+
+        try:
+            return jax.jvp(moved, [ins[i] for i in at], tangents)
+        except Exception as error:
+            error.add_note(
+                f"while the model's operation {self.equation.primitive.name!r} was "
+                "differentiated; leave out derivatives=, or give what calls it a rule with "
+                "jax.custom_jvp"
+            )
+            raise
+
+
+def _directions(moving: Sequence[Tangents]) -> list[int]:
+    return sorted(set().union(*moving))
+
+
+def _by_direction(
+    equation: _Alone, ins: list[Any], moving: list[Tangents]
+) -> tuple[list[Any], list[Tangents]]:
+    """Differentiate by the rule of JAX, once per direction."""
+    outs: list[Any] = []
+    moved: list[Tangents] = [{} for _ in equation.outvars]
+    for k in _directions(moving):
+        at = [i for i, tangents in enumerate(moving) if k in tangents]
+        outs, some = equation.differentiated(ins, at, [moving[i][k] for i in at])
+        for tangents, tangent in zip(moved, some, strict=True):
+            if tangent.dtype != jax.dtypes.float0:
+                tangents[k] = tangent
+    return outs, moved
+
+
+def _called(
+    equation: _Alone, ins: list[Any], moving: list[Tangents]
+) -> tuple[list[Any], list[Tangents]]:
+    """Differentiate a function that is called, such as one under `jax.jit`."""
+    program = called(equation.equation)
+    if program is None:
+        return _by_direction(equation, ins, moving)
+    return pushed(*_opened(program), ins, moving)
+
+
+def _custom(
+    equation: _Alone, ins: list[Any], moving: list[Tangents]
+) -> tuple[list[Any], list[Tangents]]:
+    """Differentiate by a rule of the user, which may repeat the function: loops are not merged."""
+    if not _has_loops(called(equation.equation)):
+        return _by_direction(equation, ins, moving)
+    directions = _directions(moving)
+    at = [i for i, tangents in enumerate(moving) if tangents]
+    stacked = [
+        jnp.stack([moving[i].get(k, jnp.zeros_like(ins[i])) for k in directions]) for i in at
+    ]
+
+    def one(*tangents: Any) -> tuple[list[Any], list[Any]]:
+        return equation.differentiated(ins, at, tangents)
+
+    outs, moved = jax.vmap(one, out_axes=(None, 0))(*stacked)
+    return outs, [
+        {} if each.dtype == jax.dtypes.float0 else dict(zip(directions, each, strict=True))
+        for each in moved
+    ]
+
+
+def _has_loops(program: Any) -> bool:
+    if program is None:
+        return True
+    return any(
+        equation.primitive.name in _LOOPS
+        or any(_has_loops(each) for each in jaxprs_in_params(equation.params))
+        for equation in _opened(program)[0].eqns
+    )
+
+
+def _reverse_only(
+    equation: _Alone, ins: list[Any], moving: list[Tangents]
+) -> tuple[list[Any], list[Tangents]]:
+    program = called(equation.equation)
+    name = "" if program is None else _opened(program)[0].debug_info.func_name
+    raise TypeError(
+        f"the model calls {name or 'a function'!r}, which has a rule for derivatives in reverse "
+        "mode only (jax.custom_vjp), but derivatives= needs forward mode: give it a rule with "
+        "jax.custom_jvp, or leave out the rule (with diffrax, pass adjoint=diffrax.ForwardMode())"
+    )
+
+
+def _scan(
+    equation: _Alone, ins: list[Any], moving: list[Tangents]
+) -> tuple[list[Any], list[Tangents]]:
+    """Differentiate a scan, which carries and stacks tangents, too."""
+    params = equation.params
+    jaxpr, constants = _opened(params["jaxpr"])
+    first, n_carry = params["num_consts"], params["num_carry"]
+    begin = first + n_carry
+    grown = _grown(jaxpr, moving, slice(first, begin), equation.outvars[:n_carry])
+
+    def step(carry: Any, along: Any) -> tuple[Any, Any]:
+        (state, moved), (xs, xs_moved) = carry, along
+        outs, tangents = pushed(
+            jaxpr, constants, [*ins[:first], *state, *xs], [*moving[:first], *moved, *xs_moved]
+        )
+        state, moved = outs[:n_carry], _filled(outs[:n_carry], tangents[:n_carry], grown)
+        return (state, moved), (outs[n_carry:], tangents[n_carry:])
+
+    start = ins[first:begin], _filled(ins[first:begin], moving[first:begin], grown)
+    (state, moved), (stacked, stacked_moved) = jax.lax.scan(
+        step,
+        start,
+        (ins[begin:], moving[begin:]),
+        length=params["length"],
+        reverse=params["reverse"],
+        unroll=params["unroll"],
+    )
+    return [*state, *stacked], [*moved, *stacked_moved]
+
+
+def _while(
+    equation: _Alone, ins: list[Any], moving: list[Tangents]
+) -> tuple[list[Any], list[Tangents]]:
+    """Differentiate a `while` loop, which ends when it would have ended without tangents."""
+    params = equation.params
+    goes_on, of_goes_on = _opened(params["cond_jaxpr"])
+    body, of_body = _opened(params["body_jaxpr"])
+    n_cond = params["cond_nconsts"]
+    begin = n_cond + params["body_nconsts"]
+    of_step = moving[n_cond:]
+    grown = _grown(body, of_step, slice(begin - n_cond, None), equation.outvars)
+
+    def is_going(carry: Any) -> Any:
+        (going,), _ = pushed(
+            goes_on,
+            of_goes_on,
+            [*ins[:n_cond], *carry[0]],
+            [{}] * (n_cond + len(carry[0])),
+        )
+        return going
+
+    def step(carry: Any) -> Any:
+        state, moved = carry
+        outs, tangents = pushed(
+            body, of_body, [*ins[n_cond:begin], *state], [*moving[n_cond:begin], *moved]
+        )
+        return outs, _filled(outs, tangents, grown)
+
+    start = ins[begin:], _filled(ins[begin:], moving[begin:], grown)
+    state, moved = jax.lax.while_loop(is_going, step, start)
+    return list(state), list(moved)
+
+
+def _cond(
+    equation: _Alone, ins: list[Any], moving: list[Tangents]
+) -> tuple[list[Any], list[Tangents]]:
+    """Differentiate the branch that is taken."""
+    index, *operands = ins
+    branches = [_opened(branch) for branch in equation.params["branches"]]
+    each = [dims_of_outputs(jaxpr, list(map(frozenset, moving[1:]))) for jaxpr, _ in branches]
+    grown = [
+        frozenset[int]().union(*dims) if is_inexact(variable.aval) else frozenset[int]()
+        for variable, dims in zip(equation.outvars, zip(*each, strict=True), strict=True)
+    ]
+
+    def taken(branch: tuple[Any, Sequence[Any]]) -> Callable[..., Any]:
+        def differentiated(values: Any, tangents: Any) -> Any:
+            outs, moved = pushed(*branch, values, tangents)
+            return outs, _filled(outs, moved, grown)
+
+        return differentiated
+
+    outs, moved = jax.lax.switch(index, list(map(taken, branches)), operands, moving[1:])
+    return list(outs), list(moved)
+
+
+def _grown(
+    jaxpr: Any, moving: Sequence[Tangents], carried: slice, variables: Sequence[Any]
+) -> list[frozenset[int]]:
+    """Return in which directions what a loop carries moves, once it has run for long enough."""
+    varies = list(map(frozenset[int], moving))
+    while True:
+        outs = dims_of_outputs(jaxpr, varies)
+        grown = [
+            (before | after) if is_inexact(variable.aval) else frozenset[int]()
+            for before, after, variable in zip(varies[carried], outs, variables, strict=False)
+        ]
+        if grown == varies[carried]:
+            return grown
+        varies[carried] = grown
+
+
+def _filled(
+    values: Sequence[Any], tangents: Sequence[Tangents], grown: Sequence[frozenset[int]]
+) -> list[Tangents]:
+    """Return tangents in all directions in which something moves at some time."""
+    return [
+        {k: moved[k] if k in moved else jnp.zeros_like(value) for k in sorted(directions)}
+        for value, moved, directions in zip(values, tangents, grown, strict=True)
+    ]
+
+
+def _opened(program: Any) -> tuple[Any, Sequence[Any]]:
+    """Return the jaxpr of a program, which may be a closed one, and its constants."""
+    return getattr(program, "jaxpr", program), getattr(program, "consts", ())
+
+
+_Rule = Callable[[_Alone, list[Any], list[Tangents]], tuple[list[Any], list[Tangents]]]
+_RULES: dict[str, _Rule] = {
+    "scan": _scan,
+    "while": _while,
+    "cond": _cond,
+    "custom_jvp_call": _custom,
+    "custom_vjp_call": _reverse_only,
+    "custom_vjp_call_jaxpr": _reverse_only,
+}
+_RULES |= dict.fromkeys(
+    ("jit", "pjit", "closed_call", "core_call", "checkpoint", "remat2"), _called
+)
+
+
+def without_repeats(closed: Any) -> Any:
+    """Return a closed jaxpr in which nothing is computed twice from the same values."""
+    return Rewriting(program=_merged).closed(closed)
+
+
+def _merged(jaxpr: Any) -> Any:
+    same: dict[Any, Any] = {}
+    known: dict[Any, Sequence[Any]] = {}
+    equations = []
+    for equation in jaxpr.eqns:
+        invars = [
+            atom if hasattr(atom, "val") else same.get(atom, atom) for atom in equation.invars
+        ]
+        key = _key(equation, invars)
+        if key in known:
+            same.update(zip(equation.outvars, known[key], strict=True))
+            continue
+        if key is not None and not any(map(_is_dropped, equation.outvars)):
+            known[key] = equation.outvars
+        equations.append(equation.replace(invars=invars))
+    outvars = [atom if hasattr(atom, "val") else same.get(atom, atom) for atom in jaxpr.outvars]
+    return jaxpr.replace(eqns=equations, outvars=outvars)
+
+
+def _is_dropped(variable: Any) -> bool:
+    return type(variable).__name__ == "DropVar"
+
+
+def _key(equation: Any, invars: Sequence[Any]) -> Any:
+    """Return what tells the results of an equation apart; None if nothing does."""
+    if equation.effects:
+        return None
+    atoms = tuple(
+        (str(atom.aval), repr(atom.val)) if hasattr(atom, "val") else atom for atom in invars
+    )
+    key = (
+        equation.primitive,
+        atoms,
+        tuple(sorted(equation.params.items(), key=lambda item: item[0])),
+    )
+    try:
+        hash(key)
+    except TypeError:
+        return None
+    return key

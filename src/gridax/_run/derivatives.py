@@ -1,0 +1,71 @@
+"""Checks with respect to which axes a user wants derivatives."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+from typing import Any
+
+from gridax._grid.grid import Column
+from gridax._grid.points import Points
+from gridax._text import listing
+
+
+def checked_names(given: Any, points: Points) -> tuple[str, ...]:
+    """Return the axes that ``derivatives=`` names.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If `given` is not a sequence of different names of axes whose values are floats.
+    """
+    names = [given] if isinstance(given, str) else given
+    if not isinstance(names, Sequence) or not all(isinstance(name, str) for name in names):
+        raise TypeError(
+            "derivatives must be the names of axes, such as "
+            f"{_differentiable(points)[:2] or ['G']}, got {given!r}"
+        )
+    for name in names:
+        if names.count(name) > 1:
+            raise ValueError(f"derivatives names {name!r} twice: {list(names)}")
+        _check(name, points)
+    return tuple(names)
+
+
+def _check(name: str, points: Points) -> None:
+    columns = {column.name: column for column in points.grid.columns}
+    if name not in columns:
+        known = _differentiable(points)
+        members = [column.name for column in columns.values() if column.dim == name]
+        if members:
+            hint = f"which is a dimension of the axes {listing(members)}; name those"
+        else:
+            close = difflib.get_close_matches(name, known, n=1)
+            hint = "which is not an axis of the space"
+            hint += f"; did you mean {close[0]!r}?" if close else f"; the axes are {listing(known)}"
+        raise ValueError(f"derivatives names {name!r}, {hint}")
+    problem = _problem(columns[name])
+    if problem:
+        known = _differentiable(points)
+        advice = f"name others, such as {known[0]!r}" if known else "leave out derivatives="
+        raise ValueError(
+            f"derivatives names {name!r}, but {problem}, and only floats have derivatives; {advice}"
+        )
+
+
+def _problem(column: Column) -> str | None:
+    """Say why nothing can be differentiated with respect to an axis, or return None."""
+    table = column.table
+    if table.kind == "choice":
+        return "this axis has choices"
+    if table.kind == "key":
+        return "this axis has PRNG keys"
+    if table.kind == "array":
+        return f"each value of this axis is an array of shape {table.values.shape[1:]}"
+    if table.values.dtype.kind != "f":
+        return f"the values of this axis are of {table.values.dtype}"
+    return None
+
+
+def _differentiable(points: Points) -> list[str]:
+    return [column.name for column in points.grid.columns if _problem(column) is None]
