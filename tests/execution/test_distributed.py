@@ -821,3 +821,18 @@ def test_without_the_package_distributed_the_error_says_what_to_install(tmp_path
         "DaskExecution needs the package distributed: pip install 'gridax[dask]'",
         "6",
     ]
+
+
+@pytest.mark.slow
+def test_a_cluster_computes_derivatives(client, path):
+    def model(state):
+        return jnp.sin(state["a"]) * state["b"]
+
+    space = gx.Space({"a": gx.GridAxis(0, 1, 6), "b": gx.GridAxis(1, 2, 3)}, mode="product")
+    expected = space.dataset["b"] * np.cos(space.dataset["a"])
+    executor = gx.DaskExecution(model, space, client=client)
+    for options in ({}, {"store": path, "block": {"a": 2}}):
+        dataset = executor.run(derivatives=["a", "b"], progress=False, **options).dataset
+        np.testing.assert_allclose(dataset["value.d_a"], expected.T, rtol=1e-5)
+    with pytest.raises(TypeError, match="DaskExecution without jit=False"):
+        gx.DaskExecution(model, space, client=client, jit=False).run(derivatives="a")
