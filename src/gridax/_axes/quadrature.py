@@ -153,6 +153,8 @@ class QuadratureAxis(LabeledAxis):
 
     def _call(self) -> str:
         range_ = (self.low, self.high) if self.distribution is None else (self.distribution,)
-        options = {name: getattr(self, name) for name in ("shape", "group", "name", "attrs", "wrap")}
+        options = {
+            name: getattr(self, name) for name in ("shape", "group", "name", "attrs", "wrap")
+        }
         given = [f"{n}={short(value)}" for n, value in options.items() if value not in (None, {})]
         return f"QuadratureAxis({', '.join([*map(short, (*range_, self.n)), *given])})"
