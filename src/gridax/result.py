@@ -561,7 +561,11 @@ class Result(Sequence[Any]):
         >>> run.sobol()["y.S1"].round(3).to_series().to_dict()
         {'a': 0.2, 'b': 0.8}
         """
-        outputs = self._template.outputs
+        # Of outputs that were reduced, the numbers of values are no outputs of the model.
+        are_reduced = self._kept is not None
+        outputs = [
+            o for o in self._template.outputs if not (are_reduced and o.name.endswith(".count"))
+        ]
         return sobol_indices(
             self.dataset, self._points, outputs, names, confidence, resamples, seed
         )

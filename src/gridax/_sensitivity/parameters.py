@@ -102,8 +102,9 @@ def _product(grid: Grid, wanted: Sequence[str]) -> Product:
         if len(members) > 1 and dim not in wanted:
             raise ValueError(
                 f"sobol: {listing(names)} share the dimension {dim!r}, where they are neither a "
-                "product nor a Saltelli design; use gx.saltelli for the indices of each, or name "
-                f"the dimension to count it as one parameter: sobol({dim!r}, …)"
+                "product nor a Saltelli design with all of its points in their order; use "
+                "gx.saltelli for the indices of each, or name the dimension to count it as one "
+                f"parameter: sobol({dim!r}, …)"
             )
         if grid.sizes[dim] == 1:
             raise ValueError(_single(names[0] if len(names) == 1 else dim))
@@ -149,7 +150,7 @@ def _weights(grid: Grid, dim: str) -> np.ndarray:
         first, *others = given.values()
         if not all(np.allclose(first, other) for other in others):
             raise ValueError(
-                f"sobol: {listing([*given])} share the dimension {dim!r}, but have different weights; "
+                f"sobol: {listing([*given])} share the dimension {dim!r}, but have other weights; "
                 "use a dimension for each"
             )
         if not (np.isfinite(first).all() and (first >= 0).all() and first.sum() > 0):

@@ -71,7 +71,7 @@ class Quadrature:
         total = self._square - self._given_others
         divisor = np.where((self._high > self._low) & (variance > 0), variance, np.nan)
         divisor[self.n_missing > 0] = np.nan
-        return {"S1": first / divisor, "ST": total / divisor}
+        return {"S1": first / divisor, "ST": np.maximum(total, 0) / divisor}
 
 
 def _sum(values: np.ndarray, weights: Sequence[np.ndarray | None]) -> np.ndarray:

@@ -27,9 +27,9 @@ def split_names(
     for name in names:
         if name not in known:
             close = difflib.get_close_matches(str(name), known, n=1)
-            meant = f"; did you mean {close[0]!r}?" if close else ""
+            meant = f"; did you mean {close[0]!r}?" if close else "."
             raise ValueError(
-                f"sobol: no output or axis {name!r}{meant}. The outputs are "
+                f"sobol: no output or axis {name!r}{meant} The outputs are "
                 f"{listing(output_names)}, and the axes {listing(parameters)}"
             )
     unique = list(dict.fromkeys(names))
@@ -49,6 +49,8 @@ def chosen_outputs(
         )
         if output.impl is not None or not is_real:
             problems[output.name] = f"is {dtype}, not real numbers"
+        elif 0 in output.shape:
+            problems[output.name] = "is empty"
         elif lacks:
             problems[output.name] = f"was reduced along {lacks[0]!r}"
     for name in wanted:
@@ -57,7 +59,7 @@ def chosen_outputs(
     chosen = [o for o in outputs if o.name not in problems and (not wanted or o.name in wanted)]
     if not chosen:
         listed = "; ".join(f"{name!r} {problem}" for name, problem in problems.items())
-        raise ValueError(f"sobol: no output has indices: {listed}")
+        raise ValueError(f"sobol: no output has indices among {listing(dims)}: {listed}")
     return chosen
 
 
