@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import copy
+import dataclasses
+import pickle
 import re
 from typing import Any
 
@@ -250,3 +253,21 @@ def test_new_labels_would_have_no_weights_so_nodes_are_not_refined():
 def test_the_key_of_the_space_does_not_matter():
     same = [gx.Space({"x": gx.QuadratureAxis(0, 1, 3)}, key=jax.random.key(k)) for k in (0, 1)]
     xr.testing.assert_identical(same[0].dataset, same[1].dataset)
+
+
+@pytest.mark.parametrize("make", [lambda: (0, 1), lambda: (dist.Normal(0.0, 1.0),)], ids=["b", "d"])
+def test_copies_have_the_same_nodes_and_weights(make):
+    axis = gx.QuadratureAxis(*make(), 4)
+    for copied in (
+        pickle.loads(pickle.dumps(axis)),
+        copy.deepcopy(axis),
+        dataclasses.replace(axis, name="x"),
+    ):
+        np.testing.assert_array_equal(copied.weights, axis.weights)
+        np.testing.assert_array_equal(nodes_of(copied), nodes_of(axis))
+
+
+def test_the_coordinate_of_a_result_makes_an_axis_with_the_same_weights():
+    space = gx.Space({"x": gx.QuadratureAxis(0, 1, 4)}, mode="product")
+    again = gx.Space({"x": gx.DataAxis(space.dataset["x"])}, mode="product")
+    xr.testing.assert_identical(again.dataset, space.dataset)

@@ -50,6 +50,12 @@ class QuadratureAxis(LabeledAxis):
         If `n` is not a positive integer, ``low >= high``, a bound is not finite, or the
         distribution is not one of numbers or has no inverse cumulative distribution function.
 
+    Notes
+    -----
+    Weights stay with their labels in selections, groups and zips. Where several axes share a
+    dimension, they are those of this axis alone; for means over several, use a product, and
+    multiply their weights.
+
     References
     ----------
     P. J. Davis, P. Rabinowitz, Methods of Numerical Integration, 2nd ed. (1984), chapter 2.7.

@@ -15,6 +15,7 @@ from gridax._outputs.template import Output
 from gridax._sensitivity.parameters import names_of
 from gridax._text import count, listing, number_of
 
+# The states of points, as runs record them.
 _DONE, _FAILED = 1, 2
 
 
