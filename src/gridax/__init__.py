@@ -9,9 +9,11 @@ from gridax._axes import (
     KeyAxis,
     LogGridAxis,
     NumPyroAxis,
+    QuadratureAxis,
     UniformAxis,
 )
 from gridax._axes.designs import from_samples, halton, latin_hypercube, sobol
+from gridax._axes.saltelli import saltelli
 from gridax._execution import (
     DaskExecution,
     ParallelExecution,
@@ -43,6 +45,7 @@ __all__ = [
     "ParallelExecution",
     "Plan",
     "PointIndex",
+    "QuadratureAxis",
     "Quantiles",
     "Result",
     "SequentialExecution",
@@ -54,6 +57,7 @@ __all__ = [
     "latin_hypercube",
     "open_result",
     "refine",
+    "saltelli",
     "sobol",
     "use_cpu_devices",
 ]

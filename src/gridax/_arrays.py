@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Iterator
 from typing import Any
 
 import jax
+import jax.experimental
 import jax.numpy as jnp
 import numpy as np
 
@@ -22,6 +24,13 @@ def is_keys(value: Any) -> bool:
 def is_floating(dtype: Any) -> bool:
     """Whether a dtype holds real floats; NumPy alone does not recognize bfloat16 and float8."""
     return bool(jnp.issubdtype(dtype, jnp.floating))
+
+
+def x64(enabled: bool) -> contextlib.AbstractContextManager[Any]:
+    """Return a context in which JAX has 64 bits, or has not."""
+    module = jax if hasattr(jax, "enable_x64") else jax.experimental  # in older versions
+    context: contextlib.AbstractContextManager[Any] = module.enable_x64(enabled)
+    return context
 
 
 def native(array: np.ndarray) -> np.ndarray:

@@ -29,6 +29,7 @@ from gridax._outputs.template import Template
 from gridax._outputs.template import restore as restore_output
 from gridax._plan.progress import Progress
 from gridax._reduce.variables import FAILED as FAILED_POINTS
+from gridax._sensitivity.indices import sobol_indices
 from gridax._show import plot_data, reprs
 from gridax._show.facts import ResultFacts, result_facts, space_facts
 from gridax._stores.address import is_url, local_path, location_of
@@ -492,6 +493,82 @@ class Result(Sequence[Any]):
         [0.6, 1.4]
         """
         return interpolated(self.dataset, self._points.grid, coords)
+
+    def sobol(
+        self,
+        *names: str,
+        confidence: float | None = None,
+        resamples: int = 100,
+        seed: int = 0,
+    ) -> xr.Dataset:
+        """Return the Sobol' indices of the outputs: which share of their variance is due to what.
+
+        The first-order index S1 of a parameter is the share of the variance that is due to it
+        alone. Its total index ST also has the shares that are due to it and other parameters
+        together. In a product, each dimension is a parameter, and all means are weighted sums: with
+        the weights of a `QuadratureAxis`, with those of the trapezoidal rule along a `GridAxis` or
+        `LogGridAxis` (so that values are uniform on its scale), and with equal weights along all
+        other axes. From the points of `gridax.saltelli`, indices are estimated as SALib does.
+
+        Parameters
+        ----------
+        *names : str
+            Outputs, parameters, or both. By default, these are all outputs of real numbers, and all
+            parameters: each dimension of a product, or each axis of a Saltelli design. Dimensions
+            of which none is named are kept, so that there are indices for each of their labels.
+        confidence : float, optional
+            Level of bootstrap confidence intervals, such as 0.95. Only estimates have them.
+        resamples : int, optional
+            Number of resamples of the bootstrap.
+        seed : int, optional
+            Seed of the bootstrap.
+
+        Returns
+        -------
+        xarray.Dataset
+            The variables ``<output>.S1`` and ``<output>.ST`` over the dimension ``parameter``, the
+            dimensions that are kept and the output's own; with `confidence`, also
+            ``<output>.S1_conf`` and ``<output>.ST_conf``, half the width of the intervals. Where an
+            output is constant, indices are NaN. The attribute ``dropped`` counts the base samples
+            of a design that were left out.
+
+        Raises
+        ------
+        ValueError
+            If there is no such output or parameter, an output is not numeric, the points are
+            neither a product nor a Saltelli design, a dimension has a single label, or points of
+            a product failed, are pending, or have values that are not finite.
+
+        Warns
+        -----
+        UserWarning
+            If base samples of a design were left out, as a point failed or a value is not finite;
+            if an output is constant; or if nodes of a `QuadratureAxis` are missing.
+
+        References
+        ----------
+        I. M. Sobol', Math. Comput. Simul. 55, 271 (2001). Estimators of S1: A. Saltelli et al.,
+        Comput. Phys. Commun. 181, 259 (2010); of ST: M. J. W. Jansen, Comput. Phys. Commun. 117, 35
+        (1999).
+
+        Examples
+        --------
+        >>> import gridax as gx
+        >>> space = gx.Space(
+        ...     {"a": gx.QuadratureAxis(0, 1, 4), "b": gx.QuadratureAxis(0, 2, 4)}, mode="product"
+        ... )
+        >>> run = gx.ParallelExecution(lambda s: {"y": s["a"] + s["b"]}, space).run(progress=False)
+        >>> run.sobol()["y.S1"].round(3).to_series().to_dict()
+        {'a': 0.2, 'b': 0.8}
+        """
+        # Of outputs that were reduced, the numbers of values are no outputs of the model.
+        are_reduced = self._kept is not None
+        outputs = [
+            o for o in self._template.outputs if not (are_reduced and o.name.endswith(".count"))
+        ]
+        return sobol_indices(
+            self.dataset, self._points, outputs, names, confidence, resamples, seed
+        )
 
     def explore(self, output: str | None = None, x: str | None = None, y: str | None = None) -> Any:
         """Return an interactive page with plots of the outputs, sliders, and points to click.

@@ -27,6 +27,7 @@ ONE_OF_EACH = [
     gx.UniformAxis(0, 1, 3),
     gx.DataAxis([3, 1, 2]),
     gx.NumPyroAxis(dist.Normal(0.0, 1.0), 3),
+    gx.QuadratureAxis(0, 1, 3),
     gx.KeyAxis(3),
     gx.ChoiceAxis(["a", "b", "c"]),
 ]
@@ -293,6 +294,7 @@ def test_a_logarithmic_grid_refuses_bounds_that_are_not_positive(low: float, hig
         gx.GridAxis(1e8, 1e8 + 1, 100),
         gx.LogGridAxis(1.0, 1.0 + 1e-9, 3),
         gx.UniformAxis(1.0, 1.0 + 1e-9, 3),
+        gx.QuadratureAxis(1.0, 1.0 + 1e-9, 3),
     ],
     ids=lambda axis: type(axis).__name__,
 )
@@ -500,6 +502,7 @@ ARGUMENTS = {
     gx.UniformAxis: (0, 1, 3),
     gx.DataAxis: ([1, 2],),
     gx.NumPyroAxis: (dist.Normal(0.0, 1.0), 3),
+    gx.QuadratureAxis: (0, 1, 3),
     gx.KeyAxis: (3,),
     gx.ChoiceAxis: (["a", "b"],),
 }
@@ -582,6 +585,11 @@ def test_the_attributes_of_a_dataarray_are_checked_too() -> None:
             gx.NumPyroAxis(dist.Beta(1.0, 2.0), 3, sample_shape=(2,), broadcast_mode=True),
             "NumPyroAxis(Beta(concentration1=1.0, concentration0=2.0), 3, sample_shape=(2,), "
             "broadcast_mode=True)",
+        ),
+        (gx.QuadratureAxis(0, 1, 3, shape=2), "QuadratureAxis(0.0, 1.0, 3, shape=(2,))"),
+        (
+            gx.QuadratureAxis(dist.Normal(0.0, 1.0), 3, name="G", attrs={}),
+            "QuadratureAxis(Normal(loc=0.0, scale=1.0), 3, name='G')",
         ),
         (gx.KeyAxis(16, name="trial"), "KeyAxis(16, name='trial')"),
         (gx.ChoiceAxis(["a", "b"]), "ChoiceAxis(('a', 'b'))"),

@@ -41,6 +41,7 @@ def axes(n: int) -> st.SearchStrategy[gx.Axis]:
         grids(n, gx.GridAxis),
         grids(n, gx.LogGridAxis),
         grids(n, gx.UniformAxis),
+        grids(n, gx.QuadratureAxis),
         numbers.map(gx.DataAxis),
         numbers.map(np.float32).map(gx.DataAxis),
         whole.map(gx.DataAxis),

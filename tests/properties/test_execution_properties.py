@@ -30,6 +30,7 @@ def axes(group=None, n=None):
                 gx.LogGridAxis(1e-2, 1.0, n, group=group),
                 gx.GridAxis(-1, 1, n, shape=(2,), group=group),
                 gx.UniformAxis(0, 1, n, group=group),
+                gx.QuadratureAxis(0, 1, n, group=group),
                 gx.DataAxis([7, 3, 9, 1][:n], group=group),
                 gx.DataAxis(np.float32([0.3, 0.1, 0.4, 0.2])[:n], group=group, wrap=jnp.sin),
                 gx.DataAxis([2.0, 1.0, 4.0, 3.0][:n], labels=list("wxyz")[:n], group=group),

@@ -5,6 +5,7 @@ from gridax._axes.carried import Carried
 from gridax._axes.choice import ChoiceAxis
 from gridax._axes.data import DataAxis, StoredAxis
 from gridax._axes.draws import KeyAxis, NumPyroAxis
+from gridax._axes.quadrature import QuadratureAxis
 from gridax._axes.ranges import GridAxis, LogGridAxis, UniformAxis
 from gridax._axes.tabulate import is_random, tabulate
 
@@ -17,6 +18,7 @@ __all__ = [
     "KeyAxis",
     "LogGridAxis",
     "NumPyroAxis",
+    "QuadratureAxis",
     "StoredAxis",
     "UniformAxis",
     "default_key",

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Hashable, Mapping
 from typing import Any
 
-import jax.numpy as jnp
 import numpy as np
 import pandas as pd
 import xarray as xr
 
 from gridax import _checks
 from gridax._axes import DataAxis
-from gridax._axes.table import check_numbers, grid_table
+from gridax._axes.quantiles import spread
+from gridax._axes.table import check_numbers
 
 __all__ = ["from_samples", "halton", "latin_hypercube", "sobol"]
 
@@ -166,14 +166,14 @@ def from_samples(
         samples = {str(name): table[name].to_numpy() for name in table.columns}
     elif isinstance(samples, xr.Dataset):
         samples = _flat_draws(samples)
-    _check_mapping(samples, "from_samples", "samples by name, such as mcmc.get_samples()")
+    check_mapping(samples, "from_samples", "samples by name, such as mcmc.get_samples()")
     for name, values in samples.items():
         if isinstance(values, (list, tuple)) and any(np.ndim(value) for value in values):
             raise TypeError(
                 f"from_samples: {name!r} is a list of arrays; join chains with np.concatenate(), "
                 "or samples with np.stack(), to one array whose first dimension is the sample"
             )
-    axes = _axes(samples, group, attrs)
+    axes = grouped(samples, group, attrs)
     sizes = {name: axis.size for name, axis in axes.items()}
     if len(set(sizes.values())) > 1:
         raise ValueError(
@@ -233,55 +233,18 @@ def _design(
 ) -> dict[str, DataAxis]:
     from scipy.stats import qmc  # takes half a second, which only designs should pay
 
-    _check_mapping(over, method, "ranges by name, such as {'G': (0.1, 0.8)}")
+    check_mapping(over, method, "ranges by name, such as {'G': (0.1, 0.8)}")
     n = _checks.count(n, method, "n")
     engines = {"sobol": qmc.Sobol, "halton": qmc.Halton, "latin_hypercube": qmc.LatinHypercube}
     unit = engines[method](d=len(over), rng=seed).random(n)
-    values = {name: _spread(unit[:, i], over[name], name) for i, name in enumerate(over)}
-    return _axes(values, group, attrs)
+    values = {name: spread(unit[:, i], over[name], name) for i, name in enumerate(over)}
+    return grouped(values, group, attrs)
 
 
-def _spread(unit: np.ndarray, onto: Any, name: str) -> np.ndarray:
-    """Move numbers of the unit interval onto bounds or a distribution."""
-    owner = f"axis {name!r}"
-    if isinstance(onto, (tuple, list)) and len(onto) == 2:
-        low, high = _checks.bounds(onto[0], onto[1], owner)
-        grid_table(np.array([low, high]), owner)  # rejects bounds that JAX could not tell apart
-        return low + (high - low) * unit
-    if not hasattr(onto, "icdf"):
-        raise TypeError(f"{owner}: pass bounds (low, high) or a numpyro distribution, got {onto!r}")
-    if onto.batch_shape or onto.event_shape:
-        raise ValueError(
-            f"{owner}: a design needs a distribution of scalars, got batch shape "
-            f"{onto.batch_shape} and event shape {onto.event_shape}"
-        )
-    # The ends of the unit interval may lie at infinity.
-    tiny = float(jnp.finfo(jnp.result_type(float)).eps)
-    unit = np.clip(unit, tiny, 1 - tiny)
-    try:
-        return np.asarray(onto.icdf(jnp.asarray(unit)))
-    except (NotImplementedError, ImportError):
-        return _scipy_icdf(onto, unit, owner)
-
-
-def _scipy_icdf(onto: Any, unit: np.ndarray, owner: str) -> np.ndarray:
-    """Invert distribution functions for which NumPyro needs another package."""
-    from scipy import stats
-
-    match type(onto).__name__:
-        case "Beta":
-            return stats.beta(float(onto.concentration1), float(onto.concentration0)).ppf(unit)
-        case "Gamma":
-            return stats.gamma(float(onto.concentration), scale=1 / float(onto.rate)).ppf(unit)
-    raise ValueError(
-        f"{owner}: {type(onto).__name__} has no inverse cumulative distribution function in "
-        "NumPyro; pass bounds, or use NumPyroAxis"
-    )
-
-
-def _axes(
+def grouped(
     values: Mapping[str, Any], group: Hashable, attrs: Mapping[str, Mapping[str, Any]] | None
 ) -> dict[str, DataAxis]:
+    """Return axes of one group, given their values by name."""
     unknown = set(attrs or {}) - set(values)
     if unknown:
         raise ValueError(f"attrs names {sorted(unknown)}, but the axes are {list(values)}")
@@ -291,6 +254,7 @@ def _axes(
     }
 
 
-def _check_mapping(given: Any, owner: str, expected: str) -> None:
+def check_mapping(given: Any, owner: str, expected: str) -> None:
+    """Reject anything but a mapping with at least one entry."""
     if not isinstance(given, Mapping) or not given:
         raise TypeError(f"{owner}: pass {expected}; got {given!r}")

@@ -12,6 +12,7 @@ import numpy as np
 
 from gridax import _checks
 from gridax._axes.base import LabeledAxis, default_key, owner
+from gridax._axes.quantiles import check_distribution
 from gridax._axes.table import Table, array_table, key_table, number_table
 
 
@@ -60,13 +61,7 @@ class NumPyroAxis(LabeledAxis):
         return self.n
 
     def _normalize(self, put: Callable[[str, Any], None]) -> None:
-        given = self.distribution
-        sampled = hasattr(given, "sample") and hasattr(given, "event_shape")
-        if isinstance(given, type) or not sampled:
-            raise TypeError(
-                f"{owner(self)}: distribution must be one of numpyro.distributions, such as "
-                f"dist.Normal(0.0, 1.0), got {given!r}"
-            )
+        check_distribution(self.distribution, owner(self))
         put("n", _checks.count(self.n, owner(self), "n"))
         put("sample_shape", _checks.shape(self.sample_shape, owner(self), "sample_shape"))
 

@@ -18,7 +18,7 @@ import xarray as xr
 
 from gridax import _checks
 from gridax._arrays import fitted
-from gridax._axes import Axis, is_random, tabulate
+from gridax._axes import Axis, QuadratureAxis, is_random, tabulate
 from gridax._axes.table import Table, read_only
 from gridax._warnings import warn
 
@@ -268,11 +268,12 @@ def draw_key(key: jax.Array, name: str) -> jax.Array:
 
 def _tabulate(axis: Axis, key: jax.Array, name: str) -> Table:
     try:
-        return tabulate(axis, draw_key(key, name), f"axis {name!r}")
+        table = tabulate(axis, draw_key(key, name), f"axis {name!r}")
     except Exception as error:
         if f"axis {name!r}" not in str(error):
             error.add_note(f"while generating the values of axis {name!r}")
         raise
+    return axis.weighted(table, name) if isinstance(axis, QuadratureAxis) else table
 
 
 def _name(axis: Axis, path: str) -> str:

@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from gridax._arrays import x64
 from gridax._plan.cells import levels_of_points
 from gridax._plan.plan import Level
 from gridax._plan.work import Dims
@@ -115,7 +116,7 @@ class Reducer:
         found, nan = [], jnp.array(False)
         for each in self.reduction.outputs:
             x = self._spread(outs[each.output], n_lead, lengths)
-            with arithmetic.x64(True):
+            with x64(True):
                 arrays, has_nan = arithmetic.output(
                     jnp, x, n_lead, each, cells.reduced, indices, there, self.skips_nan
                 )

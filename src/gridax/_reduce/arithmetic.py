@@ -7,17 +7,16 @@ int64. Under JAX, 64 bits must be enabled where this is called.
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
-import jax.experimental
 import jax.numpy as jnp
 import numpy as np
 
+from gridax._arrays import x64
 from gridax._reduce.methods import Function, Histogram, Method, Quantiles
 from gridax._reduce.request import Reduced
 
@@ -389,13 +388,6 @@ def _flattened(x: Any, start: int, n: int) -> Any:
     shape = x.shape
     inner = math.prod(shape[start : start + n])
     return x.reshape(*shape[:start], inner, *shape[start + n :])
-
-
-def x64(enabled: bool) -> contextlib.AbstractContextManager[Any]:
-    """Return a context in which JAX has 64 bits, or has not."""
-    module = jax if hasattr(jax, "enable_x64") else jax.experimental  # in older versions
-    context: contextlib.AbstractContextManager[Any] = module.enable_x64(enabled)
-    return context
 
 
 def needs_64_bits(dtype: np.dtype) -> bool:

@@ -12,11 +12,12 @@ import numpy as np
 import xarray as xr
 
 from gridax import _checks
+from gridax._arrays import x64
 from gridax._grid.grid import Column
 from gridax._grid.points import Points
 from gridax._outputs.template import Output
 from gridax._reduce import methods
-from gridax._reduce.arithmetic import needs_64_bits, sum_dtype, x64
+from gridax._reduce.arithmetic import needs_64_bits, sum_dtype
 from gridax._reduce.methods import Function, Histogram, Method, Quantiles
 from gridax._reduce.request import Reduced, Reduction
 

@@ -1,0 +1,69 @@
+"""Numbers of the unit interval, moved onto a range or the values of a distribution."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+
+from gridax import _checks
+from gridax._axes.table import grid_table
+
+
+def spread(unit: np.ndarray, onto: Any, name: str) -> np.ndarray:
+    """Move numbers of the unit interval onto bounds or a distribution."""
+    owner = f"axis {name!r}"
+    if isinstance(onto, (tuple, list)) and len(onto) == 2:
+        low, high = _checks.bounds(onto[0], onto[1], owner)
+        grid_table(np.array([low, high]), owner)  # rejects bounds that JAX could not tell apart
+        return low + (high - low) * unit
+    if not hasattr(onto, "icdf"):
+        raise TypeError(f"{owner}: pass bounds (low, high) or a numpyro distribution, got {onto!r}")
+    check_scalar(onto, owner, "a design")
+    return quantiles(onto, unit, owner)
+
+
+def check_distribution(given: Any, owner: str) -> None:
+    """Reject anything but an instance of a distribution of NumPyro."""
+    sampled = hasattr(given, "sample") and hasattr(given, "event_shape")
+    if isinstance(given, type) or not sampled:
+        raise TypeError(
+            f"{owner}: distribution must be one of numpyro.distributions, such as "
+            f"dist.Normal(0.0, 1.0), got {given!r}"
+        )
+
+
+def check_scalar(distribution: Any, owner: str, what: str) -> None:
+    """Reject a distribution of arrays."""
+    if distribution.batch_shape or distribution.event_shape:
+        raise ValueError(
+            f"{owner}: {what} needs a distribution of scalars, got batch shape "
+            f"{distribution.batch_shape} and event shape {distribution.event_shape}"
+        )
+
+
+def quantiles(distribution: Any, unit: np.ndarray, owner: str) -> np.ndarray:
+    """Return the inverse cumulative distribution function at some probabilities."""
+    # The ends of the unit interval may lie at infinity.
+    tiny = float(jnp.finfo(jnp.result_type(float)).eps)
+    unit = np.clip(unit, tiny, 1 - tiny)
+    try:
+        return np.asarray(distribution.icdf(jnp.asarray(unit)))
+    except (NotImplementedError, ImportError):
+        return _scipy_icdf(distribution, unit, owner)
+
+
+def _scipy_icdf(onto: Any, unit: np.ndarray, owner: str) -> np.ndarray:
+    """Invert distribution functions for which NumPyro needs another package."""
+    from scipy import stats
+
+    match type(onto).__name__:
+        case "Beta":
+            return stats.beta(float(onto.concentration1), float(onto.concentration0)).ppf(unit)
+        case "Gamma":
+            return stats.gamma(float(onto.concentration), scale=1 / float(onto.rate)).ppf(unit)
+    raise ValueError(
+        f"{owner}: {type(onto).__name__} has no inverse cumulative distribution function in "
+        "NumPyro; pass bounds, or use NumPyroAxis"
+    )
