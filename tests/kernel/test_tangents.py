@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from jax.extend.core import jaxpr_as_fun, jaxprs_in_params
 
-from gridax._kernel.tangents import is_inexact, pushed, without_repeats
+from gridax._kernel.moving import is_inexact
+from gridax._kernel.tangents import pushed, without_repeats
 
 AT = (0.7, 0.4, 1.3)
 

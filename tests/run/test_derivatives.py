@@ -324,6 +324,16 @@ def test_choices_have_derivatives_of_their_own():
     )
 
 
+def test_sensitivity_indices_of_derivatives_have_to_be_asked_for():
+    result = run()
+    assert {name.split(".")[0] for name in result.sobol("G", "tau").data_vars} == {
+        "n",
+        "rate",
+        "series",
+    }
+    assert set(result.sobol("rate.d_G", "G", "tau").data_vars) == {"rate.d_G.S1", "rate.d_G.ST"}
+
+
 def test_a_second_run_compiles_nothing(compilations):
     executor = gx.ParallelExecution(model, space())
     run(executor)

@@ -9,7 +9,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from gridax._kernel.tangents import Tangents, is_inexact, pushed, without_repeats
+from gridax._kernel.moving import is_inexact
+from gridax._kernel.tangents import Tangents, pushed, without_repeats
 from gridax._outputs.derivatives import has_derivatives
 from gridax._outputs.template import Template
 

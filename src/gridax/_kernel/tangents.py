@@ -18,7 +18,8 @@ import jax.numpy as jnp
 from jax.extend.core import ClosedJaxpr, jaxpr_as_fun, jaxprs_in_params
 
 from gridax._kernel.layout import Rewriting
-from gridax._plan.work import called, dims_of_outputs
+from gridax._kernel.moving import STILL, moving_carry, moving_outputs, opened
+from gridax._plan.work import called
 
 # By the number of a direction; zero tangents are left out.
 Tangents = dict[int, Any]
@@ -53,7 +54,7 @@ def pushed(
         ins = [_value(atom, value_of) for atom in equation.invars]
         moving = [_tangents(atom, tangents_of) for atom in equation.invars]
         alone = _Alone(jaxpr, equation)
-        if any(moving):
+        if any(moving) and equation.primitive.name not in STILL:
             rule = _RULES.get(equation.primitive.name, _by_direction)
             outs, moved = rule(alone, ins, moving)
         else:
@@ -62,11 +63,6 @@ def pushed(
         tangents_of.update(zip(equation.outvars, moved, strict=True))
     outputs = [_value(atom, value_of) for atom in jaxpr.outvars]
     return outputs, [_tangents(atom, tangents_of) for atom in jaxpr.outvars]
-
-
-def is_inexact(array: Any) -> bool:
-    """Whether an array is of floats or complex numbers, which have derivatives."""
-    return bool(jnp.issubdtype(array.dtype, jnp.inexact))
 
 
 def _value(atom: Any, known: dict[Any, Any]) -> Any:
@@ -116,7 +112,7 @@ class _Alone:
             return self.evaluated(values)
 
         try:
-            return jax.jvp(moved, [ins[i] for i in at], tangents)
+            return jax.jvp(moved, tuple(ins[i] for i in at), tuple(tangents))
         except Exception as error:
             error.add_note(
                 f"while the model's operation {self.equation.primitive.name!r} was "
@@ -152,7 +148,7 @@ def _called(
     program = called(equation.equation)
     if program is None:
         return _by_direction(equation, ins, moving)
-    return pushed(*_opened(program), ins, moving)
+    return pushed(*opened(program), ins, moving)
 
 
 def _custom(
@@ -183,7 +179,7 @@ def _has_loops(program: Any) -> bool:
     return any(
         equation.primitive.name in _LOOPS
         or any(_has_loops(each) for each in jaxprs_in_params(equation.params))
-        for equation in _opened(program)[0].eqns
+        for equation in opened(program)[0].eqns
     )
 
 
@@ -191,7 +187,7 @@ def _reverse_only(
     equation: _Alone, ins: list[Any], moving: list[Tangents]
 ) -> tuple[list[Any], list[Tangents]]:
     program = called(equation.equation)
-    name = "" if program is None else _opened(program)[0].debug_info.func_name
+    name = "" if program is None else opened(program)[0].debug_info.func_name
     raise TypeError(
         f"the model calls {name or 'a function'!r}, which has a rule for derivatives in reverse "
         "mode only (jax.custom_vjp), but derivatives= needs forward mode: give it a rule with "
@@ -204,10 +200,10 @@ def _scan(
 ) -> tuple[list[Any], list[Tangents]]:
     """Differentiate a scan, which carries and stacks tangents, too."""
     params = equation.params
-    jaxpr, constants = _opened(params["jaxpr"])
+    jaxpr, constants = opened(params["jaxpr"])
     first, n_carry = params["num_consts"], params["num_carry"]
     begin = first + n_carry
-    grown = _grown(jaxpr, moving, slice(first, begin), equation.outvars[:n_carry])
+    grown = moving_carry(jaxpr, list(map(frozenset[int], moving)), first, n_carry)
 
     def step(carry: Any, along: Any) -> tuple[Any, Any]:
         (state, moved), (xs, xs_moved) = carry, along
@@ -234,12 +230,12 @@ def _while(
 ) -> tuple[list[Any], list[Tangents]]:
     """Differentiate a `while` loop, which ends when it would have ended without tangents."""
     params = equation.params
-    goes_on, of_goes_on = _opened(params["cond_jaxpr"])
-    body, of_body = _opened(params["body_jaxpr"])
+    goes_on, of_goes_on = opened(params["cond_jaxpr"])
+    body, of_body = opened(params["body_jaxpr"])
     n_cond = params["cond_nconsts"]
     begin = n_cond + params["body_nconsts"]
-    of_step = moving[n_cond:]
-    grown = _grown(body, of_step, slice(begin - n_cond, None), equation.outvars)
+    of_step = list(map(frozenset[int], moving[n_cond:]))
+    grown = moving_carry(body, of_step, params["body_nconsts"], len(equation.outvars))
 
     def is_going(carry: Any) -> Any:
         (going,), _ = pushed(
@@ -267,12 +263,10 @@ def _cond(
 ) -> tuple[list[Any], list[Tangents]]:
     """Differentiate the branch that is taken."""
     index, *operands = ins
-    branches = [_opened(branch) for branch in equation.params["branches"]]
-    each = [dims_of_outputs(jaxpr, list(map(frozenset, moving[1:]))) for jaxpr, _ in branches]
-    grown = [
-        frozenset[int]().union(*dims) if is_inexact(variable.aval) else frozenset[int]()
-        for variable, dims in zip(equation.outvars, zip(*each, strict=True), strict=True)
-    ]
+    branches = [opened(branch) for branch in equation.params["branches"]]
+    directions = list(map(frozenset[int], moving[1:]))
+    each = [moving_outputs(jaxpr, directions) for jaxpr, _ in branches]
+    grown = [frozenset[int]().union(*of_output) for of_output in zip(*each, strict=True)]
 
     def taken(branch: tuple[Any, Sequence[Any]]) -> Callable[..., Any]:
         def differentiated(values: Any, tangents: Any) -> Any:
@@ -285,22 +279,6 @@ def _cond(
     return list(outs), list(moved)
 
 
-def _grown(
-    jaxpr: Any, moving: Sequence[Tangents], carried: slice, variables: Sequence[Any]
-) -> list[frozenset[int]]:
-    """Return in which directions what a loop carries moves, once it has run for long enough."""
-    varies = list(map(frozenset[int], moving))
-    while True:
-        outs = dims_of_outputs(jaxpr, varies)
-        grown = [
-            (before | after) if is_inexact(variable.aval) else frozenset[int]()
-            for before, after, variable in zip(varies[carried], outs, variables, strict=False)
-        ]
-        if grown == varies[carried]:
-            return grown
-        varies[carried] = grown
-
-
 def _filled(
     values: Sequence[Any], tangents: Sequence[Tangents], grown: Sequence[frozenset[int]]
 ) -> list[Tangents]:
@@ -309,11 +287,6 @@ def _filled(
         {k: moved[k] if k in moved else jnp.zeros_like(value) for k in sorted(directions)}
         for value, moved, directions in zip(values, tangents, grown, strict=True)
     ]
-
-
-def _opened(program: Any) -> tuple[Any, Sequence[Any]]:
-    """Return the jaxpr of a program, which may be a closed one, and its constants."""
-    return getattr(program, "jaxpr", program), getattr(program, "consts", ())
 
 
 _Rule = Callable[[_Alone, list[Any], list[Tangents]], tuple[list[Any], list[Tangents]]]

@@ -11,6 +11,7 @@ import numpy as np
 import xarray as xr
 
 from gridax._grid.points import Points, point_labels
+from gridax._outputs.derivatives import own_outputs
 from gridax._outputs.template import Output
 from gridax._sensitivity.parameters import names_of
 from gridax._text import count, listing, number_of
@@ -57,7 +58,8 @@ def chosen_outputs(
     for name in wanted:
         if name in problems:
             raise ValueError(f"sobol: output {name!r} {problems[name]}")
-    chosen = [o for o in outputs if o.name not in problems and (not wanted or o.name in wanted)]
+    asked_for = wanted or [o.name for o in own_outputs(outputs)]
+    chosen = [o for o in outputs if o.name not in problems and o.name in asked_for]
     if not chosen:
         listed = "; ".join(f"{name!r} {problem}" for name, problem in problems.items())
         raise ValueError(f"sobol: no output has indices among {listing(dims)}: {listed}")
