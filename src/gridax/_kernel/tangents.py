@@ -15,6 +15,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.extend.core import ClosedJaxpr, jaxpr_as_fun, jaxprs_in_params
 
 from gridax._kernel.layout import Rewriting
@@ -173,6 +174,30 @@ def _custom(
     ]
 
 
+def _extreme(
+    equation: _Alone, ins: list[Any], moving: list[Tangents]
+) -> tuple[list[Any], list[Tangents]]:
+    """Differentiate a maximum or minimum: the mean of the tangents where it is taken on.
+
+    The rule of JAX does the same, but goes through the array several times for each direction.
+    """
+    (array,), (tangents,), axes = ins, moving, equation.params["axes"]
+    (out,) = equation.evaluated(ins)
+    kept = [n for n in range(array.ndim) if n not in axes]
+    is_there = array == jax.lax.broadcast_in_dim(out, array.shape, kept)
+    zero = jnp.zeros_like(array)
+    summands = [
+        jnp.where(is_there, each, zero) for each in (jnp.ones_like(array), *tangents.values())
+    ]
+    start = [np.zeros((), array.dtype)] * len(summands)
+
+    def added(some: Sequence[Any], others: Sequence[Any]) -> list[Any]:
+        return [one + other for one, other in zip(some, others, strict=True)]
+
+    count, *sums = jax.lax.reduce(summands, start, added, axes)
+    return [out], [dict(zip(tangents, [each / count for each in sums], strict=True))]
+
+
 def _has_loops(program: Any) -> bool:
     if program is None:
         return True
@@ -294,6 +319,8 @@ _RULES: dict[str, _Rule] = {
     "scan": _scan,
     "while": _while,
     "cond": _cond,
+    "reduce_max": _extreme,
+    "reduce_min": _extreme,
     "custom_jvp_call": _custom,
     "custom_vjp_call": _reverse_only,
     "custom_vjp_call_jaxpr": _reverse_only,

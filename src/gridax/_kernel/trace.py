@@ -99,7 +99,7 @@ def trace(model: Callable[..., Any], arguments: Arguments, choice: tuple[int, ..
     directions = None
     if arguments.directions:
         directions = _directions(arguments, 0 if start is None else len(start.shapes))
-        closed = directions.of_point(closed, template)
+        closed = directions.of_point(vectors_first(closed), template)
         numbers = directions.numbers(numbers, template)
         template = with_derivatives(template, dict(arguments.directions.values()))
     original = with_own_constants(closed)
