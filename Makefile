@@ -63,9 +63,9 @@ lint: $(VENV)/.dev
 	$(BIN)/lint-imports
 
 docs: $(VENV)/.docs
-	@echo "Executing pages and notebooks (those that changed) ..."
+	@echo "Executing the pages and notebooks that changed; the longest take minutes ..."
 	@set -o pipefail; $(BIN)/python -m sphinx -W --keep-going -q -b html docs $(SITE) 2>&1 \
-	  | { grep -v '^$$\|IPKernelApp' || true; }
+	  | { grep --line-buffered -v '^$$\|IPKernelApp' || true; }
 	@$(BIN)/python docs/check_links.py $(SITE)
 	@echo "documentation: $(SITE)/index.html"
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 import re
+import runpy
 import sys
 
 import pytest
@@ -22,6 +24,7 @@ def test_the_code_of_a_page_runs(page, tmp_path):
     run(code_of_page(page), tmp_path)
 
 
+@pytest.mark.slow
 def test_the_readme_writes_the_file_it_mentions(tmp_path):
     run(code_of_page(ROOT / "README.md"), tmp_path)
     assert len(gx.open_result(tmp_path / "sweep.nc")) == 4000
@@ -48,8 +51,21 @@ def test_the_site_builds_without_warnings_and_broken_links(tmp_path):
         ],
         tmp_path,
     )
-    assert (site / "index.html").exists()
+    front = (site / "index.html").read_text()
+    assert all(f'href="{page.stem}.html"' in front for page in PAGES[1:] if page.stem != "index")
+    shown = (site / "api" / "gridax.Result.html").read_text()
+    assert 'class="sig-paren"' not in shown.split("</dt>")[0]
     assert python([str(ROOT / "docs" / "check_links.py"), str(site)], tmp_path).strip() == ""
+
+
+def test_a_class_in_the_reference_explains_its_constructor_or_has_none(monkeypatch):
+    monkeypatch.setenv("JAX_PLATFORMS", "cpu")  # the configuration sets it
+    received = runpy.run_path(str(ROOT / "docs" / "conf.py"))["RECEIVED"]
+    for name in set(gx.__all__) - {"AbstractAxis"}:
+        public = getattr(gx, name)
+        if inspect.isclass(public):
+            explained = "Parameters\n    ------" in public.__doc__
+            assert explained == (f"gridax.{name}" not in received), name
 
 
 def test_a_broken_link_is_found(tmp_path):

@@ -12,6 +12,7 @@ import pytest
 import xarray as xr
 
 import gridax as gx
+from tests.processes import finished
 
 SPACE = gx.Space(
     {
@@ -91,3 +92,15 @@ def test_the_number_of_processes_must_be_a_positive_integer():
         ValueError, match="SequentialExecution: n_workers must be at least 1, got 0"
     ):
         gx.SequentialExecution(model, SPACE, n_workers=0)
+
+
+def test_a_run_with_a_store_ends_without_a_word(tmp_path):
+    # What Python says at its exit about locks of a process that was killed is no warning in it.
+    script = (
+        "import gridax as gx\n"
+        "space = gx.Space({'x': gx.GridAxis(0, 1, 5)}, mode='product')\n"
+        "executor = gx.SequentialExecution(lambda s: 2 * s['x'], space, n_workers=2)\n"
+        "executor.run(progress=False, store='run.zarr')\n"
+    )
+    done = finished("-c", script, cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")

@@ -36,7 +36,7 @@ class Carried:
         Dotted name of the output to carry, or of a branch of the outputs if `initial` is a pytree.
         It must have the structure, shapes and dtypes of `initial`.
     along : str
-        The dimension whose labels follow each other; the name of an axis along it will do.
+        The dimension whose labels follow each other, or the name of an axis along it.
     order : {"forward", "backward", "both"}, optional
         Whether to begin at the first label or at the last one. ``"both"`` does both, along the
         dimension ``direction``, which has the labels ``forward`` and ``backward``.

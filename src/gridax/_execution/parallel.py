@@ -33,8 +33,8 @@ class ParallelExecution(Execution):
         Passed on to the model.
     n_vmap : int, optional
         Maximum number of points that a device evaluates in one vectorized call; the number used is
-        more than half of it where the grid allows. If None, a simple rule chooses it, and in a long
-        sweep measured times.
+        more than half of it where the grid allows. By default, a simple rule chooses it, and in a
+        long sweep, measured times do.
     n_pmap : int, optional
         Number of devices. If None, all local devices, or one if there is too little to compute.
 

@@ -81,8 +81,9 @@ class _Pool:
         return self
 
     def __exit__(self, *exception: object) -> None:
-        # Nothing that is still in flight is needed once the run has ended.
-        self._executor.shutdown(wait=True, kill_workers=True)
+        # What is still in flight is not needed. Processes with nothing to do end by themselves: if
+        # they were killed, Python would warn of their locks as leaked semaphores.
+        self._executor.shutdown(wait=True, kill_workers=bool(self.in_flight))
 
     def _start(self) -> None:
         # A spawned process of the standard library would run the user's script again.

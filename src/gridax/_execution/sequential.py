@@ -18,10 +18,11 @@ class SequentialExecution(Execution):
     """Evaluate a model point by point in a Python loop.
 
     The model may be any callable: NumPy code, an external simulator, a function with side effects.
-    It is called exactly once per point, in the order of the points. It receives plain values: the
-    scalars of axes are floats and ints equal to their labels (which also have the attributes of a
-    NumPy scalar, such as `dtype` and `astype`), and arrays are as they were given. NumPy arrays are
-    read-only in the model, so that no point changes what the next one receives.
+    Without `n_workers`, it is called exactly once per point, in the order of the points. It
+    receives plain values: the scalars of axes are floats and ints equal to their labels (which also
+    have the attributes of a NumPy scalar, such as `dtype` and `astype`), and arrays are as they
+    were given. NumPy arrays are read-only in the model, so that no point changes what the next one
+    receives.
 
     A model that was transformed by `jax.jit` receives what it would receive from
     `ParallelExecution`: axes are traced, with JAX's dtypes, while plain numbers, strings and other
@@ -37,8 +38,8 @@ class SequentialExecution(Execution):
     *args, **kwargs
         Passed on to the model.
     n_workers : int, optional
-        Number of processes on this machine that evaluate points at the same time, which are started
-        for each run. By default, the model is called in this process.
+        Number of processes on this machine that evaluate points at the same time. They are started
+        for each run, which takes a few seconds. By default, the model is called in this process.
 
     Raises
     ------

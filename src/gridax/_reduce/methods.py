@@ -33,7 +33,7 @@ class Quantiles:
 
     For an output ``rate``, the variable is ``rate.quantile`` over the dimension ``quantile``, as
     with `xarray.DataArray.quantile`; values between two points are interpolated linearly, and NaN
-    is skipped. All values along the dimensions are needed at a time, so they must fit into memory.
+    is skipped. All values along the dimensions are needed at once, so they must fit into memory.
 
     Parameters
     ----------

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 from gridax._display import html_of, text_of
 from gridax._plan.progress import Progress
 from gridax._show import html
@@ -47,7 +49,10 @@ class Bar:
     """A progress bar, called with the numbers of points done and in total."""
 
     def __init__(self, title: str, total: int) -> None:
-        from tqdm.auto import tqdm  # looks for a notebook, which takes time
+        with warnings.catch_warnings():
+            # In a notebook without ipywidgets, the bar is text, and nothing is missing.
+            warnings.filterwarnings("ignore", message="IProgress not found")
+            from tqdm.auto import tqdm  # looks for a notebook, which takes time
 
         self._bar = tqdm(total=total, desc=title, unit="point")
 
