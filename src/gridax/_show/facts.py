@@ -95,8 +95,9 @@ class OutputFacts:
 class ResultFacts:
     """A result: `coordinates` are the labels that are no axes, `source` is its path or URL.
 
-    `provenance` has texts by name: model, when, device, precision, versions, resumed. `reduced` has
-    the dimensions along which each output was reduced, by its name.
+    `provenance` has texts by name: title, model, arguments, key, script, commit, history, when,
+    device, precision, versions, resumed. `reduced` has the dimensions along which each output was
+    reduced, by its name.
     """
 
     space: SpaceFacts
@@ -226,13 +227,60 @@ def _provenance(attrs: Mapping[str, Any]) -> dict[str, str]:
     resumptions = json.loads(attrs.get("gridax_resumed", "[]"))
     times = (str(r.get("when", "")) for r in resumptions if isinstance(r, dict))
     return {
+        "title": str(attrs.get("title", "")),
         "model": str(attrs.get("model", "")),
+        "arguments": ", ".join(f"{n}={t}" for n, t in _described(attrs, "arguments").items()),
+        "key": _key(attrs),
+        "script": str(attrs.get("script", "")),
+        "commit": _commit(attrs),
+        "history": str(attrs.get("history", "")),
         "when": str(attrs.get("created", "")).replace("T", " ", 1).replace("+00:00", " UTC"),
         "device": str(attrs.get("device", "")),
         "precision": "float64" if attrs.get("x64") else "float32",
         "versions": ", ".join(versions),
         "resumed": ", ".join(times),
     }
+
+
+def _described(attrs: Mapping[str, Any], name: str) -> dict[str, str]:
+    """Return texts of the values that an attribute lists; none if it is missing or damaged."""
+    return {str(n): _described_value(v) for n, v in _json(attrs, name).items()}
+
+
+def _described_value(value: Any) -> str:
+    match value:
+        case {"dtype": dtype, "shape": [*shape]}:
+            return f"{dtype}[{', '.join(map(str, shape))}]"
+        case {"object": name}:
+            return str(name)
+        case {"complex": [real, imaginary]}:
+            return f"{real}+{imaginary}j"
+    return repr(value)
+
+
+def _json(attrs: Mapping[str, Any], name: str) -> dict[Any, Any]:
+    try:
+        value = json.loads(attrs.get(name, "{}"))
+    except (ValueError, TypeError, RecursionError):  # files may come from anywhere
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+def _key(attrs: Mapping[str, Any]) -> str:
+    """Return the key of the random axes, as a user may have given it."""
+    match _json(attrs, "key"):
+        case {"impl": "threefry2x32", "data": [0, int(seed)]}:
+            return f"jax.random.key({seed})"
+        case {"impl": impl, "data": data}:
+            return f"{data} ({impl})"
+    return ""
+
+
+def _commit(attrs: Mapping[str, Any]) -> str:
+    if "git_commit" not in attrs:
+        return ""
+    changed = ", with uncommitted changes (dirty)" if attrs.get("git_dirty") else ""
+    return f"{attrs['git_commit']}{changed}"
 
 
 def _attribute(attrs: Mapping[str, Any], name: str) -> str:
