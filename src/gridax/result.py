@@ -14,7 +14,7 @@ import xarray as xr
 
 from gridax import _checks
 from gridax._axes.base import is_refined
-from gridax._files import netcdf, rerun, restore
+from gridax._files import netcdf, rerun, restore, subset
 from gridax._files.merge import Summary
 from gridax._files.swept import with_swept, without_swept
 from gridax._files.zarr import open_store, save_store, view_of_run
@@ -634,7 +634,9 @@ class Result(Sequence[Any]):
             if name not in known:
                 raise ValueError(f"no output {name!r}; the outputs are {listing(known)}")
         if not names:
-            raise ValueError(f"an empty list of outputs was given; the outputs are {listing(known)}")
+            raise ValueError(
+                f"an empty list of outputs was given; the outputs are {listing(known)}"
+            )
 
     def to_netcdf(self, path: str | os.PathLike[str], complevel: int = 0) -> None:
         """Save to a netCDF file, which `open_result` reads back.
@@ -739,6 +741,24 @@ def facts_of(result: Result) -> ResultFacts:
         result.progress,
         {name: source for name, (source, _, _) in variables.items()},
     )
+
+
+def own_dims(result: Result) -> dict[str, tuple[str, ...]]:
+    """Return the names of each output's own dimensions."""
+    return {output.name: output.dims or () for output in result._template.outputs}
+
+
+def with_outputs(result: Result, names: Sequence[str]) -> Result:
+    """Return a result with some of its outputs, as `gridax export` saves it.
+
+    Raises
+    ------
+    ValueError
+        If there is no such output.
+    """
+    result._check_outputs(names)
+    dataset = subset.with_outputs(result._to_file, result._template, names)
+    return _described(dataset, "the selection", result.progress)
 
 
 def open_result(

@@ -355,6 +355,24 @@ def test_info_says_where_a_file_comes_from(gridax):
     assert made_by["with"].startswith(f"gridax {gx.__version__}, jax {jax.__version__}, xarray ")
 
 
+def test_info_says_what_was_run(gridax, tmp_path):
+    def scaled(state, factor, *, options):
+        return factor * state["x"] * options["w"].sum()
+
+    state = {"x": gx.GridAxis(0, 1, 3), "weights": np.ones((2, 3)), "dt": 0.1}
+    space = gx.Space(state, mode="product", key=7)
+    options = {"w": np.ones(4), "solver": "heun"}
+    gx.SequentialExecution(scaled, space, 2.5, options=options).run(progress=False).to_netcdf(
+        "a.nc"
+    )
+    out = gridax("info", "a.nc")[1]
+    assert "  weights  <not stored: float64[2,3]>\n  dt       0.1\n" in out
+    made_by = out.partition("\nProvenance\n")[2]
+    assert "factor=2.5, options.w=float64[4]," in made_by
+    assert "options.solver='heun'" in made_by
+    assert re.search(r"^  key +jax\.random\.key\(7\)$", made_by, re.MULTILINE)
+
+
 def test_info_lists_the_members_of_a_shared_dimension(gridax):
     out = gridax("info", "{}/grouped.zarr")[1]
     assert (
@@ -682,12 +700,80 @@ def test_a_matrix_stands_in_a_table_with_its_label(gridax, tmp_path):
     assert list(table.V) == ["odd", "even"] * 6
 
 
-def test_a_table_takes_no_arrays(gridax, tmp_path):
+def test_a_table_has_the_numbers_and_a_note_names_the_arrays(gridax, tmp_path):
     assert gridax("export", "{}/sweep.nc", "out.csv") == (
-        1,
-        "Error: a table has one value per point and output, but these outputs are arrays: course, fc; "
-        "export to a .nc or .zarr file instead\n",
+        0,
+        "Note: 'out.csv' has the outputs with one value per point; the arrays are left out: course "
+        "(time), fc (region × region_2). Write them to tables of their own with --output\n"
+        "out.csv written\n",
     )
+    table = pd.read_csv(tmp_path / "out.csv")
+    assert list(table.columns) == ["G", "sigma", "trial", "rate"]
+    assert len(table) == len(SPACE)
+
+
+def test_a_table_of_an_array_has_a_row_per_entry(gridax, made, tmp_path):
+    assert gridax("export", "{}/sweep.nc", "out.csv", "--output", "fc", "--output", "rate") == (
+        0,
+        "out.csv written\n",
+    )
+    table = pd.read_csv(tmp_path / "out.csv")
+    assert list(table.columns) == ["G", "sigma", "trial", "region", "region_2", "fc", "rate"]
+    wanted = gx.open_result(made / "sweep.nc").to_dataframe("fc", "rate")
+    pd.testing.assert_frame_equal(table, wanted, check_dtype=False, rtol=1e-6)
+
+
+def test_arrays_without_common_dimensions_do_not_go_into_one_table(gridax, tmp_path):
+    assert gridax("export", "{}/sweep.nc", "out.csv", "--output", "fc", "--output", "course") == (
+        1,
+        "Error: a table cannot have both fc (region × region_2), course (time), which have "
+        "dimensions that the other one lacks; write each to a table of its own\n",
+    )
+    assert os.listdir(tmp_path) == []
+
+
+def test_a_table_of_arrays_only_asks_which_one(gridax, tmp_path):
+    gridax("export", "{}/sweep.nc", "arrays.nc", "--output", "fc", "--output", "course")
+    code, out = gridax("export", "arrays.nc", "out.csv")
+    assert code == 1
+    assert out == (
+        "Error: all outputs are arrays: course (time), fc (region × region_2). Choose which to write "
+        "with --output, such as --output course: the table then has one row per point and index of "
+        "that array\n"
+    )
+    assert gridax("export", "arrays.nc", "out.csv", "--output", "course")[0] == 0
+
+
+@pytest.mark.parametrize("name", ["out.nc", "out.zarr"])
+@pytest.mark.parametrize(
+    ("source", "chosen"),
+    [("sweep.nc", ["rate", "course"]), ("sweep.nc", ["fc"]), ("half.zarr", ["v"])],
+)
+def test_export_of_some_outputs_writes_what_opens_again(
+    gridax, made, tmp_path, name, source, chosen
+):
+    options = [each for output in chosen for each in ("--output", output)]
+    assert gridax("export", f"{{}}/{source}", name, *options)[0] == 0
+    some, whole = gx.open_result(tmp_path / name), gx.open_result(made / source)
+    assert [n for n in some.dataset.data_vars if n != "status"] == chosen
+    assert len(some) == len(whole)
+    assert ("time" in some.dataset.coords) == ("course" in chosen)
+    assert ("region" in some.dataset.coords) == ("fc" in chosen)
+    for output in chosen:
+        np.testing.assert_array_equal(some.dataset[output], whole.dataset[output])
+    assert (
+        some.dataset.attrs["history"]
+        .splitlines()[-1]
+        .split(": ", 1)[1]
+        .startswith(f"selected {', '.join(chosen)}")
+    )
+    assert gridax("info", name)[0] == 0
+
+
+def test_export_of_an_output_that_does_not_exist(gridax, tmp_path):
+    for name in ("out.nc", "out.zarr", "out.csv"):
+        code, out = gridax("export", "{}/sweep.nc", name, "--output", "rat")
+        assert (code, out) == (1, "Error: no output 'rat'; the outputs are rate, course, fc\n")
     assert os.listdir(tmp_path) == []
 
 

@@ -18,7 +18,13 @@ _PATIENCE = 2.0
 _SAFELY = (
     "--no-optional-locks", "--no-pager", "-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null",
 )  # fmt: skip
-_STATUS = ("status", "--porcelain=v2", "--branch", "--untracked-files=no", "--ignore-submodules=all")
+_STATUS = (
+    "status",
+    "--porcelain=v2",
+    "--branch",
+    "--untracked-files=no",
+    "--ignore-submodules=all",
+)
 # Set while git itself runs a program such as a hook, these name its repository.
 _OF_ANOTHER = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_COMMON_DIR", "GIT_PREFIX")
 _COMMIT = re.compile(r"^# branch\.oid ([0-9a-f]{40,64})$", re.MULTILINE)
@@ -68,11 +74,14 @@ def name() -> str:
 
 
 def _folder() -> str:
-    """Return the folder of the script; of a program that is installed, the current one."""
+    """Return the folder of the script; for a program that is installed, the current one."""
     file = getattr(sys.modules.get("__main__"), "__file__", None)
-    if file is None or Path(file).absolute().is_relative_to(sys.prefix):
+    if file is None:
         return os.curdir
-    return os.path.dirname(os.path.abspath(file))
+    script = Path(file).absolute()
+    gridax = Path(__file__).absolute().parents[1]
+    is_installed = any(script.is_relative_to(folder) for folder in (sys.prefix, gridax))
+    return os.curdir if is_installed else str(script.parent)
 
 
 def commit_of(folder: str) -> dict[str, Any]:

@@ -95,8 +95,8 @@ class OutputFacts:
 class ResultFacts:
     """A result: `coordinates` are the labels that are no axes, `source` is its path or URL.
 
-    `provenance` has texts by name: title, model, arguments, key, script, commit, history, when,
-    device, precision, versions, resumed. `reduced` has the dimensions along which each output was
+    `provenance` has texts by name: title, model, arguments, key, script, commit, when, device,
+    precision, versions, resumed. `reduced` has the dimensions along which each output was
     reduced, by its name.
     """
 
@@ -233,7 +233,6 @@ def _provenance(attrs: Mapping[str, Any]) -> dict[str, str]:
         "key": _key(attrs),
         "script": str(attrs.get("script", "")),
         "commit": _commit(attrs),
-        "history": str(attrs.get("history", "")),
         "when": str(attrs.get("created", "")).replace("T", " ", 1).replace("+00:00", " UTC"),
         "device": str(attrs.get("device", "")),
         "precision": "float64" if attrs.get("x64") else "float32",
@@ -279,8 +278,8 @@ def _key(attrs: Mapping[str, Any]) -> str:
 def _commit(attrs: Mapping[str, Any]) -> str:
     if "git_commit" not in attrs:
         return ""
-    changed = ", with uncommitted changes (dirty)" if attrs.get("git_dirty") else ""
-    return f"{attrs['git_commit']}{changed}"
+    changed = ", dirty (with uncommitted changes)" if attrs.get("git_dirty") else ""
+    return f"{str(attrs['git_commit'])[:12]}{changed}"
 
 
 def _attribute(attrs: Mapping[str, Any], name: str) -> str:

@@ -27,8 +27,8 @@ DIMENSIONS = ("", ">size", "labels", "unit", "axis", "description")
 OUTPUTS = ("", "at each point", "dtype", ">size", "unit", "description")
 # Most characters of the labels, so that a row fits on a line.
 LABELS = 24
-# Most lines of the history, and most characters of the arguments.
-HISTORY, LONGEST = 10, 400
+# Most characters of the arguments.
+LONGEST = 400
 
 
 @click.command(
@@ -138,10 +138,6 @@ def _provenance(run: Mapping[str, str]) -> Iterator[Row]:
     yield "with", run["versions"]
     if run["resumed"]:
         yield "resumed", f"with another model, {run['resumed']}"
-    lines = run["history"].splitlines()
-    if len(lines) > 1:  # a single line repeats what is above
-        for i, line in enumerate(lines[-HISTORY:]):
-            yield "history" if i == 0 else "", line
 
 
 def _unless_empty(name: str, text: str) -> Iterator[Row]:
