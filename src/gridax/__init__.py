@@ -12,6 +12,7 @@ from gridax._axes import (
     UniformAxis,
 )
 from gridax._axes.designs import from_samples, halton, latin_hypercube, sobol
+from gridax._compare.compare import Comparison, compare
 from gridax._execution import (
     DaskExecution,
     ParallelExecution,
@@ -33,6 +34,7 @@ __all__ = [
     "Axis",
     "Carried",
     "ChoiceAxis",
+    "Comparison",
     "DaskExecution",
     "DataAxis",
     "GridAxis",
@@ -49,6 +51,7 @@ __all__ = [
     "Space",
     "UniformAxis",
     "__version__",
+    "compare",
     "from_samples",
     "halton",
     "latin_hypercube",

@@ -32,7 +32,7 @@ from gridax.cli import main, network
 from gridax.cli._pace import Pace, of_store
 
 GRIDAX = [sys.executable, "-W", "error", "-m", "gridax"]
-COMMANDS = ("demo", "explore", "export", "info", "plot", "status")
+COMMANDS = ("compare", "demo", "explore", "export", "info", "plot", "status")
 
 
 def model(state):
@@ -637,6 +637,45 @@ def test_info_tells_when_a_run_will_end(gridax):
     assert re.search(r"points/s; expected to end at \d\d:\d\d, in 0:00:0\d", out)
     code, out = gridax("info", "half.zarr")
     assert "no run writes to it at the moment" in out
+
+
+# --- compare ----------------------------------------------------------------------------------
+
+
+def test_compare_exits_with_0_for_equal_results_and_1_for_others(gridax, made):
+    code, out = gridax("compare", "{}/done.zarr", "{}/done.zarr")
+    assert (code, out.splitlines()[0]) == (0, "<gridax.Comparison: equal>")
+    code, out = gridax("compare", "{}/done.zarr", "{}/half.zarr")
+    assert code == 1
+    assert out.startswith(
+        "<gridax.Comparison: not equal within rtol=1e-05, atol=1e-08>\n"
+        "done.zarr: 22 points, 22 in both\n"
+        "half.zarr: 22 points, 22 in both\n"
+        "10 points without a value in half.zarr\n"
+    )
+    assert re.search(r"^    v  0 +0 +0 +10 +x=0\.\d, y=1$", out, re.MULTILINE)
+
+
+def test_compare_takes_tolerances(gridax):
+    def scaled(factor):
+        return lambda state: factor * (1 + state["x"])
+
+    for name, factor in (("a.nc", 1.0), ("b.nc", 1.001)):
+        gx.SequentialExecution(scaled(factor), SMALL).run(progress=False).to_netcdf(name)
+    code, out = gridax("compare", "a.nc", "b.nc")
+    assert code == 1
+    assert "    value  0.002    0.000999  22             0           x=1.0, y=1\n" in out
+    assert gridax("compare", "a.nc", "b.nc", "--rtol", "1e-2")[0] == 0
+    assert gridax("compare", "a.nc", "b.nc", "--atol", "1e-2")[0] == 0
+    assert gridax("compare", "a.nc", "b.nc", "--atol", "-1")[0] == 2
+
+
+def test_compare_exits_with_2_if_a_file_cannot_be_read(gridax):
+    assert gridax("compare", "{}/done.zarr", "nowhere.nc") == (
+        2,
+        "Error: there is no file 'nowhere.nc'\n",
+    )
+    assert gridax("compare", "{}/text.nc", "{}/done.zarr")[0] == 2
 
 
 # --- export -----------------------------------------------------------------------------------

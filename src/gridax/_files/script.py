@@ -16,8 +16,11 @@ from typing import Any
 _PATIENCE = 2.0
 # A repository must not be able to run programs of its own, nor to be changed.
 _SAFELY = (
-    "--no-optional-locks", "--no-pager", "-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null",
-)  # fmt: skip
+    "--no-optional-locks",
+    "--no-pager",
+    *("-c", "core.fsmonitor=false"),
+    *("-c", "core.hooksPath=/dev/null"),
+)
 _STATUS = (
     "status",
     "--porcelain=v2",

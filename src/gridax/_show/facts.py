@@ -229,10 +229,10 @@ def _provenance(attrs: Mapping[str, Any]) -> dict[str, str]:
     return {
         "title": str(attrs.get("title", "")),
         "model": str(attrs.get("model", "")),
-        "arguments": ", ".join(f"{n}={t}" for n, t in _described(attrs, "arguments").items()),
-        "key": _key(attrs),
+        "arguments": ", ".join(f"{n}={t}" for n, t in described(attrs, "arguments").items()),
+        "key": key_text(attrs),
         "script": str(attrs.get("script", "")),
-        "commit": _commit(attrs),
+        "commit": commit_text(attrs),
         "when": str(attrs.get("created", "")).replace("T", " ", 1).replace("+00:00", " UTC"),
         "device": str(attrs.get("device", "")),
         "precision": "float64" if attrs.get("x64") else "float32",
@@ -241,7 +241,7 @@ def _provenance(attrs: Mapping[str, Any]) -> dict[str, str]:
     }
 
 
-def _described(attrs: Mapping[str, Any], name: str) -> dict[str, str]:
+def described(attrs: Mapping[str, Any], name: str) -> dict[str, str]:
     """Return texts of the values that an attribute lists; none if it is missing or damaged."""
     return {str(n): _described_value(v) for n, v in _json(attrs, name).items()}
 
@@ -265,7 +265,7 @@ def _json(attrs: Mapping[str, Any], name: str) -> dict[Any, Any]:
     return value if isinstance(value, dict) else {}
 
 
-def _key(attrs: Mapping[str, Any]) -> str:
+def key_text(attrs: Mapping[str, Any]) -> str:
     """Return the key of the random axes, as a user may have given it."""
     match _json(attrs, "key"):
         case {"impl": "threefry2x32", "data": [0, int(seed)]}:
@@ -275,7 +275,8 @@ def _key(attrs: Mapping[str, Any]) -> str:
     return ""
 
 
-def _commit(attrs: Mapping[str, Any]) -> str:
+def commit_text(attrs: Mapping[str, Any]) -> str:
+    """Return the git commit, and whether files differed from it."""
     if "git_commit" not in attrs:
         return ""
     changed = ", dirty (with uncommitted changes)" if attrs.get("git_dirty") else ""
