@@ -74,8 +74,9 @@ def encode(dataset: xr.Dataset, native: str = "") -> xr.Dataset:
         plain.encoding = {"_FillValue": None} if plain.dtype.kind == "f" else {}
         variables[name] = plain
     coords = {name: variables.pop(name) for name in dataset.coords}
-    if any(_COMPLEX in v.dims for v in (*variables.values(), *coords.values())):
-        coords.setdefault(_COMPLEX, xr.Variable(_COMPLEX, np.array(_PARTS)))
+    has_parts = any(_COMPLEX in v.dims for v in (*variables.values(), *coords.values()))
+    if has_parts and _COMPLEX not in notes["names"]:
+        coords[_COMPLEX] = xr.Variable(_COMPLEX, np.array(_PARTS))
     plain_dataset = xr.Dataset(
         variables, xr.Coordinates(coords, indexes={}), {**attrs[""], _KEY: json.dumps(notes)}
     )
