@@ -627,11 +627,14 @@ def test_info_tells_when_a_run_will_end(gridax):
     def slow(state):
         time.sleep(0.005)
         seen.append(gridax("info", "half.zarr") if len(seen) == 40 else None)
+        if len(seen) == 60:
+            raise KeyboardInterrupt
         return state["x"]
 
     space = gx.Space({"x": gx.GridAxis(0, 1, 100)}, mode="product")
     run = gx.SequentialExecution(slow, space)
-    run.run(store="half.zarr", block={"x": 5}, budget=0.5, progress=False)
+    with pytest.raises(KeyboardInterrupt):
+        run.run(store="half.zarr", block={"x": 5}, progress=False)
     code, out = seen[40]
     assert code == 0
     assert re.search(r"points/s; expected to end at \d\d:\d\d, in 0:00:0\d", out)
@@ -700,6 +703,15 @@ def test_export_replaces_a_file_only_if_told_so(gridax, tmp_path):
         assert gridax("export", "{}/done.zarr", name, "--overwrite")[0] == 0
         assert os.stat(tmp_path / name).st_ino != before
     assert sorted(os.listdir(tmp_path)) == ["out.csv", "out.nc", "out.zarr"]
+
+
+def test_export_never_replaces_what_is_no_result(gridax, tmp_path):
+    (tmp_path / "mine.zarr").mkdir()
+    (tmp_path / "mine.zarr" / "notes.txt").write_text("keep me")
+    code, out = gridax("export", "{}/done.zarr", "mine.zarr", "--overwrite")
+    assert code == 1
+    assert "'mine.zarr' is not a gridax result, so it is not replaced even with --overwrite" in out
+    assert (tmp_path / "mine.zarr" / "notes.txt").read_text() == "keep me"
 
 
 def test_export_compresses(gridax, made, tmp_path):
