@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 # Seconds until git is given up, as on a slow network file system.
-_PATIENCE = 2.0
+_PATIENCE = 1.0
 # A repository must not be able to run programs of its own, nor to be changed.
 _SAFELY = (
     "--no-optional-locks",
@@ -45,7 +45,8 @@ def attributes() -> dict[str, Any]:
     that was imported does not change afterwards.
     """
     thread, commit = _lookup()
-    thread.join(_PATIENCE)
+    if thread.ident is not None:  # it was started
+        thread.join(_PATIENCE)
     script = name()
     return {**({"script": script} if script else {}), **commit}
 
@@ -57,7 +58,8 @@ def _lookup() -> tuple[threading.Thread, dict[str, Any]]:
     thread = threading.Thread(
         target=lambda: commit.update(commit_of(folder)), name="gridax-git", daemon=True
     )
-    thread.start()
+    with contextlib.suppress(RuntimeError):  # at exit, and where no more threads are allowed
+        thread.start()
     return thread, commit
 
 

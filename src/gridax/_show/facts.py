@@ -27,6 +27,8 @@ from gridax._text import one_line, shorten
 
 # Axes of up to so many labels are displayed with all of them.
 _FEW = 5
+# Most characters of the arguments of a model.
+_LONGEST = 2000
 
 
 @dataclasses.dataclass(frozen=True)
@@ -226,12 +228,13 @@ def _provenance(attrs: Mapping[str, Any]) -> dict[str, str]:
     versions = (f"{n} {attrs.get(f'{n}_version', '')}" for n in ("gridax", "jax", "xarray"))
     resumptions = json.loads(attrs.get("gridax_resumed", "[]"))
     times = (str(r.get("when", "")) for r in resumptions if isinstance(r, dict))
+    arguments = described(attrs, "arguments").items()
     return {
         "title": str(attrs.get("title", "")),
         "model": str(attrs.get("model", "")),
-        "arguments": ", ".join(f"{n}={t}" for n, t in described(attrs, "arguments").items()),
+        "arguments": shorten(one_line(", ".join(f"{n}={t}" for n, t in arguments)), _LONGEST),
         "key": key_text(attrs),
-        "script": str(attrs.get("script", "")),
+        "script": _attribute(attrs, "script"),
         "commit": commit_text(attrs),
         "when": str(attrs.get("created", "")).replace("T", " ", 1).replace("+00:00", " UTC"),
         "device": str(attrs.get("device", "")),
