@@ -141,10 +141,11 @@ def test_arrays_are_cells_of_a_table():
     table = (
         gx.SequentialExecution(lambda s: s["n"] * s["W"], space).run(progress=False).to_dataframe()
     )
-    assert list(table.columns) == ["W", "n", "n_value", "value"]
+    assert list(table.columns) == ["W", "W_value", "n", "n_value", "value"]
     assert table["n"].tolist() == ["low", "high"] * 2
     assert table["n_value"].tolist() == [1.5, 2.5] * 2
-    np.testing.assert_array_equal(table["W"][3], [0, 1])
+    assert table["W"].tolist() == [0, 0, 1, 1]
+    np.testing.assert_array_equal(table["W_value"][3], [0, 1])
     np.testing.assert_array_equal(table["value"][3], [0, 2.5])
 
 

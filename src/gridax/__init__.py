@@ -14,6 +14,7 @@ from gridax._axes import (
 )
 from gridax._axes.designs import from_samples, halton, latin_hypercube, sobol
 from gridax._axes.saltelli import saltelli
+from gridax._compare.compare import Comparison, compare
 from gridax._execution import (
     DaskExecution,
     ParallelExecution,
@@ -35,6 +36,7 @@ __all__ = [
     "Axis",
     "Carried",
     "ChoiceAxis",
+    "Comparison",
     "DaskExecution",
     "DataAxis",
     "GridAxis",
@@ -52,6 +54,7 @@ __all__ = [
     "Space",
     "UniformAxis",
     "__version__",
+    "compare",
     "from_samples",
     "halton",
     "latin_hypercube",

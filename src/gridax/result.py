@@ -14,7 +14,7 @@ import xarray as xr
 
 from gridax import _checks
 from gridax._axes.base import is_refined
-from gridax._files import netcdf, rerun, restore
+from gridax._files import netcdf, rerun, restore, subset
 from gridax._files.merge import Summary
 from gridax._files.swept import with_swept, without_swept
 from gridax._files.zarr import open_store, save_store, view_of_run
@@ -35,7 +35,7 @@ from gridax._show.facts import ResultFacts, result_facts, space_facts
 from gridax._stores.address import is_url, local_path, location_of
 from gridax._stores.base import DONE, ERROR, FAILED, FLAGS, PENDING, STATUS
 from gridax._stores.location import Location
-from gridax._text import number_of
+from gridax._text import listing, number_of
 from gridax._warnings import warn
 from gridax.space import Space, points_of, space_of
 
@@ -636,30 +636,84 @@ class Result(Sequence[Any]):
         plain: Any = without_point_indexes(self.dataset)
         return plain.hvplot
 
-    def to_dataframe(self) -> pd.DataFrame:
-        """Return one row per point: the axes, then the outputs; arrays are object cells.
+    def to_dataframe(self, *outputs: str | Sequence[str]) -> pd.DataFrame:
+        """Return one row per point, or a table in long form of some outputs.
+
+        Without arguments, there is one row per point: the columns of `Space.to_dataframe`, then all
+        outputs, with arrays as object cells. With the names of outputs, there is one row per point
+        and index of their own dimensions, and every entry is a scalar: the labels of the axes, the
+        coordinates of the own dimensions (positions where there are none), and the outputs. An
+        output repeats along dimensions that only others have.
+
+        If some points have no value, the columns ``status`` and ``error`` say why.
+
+        Parameters
+        ----------
+        *outputs : str or sequence of str, optional
+            Names of outputs.
+
+        Returns
+        -------
+        pandas.DataFrame
+
+        Raises
+        ------
+        ValueError
+            If there is no such output.
 
         Examples
         --------
         >>> import gridax as gx
         >>> space = gx.Space({"x": gx.GridAxis(0, 1, 11)}, mode="product")
-        >>> df = (
-        ...     gx.ParallelExecution(lambda s: s["x"] > 0.5, space)
-        ...     .run(progress=False)
-        ...     .to_dataframe()
-        ... )
-        >>> df[df.x == 0.3]["value"].item()
+        >>> model = lambda s: {"up": s["x"] > 0.5, "powers": s["x"] ** jnp.arange(3)}
+        >>> result = gx.ParallelExecution(model, space).run(progress=False)
+        >>> df = result.to_dataframe()
+        >>> df[df.x == 0.3]["up"].item()
         False
+        >>> result.to_dataframe("powers").head(3)
+             x  powers_dim_0  powers
+        0  0.0             0     1.0
+        1  0.0             1     0.0
+        2  0.0             2     0.0
         """
+        names = [n for given in outputs for n in ([given] if isinstance(given, str) else given)]
+        beside = self._states()
+        arrays = dict(zip((o.name for o in self._template.outputs), self._arrays, strict=True))
+        if outputs:
+            self._check_outputs(names)
+            sizes = self._points.sizes
+            long = {}
+            for output in self._template.outputs:
+                if output.name in names:
+                    dims = (*sizes, *(output.dims or ()))
+                    long[output.name] = xr.Variable(dims, np.asarray(arrays[output.name]))
+            coords = {str(n): c.variable for n, c in self.dataset.coords.items()}
+            ordered = {name: long[name] for name in names}
+            return pd.DataFrame(frame.long_columns(self._points.grid, beside, ordered, coords))
         columns = frame.parameter_columns(self._points.grid)
-        for output, array in zip(self._template.outputs, self._arrays, strict=True):
-            values = np.asarray(array).reshape((len(self), *output.shape))
-            columns[output.name] = values if values.ndim == 1 else frame.cells(values)
-        for name in (STATUS, FAILED_POINTS, ERROR):  # present if some points have no value
+        for output in self._template.outputs:
+            values = np.asarray(arrays[output.name]).reshape((len(self), *output.shape))
+            columns[output.name] = frame.cells(values)
+        return pd.DataFrame(columns | beside)
+
+    def _states(self) -> dict[str, np.ndarray]:
+        """Return columns with the status and the message of each point, if some have no value."""
+        columns = {}
+        for name in (STATUS, FAILED_POINTS, ERROR):
             if name in self.dataset and (name != FAILED_POINTS or self._kept is not None):
                 variable = _over(self.dataset.variables[name], self._points.sizes)
                 columns[name] = variable.values.reshape(-1)
-        return pd.DataFrame(columns)
+        return columns
+
+    def _check_outputs(self, names: Sequence[str]) -> None:
+        known = [output.name for output in self._template.outputs]
+        for name in names:
+            if name not in known:
+                raise ValueError(f"no output {name!r}; the outputs are {listing(known)}")
+        if not names:
+            raise ValueError(
+                f"an empty list of outputs was given; the outputs are {listing(known)}"
+            )
 
     def to_netcdf(self, path: str | os.PathLike[str], complevel: int = 0) -> None:
         """Save to a netCDF file, which `open_result` reads back.
@@ -764,6 +818,24 @@ def facts_of(result: Result) -> ResultFacts:
         result.progress,
         {name: source for name, (source, _, _) in variables.items()},
     )
+
+
+def own_dims(result: Result) -> dict[str, tuple[str, ...]]:
+    """Return the names of each output's own dimensions."""
+    return {output.name: output.dims or () for output in result._template.outputs}
+
+
+def with_outputs(result: Result, names: Sequence[str]) -> Result:
+    """Return a result with some of its outputs, as `gridax export` saves it.
+
+    Raises
+    ------
+    ValueError
+        If there is no such output.
+    """
+    result._check_outputs(names)
+    dataset = subset.with_outputs(result._to_file, result._template, names)
+    return _described(dataset, "the selection", result.progress)
 
 
 def open_result(

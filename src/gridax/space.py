@@ -251,7 +251,14 @@ class Space(Sequence[Any]):
         return self._with(self._points.grid.scatter(points))
 
     def to_dataframe(self) -> pd.DataFrame:
-        """Return one row per point and one column per axis; arrays are object cells.
+        """Return one row per point and a column of labels per axis.
+
+        Arrays, and numbers that were given labels, follow their labels as ``<name>_value``.
+
+        Returns
+        -------
+        pandas.DataFrame of N rows
+            In the order of the points. Arrays are object cells.
 
         Examples
         --------

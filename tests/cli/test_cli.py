@@ -32,7 +32,7 @@ from gridax.cli import main, network
 from gridax.cli._pace import Pace, of_store
 
 GRIDAX = [sys.executable, "-W", "error", "-m", "gridax"]
-COMMANDS = ("demo", "explore", "export", "info", "plot", "status")
+COMMANDS = ("compare", "demo", "explore", "export", "info", "plot", "status")
 
 
 def model(state):
@@ -355,6 +355,24 @@ def test_info_says_where_a_file_comes_from(gridax):
     assert made_by["with"].startswith(f"gridax {gx.__version__}, jax {jax.__version__}, xarray ")
 
 
+def test_info_says_what_was_run(gridax, tmp_path):
+    def scaled(state, factor, *, options):
+        return factor * state["x"] * options["w"].sum()
+
+    state = {"x": gx.GridAxis(0, 1, 3), "weights": np.ones((2, 3)), "dt": 0.1}
+    space = gx.Space(state, mode="product", key=7)
+    options = {"w": np.ones(4), "solver": "heun"}
+    gx.SequentialExecution(scaled, space, 2.5, options=options).run(progress=False).to_netcdf(
+        "a.nc"
+    )
+    out = gridax("info", "a.nc")[1]
+    assert "  weights  <not stored: float64[2,3]>\n  dt       0.1\n" in out
+    made_by = out.partition("\nProvenance\n")[2]
+    assert "factor=2.5, options.w=float64[4]," in made_by
+    assert "options.solver='heun'" in made_by
+    assert re.search(r"^  key +jax\.random\.key\(7\)$", made_by, re.MULTILINE)
+
+
 def test_info_lists_the_members_of_a_shared_dimension(gridax):
     out = gridax("info", "{}/grouped.zarr")[1]
     assert (
@@ -609,16 +627,58 @@ def test_info_tells_when_a_run_will_end(gridax):
     def slow(state):
         time.sleep(0.005)
         seen.append(gridax("info", "half.zarr") if len(seen) == 40 else None)
+        if len(seen) == 60:
+            raise KeyboardInterrupt
         return state["x"]
 
     space = gx.Space({"x": gx.GridAxis(0, 1, 100)}, mode="product")
     run = gx.SequentialExecution(slow, space)
-    run.run(store="half.zarr", block={"x": 5}, budget=0.5, progress=False)
+    with pytest.raises(KeyboardInterrupt):
+        run.run(store="half.zarr", block={"x": 5}, progress=False)
     code, out = seen[40]
     assert code == 0
     assert re.search(r"points/s; expected to end at \d\d:\d\d, in 0:00:0\d", out)
     code, out = gridax("info", "half.zarr")
     assert "no run writes to it at the moment" in out
+
+
+# --- compare ----------------------------------------------------------------------------------
+
+
+def test_compare_exits_with_0_for_equal_results_and_1_for_others(gridax, made):
+    code, out = gridax("compare", "{}/done.zarr", "{}/done.zarr")
+    assert (code, out.splitlines()[0]) == (0, "<gridax.Comparison: equal>")
+    code, out = gridax("compare", "{}/done.zarr", "{}/half.zarr")
+    assert code == 1
+    assert out.startswith(
+        "<gridax.Comparison: not equal within rtol=1e-05, atol=1e-08>\n"
+        "done.zarr: 22 points, 22 in both\n"
+        "half.zarr: 22 points, 22 in both\n"
+        "10 points without a value in half.zarr\n"
+    )
+    assert re.search(r"^    v  0 +0 +0 +10 +x=0\.\d, y=1$", out, re.MULTILINE)
+
+
+def test_compare_takes_tolerances(gridax):
+    def scaled(factor):
+        return lambda state: factor * (1 + state["x"])
+
+    for name, factor in (("a.nc", 1.0), ("b.nc", 1.001)):
+        gx.SequentialExecution(scaled(factor), SMALL).run(progress=False).to_netcdf(name)
+    code, out = gridax("compare", "a.nc", "b.nc")
+    assert code == 1
+    assert "    value  0.002    0.000999  22             0           x=1.0, y=1\n" in out
+    assert gridax("compare", "a.nc", "b.nc", "--rtol", "1e-2")[0] == 0
+    assert gridax("compare", "a.nc", "b.nc", "--atol", "1e-2")[0] == 0
+    assert gridax("compare", "a.nc", "b.nc", "--atol", "-1")[0] == 2
+
+
+def test_compare_exits_with_2_if_a_file_cannot_be_read(gridax):
+    assert gridax("compare", "{}/done.zarr", "nowhere.nc") == (
+        2,
+        "Error: there is no file 'nowhere.nc'\n",
+    )
+    assert gridax("compare", "{}/text.nc", "{}/done.zarr")[0] == 2
 
 
 # --- export -----------------------------------------------------------------------------------
@@ -643,6 +703,15 @@ def test_export_replaces_a_file_only_if_told_so(gridax, tmp_path):
         assert gridax("export", "{}/done.zarr", name, "--overwrite")[0] == 0
         assert os.stat(tmp_path / name).st_ino != before
     assert sorted(os.listdir(tmp_path)) == ["out.csv", "out.nc", "out.zarr"]
+
+
+def test_export_never_replaces_what_is_no_result(gridax, tmp_path):
+    (tmp_path / "mine.zarr").mkdir()
+    (tmp_path / "mine.zarr" / "notes.txt").write_text("keep me")
+    code, out = gridax("export", "{}/done.zarr", "mine.zarr", "--overwrite")
+    assert code == 1
+    assert "'mine.zarr' is not a gridax result, so it is not replaced even with --overwrite" in out
+    assert (tmp_path / "mine.zarr" / "notes.txt").read_text() == "keep me"
 
 
 def test_export_compresses(gridax, made, tmp_path):
@@ -682,12 +751,80 @@ def test_a_matrix_stands_in_a_table_with_its_label(gridax, tmp_path):
     assert list(table.V) == ["odd", "even"] * 6
 
 
-def test_a_table_takes_no_arrays(gridax, tmp_path):
+def test_a_table_has_the_numbers_and_a_note_names_the_arrays(gridax, tmp_path):
     assert gridax("export", "{}/sweep.nc", "out.csv") == (
-        1,
-        "Error: a table has one value per point and output, but these outputs are arrays: course, fc; "
-        "export to a .nc or .zarr file instead\n",
+        0,
+        "Note: 'out.csv' has the outputs with one value per point; the arrays are left out: course "
+        "(time), fc (region × region_2). Write them to tables of their own with --output\n"
+        "out.csv written\n",
     )
+    table = pd.read_csv(tmp_path / "out.csv")
+    assert list(table.columns) == ["G", "sigma", "trial", "rate"]
+    assert len(table) == len(SPACE)
+
+
+def test_a_table_of_an_array_has_a_row_per_entry(gridax, made, tmp_path):
+    assert gridax("export", "{}/sweep.nc", "out.csv", "--output", "fc", "--output", "rate") == (
+        0,
+        "out.csv written\n",
+    )
+    table = pd.read_csv(tmp_path / "out.csv")
+    assert list(table.columns) == ["G", "sigma", "trial", "region", "region_2", "fc", "rate"]
+    wanted = gx.open_result(made / "sweep.nc").to_dataframe("fc", "rate")
+    pd.testing.assert_frame_equal(table, wanted, check_dtype=False, rtol=1e-6)
+
+
+def test_arrays_without_common_dimensions_do_not_go_into_one_table(gridax, tmp_path):
+    assert gridax("export", "{}/sweep.nc", "out.csv", "--output", "fc", "--output", "course") == (
+        1,
+        "Error: a table cannot have both fc (region × region_2), course (time), which have "
+        "dimensions that the other one lacks; write each to a table of its own\n",
+    )
+    assert os.listdir(tmp_path) == []
+
+
+def test_a_table_of_arrays_only_asks_which_one(gridax, tmp_path):
+    gridax("export", "{}/sweep.nc", "arrays.nc", "--output", "fc", "--output", "course")
+    code, out = gridax("export", "arrays.nc", "out.csv")
+    assert code == 1
+    assert out == (
+        "Error: all outputs are arrays: course (time), fc (region × region_2). Choose which to write "
+        "with --output, such as --output course: the table then has one row per point and index of "
+        "that array\n"
+    )
+    assert gridax("export", "arrays.nc", "out.csv", "--output", "course")[0] == 0
+
+
+@pytest.mark.parametrize("name", ["out.nc", "out.zarr"])
+@pytest.mark.parametrize(
+    ("source", "chosen"),
+    [("sweep.nc", ["rate", "course"]), ("sweep.nc", ["fc"]), ("half.zarr", ["v"])],
+)
+def test_export_of_some_outputs_writes_what_opens_again(
+    gridax, made, tmp_path, name, source, chosen
+):
+    options = [each for output in chosen for each in ("--output", output)]
+    assert gridax("export", f"{{}}/{source}", name, *options)[0] == 0
+    some, whole = gx.open_result(tmp_path / name), gx.open_result(made / source)
+    assert [n for n in some.dataset.data_vars if n != "status"] == chosen
+    assert len(some) == len(whole)
+    assert ("time" in some.dataset.coords) == ("course" in chosen)
+    assert ("region" in some.dataset.coords) == ("fc" in chosen)
+    for output in chosen:
+        np.testing.assert_array_equal(some.dataset[output], whole.dataset[output])
+    assert (
+        some.dataset.attrs["history"]
+        .splitlines()[-1]
+        .split(": ", 1)[1]
+        .startswith(f"selected {', '.join(chosen)}")
+    )
+    assert gridax("info", name)[0] == 0
+
+
+def test_export_of_an_output_that_does_not_exist(gridax, tmp_path):
+    for name in ("out.nc", "out.zarr", "out.csv"):
+        code, out = gridax("export", "{}/sweep.nc", name, "--output", "rat")
+        assert (code, out) == (1, "Error: no output 'rat'; the outputs are rate, course, fc\n")
     assert os.listdir(tmp_path) == []
 
 

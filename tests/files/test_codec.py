@@ -306,3 +306,22 @@ def test_notes_that_were_tampered_with_raise(notes, tmp_path):
     dataset.to_netcdf(tmp_path / "data.nc")
     with pytest.raises(ValueError, match="cannot be read as a netCDF file"):
         netcdf.read(tmp_path / "data.nc")
+
+
+def test_the_parts_of_complex_numbers_are_labeled_for_other_programs(tmp_path):
+    values = np.array([1 + 2j, 3 - 4j], np.complex64)
+    dataset = xr.Dataset({"z": ("x", values, {"units": "mV"})}, {"x": [0.1, 0.2]})
+    encode(dataset).to_netcdf(tmp_path / "z.nc")
+    with xr.open_dataset(tmp_path / "z.nc") as plain_dataset:
+        z = plain_dataset["z"]
+        assert z.attrs == {"units": "mV", "complex_parts": "real and imaginary along complex_part"}
+        assert z.sel(complex_part="real").values.tolist() == [1, 3]
+        assert z.sel(complex_part="imaginary").values.tolist() == [2, -4]
+        assert decode(plain_dataset.load()).identical(dataset)
+
+
+@pytest.mark.parametrize("labels", [{"complex_part": ["up", "down"]}, {}], ids=["labeled", "bare"])
+def test_a_dimension_of_the_users_own_may_be_called_as_that_of_the_parts(through, labels):
+    outputs = {"z": ("x", np.array([1j, 2])), "y": ("complex_part", [1.0, 2.0])}
+    dataset = xr.Dataset(outputs, labels)
+    assert through(dataset).identical(dataset)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import json
 import math
+import pickle
 import re
 from typing import Any, NamedTuple
 
@@ -454,3 +456,134 @@ def test_a_label_that_is_none_of_its_axis_is_refused(tmp_path):
         saved["W"][1] = 2
     with pytest.raises(ValueError, match="'W' has labels that are not in W_item"):
         gx.open_result(file)
+
+
+# --- what was run -----------------------------------------------------------------------------
+
+
+def scaled(state, n, factor=1.0, *rest, options=None):
+    return state["x"] * n
+
+
+LINE = gx.Space({"x": gx.GridAxis(0, 1, 3), "W": np.ones((3, 4), np.float32), "dt": 0.1}, "product")
+
+
+def attributes_of(space, model, *args, **kwargs):
+    return gx.SequentialExecution(model, space, *args, **kwargs).run(progress=False).dataset.attrs
+
+
+def test_arguments_are_recorded_by_parameter_and_path():
+    options = {"solver": "heun", "w": np.ones((2, 3)), "k": jax.random.key(0), "off": None}
+    options |= {"f": jnp.tanh, "layers": [np.float32(0.1), True], "z": 1j, "none": {}}
+    attrs = attributes_of(LINE, scaled, 3, 0.5, jnp.ones(2), options=options)
+    assert json.loads(attrs["arguments"]) == {
+        "n": 3,
+        "factor": 0.5,
+        "args[2]": {"dtype": "float32", "shape": [2]},
+        "options.solver": "heun",
+        "options.w": {"dtype": "float64", "shape": [2, 3]},
+        "options.k": {"dtype": "key<fry>", "shape": []},
+        "options.off": None,
+        "options.f": {"object": f"{jnp.tanh.__module__}.tanh"},
+        "options.layers[0]": 0.1,
+        "options.layers[1]": True,
+        "options.z": {"complex": [0.0, 1.0]},
+        "options.none": {},
+    }
+    assert "arguments" not in attributes_of(LINE, lambda s: s["x"])
+
+
+def test_many_arguments_and_long_texts_are_cut():
+    attrs = attributes_of(LINE, lambda s, **kwargs: s["x"], weights=list(range(1000)), t="a" * 5000)
+    told = json.loads(attrs["arguments"])
+    assert len(told) == 257
+    assert told["…"] == "1001 values in all"
+
+
+def test_fixed_arrays_are_recorded_by_name_and_shape():
+    attrs = attributes_of(LINE, lambda s: s["x"])
+    assert json.loads(attrs["fixed_arrays"]) == {"W": {"dtype": "float32", "shape": [3, 4]}}
+    plain = gx.Space({"x": gx.GridAxis(0, 1, 3)}, "product")
+    assert "fixed_arrays" not in attributes_of(plain, lambda s: s["x"])
+
+
+@pytest.mark.parametrize("execution", [gx.SequentialExecution, gx.ParallelExecution])
+@pytest.mark.parametrize("reduce", [None, {"x": "mean"}])
+def test_a_file_has_a_title_and_a_history_for_other_programs(execution, reduce, tmp_path):
+    options = {"progress": False, "reduce": reduce}
+    for place in ("memory", "store"):
+        store = {"store": tmp_path / f"{reduce is None}.zarr"} if place == "store" else {}
+        result = execution(scaled, LINE, 2).run(**options, **store)
+        result.to_netcdf(tmp_path / "a.nc")
+        with xr.open_dataset(tmp_path / "a.nc") as plain:
+            assert plain.attrs["title"] == "scaled over x (3): 3 points"
+            assert plain.attrs["Conventions"] == "CF-1.11"
+            version = re.escape(gx.__version__)
+            assert re.fullmatch(
+                rf"{plain.attrs['created']}: scaled run at 3 points \(gridax {version}\)".replace(
+                    "+", r"\+"
+                ),
+                plain.attrs["history"],
+            )
+            assert json.loads(plain.attrs["arguments"]) == {"n": 2}
+
+
+def lines_of(result):
+    return [line.split(": ", 1)[1] for line in result.dataset.attrs["history"].splitlines()]
+
+
+def test_the_history_has_a_line_for_each_run_and_extension(tmp_path):
+    end = f"(gridax {gx.__version__})"
+    first = gx.SequentialExecution(scaled, LINE, 2).run(progress=False)
+    more = gx.Space({**LINE.state, "x": gx.GridAxis(0, 2, 5)}, "product")
+    for store in (None, tmp_path / "more.zarr"):
+        both = gx.SequentialExecution(scaled, more, 2).run(
+            extend=first, store=store, progress=False
+        )
+        assert lines_of(both) == [f"scaled run at 3 points {end}", f"scaled run at 5 points {end}"]
+
+
+def test_the_history_of_a_store_has_a_line_for_each_resumption(tmp_path):
+    end = f"(gridax {gx.__version__})"
+    stop = {"after": 1}
+
+    def stops(state):
+        if stop["after"] == 0:
+            raise KeyboardInterrupt
+        stop["after"] -= 1
+        return float(state["x"])
+
+    def resumed(n):
+        stop["after"] = n
+        with contextlib.suppress(KeyboardInterrupt):
+            gx.SequentialExecution(stops, LINE).run(
+                store=tmp_path / "a.zarr", block={"x": 1}, version="1", progress=False
+            )
+        return lines_of(gx.open_result(tmp_path / "a.zarr"))
+
+    assert resumed(1) == [f"stops run at 3 points {end}"]
+    assert resumed(0) == [f"stops run at 3 points {end}"]  # nothing was added to it
+    assert resumed(1)[1:] == [f"resumed with 2 points left {end}"]
+    last = resumed(5)
+    assert last[2:] == [f"resumed with 1 point left {end}"]
+    assert resumed(5) == last  # it is complete
+
+
+def test_a_long_history_keeps_its_first_line_and_the_last_ones():
+    history = ""
+    for i in range(200):
+        history = describe.with_line(history, f"time {i}", "run")
+    lines = history.splitlines()
+    assert len(lines) == 50
+    assert (lines[0].split(":")[0], lines[1]) == ("time 0", "…")
+    assert [line.split(":")[0] for line in lines[2:]] == [f"time {i}" for i in range(152, 200)]
+
+
+def test_a_result_keeps_what_was_run_when_it_is_pickled_and_saved_again(tmp_path):
+    result = gx.SequentialExecution(scaled, LINE, 2).run(progress=False)
+    copy = pickle.loads(pickle.dumps(result))
+    copy.to_netcdf(tmp_path / "a.nc")
+    gx.open_result(tmp_path / "a.nc").to_zarr(tmp_path / "a.zarr")
+    again = gx.open_result(tmp_path / "a.zarr")
+    assert again.dataset.attrs == copy.dataset.attrs == result.dataset.attrs
+    assert gx.compare(again, result).origin == ()

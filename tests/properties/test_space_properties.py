@@ -93,7 +93,8 @@ def test_a_dataframe_has_the_labels_and_arrays_of_each_point_in_its_rows(case: C
     for path, axis in case.axes.items():
         is_array = isinstance(axis, gx.DataAxis) and np.ndim(axis.values) > 1
         expected = [point[path] for point in (values if is_array else labels)]
-        assert [plain(cell) for cell in frame[path]] == expected
+        assert [plain(cell) for cell in frame[f"{path}_value" if is_array else path]] == expected
+        assert [plain(cell) for cell in frame[path]] == [point[path] for point in labels]
 
 
 @given(CASES, st.data())

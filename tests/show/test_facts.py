@@ -9,7 +9,14 @@ import pytest
 import xarray as xr
 
 import gridax as gx
-from gridax._show.facts import ResultFacts, SpaceFacts, space_facts
+from gridax._show.facts import (
+    ResultFacts,
+    SpaceFacts,
+    commit_text,
+    described,
+    key_text,
+    space_facts,
+)
 from gridax._show.progress import progress_text
 from gridax.result import facts_of
 from gridax.space import points_of
@@ -90,3 +97,33 @@ def test_the_state_and_the_provenance_are_told(result: ResultFacts) -> None:
     assert result.provenance["model"].endswith("model")
     assert result.provenance["versions"].startswith(f"gridax {gx.__version__}, jax ")
     assert (result.source, result.provenance["resumed"]) == ("", "")
+
+
+def test_arguments_the_key_and_the_commit_are_put_in_words() -> None:
+    told = '{"n": 3, "w": {"dtype": "float32", "shape": [2, 3]}, "f": {"object": "m.f"}, "s": "a"}'
+    assert described({"arguments": told}, "arguments") == {
+        "n": "3",
+        "w": "float32[2, 3]",
+        "f": "m.f",
+        "s": "'a'",
+    }
+    assert key_text({"key": '{"impl": "threefry2x32", "data": [0, 42]}'}) == "jax.random.key(42)"
+    assert key_text({"key": '{"impl": "rbg", "data": [0, 1, 0, 1]}'}) == "[0, 1, 0, 1] (rbg)"
+    commit = {"git_commit": "0123456789abcdef", "git_dirty": 1}
+    assert commit_text(commit) == "0123456789ab, dirty (with uncommitted changes)"
+    assert commit_text({**commit, "git_dirty": 0}) == "0123456789ab"
+
+
+@pytest.mark.parametrize("damaged", ["", "[1", "[1]", "3", "[" * 100_000, 5, None])
+def test_what_a_damaged_file_says_is_left_out(damaged: Any) -> None:
+    attrs = {"arguments": damaged, "key": damaged}
+    assert described(attrs, "arguments") == {}
+    assert key_text(attrs) == ""
+    assert commit_text({}) == ""
+
+
+def test_a_result_displays_the_arguments_of_its_model() -> None:
+    run = gx.SequentialExecution(lambda s, n, w: s["x"] * n, SPACE[:2], 3, w="<b>")
+    result = run.run(progress=False)
+    assert facts_of(result).provenance["arguments"] == "n=3, w='<b>'"
+    assert "n=3, w=&#x27;&lt;b&gt;&#x27;" in result._repr_html_()

@@ -23,7 +23,7 @@ from gridax._grid.index import PointIndex, attach_all
 _KEY = "gridax_encoding"
 # Complex numbers, and floats of half precision.
 ZARR = "ce"
-_COMPLEX = "complex_part"
+_COMPLEX, _PARTS = "complex_part", ("real", "imaginary")
 _GOOD_START = re.compile(r"[A-Za-z0-9_\u0080-\U0010ffff]")
 # Names of attributes that stay out of netCDF: leading underscores and a few names are its own.
 _GOOD_ATTR = re.compile(r"[A-Za-z0-9\u0080-\U0010ffff][^/\x00-\x1f\x7f]*(?<! )")
@@ -69,11 +69,14 @@ def encode(dataset: xr.Dataset, native: str = "") -> xr.Dataset:
         plain, dtype = _encode_values(variable, native)
         if dtype is not None:
             notes["dtypes"][str(name)] = dtype
-        plain.attrs = {**_time_attrs(variable.dtype), **attrs[str(name)]}
+        plain.attrs = {**_added_attrs(variable.dtype, plain.dims), **attrs[str(name)]}
         # Without this, xarray marks NaN as missing and adds an attribute to every variable.
         plain.encoding = {"_FillValue": None} if plain.dtype.kind == "f" else {}
         variables[name] = plain
     coords = {name: variables.pop(name) for name in dataset.coords}
+    has_parts = any(_COMPLEX in v.dims for v in (*variables.values(), *coords.values()))
+    if has_parts and _COMPLEX not in notes["names"]:
+        coords[_COMPLEX] = xr.Variable(_COMPLEX, np.array(_PARTS))
     plain_dataset = xr.Dataset(
         variables, xr.Coordinates(coords, indexes={}), {**attrs[""], _KEY: json.dumps(notes)}
     )
@@ -98,6 +101,8 @@ def decode(dataset: xr.Dataset) -> xr.Dataset:
         return dataset
     notes = json.loads(dataset.attrs[_KEY])
     back = {safe: name for name, safe in notes["names"].items()}
+    if _COMPLEX not in notes["names"]:
+        dataset = dataset.drop_vars(_COMPLEX, errors="ignore")
     present = {*dataset.variables, *dataset.dims}
     dataset = dataset.drop_indexes(list(dataset.xindexes)).rename(
         {safe: name for safe, name in back.items() if safe != name and safe in present}
@@ -165,10 +170,10 @@ def _decode_values(variable: xr.Variable, name: str) -> xr.Variable:
     dtype: Any = jnp.dtype(name)
     if not (jnp.issubdtype(dtype, jnp.number) or dtype.kind in "UMm"):
         raise ValueError(f"{name!r} is not a dtype of a result")
-    if dtype.kind == "c":
-        return xr.Variable(variable.dims[:-1], _joined(variable.data, dtype), variable.attrs)
-    added = _time_attrs(dtype)
+    added = _added_attrs(dtype, variable.dims)
     attrs = {k: v for k, v in variable.attrs.items() if not isinstance(v, str) or added.get(k) != v}
+    if dtype.kind == "c":
+        return xr.Variable(variable.dims[:-1], _joined(variable.data, dtype), attrs)
     if dtype.kind == "U":
         return xr.Variable(variable.dims, np.array(variable.values.tolist(), str), attrs)
     return xr.Variable(variable.dims, variable.data.astype(dtype), attrs)
@@ -185,8 +190,14 @@ def _joined(parts: Any, dtype: Any) -> Any:
     return parts.rechunk({-1: 2}).map_blocks(join, dtype=dtype, drop_axis=parts.ndim - 1)
 
 
-def _time_attrs(dtype: Any) -> dict[str, str]:
-    """Return the attributes that tell other programs that integers are dates or durations."""
+def _added_attrs(dtype: Any, dims: Sequence[Any]) -> dict[str, str]:
+    """Return the attributes that tell other programs what plain numbers mean.
+
+    Integers may be dates or durations, and the last dimension may have the parts of complex
+    numbers.
+    """
+    if dtype.kind == "c" and _COMPLEX in dims:
+        return {"complex_parts": f"{' and '.join(_PARTS)} along {_COMPLEX}"}
     if dtype.kind not in "Mm":
         return {}
     unit = _TIME_UNITS[np.datetime_data(dtype)[0]]

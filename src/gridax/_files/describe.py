@@ -7,8 +7,9 @@ coordinates.
 from __future__ import annotations
 
 import datetime
+import inspect
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import jax
@@ -18,15 +19,19 @@ import xarray as xr
 from gridax._axes import is_axis
 from gridax._axes.base import call
 from gridax._axes.carried import is_carried
+from gridax._files import script
 from gridax._grid.grid import Column
-from gridax._grid.points import Points, fixed_scalar
+from gridax._grid.points import MOST_FIXED, Points, fixed_scalar
 from gridax._outputs.template import Template
-from gridax._pytree import Path, Skeleton, entry
+from gridax._pytree import Path, Skeleton, dotted, entry
+from gridax._text import listing, number_of, shorten
 from gridax._version import __version__
 
 FORMAT = 2
 # Format 1 differs in how its stores keep checksums, see `gridax._stores.format`.
 READABLE = (1, FORMAT)
+# Most lines of a history, and most characters of a text among the arguments.
+_MOST_LINES, _LONGEST_TEXT = 50, 1000
 
 
 def stamp() -> dict[str, Any]:
@@ -39,14 +44,54 @@ def stamp() -> dict[str, Any]:
     }
 
 
-def attributes(points: Points, template: Template, model: Callable[..., Any]) -> dict[str, Any]:
+def stamped(run: Mapping[str, Any], what: str, before: str = "") -> dict[str, Any]:
+    """Return when and on what a job was run, as attributes of a Dataset.
+
+    Parameters
+    ----------
+    run : as `stamp` returned it when the job was run.
+    what : what was done, for the history.
+    before : the history of the result that was extended.
+    """
+    created = run["created"].isoformat(timespec="seconds")
+    return {**run, "created": created, "history": with_line(before, created, what)}
+
+
+def with_line(history: str, when: str, what: str) -> str:
+    r"""Return a history with one more line; of a long one, the first line and the last ones.
+
+    Examples
+    --------
+    >>> with_line("2026-01-01T00:00:00+00:00: run", "2026-01-02T00:00:00+00:00", "resumed")
+    '2026-01-01T00:00:00+00:00: run\n2026-01-02T00:00:00+00:00: resumed (gridax ...)'
+    """
+    lines = [*history.splitlines(), f"{when}: {what} (gridax {__version__})"]
+    if len(lines) > _MOST_LINES:
+        lines = [lines[0], "…", *lines[2 - _MOST_LINES :]]
+    return "\n".join(lines)
+
+
+def attributes(
+    points: Points,
+    template: Template,
+    model: Callable[..., Any],
+    args: tuple[Any, ...] = (),
+    kwargs: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
     """Return the attributes of a result's Dataset that are the same for every run."""
+    arrays = fixed_arrays(points)
+    given = arguments(model, args, kwargs or {})
     return {
+        "title": _title(points, model),
+        "Conventions": "CF-1.11",
         "gridax_format": FORMAT,
         "gridax_version": __version__,
         "jax_version": jax.__version__,
         "xarray_version": xr.__version__,
         "model": _qualified(model),
+        **({"arguments": json.dumps(given)} if given else {}),
+        **({"fixed_arrays": json.dumps(arrays)} if arrays else {}),
+        **script.attributes(),
         "mode": points.mode,
         "key": json.dumps(
             {
@@ -57,6 +102,85 @@ def attributes(points: Points, template: Template, model: Callable[..., Any]) ->
         "space": json.dumps(_space_to_json(points)),
         "outputs": json.dumps(_template_to_json(template)),
     }
+
+
+def _title(points: Points, model: Callable[..., Any]) -> str:
+    sizes = [f"{dim} ({size})" for dim, size in points.sizes.items()]
+    over = f" over {listing(sizes)}" if sizes else ""
+    return f"{_qualified(model).rpartition('.')[2]}{over}: {number_of(points.n, 'point')}"
+
+
+def fixed_arrays(points: Points) -> dict[str, Any]:
+    """Return dtype and shape of the arrays of a state that are no axes, by their dotted paths."""
+    arrays = {}
+    for name, leaf in points.fixed:
+        if hasattr(leaf, "shape") and hasattr(leaf, "dtype") and leaf.shape:
+            arrays[name] = _array_to_json(leaf)
+    return dict(_at_most(arrays))
+
+
+def arguments(
+    model: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return what a model was given besides the state, by parameter and path within it.
+
+    Numbers, booleans, strings and None are themselves; of an array there are the dtype and the
+    shape, and of any other object its name.
+
+    Examples
+    --------
+    >>> arguments(lambda state, n, *, weights: None, (3,), {"weights": {"w": np.ones((2, 2))}})
+    {'n': 3, 'weights.w': {'dtype': 'float64', 'shape': [2, 2]}}
+    """
+    if not args and not kwargs:
+        return {}
+    given = dict(zip(_parameters(model, len(args)), args, strict=True)) | dict(kwargs)
+    skeleton = Skeleton.with_empties(given, lambda leaf: leaf is None)
+    leaves = ((dotted(skeleton.paths[i]), skeleton.leaves[i]) for i in skeleton.written)
+    return dict(_at_most({name: _argument_to_json(leaf) for name, leaf in leaves}))
+
+
+def _parameters(model: Callable[..., Any], n: int) -> list[str]:
+    """Return the names of the parameters after the state that positional arguments go to."""
+    names: list[str] = []
+    try:
+        parameters = list(inspect.signature(model).parameters.values())[1:]
+    except (TypeError, ValueError):  # some builtins have no signature
+        parameters = []
+    for parameter in parameters[:n]:
+        if parameter.kind not in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD):
+            break
+        names.append(parameter.name)
+    return names + [f"args[{i}]" for i in range(len(names), n)]
+
+
+def _argument_to_json(leaf: Any) -> Any:
+    scalar = fixed_scalar(leaf)
+    if scalar is not None:
+        value = scalar.item()
+        return shorten(value, _LONGEST_TEXT) if isinstance(value, str) else value
+    if leaf is None:
+        return None
+    if hasattr(leaf, "shape") and hasattr(leaf, "dtype"):
+        return _array_to_json(leaf)
+    if isinstance(leaf, complex):
+        return {"complex": [leaf.real, leaf.imag]}
+    if isinstance(leaf, (tuple, list, Mapping)):  # an empty one
+        return {} if isinstance(leaf, Mapping) else []
+    return {"object": _qualified(leaf)}
+
+
+def _array_to_json(leaf: Any) -> dict[str, Any]:
+    return {"dtype": str(leaf.dtype), "shape": list(map(int, leaf.shape))}
+
+
+def _at_most(described: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Yield the first of many leaves, and then how many there are."""
+    for i, item in enumerate(described.items()):
+        if i == MOST_FIXED:
+            yield "…", f"{number_of(len(described), 'value')} in all"
+            return
+        yield item
 
 
 def _qualified(model: Callable[..., Any]) -> str:

@@ -214,6 +214,43 @@ def _joint_codes(
     return codes, queried
 
 
+def common(
+    labels: Mapping[Any, Labels], others: Mapping[Any, np.ndarray]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the positions, in pairs, of the points that two tables of labels have in common.
+
+    Labels are the same by the rule of `find`. Points with the same labels are paired in their
+    order.
+
+    Examples
+    --------
+    >>> common({"x": Labels.of("x", np.array([0.1, 0.2, 0.3]))}, {"x": np.array([0.1 + 0.2, 0.7])})
+    (array([2]), array([0]))
+    """
+    nothing = np.empty(0, np.int64), np.empty(0, np.int64)
+    try:
+        wanted = {name: member.check(others[name]) for name, member in labels.items()}
+    except TypeError:  # of another kind
+        return nothing
+    codes, queried = map(_numbered, _joint_codes(labels, wanted))
+    known = np.flatnonzero(queried[:, 0] >= 0)
+    n = 1 + max(codes[:, 1].max(initial=0), queried[:, 1].max(initial=0))
+    keys, asked = (pairs[:, 0] * n + pairs[:, 1] for pairs in (codes, queried[known]))
+    _, mine, theirs = np.intersect1d(keys, asked, assume_unique=True, return_indices=True)
+    order = np.argsort(mine)
+    return mine[order], known[theirs[order]]
+
+
+def _numbered(codes: np.ndarray) -> np.ndarray:
+    """Return each number together with how many of the same come before it."""
+    order = np.argsort(codes, kind="stable")
+    ordered = codes[order]
+    starts = np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1]][: len(codes)])
+    before = np.empty(len(codes), np.int64)
+    before[order] = np.arange(len(codes)) - np.repeat(starts, np.diff(np.r_[starts, len(codes)]))
+    return np.stack([codes, before], axis=1)
+
+
 def _find_nearest(
     labels: Mapping[Any, Labels], wanted: Mapping[Any, np.ndarray], tolerance: float | None
 ) -> np.ndarray:

@@ -99,13 +99,14 @@ class Assembly:
         """Fingerprints of the outputs."""
         return fingerprints.of_template(self.template, self.coords)
 
-    def dataset(self, store: MemoryStore, run: Mapping[str, Any]) -> xr.Dataset:
+    def dataset(self, store: MemoryStore, run: Mapping[str, Any], before: str = "") -> xr.Dataset:
         """Return the outputs with all labels, and the status of each point unless all are done.
 
         Parameters
         ----------
         store : outputs over the grid.
         run : when and on what the job was run, as `describe.stamp` returns it.
+        before : the history of the result that was extended.
         """
         names = [output.name for output in self.template.outputs]
         dataset = self._empty.copy(data=dict(zip(names, store.arrays, strict=True)))
@@ -117,15 +118,16 @@ class Assembly:
                 messages[index] = text
             dataset["error"] = (self._points.dims, messages)
         # The Dataset is a copy already, and assign_attrs would copy all of its indexes again.
-        dataset.attrs.update(stamped(run))
+        dataset.attrs.update(describe.stamped(run, self._job.deed, before))
         return dataset
 
-    def skeleton(self, about: Parts) -> xr.Dataset:
+    def skeleton(self, about: Parts, before: str = "") -> xr.Dataset:
         """Return the Dataset of an empty store; its data are dask arrays of zeros.
 
         Parameters
         ----------
         about : fingerprints of what is run.
+        before : the history of the result that is extended.
         """
         import dask.array as da  # slow to import
 
@@ -138,7 +140,8 @@ class Assembly:
         dataset["status"] = (self._points.dims, zeros(grid, np.uint8), FLAGS)
         dataset["error"] = (self._points.dims, zeros(grid, np.dtypes.StringDType()))
         described = {fingerprints.ATTRIBUTE: json.dumps(about)}
-        return dataset.assign_attrs(stamped(describe.stamp()), **described)
+        run = describe.stamped(describe.stamp(), self._job.deed, before)
+        return dataset.assign_attrs(run, **described)
 
     @functools.cached_property
     def _empty(self) -> xr.Dataset:
@@ -159,11 +162,8 @@ class Assembly:
         dataset = attach_all(self._points.dataset.assign_coords(own).assign(variables), {})
         described = {**fingerprints.of_job(self._job), "template": self.fingerprints}
         return dataset.assign_attrs(
-            describe.attributes(self._points, self.template, self._job.model),
+            describe.attributes(
+                self._points, self.template, self._job.model, self._job.args, self._job.kwargs
+            ),
             **{fingerprints.ATTRIBUTE: json.dumps(described)},
         )
-
-
-def stamped(run: Mapping[str, Any]) -> dict[str, Any]:
-    """Return when and on what a job was run, as attributes of a Dataset."""
-    return {**run, "created": run["created"].isoformat(timespec="seconds")}

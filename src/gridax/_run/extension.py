@@ -82,6 +82,11 @@ class Extension:
         return self._rows[dim]
 
     @property
+    def history(self) -> str:
+        """What was done to obtain the result, a line each."""
+        return str(self.dataset.attrs.get("history", ""))
+
+    @property
     def coords(self) -> dict[str, xr.Variable]:
         """Coordinates of the outputs' own dimensions."""
         return own_coordinates(self.dataset, self.template)

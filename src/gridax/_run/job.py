@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from gridax._grid.points import Points
 from gridax._kernel.trace import is_jitted
+from gridax._text import number_of
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -37,6 +39,11 @@ class Job:
     def title(self) -> str:
         """Name of the model, as progress bars and dashboards show it."""
         return getattr(self.model, "__name__", type(self.model).__name__)
+
+    @functools.cached_property
+    def deed(self) -> str:
+        """What a run of it does, for the history of a file."""
+        return f"{self.title} run at {number_of(self.points.n, 'point')}"
 
     def call(self, state: Any) -> Any:
         """Return what the model returns for a state."""

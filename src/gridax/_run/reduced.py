@@ -23,7 +23,7 @@ from gridax._reduce.outputs import ReducedOutputs
 from gridax._reduce.request import Reduction
 from gridax._reduce.variables import coordinates_of, variables_of
 from gridax._run import fingerprints
-from gridax._run.assembly import Assembly, stamped
+from gridax._run.assembly import Assembly
 from gridax._run.fingerprints import Parts
 from gridax._run.job import Job
 from gridax._stores.base import ERROR, FLAGS, PENDING, STATUS
@@ -96,7 +96,7 @@ class ReducedAssembly:
         begun = self.reduced.cells.n_points_in(store.status != PENDING)
         return Progress(begun - n_failed, n_failed, self._job.points.n)
 
-    def dataset(self, store: MemoryStore, run: Mapping[str, Any]) -> xr.Dataset:
+    def dataset(self, store: MemoryStore, run: Mapping[str, Any], before: str = "") -> xr.Dataset:
         """Return the variables with all labels, and the status of each point unless all are done.
 
         The parameters are those of `Assembly.dataset`.
@@ -104,7 +104,7 @@ class ReducedAssembly:
         arrays = dict(zip([o.name for o in self.reduced.stored], store.arrays, strict=True))
         if store.is_complete and self._is_stored_as_is:
             dataset = self._empty.copy(data={o.name: arrays[o.name] for o in self.template.outputs})
-            dataset.attrs.update(stamped(run))
+            dataset.attrs.update(describe.stamped(run, self._job.deed, before))
             return dataset
         messages = np.full(store.shape, "", object)
         for index, text in store.errors.items():
@@ -112,7 +112,7 @@ class ReducedAssembly:
         stored = xr.Dataset(self._stored(arrays, store.status, messages))
         found = merged(stored, self._summary, store.is_complete)
         dataset = self._labels.assign(found)
-        dataset.attrs.update(stamped(run))
+        dataset.attrs.update(describe.stamped(run, self._job.deed, before))
         return dataset
 
     @functools.cached_property
@@ -141,7 +141,7 @@ class ReducedAssembly:
         }
         return self._labels.assign(variables)
 
-    def skeleton(self, about: Parts) -> xr.Dataset:
+    def skeleton(self, about: Parts, before: str = "") -> xr.Dataset:
         """Return the Dataset of an empty store; its data are dask arrays of zeros."""
         import dask.array as da  # slow to import
 
@@ -156,7 +156,8 @@ class ReducedAssembly:
         dataset = with_swept(stored, self._job.points)
         described = {fingerprints.ATTRIBUTE: json.dumps(about)}
         described[ATTRIBUTE] = self._summary.json(merged=False)
-        return dataset.assign_attrs({**stamped(describe.stamp()), **described})
+        run = describe.stamped(describe.stamp(), self._job.deed, before)
+        return dataset.assign_attrs({**run, **described})
 
     def _stored(
         self, arrays: Mapping[str, Any], status: Any, messages: Any
@@ -182,7 +183,9 @@ class ReducedAssembly:
             "template": self.fingerprints,
         }
         return {
-            **describe.attributes(self._job.points, self.template, self._job.model),
+            **describe.attributes(
+                self._job.points, self.template, self._job.model, self._job.args, self._job.kwargs
+            ),
             fingerprints.ATTRIBUTE: json.dumps(described),
             ATTRIBUTE: self._summary.json(merged=True),
         }

@@ -65,6 +65,11 @@ class ReducedExtension:
         return self._extension.template
 
     @property
+    def history(self) -> str:
+        """What was done to obtain the older result, a line each."""
+        return self._extension.history
+
+    @property
     def coords(self) -> dict[str, xr.Variable]:
         """Coordinates of the variables' own dimensions."""
         return self._extension.coords

@@ -25,6 +25,7 @@ from gridax._run.reduced import ReducedAssembly
 from gridax._stores.base import STATUS
 from gridax._stores.chunking import check_chunks
 from gridax._stores.location import Location
+from gridax._text import number_of
 
 if TYPE_CHECKING:
     from gridax._stores.zarr import ZarrStore
@@ -48,6 +49,7 @@ class StoredRun:
     ) -> None:
         self._location, self._options, self._mine, self._chain = location, options, mine, chain
         self._replace = self._warned = False
+        self._resumes = True  # unless the store is created
         self._theirs: Parts | None = None
         self.template: Template | None = None
         self.summary: Summary | None = None  # of a reduced run
@@ -125,8 +127,20 @@ class StoredRun:
             f"store={extends}, or start over with overwrite=True"
         )
 
-    def create(self, assembly: Assembly | ReducedAssembly, wish: Callable[[], blocks.Wish]) -> None:
-        """Create the store; if another process was faster, resume the one that it created."""
+    def create(
+        self,
+        assembly: Assembly | ReducedAssembly,
+        wish: Callable[[], blocks.Wish],
+        before: str = "",
+    ) -> None:
+        """Create the store; if another process was faster, resume the one that it created.
+
+        Parameters
+        ----------
+        assembly : labels of the outputs.
+        wish : returns what is known about good blocks.
+        before : the history of the result that is extended.
+        """
         outputs = assembly.outputs
         if self._options.block is None:
             _, n_shards = self._options.shard or (0, 1)
@@ -139,13 +153,14 @@ class StoredRun:
             if self._chain is not None:
                 block = self._along_chains(self._chain, block, assembly)
         check_chunks(block, outputs)
-        dataset = assembly.skeleton({**self._mine, "template": assembly.fingerprints})
+        dataset = assembly.skeleton({**self._mine, "template": assembly.fingerprints}, before)
         if not create_store(self._location, dataset, outputs, block, self._replace):
             self._replace = False
             self._options = self._options.resuming()
             self.open()
             return
         self._compare(open_store(self._location))
+        self._resumes = False
 
     def _along_chains(
         self, chain: Chain, block: tuple[int, ...], assembly: Assembly | ReducedAssembly
@@ -265,6 +280,26 @@ class StoredRun:
         since = None if lock is None else lock.alone_since()
         if since is not None:
             self._location.tidy(since)
+
+    def note_resumption(self, lock: Any, n_left: int) -> None:
+        """Add a line to the history of a store that existed before, once, with the points to do.
+
+        Not while another process writes to it: each would replace what the other one notes.
+        """
+        from gridax._stores.format import set_attributes
+
+        if not self._resumes:
+            return
+        self._resumes = False
+        is_alone = self._options.shard is None if lock is None else lock.alone_since() is not None
+        if not is_alone:
+            return
+        assert self._opened is not None
+        history = str(self._opened.dataset.attrs.get("history", ""))
+        now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+        what = f"resumed with {number_of(n_left, 'point')} left"
+        with contextlib.suppress(OSError):  # the run can go on without the note
+            set_attributes(self._location, {"history": describe.with_line(history, now, what)})
 
     def how_to_resume(self) -> str:
         """Return a note that says what is saved and how to continue."""

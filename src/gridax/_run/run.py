@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from gridax._files import describe
+from gridax._files import describe, script
 from gridax._files.merge import Summary
 from gridax._kernel.once import Call
 from gridax._outputs.template import Template, unit_difference
@@ -89,6 +89,7 @@ class Run:
 
     def result(self) -> Result:
         """Run, and return the outputs, in memory or as they are in a store."""
+        script.begin()
         if self._options.store is None:
             return self._in_memory()
         location = location_of(self._options.store, self._options.storage_options)
@@ -192,9 +193,15 @@ class Run:
             n_points = store.n_points * self._job.points.n // max(1, store.n_all)
             with self._meter(n_points) as meter:
                 count = _counting(n_points, store.n_points)
-                meter.begin(count(store.n_done))
+                n_done = count(store.n_done)
+                meter.begin(n_done)
+
+                def noted(n_new: int) -> int:  # a run that is refused leaves the store as it is
+                    stored.note_resumption(lock, n_points - n_done)
+                    return count(n_new)
+
                 try:
-                    self._fill(store, store.block, _checks(old, stored), meter, count)
+                    self._fill(store, store.block, _checks(old, stored), meter, noted)
                 except BaseException as error:
                     # The user must see why the run ended, whether or not the rest can be saved.
                     with contextlib.suppress(Exception):
@@ -225,7 +232,7 @@ class Run:
             wish = functools.partial(
                 self._evaluator.wish, self._options.memory, self._options.lanes, self._reduced
             )
-            stored.create(labels, wish)
+            stored.create(labels, wish, "" if old is None else old.history)
             if self._reducing is not None and stored.summary is not None:
                 labels = self._reducing.adopt(stored.summary)
                 self._assembly = self._assembly and labels
@@ -343,7 +350,8 @@ class Run:
     def _from_memory(self, store: MemoryStore, old: AnyExtension | None) -> Result:
         labels = self._labels(old)
         # Made when it is first used: labeling takes longer than a small sweep.
-        dataset = functools.partial(labels.dataset, store, describe.stamp())
+        before = "" if old is None else old.history
+        dataset = functools.partial(labels.dataset, store, describe.stamp(), before)
         if isinstance(labels, ReducedAssembly):
             progress = labels.progress(store)
             kept = labels.kept.dims

@@ -27,6 +27,8 @@ from gridax._text import one_line, shorten
 
 # Axes of up to so many labels are displayed with all of them.
 _FEW = 5
+# Most characters of the arguments of a model.
+_LONGEST = 2000
 
 
 @dataclasses.dataclass(frozen=True)
@@ -95,8 +97,9 @@ class OutputFacts:
 class ResultFacts:
     """A result: `coordinates` are the labels that are no axes, `source` is its path or URL.
 
-    `provenance` has texts by name: model, when, device, precision, versions, resumed. `reduced` has
-    the dimensions along which each output was reduced, by its name.
+    `provenance` has texts by name: title, model, arguments, key, script, commit, when, device,
+    precision, versions, resumed. `reduced` has the dimensions along which each output was
+    reduced, by its name.
     """
 
     space: SpaceFacts
@@ -225,14 +228,62 @@ def _provenance(attrs: Mapping[str, Any]) -> dict[str, str]:
     versions = (f"{n} {attrs.get(f'{n}_version', '')}" for n in ("gridax", "jax", "xarray"))
     resumptions = json.loads(attrs.get("gridax_resumed", "[]"))
     times = (str(r.get("when", "")) for r in resumptions if isinstance(r, dict))
+    arguments = described(attrs, "arguments").items()
     return {
+        "title": str(attrs.get("title", "")),
         "model": str(attrs.get("model", "")),
+        "arguments": shorten(one_line(", ".join(f"{n}={t}" for n, t in arguments)), _LONGEST),
+        "key": key_text(attrs),
+        "script": _attribute(attrs, "script"),
+        "commit": commit_text(attrs),
         "when": str(attrs.get("created", "")).replace("T", " ", 1).replace("+00:00", " UTC"),
         "device": str(attrs.get("device", "")),
         "precision": "float64" if attrs.get("x64") else "float32",
         "versions": ", ".join(versions),
         "resumed": ", ".join(times),
     }
+
+
+def described(attrs: Mapping[str, Any], name: str) -> dict[str, str]:
+    """Return texts of the values that an attribute lists; none if it is missing or damaged."""
+    return {str(n): _described_value(v) for n, v in _json(attrs, name).items()}
+
+
+def _described_value(value: Any) -> str:
+    match value:
+        case {"dtype": dtype, "shape": [*shape]}:
+            return f"{dtype}[{', '.join(map(str, shape))}]"
+        case {"object": name}:
+            return str(name)
+        case {"complex": [real, imaginary]}:
+            return f"{real}+{imaginary}j"
+    return repr(value)
+
+
+def _json(attrs: Mapping[str, Any], name: str) -> dict[Any, Any]:
+    try:
+        value = json.loads(attrs.get(name, "{}"))
+    except (ValueError, TypeError, RecursionError):  # files may come from anywhere
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+def key_text(attrs: Mapping[str, Any]) -> str:
+    """Return the key of the random axes, as a user may have given it."""
+    match _json(attrs, "key"):
+        case {"impl": "threefry2x32", "data": [0, int(seed)]}:
+            return f"jax.random.key({seed})"
+        case {"impl": impl, "data": data}:
+            return f"{data} ({impl})"
+    return ""
+
+
+def commit_text(attrs: Mapping[str, Any]) -> str:
+    """Return the git commit, and whether files differed from it."""
+    if "git_commit" not in attrs:
+        return ""
+    changed = ", dirty (with uncommitted changes)" if attrs.get("git_dirty") else ""
+    return f"{str(attrs['git_commit'])[:12]}{changed}"
 
 
 def _attribute(attrs: Mapping[str, Any], name: str) -> str:

@@ -109,6 +109,10 @@ def _provenance(result: ResultFacts) -> Iterator[Markup]:
     run = result.provenance
     if run["model"]:
         yield fact("Model:", element("code", run["model"]))
+    if run["arguments"]:
+        yield fact("Arguments:", html.code(run["arguments"], 100))
+    if run["script"] or run["commit"]:
+        yield fact("Script:", ", ".join(filter(None, (run["script"], run["commit"]))))
     if run["when"]:
         yield fact("Run:", f"{run['when']}, {run['device'] or 'unknown device'}")
     if result.source:

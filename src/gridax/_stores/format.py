@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+import threading
 from collections.abc import Iterator, Mapping
 from typing import Any, Literal, get_args
 
@@ -34,6 +35,8 @@ _FINISHED = "gridax_finished"
 # Format 1 kept checksums in an array of its own and in an attribute. The chunks are the same, so
 # its stores can be opened and resumed; the additional checksums are ignored.
 _CHECKSUMS_1, _CHUNKS_1 = "_gridax/checksum", "gridax_chunks"
+# The main thread and the one that writes blocks both read, change and write the root metadata.
+_SETTING = threading.Lock()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -204,10 +207,11 @@ def _checksum(root: Mapping[str, Any]) -> int:
 
 def set_attributes(location: Location, attrs: Mapping[str, Any]) -> None:
     """Set some attributes of a store, and remove those that are None."""
-    root = check_seal(location)
-    merged = {**root["attributes"], **attrs}
-    root["attributes"] = {name: value for name, value in merged.items() if value is not None}
-    location.put(ROOT, seal(root))
+    with _SETTING:
+        root = check_seal(location)
+        merged = {**root["attributes"], **attrs}
+        root["attributes"] = {name: value for name, value in merged.items() if value is not None}
+        location.put(ROOT, seal(root))
 
 
 def check_room(location: Location, nbytes: int) -> None:

@@ -12,6 +12,7 @@ import jax
 
 import gridax as gx
 from gridax._text import one_line
+from gridax.cli.compare import compare
 from gridax.cli.demo import demo
 from gridax.cli.draw import explore, plot
 from gridax.cli.export import export
@@ -40,6 +41,6 @@ def _show_warning(message: Any, *args: Any, **kwargs: Any) -> None:
     click.echo(f"Warning: {one_line(str(message))}", err=True)
 
 
-for _command in (demo, info, status, export, plot, explore):
+for _command in (demo, info, status, compare, export, plot, explore):
     main.add_command(_command)
 del _command

@@ -71,22 +71,30 @@ def outputs(result: gx.Result) -> dict[str, xr.DataArray]:
     return {str(n): v for n, v in result.dataset.data_vars.items() if n not in states}
 
 
-def reported(command: Command) -> Command:
-    """Make a command report errors of the user's as one line on standard error.
+def reported_as(exit_code: int) -> Callable[[Command], Command]:
+    """Return a decorator that makes a command report errors of the user's as one line.
 
-    Other errors are bugs of gridax and keep their traceback.
+    The line is on standard error. Other errors are bugs of gridax and keep their traceback.
     """
 
-    @functools.wraps(command)
-    def run(*args: Any, **kwargs: Any) -> Any:
-        try:
-            return command(*args, **kwargs)
-        except BrokenPipeError:  # as with `| head`; click exits silently
-            raise
-        except (ImportError, MemoryError, OSError, ValueError) as error:
-            raise click.ClickException(_line(error)) from error
+    def decorate(command: Command) -> Command:
+        @functools.wraps(command)
+        def run(*args: Any, **kwargs: Any) -> Any:
+            try:
+                return command(*args, **kwargs)
+            except BrokenPipeError:  # as with `| head`; click exits silently
+                raise
+            except (ImportError, MemoryError, OSError, ValueError) as error:
+                exception = click.ClickException(_line(error))
+                exception.exit_code = exit_code  # type: ignore[misc]  # as click's docs do
+                raise exception from error
 
-    return run  # type: ignore[return-value]
+        return run  # type: ignore[return-value]
+
+    return decorate
+
+
+reported = reported_as(1)
 
 
 def _line(error: BaseException) -> str:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import itertools
 import os
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import click
-import numpy as np
 
 import gridax as gx
 from gridax._disk import check_parent, whole
 from gridax._text import listing
-from gridax.cli._console import examples, note, opened, outputs, reported
+from gridax.cli._console import examples, note, opened, reported
+from gridax.result import own_dims, with_outputs
 
 KINDS = (".nc", ".zarr", ".csv")
 
@@ -21,11 +23,20 @@ KINDS = (".nc", ".zarr", ".csv")
     epilog=examples(
         "gridax export sweep.zarr sweep.nc --complevel 4",
         "gridax export sweep.nc sweep.zarr",
-        "gridax export sweep.zarr table.csv      # one row per point",
+        "gridax export sweep.zarr small.nc --output rate --output peak",
+        "gridax export sweep.zarr table.csv      # outputs with one value per point",
+        "gridax export sweep.zarr course.csv --output course",
     ),
 )
 @click.argument("store")
 @click.argument("file")
+@click.option(
+    "--output",
+    "names",
+    multiple=True,
+    metavar="NAME",
+    help="Save this output only; may be repeated. The default is all of them.",
+)
 @click.option(
     "--complevel",
     type=click.IntRange(0, 9),
@@ -34,11 +45,16 @@ KINDS = (".nc", ".zarr", ".csv")
 )
 @click.option("--overwrite", is_flag=True, help="Replace FILE if it exists.")
 @reported
-def export(store: str, file: str, complevel: int | None, overwrite: bool) -> None:
+def export(
+    store: str, file: str, names: tuple[str, ...], complevel: int | None, overwrite: bool
+) -> None:
     """Save a result to FILE: netCDF (.nc), a Zarr folder (.zarr), or a table (.csv).
 
     STORE is the store of a run, finished or not, or any file that `gridax info` can show. Results
-    larger than memory are written block by block. A table has one row per point.
+    larger than memory are written block by block.
+
+    A table has one row per point, with the outputs that have one value there. With --output, it can
+    also have arrays in long form, with one row per point and index of their own dimensions.
     """
     path = Path(file)
     if "://" in file:
@@ -52,30 +68,60 @@ def export(store: str, file: str, complevel: int | None, overwrite: bool) -> Non
             raise FileExistsError(f"'{file}' already exists; replace it with --overwrite")
         if result.progress.done < result.progress.total:
             note(f"'{store}' has {result.progress}; the outputs of all other points are NaN")
+        if path.suffix == ".csv":
+            _to_csv(result, path, names)
+            click.echo(f"{file} written")
+            return
+        if names:
+            result = with_outputs(result, names)
         if path.suffix == ".nc":
             result.to_netcdf(path, complevel=complevel or 0)
-        elif path.suffix == ".zarr":
-            result.to_zarr(path, overwrite=overwrite)
         else:
-            _to_csv(result, path)
+            _to_zarr(result, path, overwrite)
     click.echo(f"{file} written")
 
 
-def _to_csv(result: gx.Result, file: Path) -> None:
-    """Write one row per point; the file is written completely or not at all."""
-    arrays = [n for n, output in outputs(result).items() if output.ndim > len(result.space.dims)]
-    if arrays:
+def _to_zarr(result: gx.Result, path: Path, overwrite: bool) -> None:
+    try:
+        result.to_zarr(path, overwrite=overwrite)
+    except FileExistsError as error:  # which names the parameter of Python
+        raise FileExistsError(str(error).replace("overwrite=True", "--overwrite")) from error
+
+
+def _to_csv(result: gx.Result, file: Path, names: Sequence[str]) -> None:
+    """Write a table without arrays in cells; the file is written completely or not at all."""
+    own = own_dims(result)
+    arrays = {name: dims for name, dims in own.items() if dims}
+    names = names or [name for name in own if name not in arrays]
+    if not names:
         raise ValueError(
-            "a table has one value per point and output, but these outputs are arrays: "
-            f"{listing(arrays)}; export to a .nc or .zarr file instead"
+            f"all outputs are arrays: {_listed(arrays)}. Choose which to write with --output, such "
+            f"as --output {next(iter(arrays))}: the table then has one row per point and index of "
+            "that array"
         )
-    table = result.to_dataframe()
-    for name in [n for n in table if np.ndim(table[n].iloc[0])]:
-        if name in result.space.axes:  # an array-valued axis is represented by its labels
-            label = result.dataset[name].variable.set_dims(result.space.sizes)
-            table[name] = label.values.reshape(-1)
-        else:
-            del table[name]
+    _check_crossing({name: arrays[name] for name in names if name in arrays})
+    left_out = {name: dims for name, dims in arrays.items() if name not in names}
+    table = result.to_dataframe(*names)
     check_parent(file)
     with whole(file) as beside:
         table.to_csv(beside, index=False)
+    if left_out and set(names).isdisjoint(arrays):
+        note(
+            f"'{file}' has the outputs with one value per point; the arrays are left out: "
+            f"{_listed(left_out)}. Write them to tables of their own with --output"
+        )
+
+
+def _check_crossing(arrays: Mapping[str, Sequence[str]]) -> None:
+    """Refuse arrays of which every entry would be combined with every entry of another one."""
+    for (first, along), (second, other) in itertools.combinations(arrays.items(), 2):
+        if not (set(along) <= set(other) or set(other) <= set(along)):
+            both = _listed({first: along, second: other})
+            raise ValueError(
+                f"a table cannot have both {both}, which have dimensions that the other one lacks; "
+                "write each to a table of its own"
+            )
+
+
+def _listed(arrays: Mapping[str, Sequence[str]]) -> str:
+    return listing([f"{name} ({' × '.join(dims)})" for name, dims in arrays.items()])

@@ -12,7 +12,7 @@ import click
 from gridax._memory import human
 from gridax._show.facts import Coordinate, OutputFacts, ResultFacts
 from gridax._show.progress import progress_text
-from gridax._text import printable
+from gridax._text import printable, shorten
 from gridax.cli._console import console, examples, opened, reported
 from gridax.cli._pace import of_store
 from gridax.result import facts_of
@@ -27,6 +27,8 @@ DIMENSIONS = ("", ">size", "labels", "unit", "axis", "description")
 OUTPUTS = ("", "at each point", "dtype", ">size", "unit", "description")
 # Most characters of the labels, so that a row fits on a line.
 LABELS = 24
+# Most characters of the arguments.
+LONGEST = 400
 
 
 @click.command(
@@ -117,8 +119,7 @@ def _fixed(facts: ResultFacts) -> Iterator[Row]:
         if axis.dim is None:
             yield axis.name, axis.span(80)
     for value in facts.space.fixed:
-        if value.is_scalar:
-            yield value.name, value.text
+        yield value.name, value.text
 
 
 def _output(output: OutputFacts) -> Row:
@@ -128,8 +129,17 @@ def _output(output: OutputFacts) -> Row:
 
 def _provenance(run: Mapping[str, str]) -> Iterator[Row]:
     yield "model", run["model"]
+    yield from _unless_empty("arguments", run["arguments"])
+    yield from _unless_empty("key", run["key"])
+    yield from _unless_empty("script", run["script"])
+    yield from _unless_empty("commit", run["commit"])
     yield "when", run["when"]
     yield "on", f"{run['device']}, {run['precision']}"
     yield "with", run["versions"]
     if run["resumed"]:
         yield "resumed", f"with another model, {run['resumed']}"
+
+
+def _unless_empty(name: str, text: str) -> Iterator[Row]:
+    if text:
+        yield name, shorten(text, LONGEST)

@@ -1,0 +1,1 @@
+"""What two results have in common, and how they differ."""
