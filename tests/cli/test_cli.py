@@ -821,6 +821,23 @@ def test_export_of_some_outputs_writes_what_opens_again(
     assert gridax("info", name)[0] == 0
 
 
+@pytest.mark.parametrize(
+    ("chosen", "returned"),
+    [(["y", "y.d_a"], {"y"}), (["z", "y.d_a"], {"z"}), (["y.d_a", "z.d_a"], {"y.d_a", "z.d_a"})],
+)
+def test_export_of_derivatives(chosen, returned, tmp_path):
+    space = gx.Space({"a": gx.GridAxis(0, 1, 3)}, mode="product")
+    executor = gx.ParallelExecution(lambda s: {"y": s["a"] ** 2, "z": s["a"]}, space)
+    executor.run(derivatives="a", progress=False).to_netcdf(tmp_path / "all.nc")
+    options = [each for output in chosen for each in ("--output", output)]
+    paths = [str(tmp_path / name) for name in ("all.nc", "some.nc")]
+    assert CliRunner().invoke(main, ["export", *paths, *options]).exit_code == 0
+    some = gx.open_result(paths[1])
+    assert set(some.dataset.data_vars) == set(chosen)
+    assert set(some[1]) == returned
+    assert float(some.dataset["y.d_a"].sel(a=0.5)) == 1.0
+
+
 def test_export_of_an_output_that_does_not_exist(gridax, tmp_path):
     for name in ("out.nc", "out.zarr", "out.csv"):
         code, out = gridax("export", "{}/sweep.nc", name, "--output", "rat")
