@@ -477,10 +477,11 @@ class Result(Sequence[Any]):
 
         grid = self._points.grid
         members = grid.names_along()
-        values = plot_data.select(self.dataset, output, sel or {})
-        values = plot_spread.mean(values, _names(mean), members)
         roles = {"x": x, "y": y, "hue": hue, "row": row, "col": col}
         over = _names(band)
+        plot_spread.check_names({"mean": _names(mean), "band": over}, roles)
+        values = plot_data.select(self.dataset, output, sel or {})
+        values = plot_spread.mean(values, _names(mean), members)
         if not over and kind in (None, "line", "step"):
             over = plot_spread.quantiles_without_role(values, roles)
         values = plot_spread.band(values, over, spread, members)

@@ -52,10 +52,10 @@ def colors_of(
     if flags and not options.keys() - {"add_colorbar", "cbar_kwargs", "cbar_ax", "cmap"}:
         return _flag_colors(flags, options.get("cmap"))
     norm, levels = options.get("norm"), options.get("levels")
-    low, high, cmap = _limits(finite, options)
-    if on_paper and cmap == "RdBu_r":
-        cmap = "coolwarm"  # gray in the middle
-    cmap = plt.get_cmap(options.get("cmap") or cmap)
+    low, high, default = _limits(finite, options)
+    if on_paper and default == "RdBu_r":
+        default = "coolwarm"  # gray in the middle
+    cmap = plt.get_cmap(options.get("cmap") or default)
     if norm is not None:
         norm.vmin, norm.vmax = options.get("vmin", norm.vmin), options.get("vmax", norm.vmax)
         if levels is None:
@@ -66,7 +66,7 @@ def colors_of(
             levels = ticker.MaxNLocator(levels + 1, min_n_ticks=1).tick_values(low, high)
         levels = np.asarray(levels, float)
         low, high = levels[0], levels[-1]
-    extend = options.get("extend") or _extend(finite, low, high)
+    extend: Any = options.get("extend") or _extend(finite, low, high)
     if levels is not None and norm is None:
         norm = colors.BoundaryNorm(levels, cmap.N, extend=extend)
     return Colors(cmap, norm or colors.Normalize(low, high), extend, levels)
@@ -164,7 +164,7 @@ def hue_colors(placed: Placement, category: bool, cmap: str | None) -> HueColors
     of a color bar.
     """
     import matplotlib.pyplot as plt
-    from matplotlib.colors import LogNorm, Normalize
+    from matplotlib.colors import LogNorm, Normalize, to_rgb
 
     n = len(placed.labels)
     if category and n <= MOST_NAMES and cmap is None:
@@ -172,9 +172,9 @@ def hue_colors(placed: Placement, category: bool, cmap: str | None) -> HueColors
     chosen = plt.get_cmap(cmap or "viridis")
     if n <= MOST_LINES:
         # Bright yellow is hard to see on white, as is dark violet on black.
-        dark = np.mean(plt.matplotlib.colors.to_rgb(plt.rcParams["axes.facecolor"])) < 0.5
-        ends = (0, 1) if cmap else (0.2, 1) if dark else (0, 0.88)
-        places = np.linspace(*ends, n) if n > 1 else [0.0 if not dark else 0.5]
+        dark = np.mean(to_rgb(plt.rcParams["axes.facecolor"])) < 0.5
+        low, high = (0.0, 1.0) if cmap else (0.2, 1.0) if dark else (0.0, 0.88)
+        places = np.linspace(low, high, n)
         return HueColors([chosen(p) for p in places], placed.text, label_texts(placed.labels))
     norm = (LogNorm if placed.scale == "log" else Normalize)(placed.at.min(), placed.at.max())
     mappable = plt.cm.ScalarMappable(norm, chosen)

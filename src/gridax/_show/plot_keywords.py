@@ -72,7 +72,7 @@ def sorted_keywords(kind: str, given: Mapping[str, Any]) -> Keywords:
     groups = (FIGURE, AXES, colors)
     chosen = [{name: given[name] for name in given if name in group} for group in groups]
     rest = {name: v for name, v in given.items() if not any(name in group for group in groups)}
-    return Keywords(*chosen, rest)
+    return Keywords(chosen[0], chosen[1], chosen[2], rest)
 
 
 def _all_of(kind: str) -> set[str]:
@@ -88,7 +88,9 @@ def _properties(kind: str) -> tuple[str, set[str]]:
     from matplotlib.image import AxesImage
     from matplotlib.lines import Line2D
     from matplotlib.patches import Patch
-    from mpl_toolkits.mplot3d.art3d import Poly3DCollection
+    from mpl_toolkits.mplot3d.art3d import (  # type: ignore[import-untyped]
+        Poly3DCollection,
+    )
 
     artist: Any = {
         "line": Line2D,

@@ -67,15 +67,14 @@ class Points:
 
     def binned(self, x: Placement, y: Placement) -> Cells:
         """Return the mean of many points in each cell of a grid."""
-        codes, centers, edges = [], [], []
-        for at, placement in ((self.x, x), (self.y, y)):
-            code, center = _bins(at, placement.scale == "log")
-            codes.append(code)
-            centers.append(center)
-            edges.append(edges_between(center, placement.scale == "log"))
-        shape = (len(centers[1]), len(centers[0]))
-        mean = _mean_in(codes[1] * shape[1] + codes[0], self.values, shape[0] * shape[1])
-        return Cells(*centers, *edges, mean.reshape(shape))
+        logs = (x.scale == "log", y.scale == "log")
+        (column, at_x), (row, at_y) = (
+            _bins(at, log) for at, log in zip((self.x, self.y), logs, strict=True)
+        )
+        shape = (len(at_y), len(at_x))
+        mean = _mean_in(row * shape[1] + column, self.values, shape[0] * shape[1])
+        edges = (edges_between(at_x, logs[0]), edges_between(at_y, logs[1]))
+        return Cells(at_x, at_y, edges[0], edges[1], mean.reshape(shape))
 
 
 def _bins(at: np.ndarray, log: bool) -> tuple[np.ndarray, np.ndarray]:
@@ -155,9 +154,9 @@ def draw_cells(ax: Any, cells: Cells, kind: str, colors: Colors, options: dict[s
 def _contours(method: Any, values: tuple[Any, ...], colors: Colors, options: dict[str, Any]) -> Any:
     from matplotlib import ticker
 
-    levels = colors.levels
-    if levels is None and isinstance(vmin := colors.norm.vmin, (int, float, np.number)):
-        levels = ticker.MaxNLocator(9).tick_values(vmin, colors.norm.vmax)
+    levels: Any = colors.levels
+    if levels is None:
+        levels = ticker.MaxNLocator(9).tick_values(colors.norm.vmin, colors.norm.vmax)
     if "colors" not in options:
         options = {"cmap": colors.cmap, "norm": colors.norm, **options}
     return method(*values, levels=levels, extend=colors.extend, **options)
@@ -165,7 +164,11 @@ def _contours(method: Any, values: tuple[Any, ...], colors: Colors, options: dic
 
 def draw_points(ax: Any, points: Points, colors: Colors, options: dict[str, Any]) -> Any:
     """Draw a dot at each point, and a gray cross at those without a value if they are not many."""
-    style = {"s": _dot_size(len(points.x), 36), "linewidths": 0, "rasterized": len(points.x) > MANY}
+    style: dict[str, Any] = {
+        "s": _dot_size(len(points.x), 36),
+        "linewidths": 0,
+        "rasterized": len(points.x) > MANY,
+    }
     style |= {"plotnonfinite": True, **options}  # such points count for the limits of the axes
     if not {"c", "color"} & options.keys():
         style |= {"c": points.values, "cmap": colors.cmap, "norm": colors.norm}
@@ -206,13 +209,19 @@ def draw_triangles(
 ) -> Any:
     """Draw values at the corners of triangles, without those where a value is missing."""
     from matplotlib.tri import Triangulation
-    from scipy.spatial import Delaunay
+    from scipy.spatial import Delaunay, QhullError
 
     logs = [placement.scale == "log" for placement in places]
     at = [
         on_scale(along, along, log) for along, log in zip((points.x, points.y), logs, strict=True)
     ]
-    corners = Delaunay(np.stack(at, axis=1)).simplices
+    try:
+        corners = Delaunay(np.stack(at, axis=1)).simplices
+    except QhullError:
+        raise ValueError(
+            f"the {len(points.x)} points lie on a line, so that nothing is between them; use "
+            "kind='scatter'"
+        ) from None
     known = np.isfinite(points.values[corners]).all(axis=1)
     mesh = Triangulation(points.x, points.y, corners[known])
     if kind in ("contour", "contourf"):

@@ -70,6 +70,10 @@ class Plot:
         names = [n for n in self.members.get(dim, ()) if n in self.values.coords]
         return [n for n in names if len(pd.unique(self.values[n].values)) > 1] or names
 
+    def facets(self) -> dict[str, str]:
+        """Return the names in the roles row and col."""
+        return {role: self.roles[role] for role in ("row", "col") if role in self.roles}
+
     def free(self) -> list[str]:
         """Return the dimensions without a role."""
         taken = {LEVELS, *(self.dim(name) for name in self.roles.values())}
@@ -186,6 +190,8 @@ def _with_x(plot: Plot, inner: Sequence[str]) -> Plot:
     elif "x" not in plot.roles and plot.free():
         # Time series run over their own dimension, all else over the first one of the space.
         plot = plot.with_roles(x=own[-1] if own else plot.free()[0])
+    elif "x" not in plot.roles and (beside := _beside(plot)):
+        plot = plot.with_roles(x=beside)
     elif "x" not in plot.roles:
         raise ValueError(f"no dimension is left for x; the roles {plot.roles} take all of them")
     free = sorted(plot.free(), key=lambda dim: plot.values.sizes[dim])
@@ -224,6 +230,14 @@ def _with_panels(plot: Plot) -> Plot:
     return plot.with_roles(**dict(zip(open_, reversed(free), strict=False)))
 
 
+def _beside(plot: Plot) -> str | None:
+    """Return an axis that shares a dimension with one in a role, preferably one with numbers."""
+    taken = set(plot.roles.values())
+    dims = dict.fromkeys(plot.dim(name) for name in plot.roles.values())
+    names = [n for dim in dims for n in plot.varying(dim) if n not in taken]
+    return min(names, key=plot.is_category, default=None)
+
+
 def _pair(plot: Plot, dim: str) -> tuple[str, str | None]:
     """Return two coordinates of a shared dimension as the directions of a scatter plot."""
     names = plot.varying(dim)
@@ -236,32 +250,13 @@ def _pair(plot: Plot, dim: str) -> tuple[str, str | None]:
 
 
 def _check_panels(plot: Plot) -> None:
-    used = {plot.dim_of(role) for role in ("x", "y", "hue")}
-    sizes = {}
-    for role in {"row", "col"} & plot.roles.keys():
-        name, labels = plot.roles[role], plot.labels(role)
-        sizes[name] = len(pd.unique(labels))
-        others = [r for r in ("row", "col") if r != role and plot.dim_of(r) == plot.dim(name)]
-        if (
-            sizes[name] < len(labels)
-            and plot.dim(name) not in used
-            and not others
-            and plot.kind != "hist"
-        ):
-            raise ValueError(
-                f"{role}={name!r}: several points along {plot.dim(name)!r} have the same label; "
-                f"give one of {listing(plot.varying(plot.dim(name)))} as x= or hue=, or average "
-                f"over those that differ only in an axis with mean="
-            )
+    facets = [role for role in plot.roles if role in ("row", "col")]
+    sizes = {plot.roles[role]: len(pd.unique(plot.labels(role))) for role in facets}
     n_panels = math.prod(sizes.values())
     if n_panels > MOST_FACETS:
-        facets = " × ".join(
-            f"{plot.roles[role]} {sizes[plot.roles[role]]}"
-            for role in plot.roles
-            if plot.roles[role] in sizes and role in ("row", "col")
-        )
+        product = " × ".join(f"{name} {size}" for name, size in sizes.items())
         raise ValueError(
-            f"output {plot.values.name!r} would need {n_panels} panels ({facets}), more than "
+            f"output {plot.values.name!r} would need {n_panels} panels ({product}), more than "
             f"{MOST_FACETS}; average over a dimension with mean=, or select labels with "
             "sel="
         )

@@ -1,10 +1,9 @@
-"""Where labels are placed along x, y or a color bar: on a linear or logarithmic scale, on a
-calendar, or at equal distances.
-"""
+"""Where labels are placed along x, y or a color bar, and which ticks they get."""
 
 from __future__ import annotations
 
 import dataclasses
+import importlib
 from typing import Any
 
 import numpy as np
@@ -46,9 +45,10 @@ class Placement:
 
     def set_ticks(self, axis: Any, turn: bool = False) -> None:
         """Set the ticks of an axis or a color bar; long texts may be turned."""
-        from matplotlib import dates, ticker
+        from matplotlib import ticker
 
         if self.scale == "date":
+            dates: Any = importlib.import_module("matplotlib.dates")
             locator = dates.AutoDateLocator()
             axis.set_major_locator(locator)
             axis.set_major_formatter(dates.ConciseDateFormatter(locator))
@@ -144,6 +144,5 @@ def _equal(labels: np.ndarray, cells: bool) -> np.ndarray:
 
 
 def _numbers_of_dates(labels: np.ndarray) -> np.ndarray:
-    from matplotlib.dates import date2num
-
-    return np.asarray(date2num(labels), float)
+    dates: Any = importlib.import_module("matplotlib.dates")
+    return np.asarray(dates.date2num(labels), float)

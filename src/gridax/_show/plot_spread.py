@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import numbers
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -15,6 +15,21 @@ from gridax._text import listing
 # The levels of a band from the lowest to the highest, with the center in the middle.
 LEVELS = "band"
 SPREADS = ("sd", "sem", "range")
+
+
+def check_names(over: Mapping[str, Sequence[str]], roles: Mapping[str, str | None]) -> None:
+    """Reject a dimension that is both averaged over and drawn, or averaged over twice."""
+    seen: dict[str, str] = {}
+    for role, names in over.items():
+        for name in names:
+            drawn = [r for r, given in roles.items() if given == name]
+            if drawn or name in seen:
+                other = drawn[0] if drawn else seen[name]
+                raise ValueError(
+                    f"{other}={name!r} and {role}={name!r}: a dimension that is averaged over "
+                    "cannot be used again; leave out one of them"
+                )
+            seen[name] = role
 
 
 def mean(
@@ -78,7 +93,9 @@ def band(
         lower = [(1 - share) / 2 for share in sorted(shares, reverse=True)]
         q = [*lower, 0.5, *(1 - low for low in reversed(lower))]
         has_nan = values.dtype.kind == "f" and bool(values.isnull().any())
-        quantiles = values.quantile(q, over, skipna=has_nan)
+        with warnings.catch_warnings():  # where no point has a value, there is no quantile
+            warnings.filterwarnings("ignore", "All-NaN slice", RuntimeWarning)
+            quantiles = values.quantile(q, over, skipna=has_nan)
         levels = quantiles.rename(quantile=LEVELS).drop_vars(LEVELS)
         percent = listing([f"{100 * share:g} %" for share in sorted(shares)])
         text = "median and range" if spread == "range" else f"median and {percent} of the points"
@@ -119,13 +136,14 @@ def _shares(spread: Any) -> list[float] | None:
     if isinstance(spread, str):
         if spread not in SPREADS:
             raise ValueError(
-                f"spread={spread!r} is unknown; choose 'sd', 'sem' or 'range', or give the share of "
-                "the points within each band, such as 0.9 or [0.5, 0.9]"
+                f"spread={spread!r} is unknown; choose 'sd', 'sem' or 'range', or give the share "
+                "of the points within each band, such as 0.9 or [0.5, 0.9]"
             )
         return [1.0] if spread == "range" else None
-    shares = list(spread) if np.iterable(spread) else [spread]
+    shares: list[Any] = list(spread) if np.iterable(spread) else [spread]
     for share in shares:
-        if not isinstance(share, numbers.Real) or isinstance(share, bool) or not 0 < share <= 1:
+        is_number = isinstance(share, (int, float, np.number)) and share is not True
+        if not is_number or not 0 < share <= 1:
             raise ValueError(
                 f"spread={spread!r}: give shares of the points between 0 and 1, such as 0.9 or "
                 "[0.5, 0.9], or 'sd', 'sem' or 'range'"
