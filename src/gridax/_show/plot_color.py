@@ -80,10 +80,10 @@ def _limits(finite: np.ndarray, options: Mapping[str, Any]) -> tuple[float, floa
     low, high = (0.0, 1.0) if not finite.size else (float(finite.min()), float(finite.max()))
     if options.get("robust") and finite.size:
         low, high = np.percentile(finite, [2, 98]).tolist()
-    if low == high:
-        low, high = low - 0.5, high + 0.5
     low, high = low if vmin is None else vmin, high if vmax is None else vmax
     diverges = center not in (None, False) or (center is None and low < 0 < high)
+    if low == high:
+        low, high = low - 0.5, high + 0.5
     if not diverges or options.get("norm") is not None:
         return low, high, plt.rcParams["image.cmap"]
     if options.get("cmap") is None or center is not None:
@@ -215,7 +215,7 @@ def add_hue_key(
     if panels.size > 1:
         keywords = {"loc": "outside right upper"}
         panels.flat[0].figure.legend(handles, texts, title=title, **keywords)
-    elif outside and len(texts) > 5:
+    elif outside and len(texts) > 3:
         place: dict[str, Any] = {"loc": "upper left", "bbox_to_anchor": (1.01, 1)}
         panels.flat[0].legend(handles, texts, title=title, **place)
     else:

@@ -24,7 +24,6 @@ class Figure:
 
     axes: np.ndarray
     grid: Any
-    is_own: bool
 
     @classmethod
     def of(cls, plt: Any, plot: Plot, kind: str, keywords: Keywords) -> Figure:
@@ -43,7 +42,7 @@ class Figure:
         if ax is not None and kind == "surface" and ax.name != "3d":
             raise ValueError("kind='surface' needs an ax= with projection='3d'")
         if ax is not None:
-            return cls(np.array([ax]), None, False)
+            return cls(np.array([ax]), None)
         if facets:
             return cls._of_panels(plot, facets, options, projection)
         if "size" in options:
@@ -51,7 +50,7 @@ class Figure:
             options.setdefault("figsize", (height * options.get("aspect", 1.5), height))
         figsize = options.get("figsize", (6, 4))
         ax = plt.subplots(figsize=figsize, layout="constrained", subplot_kw=projection)[1]
-        return cls(np.array([ax]), None, True)
+        return cls(np.array([ax]), None)
 
     @classmethod
     def _of_panels(
@@ -73,7 +72,7 @@ class Figure:
             data, facets.get("col"), facets.get("row"), subplot_kws=projection, **options
         )
         grid.fig.set_layout_engine("constrained")
-        return cls(grid.axs, grid, True)
+        return cls(grid.axs, grid)
 
     def panels(self, plot: Plot) -> Iterator[tuple[Any, dict[str, Any]]]:
         """Yield each panel with its labels of row and col; hide those that are left over."""

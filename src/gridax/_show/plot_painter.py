@@ -59,9 +59,10 @@ class Painter:
             ax.set_xlabel(textwrap.fill(self.text, WRAP))
             _set_value_ticks(ax.xaxis, self.plot.values)
         if hue is not None:
+            from matplotlib.colors import to_rgb
             from matplotlib.patches import Patch
 
-            patches = [Patch(color=color, alpha=0.6) for color in hue.colors]
+            patches = [Patch(fc=(*to_rgb(c), 0.2), ec=c, lw=1.5) for c in hue.colors]
             self._add_key(hue, patches)
         return drawn
 
@@ -75,6 +76,8 @@ class Painter:
                 series = [one.binned(self.places["x"].scale == "log") for one in series]
                 text = f"{self.text}, mean ± sd of the points in bins"
             drawn.append(self._curves_in(ax, panel, series, hue))
+            if not np.isfinite(panel.values.values).any():
+                _say_empty(ax)
             self.places["x"].apply(ax, "x")
             ax.set_ylabel(textwrap.fill(text, WRAP))
             if LEVELS not in panel.values.dims:
@@ -109,6 +112,8 @@ class Painter:
         for (ax, _), content in zip(panels, contents, strict=True):
             for role in ("x", "y"):
                 self.places[role].apply(ax, role)
+            if not np.isfinite(content.values).any():
+                _say_empty(ax)
             if not content.values.size:
                 continue
             artist = self._draw_map(ax, content, colors)
@@ -153,8 +158,10 @@ class Painter:
         return plot_color.hue_colors(self.places["hue"], category, self.keywords.colors.get("cmap"))
 
     def _add_key(self, hue: plot_color.HueColors, handles: list[Any]) -> None:
-        options, figure = self.keywords.colors, self.figure
-        plot_color.add_hue_key(hue, handles, figure.axes, options, figure.is_own)
+        options, panels = self.keywords.colors, self.figure.axes
+        # A layout engine makes room for what is beside the panels.
+        has_room = panels.flat[0].figure.get_layout_engine() is not None
+        plot_color.add_hue_key(hue, handles, panels, options, has_room)
 
 
 def _series(panel: Plot) -> list[Series]:
@@ -221,6 +228,11 @@ def _handles(hue: plot_color.HueColors, drawn: Sequence[Any]) -> list[Any]:
         name: getattr(like, f"get_{name}")() for name in ("linestyle", "marker", "markersize")
     }
     return [Line2D([], [], color=color, **style) for color in hue.colors]
+
+
+def _say_empty(ax: Any) -> None:
+    style = {"ha": "center", "va": "center", "backgroundcolor": ax.get_facecolor()}
+    ax.annotate("no values", (0.5, 0.5), xycoords="axes fraction", **style)
 
 
 def _set_value_ticks(axis: Any, values: xr.DataArray) -> None:

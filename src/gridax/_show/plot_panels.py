@@ -230,8 +230,8 @@ def draw_triangles(
     if kind == "surface":
         style = {"cmap": colors.cmap, "norm": colors.norm, **options}
         return ax.plot_trisurf(mesh, np.nan_to_num(points.values), **style)
-    # Gouraud shading ignores the scale of an axis.
-    shading = "flat" if any(logs) else "gouraud"
+    # Gouraud shading ignores the scale of an axis, and mixes colors that have names.
+    shading = "flat" if any(logs) or colors.ticks is not None else "gouraud"
     style = {"shading": shading, "cmap": colors.cmap, "norm": colors.norm, **options}
     return ax.tripcolor(mesh, points.values, **style)
 
@@ -258,13 +258,18 @@ def draw_histogram(
     options: Mapping[str, Any],
 ) -> Any:
     """Draw the histogram of each sample; return what matplotlib returns."""
-    style: dict[str, Any] = {"histtype": "bar" if len(samples) == 1 else "stepfilled"}
+    from matplotlib.colors import to_rgb
+
+    style: dict[str, Any] = {"histtype": "bar"}
     if len(samples) > 1:
-        style["alpha"] = 0.45
+        style = {"histtype": "step", "linewidth": 1.5}
     elif len(edges) <= 60:
         style |= {"edgecolor": ax.get_facecolor(), "linewidth": 0.5}
     rest = {k: v for k, v in options.items() if k not in ("bins", "range")}
     color = {} if {"color", "fc", "facecolor"} & rest.keys() else {"color": colors}
     drawn = ax.hist(samples if len(samples) > 1 else samples[0], edges, **color, **style | rest)
+    if len(samples) > 1 and rest.get("histtype", "step") == "step":
+        for (patch,), color in zip(drawn[2], colors, strict=True):
+            patch.set(fill=True, facecolor=(*to_rgb(color), 0.2))
     ax.set_ylabel("density" if options.get("density") else "number of points")
     return drawn

@@ -71,10 +71,9 @@ def placed(plot: Plot, kind: str, keywords: Keywords) -> tuple[Plot, dict[str, P
         name = plot.roles["hue"]
         category = plot.is_category(name)
         codes, labels = pd.factorize(plot.labels("hue"), sort=not category)
-        log = name in plot.logs
-        places["hue"] = place(
-            np.asarray(labels), plot.text("hue"), log=log, nominal=category, cells=True
-        )
+        labels = np.asarray(labels)
+        log = name in plot.logs or suits_log(labels)
+        places["hue"] = place(labels, plot.text("hue"), log=log, nominal=category)
         values = values.assign_coords({AT["hue"]: (plot.dim(name), codes)})
     return plot.with_values(values), places
 
