@@ -32,7 +32,7 @@ def colors_of(
     values: Iterable[np.ndarray],
     attrs: Mapping[str, Any],
     options: Mapping[str, Any],
-    on_paper: bool = False,
+    kind: str = "pcolormesh",
 ) -> Colors:
     """Choose colors for values, the same ones in all panels.
 
@@ -42,7 +42,7 @@ def colors_of(
     attrs : of the output; ``flag_values`` and ``flag_meanings`` (as in CF) give each value a name.
     options : the keywords ``cmap``, ``norm``, ``vmin``, ``vmax``, ``robust``, ``center``,
         ``levels`` and ``extend``, with the same meaning as in xarray.
-    on_paper : whether the values are dots, so that white would be invisible.
+    kind : of the plot; dots and lines that are white would be invisible.
     """
     import matplotlib.pyplot as plt
     from matplotlib import colors, ticker
@@ -53,8 +53,8 @@ def colors_of(
         return _flag_colors(flags, options.get("cmap"))
     norm, levels = options.get("norm"), options.get("levels")
     low, high, default = _limits(finite, options)
-    if on_paper and default == "RdBu_r":
-        default = "coolwarm"  # gray in the middle
+    if default == "RdBu_r" and kind in ("scatter", "contour"):
+        default = {"scatter": "coolwarm", "contour": plt.rcParams["image.cmap"]}[kind]
     cmap = plt.get_cmap(options.get("cmap") or default)
     if norm is not None:
         norm.vmin, norm.vmax = options.get("vmin", norm.vmin), options.get("vmax", norm.vmax)
@@ -81,7 +81,9 @@ def _limits(finite: np.ndarray, options: Mapping[str, Any]) -> tuple[float, floa
     if options.get("robust") and finite.size:
         low, high = np.percentile(finite, [2, 98]).tolist()
     low, high = low if vmin is None else vmin, high if vmax is None else vmax
-    diverges = center not in (None, False) or (center is None and low < 0 < high)
+    # A few values just below zero, from noise, do not make half of the colors worth it.
+    both_signs = low < 0 < high and min(-low, high) > 0.25 * max(-low, high)
+    diverges = center not in (None, False) or (center is None and both_signs)
     if low == high:
         low, high = low - 0.5, high + 0.5
     if not diverges or options.get("norm") is not None:

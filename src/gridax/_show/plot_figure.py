@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import textwrap
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,13 @@ import xarray as xr
 from gridax._show.plot_keywords import Keywords
 from gridax._show.plot_positions import AT
 from gridax._show.plot_roles import Plot
-from gridax._show.plot_style import label_texts, panel_title, set_title, unit_suffix
+from gridax._show.plot_style import (
+    label_texts,
+    letters_along,
+    panel_title,
+    set_title,
+    unit_suffix,
+)
 from gridax._text import listing
 
 
@@ -61,7 +67,9 @@ class Figure:
         labels = {role: pd.unique(plot.labels(role)) for role in facets}
         if [*facets] == ["col"]:
             n = len(labels["col"])
-            options.setdefault("col_wrap", min(n, 4 if n != 5 and n != 6 and n != 9 else 3))
+            options.setdefault("col_wrap", min(n, 3 if n in (5, 6, 9) else 4))
+        if projection:
+            options.setdefault("size", 4)  # labels are beside the panels
         elif [*facets] == ["row"]:
             options.setdefault("aspect", 2)  # one column leaves room for wide panels
         coords = {facets[role]: labels[role] for role in facets}
@@ -106,24 +114,21 @@ class Figure:
         set_title(self.axes, _selected(plot))
 
     def _set_titles(self, plot: Plot) -> None:
-        width, height = (self.axes.flat[0].get_position(original=True).size) * (
-            self.axes.flat[0].figure.get_size_inches()
-        )
-        for role in {"row", "col"} & plot.roles.keys():
-            name, labels = plot.roles[role], pd.unique(plot.labels(role))
+        facets = plot.facets()
+        for role, name in facets.items():
             attrs = plot.values[name].attrs if name in plot.values.coords else {}
-            titles = panel_title(name, attrs, np.asarray(labels))
-            if not {"row", "col"} <= plot.roles.keys():
-                for ax, title in zip(self.axes.flat, titles, strict=False):
-                    ax.set_title(textwrap.fill(title, max(16, int(11 * width))), fontsize="medium")
-            elif role == "col":
-                for ax, title in zip(self.axes[0], titles, strict=True):
-                    ax.set_title(textwrap.fill(title, max(16, int(11 * width))), fontsize="medium")
-            else:
-                for ax, title in zip(self.axes[:, -1], titles, strict=True):
-                    text = textwrap.fill(title, max(16, int(11 * height)))
-                    style = {"rotation": 270, "ha": "left", "va": "center"}
-                    ax.annotate(text, (1.02, 0.5), xycoords="axes fraction", **style)
+            titles = panel_title(name, attrs, np.asarray(pd.unique(plot.labels(role))))
+            if role == "row" and len(facets) == 2:
+                self._set_titles_of_rows(titles)
+                continue
+            for ax, title in zip(self.axes.flat, titles, strict=False):
+                ax.set_title(textwrap.fill(title, letters_along(ax, 0)), fontsize="medium")
+
+    def _set_titles_of_rows(self, titles: Sequence[str]) -> None:
+        style = {"rotation": 270, "ha": "left", "va": "center"}
+        for ax, title in zip(self.axes[:, -1], titles, strict=True):
+            text = textwrap.fill(title, letters_along(ax, 1))
+            ax.annotate(text, (1.02, 0.5), xycoords="axes fraction", **style)
 
 
 def set_axes(ax: Any, options: Mapping[str, Any]) -> None:

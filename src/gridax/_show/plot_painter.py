@@ -17,9 +17,7 @@ from gridax._show.plot_positions import AT
 from gridax._show.plot_roles import MOST_LINES, Plot
 from gridax._show.plot_scale import Placement, edges_between
 from gridax._show.plot_spread import LEVELS
-from gridax._show.plot_style import axis_label
-
-WRAP = 42
+from gridax._show.plot_style import axis_label, letters_along
 
 
 class Painter:
@@ -56,7 +54,7 @@ class Painter:
             colors = ["C0"] if hue is None else hue.colors
             artist = plot_panels.draw_histogram(ax, samples, edges, colors, options)
             drawn = artist if drawn is None else drawn
-            ax.set_xlabel(textwrap.fill(self.text, WRAP))
+            ax.set_xlabel(textwrap.fill(self.text, letters_along(ax, 0)))
             _set_value_ticks(ax.xaxis, self.plot.values)
         if hue is not None:
             from matplotlib.colors import to_rgb
@@ -79,7 +77,7 @@ class Painter:
             if not np.isfinite(panel.values.values).any():
                 _say_empty(ax)
             self.places["x"].apply(ax, "x")
-            ax.set_ylabel(textwrap.fill(text, WRAP))
+            ax.set_ylabel(textwrap.fill(text, letters_along(ax, 1)))
             if LEVELS not in panel.values.dims:
                 _set_value_ticks(ax.yaxis, panel.values)
         if hue is not None:
@@ -105,9 +103,8 @@ class Painter:
         is_mean = any(isinstance(c, Cells) for c in contents) and self.plot.scattered()
         if is_mean:
             attrs = {k: v for k, v in attrs.items() if not k.startswith("flag_")}
-        colors = plot_color.colors_of(
-            [c.values for c in contents], attrs, options, on_paper=self.kind == "scatter"
-        )
+        colors = plot_color.colors_of([c.values for c in contents], attrs, options, kind=self.kind)
+        needs_bar = self.kind != "surface" or len(panels) > 1
         drawn = None
         for (ax, _), content in zip(panels, contents, strict=True):
             for role in ("x", "y"):
@@ -118,9 +115,9 @@ class Painter:
                 continue
             artist = self._draw_map(ax, content, colors)
             drawn = artist if drawn is None else drawn
-            if self.kind == "surface":
+            if self.kind == "surface" and not needs_bar:
                 ax.set_zlabel(textwrap.fill(self.text, 24))
-        if options.get("add_colorbar", self.kind != "surface") and drawn is not None:
+        if options.get("add_colorbar", needs_bar) and drawn is not None:
             text = f"{self.text}, mean of the points in each cell" if is_mean else self.text
             plot_color.add_color_bar(drawn, colors, self.figure.axes, text, options)
         return drawn

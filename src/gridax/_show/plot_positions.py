@@ -30,7 +30,7 @@ def prepared(plot: Plot) -> Plot:
         if name in values.coords and values[name].dtype.kind == "m":
             values = values.assign_coords({name: _as_durations(values[name])})
     plot = plot.with_values(values)
-    for role in ("hue", "y", "x"):
+    for role in ("row", "col", "hue", "y", "x"):
         name = plot.roles.get(role, "")
         if name in values.coords and not plot.is_category(name):
             values = values.sortby(name)

@@ -68,6 +68,12 @@ def spread_indices(n: int, most: int) -> np.ndarray:
     return np.unique(np.linspace(0, n - 1, min(n, most)).round().astype(int))
 
 
+def letters_along(ax: Any, direction: int) -> int:
+    """Return how many letters fit along the width (0) or the height (1) of a panel."""
+    inches = ax.get_position(original=True).size * ax.figure.get_size_inches()
+    return max(16, int(13 * inches[direction]))  # about 13 letters per inch
+
+
 def set_title(panels: np.ndarray, title: str) -> None:
     """Set the title of a single panel or of a figure, wrapped to its width."""
     ax = panels.flat[0]

@@ -29,7 +29,7 @@ FORMATS = (".png", ".pdf", ".svg")
         "gridax plot sweep.nc",
         "gridax plot sweep.nc rate -x G -y tau --mean trial -o rate.pdf",
         "gridax plot sweep.nc rate -x G --hue sigma --sel tau=2 --band trial",
-        "gridax plot sweep.nc rate -x G --sel tau=2 --band trial --spread 0.5 --spread 0.9",
+        "gridax plot sweep.nc rate -x G --hue tau --band trial --spread 0.9",
         "gridax plot sweep.nc rate --kind hist --hue sigma",
     ),
 )
@@ -180,6 +180,7 @@ def _in_options(error: ValueError) -> ValueError:
     """Return an error of the Python API in terms of the command line's options."""
     long = "mean|sel|row|col|hue|band|spread|kind"
     text = re.sub(rf"\b({long}|x|y)='([^']*)'", r"--\1 \2", str(error))
+    text = re.sub(rf"\b({long})=\[", r"--\1 [", text)
     text = re.sub(rf"\b({long}|x|y)=(?=\W|$)", r"--\1", text)
     text = re.sub(r"--([xy])\b", r"-\1", text)
     return ValueError(text.replace("with outputs=", "after FILE").replace("max_bytes=", ""))
