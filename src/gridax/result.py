@@ -433,6 +433,8 @@ class Result(Sequence[Any]):
             ``ddof=0``, as in xarray) or standard error (``"sem"``) to both sides; or the median
             with the central share of the points, such as ``0.9``, with all of them (``"range"``),
             or with several nested shares, such as ``[0.5, 0.9]``, which is called a fan chart.
+            Where the run reduced a dimension, the band of ``rate.mean`` is ``rate.std``, and
+            ``rate.quantile`` is a fan chart.
         sel : mapping, optional
             Labels to select first; for numbers, the nearest one, which the title shows.
         kind : str, optional
@@ -484,7 +486,12 @@ class Result(Sequence[Any]):
         values = plot_spread.mean(values, _names(mean), members)
         if not over and kind in (None, "line", "step"):
             over = plot_spread.quantiles_without_role(values, roles)
-        values = plot_spread.band(values, over, spread, members)
+        beside = plot_spread.std_beside(self.dataset, values, over)
+        if beside is not None and spread in (None, "sd") and not mean:
+            std = plot_data.select(self.dataset, beside, sel or {})
+            values = plot_spread.band_beside(values, std, over)
+        else:
+            values = plot_spread.band(values, over, spread, members)
         known = (*self._points.dims, plot_spread.LEVELS)
         inner = [str(dim) for dim in values.dims if dim not in known]
         refined = [dim for dim in members if all(is_refined(c.axis) for c in grid.members(dim))]

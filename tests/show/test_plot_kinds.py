@@ -155,7 +155,7 @@ def test_a_band_skips_missing_values():
     np.testing.assert_allclose(line.get_ydata(), [2, 5, np.nan])
 
 
-def test_quantiles_that_were_computed_during_the_run_are_a_fan_chart():
+def test_spreads_that_were_computed_during_the_run_are_bands():
     space = product(a=gx.GridAxis(0, 1, 3), k=gx.KeyAxis(8))
     reduce = {"k": ["mean", "std", gx.Quantiles([0.9, 0.1, 0.5])]}
     values = iter(RANDOM.normal(size=24))
@@ -170,9 +170,14 @@ def test_quantiles_that_were_computed_during_the_run_are_a_fan_chart():
     for name in ("y.mean", "y.std"):
         (line,) = result.plot(name)
         np.testing.assert_allclose(line.get_ydata(), result.dataset[name])
-    text = "band='k' is no dimension of output 'y.mean' any more, as it was reduced during the run"
+    (line,) = result.plot("y.mean", band="k")
+    mean, std = result.dataset["y.mean"], result.dataset["y.std"]
+    np.testing.assert_allclose(line.get_ydata(), mean)
+    np.testing.assert_allclose(bands_of(line.axes), [[mean - std, mean + std]])
+    assert text_of(line.axes.yaxis).endswith(" ± sd over k")
+    text = "band='k' is no dimension of output 'y.std' any more, as it was reduced during the run"
     with pytest.raises(ValueError, match=re.escape(text)):
-        result.plot("y.mean", band="k")
+        result.plot("y.std", band="k")
 
 
 # ---- kinds
@@ -536,6 +541,20 @@ def test_where_points_have_equal_labels_curves_are_drawn_among_them(filtered):
     np.testing.assert_allclose(lines[0].get_ydata(), table[0.0])
 
 
+def test_many_curves_among_points_are_joined_and_points_of_a_design_are_dots():
+    space = product(a=gx.GridAxis(0, 1, 20), b=gx.GridAxis(0, 1, 20)).filter(lambda d: d.a <= d.b)
+    lines = run(lambda s: {"y": s["a"]}, space).plot(x="b", hue="a")
+    assert [len(line.get_xdata()) for line in lines] == list(range(20, 0, -1))
+    assert {line.get_linestyle() for line in lines} == {"-"}
+    result = design(64)
+    dots = result.plot(x="a", hue="b")
+    shades = brightness(
+        dots.get_facecolors()[np.argsort(result.dataset["b"].sortby("a").values)][:, :3]
+    )
+    assert shades == sorted(shades)
+    assert dots.figure.axes[-1].get_ylabel() == "b"
+
+
 @pytest.mark.parametrize("role", ["mean", "band"])
 def test_averages_over_one_of_several_axes_keep_the_others(filtered, role):
     (line,) = filtered.plot("rate", x="b", sel={"a": 0}, **{role: "k"})
@@ -613,7 +632,7 @@ def test_of_very_many_points_the_means_in_bins_are_drawn():
     np.testing.assert_allclose(high - low, 2 * 10 / 12**0.5 * line.get_xdata(), atol=0.3)
     assert text_of(line.axes.yaxis) == "y, mean ± sd of the points in bins"
     assert isinstance(result.plot(kind="scatter"), PathCollection)
-    assert isinstance(result.plot(x="a", hue="b"), list)
+    assert isinstance(result.plot(x="a", hue="b"), PathCollection)
 
 
 def test_scattered_points_over_several_decades_are_on_a_logarithmic_scale():

@@ -14,7 +14,7 @@ from gridax._show.plot_figure import Figure
 from gridax._show.plot_keywords import Keywords
 from gridax._show.plot_panels import TOO_MANY, Cells, Points, Series
 from gridax._show.plot_positions import AT
-from gridax._show.plot_roles import MOST_LINES, Plot
+from gridax._show.plot_roles import Plot
 from gridax._show.plot_scale import Placement, edges_between
 from gridax._show.plot_spread import LEVELS
 from gridax._show.plot_style import axis_label, letters_along
@@ -69,7 +69,7 @@ class Painter:
         drawn: list[list[Any]] = []
         text = self.text
         for ax, panel in panels:
-            series = _series(panel)
+            series = _series(panel, by_point=self.kind == "scatter")
             if self.kind == "line" and any(_is_crowded(one) for one in series):
                 series = [one.binned(self.places["x"].scale == "log") for one in series]
                 text = f"{self.text}, mean ± sd of the points in bins"
@@ -89,7 +89,7 @@ class Painter:
     ) -> list[Any]:
         options = dict(self.keywords.drawn)
         colors = ["C0"] if hue is None else hue.colors
-        if self.kind == "scatter" or (series and series[0].hues is not None):
+        if self.kind == "scatter":
             return [plot_panels.draw_dots(ax, one, colors, options) for one in series]
         if len(series) > 1 and self.places["x"].scale == "equal" and len(series[0].levels) > 1:
             series = [one.moved(0.5 * ((one.hue + 0.5) / len(colors) - 0.5)) for one in series]
@@ -161,8 +161,8 @@ class Painter:
         plot_color.add_hue_key(hue, handles, panels, options, has_room)
 
 
-def _series(panel: Plot) -> list[Series]:
-    """Return the curves of a panel: one, or one for each label of hue."""
+def _series(panel: Plot, by_point: bool) -> list[Series]:
+    """Return the curves of a panel: one, one for each label of hue, or one with a hue per point."""
     values, along_x, along_hue = panel.values, panel.dim_of("x"), panel.dim_of("hue")
     shared = along_hue == along_x
     order = [along_hue] if along_hue is not None and not shared else []
@@ -175,10 +175,9 @@ def _series(panel: Plot) -> list[Series]:
         joined = _is_joined(panel, at)
         curves = array if order else [array]
         return [Series(at, one, int(c), joined) for one, c in zip(curves, codes, strict=True)]
-    different = np.unique(codes)
-    if len(different) > MOST_LINES:
+    if by_point:
         return [Series(at, array, 0, joined=False, hues=codes)]
-    rows = [(int(code), np.flatnonzero(codes == code)) for code in different]
+    rows = [(int(code), np.flatnonzero(codes == code)) for code in np.unique(codes)]
     return [
         Series(at[these], array[:, these], code, _is_joined(panel, at[these]))
         for code, these in rows
@@ -195,8 +194,7 @@ def _is_joined(panel: Plot, at: np.ndarray) -> bool:
 
 
 def _is_crowded(one: Series) -> bool:
-    is_crowded = not one.joined and len(one.levels) == 1 and len(one.at) > TOO_MANY
-    return is_crowded and one.hues is None
+    return not one.joined and len(one.levels) == 1 and len(one.at) > TOO_MANY
 
 
 def _samples(panel: Plot, n: int) -> list[np.ndarray]:

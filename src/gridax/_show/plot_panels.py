@@ -224,6 +224,8 @@ def draw_triangles(
         ) from None
     known = np.isfinite(points.values[corners]).all(axis=1)
     mesh = Triangulation(points.x, points.y, corners[known])
+    if kind != "surface":
+        ax.margins(0)  # as for cells
     if kind in ("contour", "contourf"):
         values = np.where(np.isfinite(points.values), points.values, 0)  # of no triangle
         return _contours(getattr(ax, f"tri{kind}"), (mesh, values), colors, options)

@@ -83,6 +83,13 @@ class Plot:
         """Return the dimension that x and y share, or None."""
         return self.dim_of("x") if self.dim_of("x") == self.dim_of("y") else None
 
+    def has_hue_per_point(self) -> bool:
+        """Whether the labels of hue, along x, are so many that no curve would join them."""
+        if "hue" not in self.roles or self.dim_of("hue") != self.dim_of("x"):
+            return False
+        n = len(pd.unique(self.labels("hue")))
+        return n > MOST_LINES and len(self.labels("hue")) < 3 * n
+
     def with_roles(self, **roles: str | None) -> Plot:
         """Return the plot with further roles; a role that is already taken is kept."""
         new = {role: name for role, name in roles.items() if name is not None}

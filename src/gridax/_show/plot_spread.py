@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -92,6 +93,8 @@ def band(
     else:
         lower = [(1 - share) / 2 for share in sorted(shares, reverse=True)]
         q = [*lower, 0.5, *(1 - low for low in reversed(lower))]
+        if values.chunks is not None:  # quantiles need all values at once
+            values = values.chunk(dict.fromkeys(over, -1))
         has_nan = values.dtype.kind == "f" and bool(values.isnull().any())
         with warnings.catch_warnings():  # where no point has a value, there is no quantile
             warnings.filterwarnings("ignore", "All-NaN slice", RuntimeWarning)
@@ -122,6 +125,22 @@ def _fan(values: xr.DataArray) -> xr.DataArray:
     text = f"at {listing([f'{q:g}' for q in values['quantile'].values])}"
     levels = values.drop_vars("quantile").rename(quantile=LEVELS).transpose(..., LEVELS)
     return _described(levels, values, f"{values.attrs.get('long_name', values.name)} {text}")
+
+
+def std_beside(dataset: xr.Dataset, values: xr.DataArray, over: Sequence[str]) -> str | None:
+    """Return the standard deviation that was computed during the run beside a mean, if any."""
+    name = str(values.name)
+    other = f"{name.removesuffix('.mean')}.std"
+    if not name.endswith(".mean") or other not in dataset or not over:
+        return None
+    return other if all(_was_reduced(values, dim) for dim in over) else None
+
+
+def band_beside(mean: xr.DataArray, std: xr.DataArray, over: Sequence[str]) -> xr.DataArray:
+    """Return a mean and a standard deviation that were computed during the run as a band."""
+    levels = xr.concat([mean - std, mean, mean + std], LEVELS).transpose(..., LEVELS)
+    long_name = f"{mean.attrs.get('long_name', mean.name)} ± sd over {', '.join(over)}"
+    return _described(levels, mean, long_name)
 
 
 def _described(values: xr.DataArray, source: xr.DataArray, long_name: str) -> xr.DataArray:
@@ -162,21 +181,19 @@ def _with_dims(
             continue
         coordinate = values.coords.get(name)
         if coordinate is None or coordinate.ndim != 1:
+            reduced = " any more, as it was reduced during the run"
             raise ValueError(
                 f"{role}={name!r} is no dimension of output {values.name!r}"
-                f"{_reduced(values, name)}; average over "
+                f"{reduced if _was_reduced(values, name) else ''}; average over "
                 f"{listing(values.dims) or 'nothing, as it has none'}"
             )
         values = _split(values, role, name, members)
     return values
 
 
-def _reduced(values: xr.DataArray, name: str) -> str:
-    was = any(
-        text.strip().startswith(f"{name}:")
-        for text in str(values.attrs.get("cell_methods", "")).split(",")
-    )
-    return " any more, as it was reduced during the run" if was else ""
+def _was_reduced(values: xr.DataArray, dim: str) -> bool:
+    """Whether an output was reduced along a dimension during the run, as its attribute says."""
+    return dim in re.findall(r"([^\s:]+):", str(values.attrs.get("cell_methods", "")))
 
 
 def _split(

@@ -9,7 +9,7 @@ import xarray as xr
 
 from gridax._checks import optional
 from gridax._show.plot_figure import Figure, set_axes
-from gridax._show.plot_keywords import MAPS, check_kind, sorted_keywords
+from gridax._show.plot_keywords import CURVES, MAPS, check_kind, sorted_keywords
 from gridax._show.plot_painter import Painter
 from gridax._show.plot_panels import TOO_MANY
 from gridax._show.plot_positions import in_panel, placed, prepared
@@ -60,16 +60,17 @@ def draw(
     panels = [(ax, in_panel(plot, chosen)) for ax, chosen in figure.panels(plot)]
     painter = Painter(plot, drawn_as, keywords, places, figure)
     drawn = painter.paint(panels)
-    own = {dim for dim in inner if dim in plot.values.dims}
     for ax, _ in panels:
         set_axes(ax, keywords.axes)
-        if {plot.dim_of("x"), plot.dim_of("y")} <= own and _is_square(plot) and drawn_as in MAPS:
-            ax.set_box_aspect(1) if drawn_as != "surface" else None
+        if drawn_as in MAPS[:-1] and _is_square(plot, inner):
+            ax.set_box_aspect(1)
     figure.finish(plot)
     return figure.grid or drawn
 
 
 def _kind(plot: Plot) -> str:
+    if plot.kind in (None, *CURVES) and plot.has_hue_per_point():
+        return "scatter"
     if plot.kind is not None:
         return plot.kind
     if "y" not in plot.roles:
@@ -80,6 +81,8 @@ def _kind(plot: Plot) -> str:
     return "scatter"
 
 
-def _is_square(plot: Plot) -> bool:
+def _is_square(plot: Plot, inner: Sequence[str]) -> bool:
+    """Whether x and y are the dimensions of a square matrix at each point."""
     x, y = plot.dim_of("x"), plot.dim_of("y")
-    return x != y and plot.values.sizes[x] == plot.values.sizes[y]
+    is_matrix = x != y and {x, y} <= set(inner)
+    return is_matrix and plot.values.sizes[x] == plot.values.sizes[y]

@@ -92,7 +92,8 @@ def plot(
     with opened(file) as result:
         output = _known_output(result, output or next(iter(outputs(result))))
         selection = _labels(result.dataset[output], sel)
-        for name in (*mean, *band, *filter(None, roles.values())):
+        along = () if output.endswith(".mean") else band  # its band may be another output
+        for name in (*mean, *along, *filter(None, roles.values())):
             _check_name(result.dataset[output], name)
         optional("matplotlib", "plot").use("Agg")
         plt = optional("matplotlib.pyplot", "plot")
