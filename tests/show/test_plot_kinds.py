@@ -15,7 +15,7 @@ from matplotlib.collections import (
     PathCollection,
     QuadMesh,
 )
-from matplotlib.colors import to_rgb
+from matplotlib.colors import LogNorm, to_rgb
 from matplotlib.image import AxesImage
 from matplotlib.lines import Line2D
 
@@ -305,6 +305,13 @@ def test_keywords_for_axes_and_colors_work_in_every_panel(result):
     mesh = result.plot("rate", mean=["trial", "m"], robust=True, center=False)
     wanted = np.percentile(result.dataset["rate"].mean(["trial", "m"]), [2, 98])
     np.testing.assert_allclose(mesh.get_clim(), wanted)
+    product_of = run(
+        lambda s: {"y": s["a"] * s["b"]},
+        product(a=gx.LogGridAxis(1, 100, 4), b=gx.LogGridAxis(1, 100, 5)),
+    )
+    for kind in ("pcolormesh", "contourf", "contour"):
+        artist = product_of.plot(kind=kind, norm=LogNorm())
+        assert artist.axes.figure.axes[-1].get_yscale() == "log"
     with pytest.raises(ValueError, match="ax= takes a single panel, but m give one per label"):
         result.plot("rate", x="G", y="tau", col="m", mean="trial", ax=plt.gca())
     with pytest.raises(ValueError, match="ax= has a figure already; leave out figsize"):

@@ -153,13 +153,16 @@ def draw_cells(ax: Any, cells: Cells, kind: str, colors: Colors, options: dict[s
 
 def _contours(method: Any, values: tuple[Any, ...], colors: Colors, options: dict[str, Any]) -> Any:
     from matplotlib import ticker
+    from matplotlib.colors import Normalize
 
+    norm: Any = colors.norm
     levels: Any = colors.levels
-    if levels is None:
-        levels = ticker.MaxNLocator(9).tick_values(colors.norm.vmin, colors.norm.vmax)
+    if levels is None and type(norm) is Normalize:  # matplotlib has levels for other norms
+        levels = ticker.MaxNLocator(9).tick_values(norm.vmin, norm.vmax)
+    options = {"extend": colors.extend, **options} | ({} if levels is None else {"levels": levels})
     if "colors" not in options:
-        options = {"cmap": colors.cmap, "norm": colors.norm, **options}
-    return method(*values, levels=levels, extend=colors.extend, **options)
+        options = {"cmap": colors.cmap, "norm": norm, **options}
+    return method(*values, **options)
 
 
 def draw_points(ax: Any, points: Points, colors: Colors, options: dict[str, Any]) -> Any:
