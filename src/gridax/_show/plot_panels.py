@@ -155,10 +155,11 @@ def _contours(method: Any, values: tuple[Any, ...], colors: Colors, options: dic
     from matplotlib import ticker
     from matplotlib.colors import Normalize
 
-    norm: Any = colors.norm
+    norm = colors.norm
     levels: Any = colors.levels
     if levels is None and type(norm) is Normalize:  # matplotlib has levels for other norms
-        levels = ticker.MaxNLocator(9).tick_values(norm.vmin, norm.vmax)
+        limits: Any = (norm.vmin, norm.vmax)
+        levels = ticker.MaxNLocator(9).tick_values(*limits)
     options = {"extend": colors.extend, **options} | ({} if levels is None else {"levels": levels})
     if "colors" not in options:
         options = {"cmap": colors.cmap, "norm": norm, **options}
