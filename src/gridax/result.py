@@ -30,7 +30,7 @@ from gridax._outputs.template import restore as restore_output
 from gridax._plan.progress import Progress
 from gridax._reduce.variables import FAILED as FAILED_POINTS
 from gridax._sensitivity.indices import sobol_indices
-from gridax._show import plot_data, reprs
+from gridax._show import plot_data, plot_spread, reprs
 from gridax._show.facts import ResultFacts, result_facts, space_facts
 from gridax._stores.address import is_url, local_path, location_of
 from gridax._stores.base import DONE, ERROR, FAILED, FLAGS, PENDING, STATUS
@@ -396,16 +396,22 @@ class Result(Sequence[Any]):
         row: str | None = None,
         col: str | None = None,
         mean: str | Sequence[str] | None = None,
+        band: str | Sequence[str] | None = None,
+        spread: str | float | Sequence[float] | None = None,
         sel: Mapping[str, Any] | None = None,
+        kind: str | None = None,
         **kwargs: Any,
     ) -> Any:
-        """Plot an output over its dimensions with xarray and matplotlib.
+        """Plot an output over its dimensions with matplotlib.
 
-        One dimension gives a line plot. Two give a color map, or lines if the labels of one of them
-        are a few strings. Each further dimension gives rows or columns of panels. Points that share
-        a dimension, as in a zip, give a scatter plot over two of their axes; those of a space that
-        was refined are triangulated. Labels that are evenly spaced on a logarithmic scale are
-        plotted on one.
+        One dimension gives a line plot, or points if its labels are names, such as those of a
+        `ChoiceAxis`. Two give a color map, or lines if the labels of one of them are a few strings.
+        Each further dimension gives rows or columns of panels. Points that share a dimension, as in
+        a zip, give a scatter plot over two of their axes, or the mean in each cell of a grid if
+        they are more than 20 000; those of a space that was refined are triangulated.
+
+        Labels that are evenly spaced on a logarithmic scale are plotted on one. Cells of a map that
+        would be too narrow to be seen get a logarithmic scale, or equal widths.
 
         Parameters
         ----------
@@ -414,26 +420,47 @@ class Result(Sequence[Any]):
         x, y : str, optional
             Dimension or axis for each direction; `y` gives a color map or a scatter plot.
         hue : str, optional
-            Dimension with one line per label; many numbers get a color bar instead of a legend.
+            Dimension or axis with one line per label. Names get colors that are easy to tell apart,
+            numbers a color scale; more than twelve numbers get a color bar instead of a legend.
         row, col : str, optional
-            Dimension with one panel per label, at most 36 panels in total.
+            Dimension or axis with one panel per label, at most 36 panels in total.
         mean : str or sequence of str, optional
-            Dimensions over which to average first, skipping NaN.
+            Dimensions over which to average first, skipping NaN. An axis that shares a dimension
+            averages over the points that differ only in it.
+        band : str or sequence of str, optional
+            Dimensions (or axes, as for `mean`) whose spread to draw as a band around each line.
+        spread : str, float or sequence of float, optional
+            What the band shows: the mean with one standard deviation (``"sd"``, the default; with
+            ``ddof=0``, as in xarray) or standard error (``"sem"``) to both sides; or the median
+            with the central share of the points, such as ``0.9``, with all of them (``"range"``),
+            or with several nested shares, such as ``[0.5, 0.9]``, which is called a fan chart.
+            Where the run reduced a dimension, the band of ``rate.mean`` is ``rate.std``, and
+            ``rate.quantile`` is a fan chart.
         sel : mapping, optional
             Labels to select first; for numbers, the nearest one, which the title shows.
+        kind : str, optional
+            ``"line"`` or ``"step"``; ``"scatter"``; ``"hist"`` for a histogram of all values;
+            ``"pcolormesh"``, ``"contour"``, ``"contourf"``, ``"imshow"`` or ``"surface"`` for two
+            dimensions. By default, the kind is chosen as described above.
         **kwargs
-            Passed on to xarray: ``ax``, ``cmap``, ``figsize``, ``robust``, …
+            For the figure: ``ax``, ``figsize``, ``size``, ``aspect``, ``col_wrap``, ``sharex``,
+            ``sharey``. For the axes: ``xscale``, ``xlim``, ``xticks``, ``xincrease``, and the same
+            for y. For colors, as in xarray: ``cmap``, ``norm``, ``vmin``, ``vmax``, ``robust``,
+            ``center``, ``levels``, ``extend``, ``add_colorbar``, ``cbar_kwargs``, ``add_legend``.
+            And for what is drawn: properties in matplotlib, such as ``linewidth``.
 
         Returns
         -------
-        list of Line2D, QuadMesh, PathCollection, TriMesh, or xarray.plot.FacetGrid
-            The return value of xarray's or matplotlib's own plotting method.
+        list of Line2D, QuadMesh, PathCollection, TriMesh, …, or xarray.plot.FacetGrid
+            What matplotlib returns for this kind of plot, or a FacetGrid for several panels.
 
         Raises
         ------
+        TypeError
+            If the kind of plot does not take a keyword.
         ValueError
             If there is no such output, it is not numeric, or it has too many or too few dimensions
-            to be plotted.
+            to be plotted; if a keyword names no dimension or has an unknown value.
         ModuleNotFoundError
             If matplotlib is not installed.
 
@@ -445,18 +472,33 @@ class Result(Sequence[Any]):
         >>> run = gx.ParallelExecution(lambda s: {"y": s["a"] * s["b"]}, space).run(progress=False)
         >>> run.plot("y", mean="k").axes.get_ylabel()
         'b'
+        >>> lines = run.plot("y", x="a", hue="b", band="k")
+        >>> lines[0].axes.get_ylabel()
+        'y, mean ± sd over k'
         """
         from gridax._show import result_plot  # matplotlib is optional
 
-        over = [mean] if isinstance(mean, str) else list(mean or ())
-        values = plot_data.select(self.dataset, output, sel or {}, over)
-        members = self._points.grid.names_along()
-        inner = [str(dim) for dim in values.dims if dim not in self._points.dims]
-        roles = {"x": x, "y": y, "hue": hue, "row": row, "col": col}
         grid = self._points.grid
+        members = grid.names_along()
+        roles = {"x": x, "y": y, "hue": hue, "row": row, "col": col}
+        over = _names(band)
+        plot_spread.check_names({"mean": _names(mean), "band": over}, roles)
+        values = plot_data.select(self.dataset, output, sel or {})
+        values = plot_spread.mean(values, _names(mean), members)
+        if not over and kind in (None, "line", "step"):
+            over = plot_spread.quantiles_without_role(values, roles)
+        beside = plot_spread.std_beside(self.dataset, values, over)
+        if beside is not None and spread in (None, "sd") and not mean:
+            std = plot_data.select(self.dataset, beside, sel or {})
+            values = plot_spread.band_beside(values, std, over)
+        else:
+            values = plot_spread.band(values, over, spread, members)
+        known = (*self._points.dims, plot_spread.LEVELS)
+        inner = [str(dim) for dim in values.dims if dim not in known]
         refined = [dim for dim in members if all(is_refined(c.axis) for c in grid.members(dim))]
         logs = [c.name for c in grid.columns if is_log(c)]
-        return result_plot.draw(values, members, inner, roles, kwargs, refined, logs)
+        nominal = [c.name for c in grid.columns if c.table.kind != "number" or c.table.labeled]
+        return result_plot.draw(values, members, inner, roles, kind, kwargs, refined, logs, nominal)
 
     def interp(self, **coords: Any) -> xr.Dataset:
         """Return the outputs between points, by linear interpolation.
@@ -804,6 +846,10 @@ class Result(Sequence[Any]):
 
     def _repr_html_(self) -> str:
         return reprs.result_html(facts_of(self), self.dataset)
+
+
+def _names(names: str | Sequence[str] | None) -> list[str]:
+    return [names] if isinstance(names, str) else list(names or ())
 
 
 def facts_of(result: Result) -> ResultFacts:

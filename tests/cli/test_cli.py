@@ -918,6 +918,31 @@ def test_plot_hands_its_options_on(gridax, drawn):
     ]
 
 
+def test_plot_hands_on_what_describes_a_band(gridax, drawn):
+    for spread in ("sem", "0.9", "0.5 --spread 0.9"):
+        options = f"rate -x G --band trial --kind step --spread {spread}"
+        gridax("plot", "{}/sweep.nc", *options.split())
+    assert [roles["spread"] for _, roles in drawn] == ["sem", [0.9], [0.5, 0.9]]
+    assert {(roles["band"], roles["kind"]) for _, roles in drawn} == {(("trial",), "step")}
+
+
+def test_errors_about_bands_and_kinds_speak_of_options(gridax):
+    for options, message in {
+        "rate -x G --mean trial --kind step -y sigma": (
+            "--kind step draws the values along y; use --hue in place of -y"
+        ),
+        "rate --spread 0.9": "--spread [0.9] describes a band; name its dimension with --band",
+        "rate --band tril": (
+            "'rate' has no dimension 'tril'; its dimensions are G, sigma, trial; did you mean "
+            "'trial'?"
+        ),
+    }.items():
+        assert gridax("plot", "{}/sweep.nc", *options.split()) == (1, f"Error: {message}\n")
+    code, out = gridax("plot", "{}/sweep.nc", "rate", "--band", "trial", "--spread", "wide-ish")
+    assert code == 2
+    assert "--spread takes sd, sem or range, or shares such as 0.9; got wide-ish" in out
+
+
 def test_the_nearest_number_is_taken_and_told(gridax, drawn):
     code, out = gridax("plot", "{}/sweep.nc", "--sel", "G=0.32", "--sel", "sigma=1e-2")
     assert code == 0

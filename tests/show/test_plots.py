@@ -300,7 +300,8 @@ def test_two_dimensions_are_a_map_with_the_first_one_along_x(result):
 def test_three_dimensions_are_maps_side_by_side(result):
     grid = result.plot("rate", mean="m")
     assert isinstance(grid, FacetGrid)
-    assert [ax.get_title() for ax in grid.axs.flat] == [f"sigma = {s}" for s in (0.001, 0.01, 0.1)]
+    titles = [f"sigma = {s} [mV]" for s in (0.001, 0.01, 0.1)]
+    assert [ax.get_title() for ax in grid.axs.flat] == titles
     shown = grid_of(grid.axs[0, 1].collections[0])
     wanted = result.dataset["rate"].isel(sigma=1).mean("m").transpose("trial", "G")
     np.testing.assert_allclose(shown, wanted)
@@ -317,7 +318,8 @@ def test_four_dimensions_are_rows_and_columns_of_maps():
 
 def test_texts_beside_two_other_dimensions_are_lines_in_panels(result):
     grid = result.plot("rate", mean="trial")
-    assert [ax.get_title() for ax in grid.axs.flat] == [f"sigma = {s}" for s in (0.001, 0.01, 0.1)]
+    titles = [f"sigma = {s} [mV]" for s in (0.001, 0.01, 0.1)]
+    assert [ax.get_title() for ax in grid.axs.flat] == titles
     for ax in grid.axs.flat:
         assert len(ax.get_lines()) == 2
 

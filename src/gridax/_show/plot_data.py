@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import xarray as xr
 
 from gridax._grid.lookup import sel
+from gridax._show.plot_style import is_number
 from gridax._text import listing
 
 
-def select(
-    dataset: xr.Dataset, output: str | None, labels: Mapping[str, Any], mean: Sequence[str]
-) -> xr.DataArray:
+def select(dataset: xr.Dataset, output: str | None, labels: Mapping[str, Any]) -> xr.DataArray:
     """Return an output, by default the first one, without the scalar coordinates that were fixed.
 
     Raises
     ------
     ValueError
-        If there is no such output, label or dimension.
+        If there is no such output or label, or the output cannot be plotted.
     """
     names = [str(name) for name in dataset.data_vars]
     if output is not None and output not in names:
@@ -28,17 +27,25 @@ def select(
     values = _nearest(dataset, labels)[names[0] if output is None else output]
     # Only the labels that were selected here belong into the title.
     fixed = [n for n, c in values.coords.items() if c.ndim == 0 and n not in labels]
-    values = values.drop_vars(fixed)
-    for dim in mean:
-        if dim not in values.dims:
-            raise ValueError(
-                f"mean={dim!r} is no dimension of output {values.name!r}; average over "
-                f"{listing(values.dims) or 'nothing, as it has none'}"
-            )
-    if not mean:
-        return values
-    long_name = f"{values.attrs.get('long_name', values.name)}, mean over {', '.join(mean)}"
-    return values.mean(mean, keep_attrs=True).assign_attrs(long_name=long_name)
+    return _as_numbers(values.drop_vars(fixed))
+
+
+def _as_numbers(values: xr.DataArray) -> xr.DataArray:
+    """Return values that can be plotted: bools as 0 and 1, with names for both."""
+    dtype, name = values.dtype, values.name
+    if dtype.kind == "b":
+        flags = {"flag_values": [0, 1], "flag_meanings": "False True"}
+        return values.astype(np.int8, keep_attrs=True).assign_attrs(flags)
+    if dtype.kind == "c":
+        raise ValueError(
+            f"output {name!r} is complex; plot its absolute value: "
+            f"abs(result.dataset[{name!r}]).plot()"
+        )
+    if "float" in dtype.name and dtype.itemsize < 4:  # sums would overflow or lose digits
+        return values.astype(np.float32, keep_attrs=True)
+    if not is_number(np.empty(0, dtype)):
+        raise ValueError(f"output {name!r} has dtype {dtype}; only numbers can be plotted")
+    return values
 
 
 def _nearest(dataset: xr.Dataset, labels: Mapping[str, Any]) -> xr.Dataset:

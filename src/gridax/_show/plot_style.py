@@ -1,4 +1,4 @@
-"""What all plots share: how axes are labeled and scaled."""
+"""What all plots share: texts of labels, and titles."""
 
 from __future__ import annotations
 
@@ -8,10 +8,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-
-from gridax._text import shorten_middle
-
-MOST_TICKS = 8
 
 
 def is_number(values: np.ndarray) -> bool:
@@ -52,31 +48,30 @@ def label_texts(labels: np.ndarray, digits: int = 4) -> list[str]:
     return short
 
 
+def panel_title(name: str, attrs: Mapping[str, Any], labels: np.ndarray) -> list[str]:
+    """Return the title of the panel of each label: the long name, the label and its units.
+
+    Examples
+    --------
+    >>> panel_title("tau", {"long_name": "delay", "units": "ms"}, np.array([0.5, 1.0]))
+    ['delay = 0.5 [ms]', 'delay = 1.0 [ms]']
+    """
+    texts = label_texts(labels)
+    if labels.dtype.kind == "f" and all(float(t) == v for t, v in zip(texts, labels, strict=True)):
+        texts = [f"{label:.4}" for label in labels.tolist()]  # 1.0 beside 1.5
+    start, units = attrs.get("long_name", name), unit_suffix(attrs.get("units"))
+    return [f"{start} = {text}{units}" for text in texts]
+
+
 def spread_indices(n: int, most: int) -> np.ndarray:
     """Return at most `most` of n indices, evenly spread and including both ends."""
     return np.unique(np.linspace(0, n - 1, min(n, most)).round().astype(int))
 
 
-def scale_axis(ax: Any, which: str, labels: np.ndarray) -> None:
-    """Choose the scale and the ticks of x or y that suit its labels."""
-    from matplotlib import ticker
-
-    axis = getattr(ax, f"{which}axis")
-    if is_geometric(labels):
-        ax.set(**{f"{which}scale": "log"})
-        if labels.max() < 100 * labels.min():  # too few ticks at powers of ten
-            axis.set_major_locator(ticker.LogLocator(subs=(1, 2, 5)))
-            axis.set_major_formatter(ticker.FuncFormatter(lambda value, _: f"{value:g}"))
-            axis.set_minor_formatter(ticker.NullFormatter())
-    elif not is_number(labels):
-        texts = pd.unique(labels).astype(str)
-        ticks = spread_indices(len(texts), MOST_TICKS)
-        short = [shorten_middle(text, 16) for text in texts[ticks]]
-        crowded = which == "x" and sum(map(len, short)) > 30
-        turned: dict[str, Any] = {"rotation": 45, "ha": "right", "rotation_mode": "anchor"}
-        axis.set_ticks(ticks, short, **(turned if crowded else {}))
-    elif labels.dtype.kind in "iu":
-        axis.set_major_locator(ticker.MaxNLocator("auto", integer=True))
+def letters_along(ax: Any, direction: int) -> int:
+    """Return how many letters fit along the width (0) or the height (1) of a panel."""
+    inches = ax.get_position(original=True).size * ax.figure.get_size_inches()
+    return max(16, int(13 * inches[direction]))  # about 13 letters per inch
 
 
 def set_title(panels: np.ndarray, title: str) -> None:
@@ -88,18 +83,4 @@ def set_title(panels: np.ndarray, title: str) -> None:
     if panels.size == 1:
         ax.set_title("\n".join(lines), fontsize="medium")
     elif lines:
-        place = {}
-        # Other layout engines, such as the constrained one, make room for a title by themselves.
-        engine = figure.get_layout_engine()
-        if engine is None or engine.adjust_compatible:
-            _leave_room(figure, 0.25 * len(lines))
-            place = {"y": 1 - 0.1 / figure.get_figheight()}
-        figure.suptitle("\n".join(lines), fontsize="medium", **place)
-
-
-def _leave_room(figure: Any, inches: float) -> None:
-    """Shrink the panels of a figure that is already laid out, to free space at its top."""
-    share = 1 - inches / figure.get_figheight()
-    for ax in figure.axes:
-        box = ax.get_position()
-        ax.set_position((box.x0, box.y0 * share, box.width, box.height * share))
+        figure.suptitle("\n".join(lines), fontsize="medium")

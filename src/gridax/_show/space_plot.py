@@ -8,18 +8,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from gridax._checks import optional
 from gridax._grid.grid import Column, Grid
-from gridax._show.plot_style import (
-    axis_label,
-    is_geometric,
-    is_number,
-    scale_axis,
-    set_title,
-    spread_indices,
-)
+from gridax._grid.interp import is_log
+from gridax._show.plot_scale import Placement, place, suits_log
+from gridax._show.plot_style import axis_label, set_title, spread_indices
 from gridax._text import listing
 
 MOST_AXES = 8
@@ -122,7 +116,8 @@ def _n_pairs(a: Column, b: Column, sizes: Mapping[Any, int]) -> int:
 
 def _pair(ax: Any, x: Column, y: Column, grid: Grid, max_points: int) -> None:
     """Plot each pair of labels once: those that occur together, or all combinations."""
-    at_x, at_y = _positions(x, grid), _positions(y, grid)
+    places = {"x": _place(x, grid), "y": _place(y, grid)}
+    at_x, at_y = (placement.at for placement in places.values())
     if x.dim == y.dim:
         keep = spread_indices(len(at_x), max_points)
         at_x, at_y = at_x[keep], at_y[keep]
@@ -133,10 +128,10 @@ def _pair(ax: Any, x: Column, y: Column, grid: Grid, max_points: int) -> None:
         at_x = at_x[spread_indices(len(at_x), n_x)]
         at_y = at_y[spread_indices(len(at_y), n_y)]
         at_x, at_y = (at.ravel() for at in np.meshgrid(at_x, at_y))
-    size = float(np.clip(1500 / len(at_x), 2, 25))
+    size = float(np.clip(8000 / len(at_x), 2, 25))
     ax.scatter(at_x, at_y, s=size, color=_color(x, y), linewidths=0)
-    _scale(ax, "x", x, grid)
-    _scale(ax, "y", y, grid)
+    for which, placement in places.items():
+        placement.apply(ax, which)
 
 
 def _color(x: Column, y: Column) -> str:
@@ -145,27 +140,20 @@ def _color(x: Column, y: Column) -> str:
 
 def _strip(ax: Any, x: Column, grid: Grid) -> None:
     """Plot the labels of one axis: a line for each of a few, or a histogram of many."""
-    at = _positions(x, grid)
+    placement = _place(x, grid)
+    at, log = placement.at, placement.scale == "log"
     if len(np.unique(at)) <= MOST_LINES:
-        ax.eventplot(np.unique(at), lineoffsets=0.5, linelengths=1, color="0.4", linewidths=1.5)
+        ax.eventplot(np.unique(at), lineoffsets=0.5, linelengths=1, color="0.5", linewidths=1.5)
     else:
         n_bins = int(np.clip(len(at) ** 0.5, 8, 40))
-        _, edges = np.histogram(np.log(at) if is_geometric(at) else at, bins=n_bins)
-        ax.hist(at, bins=np.exp(edges) if is_geometric(at) else edges, color="0.6")
+        _, edges = np.histogram(np.log(at) if log else at, bins=n_bins)
+        ax.hist(at, bins=np.exp(edges) if log else edges, color="0.6")
     ax.set_yticks([])
-    _scale(ax, "x", x, grid)
+    placement.apply(ax, "x")
 
 
-def _positions(column: Column, grid: Grid) -> np.ndarray:
+def _place(column: Column, grid: Grid) -> Placement:
     """Return the positions of the labels: their numbers, or 0, 1, 2, … for other labels."""
-    labels = _labels(column, grid)
-    return labels.astype(float) if is_number(labels) else pd.factorize(labels)[0].astype(float)
-
-
-def _labels(column: Column, grid: Grid) -> np.ndarray:
-    return column.table.labels[column.all_rows(grid.sizes)]
-
-
-def _scale(ax: Any, which: str, column: Column, grid: Grid) -> None:
-    ax.set(**{f"{which}label": axis_label(column.name, column.attrs)})
-    scale_axis(ax, which, _labels(column, grid))
+    labels = column.table.labels[column.all_rows(grid.sizes)]
+    log = is_log(column) or suits_log(labels)
+    return place(labels, axis_label(column.name, column.attrs), log=log)

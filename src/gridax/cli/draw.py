@@ -12,6 +12,7 @@ import click
 
 import gridax as gx
 from gridax._checks import optional
+from gridax._show.plot_keywords import KINDS
 from gridax._show.plot_style import label_texts
 from gridax._text import listing
 from gridax.cli._console import examples, note, opened, outputs, reported
@@ -27,7 +28,9 @@ FORMATS = (".png", ".pdf", ".svg")
     epilog=examples(
         "gridax plot sweep.nc",
         "gridax plot sweep.nc rate -x G -y tau --mean trial -o rate.pdf",
-        "gridax plot sweep.nc rate -x G --hue sigma --sel tau=2 --mean trial",
+        "gridax plot sweep.nc rate -x G --hue sigma --sel tau=2 --band trial",
+        "gridax plot sweep.nc rate -x G --hue tau --band trial --spread 0.9",
+        "gridax plot sweep.nc rate --kind hist --hue sigma",
     ),
 )
 @click.argument("file")
@@ -40,6 +43,20 @@ FORMATS = (".png", ".pdf", ".svg")
 @click.option(
     "--mean", metavar="NAME", multiple=True, help="Average over a dimension; may be repeated."
 )
+@click.option(
+    "--band",
+    metavar="NAME",
+    multiple=True,
+    help="Draw the mean and the spread over a dimension; may be repeated.",
+)
+@click.option(
+    "--spread",
+    metavar="SPREAD",
+    multiple=True,
+    help="What the band shows: sd, sem, range, or a share of the points around the median, such "
+    "as 0.9; a share may be repeated.",
+)
+@click.option("--kind", metavar="KIND", help=f"One of {listing(KINDS, 9)}.")
 @click.option(
     "--sel",
     metavar="NAME=LABEL",
@@ -58,6 +75,9 @@ def plot(
     file: str,
     output: str | None,
     mean: tuple[str, ...],
+    band: tuple[str, ...],
+    spread: tuple[str, ...],
+    kind: str | None,
     sel: tuple[str, ...],
     figure: Path | None,
     **roles: str | None,
@@ -72,12 +92,15 @@ def plot(
     with opened(file) as result:
         output = _known_output(result, output or next(iter(outputs(result))))
         selection = _labels(result.dataset[output], sel)
-        for name in (*mean, *filter(None, roles.values())):
+        along = () if output.endswith(".mean") else band  # its band may be another output
+        for name in (*mean, *along, *filter(None, roles.values())):
             _check_name(result.dataset[output], name)
         optional("matplotlib", "plot").use("Agg")
         plt = optional("matplotlib.pyplot", "plot")
         try:
-            result.plot(output, **roles, mean=mean or None, sel=selection or None)
+            chosen = {"band": band, "spread": _spread(spread), "kind": kind}
+            options: dict[str, Any] = {name: value for name, value in chosen.items() if value}
+            result.plot(output, **roles, mean=mean or None, sel=selection or None, **options)
         except ValueError as error:
             raise _in_options(error) from error
         figure = figure or Path(f"{Path(file.rstrip('/')).stem}-{output}.png")
@@ -142,9 +165,25 @@ def explore(
             raise _in_options(error) from error
 
 
+def _spread(texts: tuple[str, ...]) -> str | list[float] | None:
+    """Return what --spread describes: a word, or shares of the points."""
+    if len(texts) == 1 and texts[0].isalpha():
+        return texts[0]
+    try:
+        return [float(text) for text in texts] or None
+    except ValueError:
+        raise click.UsageError(
+            f"--spread takes sd, sem or range, or shares such as 0.9; got {' '.join(texts)}"
+        ) from None
+
+
 def _in_options(error: ValueError) -> ValueError:
     """Return an error of the Python API in terms of the command line's options."""
-    text = re.sub(r"\b(mean|sel|row|col|hue)=(?=\W|$)", r"--\1", str(error))
+    long = "mean|sel|row|col|hue|band|spread|kind"
+    text = re.sub(rf"\b({long}|x|y)='([^']*)'", r"--\1 \2", str(error))
+    text = re.sub(rf"\b({long})=\[", r"--\1 [", text)
+    text = re.sub(rf"\b({long}|x|y)=(?=\W|$)", r"--\1", text)
+    text = re.sub(r"--([xy])\b", r"-\1", text)
     return ValueError(text.replace("with outputs=", "after FILE").replace("max_bytes=", ""))
 
 

@@ -1,0 +1,113 @@
+"""The kinds of plots of a result, and the keywords that each of them takes."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from gridax._text import listing
+
+CURVES = ("line", "step")
+MAPS = ("pcolormesh", "contour", "contourf", "imshow", "surface")
+KINDS = (*CURVES, "scatter", "hist", *MAPS)
+
+ROLES = ("x", "y", "hue", "row", "col")
+OWN = ("output", *ROLES, "mean", "sel", "band", "spread", "kind")
+FIGURE = ("ax", "figsize", "size", "aspect", "col_wrap", "sharex", "sharey")
+AXES = ("xscale", "yscale", "xlim", "ylim", "xticks", "yticks", "xincrease", "yincrease")
+LEGEND = ("add_legend", "cmap", "add_colorbar", "cbar_kwargs", "cbar_ax")
+COLORS = (*LEGEND[1:], "norm", "vmin", "vmax", "robust", "center", "levels", "extend")
+# Keywords of matplotlib's functions that are no properties of what they draw.
+OF_FUNCTION: Mapping[str, Sequence[str]] = {
+    "scatter": ("s", "marker", "c"),
+    "hist": ("bins", "range", "density", "cumulative", "histtype", "log", "stacked"),
+    "pcolormesh": ("shading",),
+    "contour": ("colors", "linewidths", "linestyles", "alpha", "antialiased", "zorder"),
+    "contourf": ("colors", "hatches", "alpha", "antialiased", "zorder"),
+    "surface": ("rcount", "ccount", "rstride", "cstride", "shade", "lightsource"),
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Keywords:
+    """Keywords of a plot, by what they concern: figure, axes, colors, and what is drawn."""
+
+    figure: dict[str, Any]
+    axes: dict[str, Any]
+    colors: dict[str, Any]
+    drawn: dict[str, Any]
+
+
+def check_kind(kind: str | None) -> None:
+    """Reject a kind that does not exist, naming the most similar one."""
+    if kind is not None and kind not in KINDS:
+        raise ValueError(
+            f"kind={kind!r} is unknown; choose from {listing(KINDS, 9)}{_meant(kind, KINDS)}"
+        )
+
+
+def sorted_keywords(kind: str, given: Mapping[str, Any]) -> Keywords:
+    """Sort the keywords of a kind of plot by what they concern.
+
+    Raises
+    ------
+    TypeError
+        If this kind of plot does not take a keyword.
+    """
+    colors = LEGEND if kind in (*CURVES, "hist") else COLORS
+    artist, properties = _properties(kind)
+    known = {*FIGURE, *AXES, *colors, *OF_FUNCTION.get(kind, ()), *properties}
+    for name in given:
+        if name not in known:
+            others = [k for k in KINDS if name in _all_of(k)]
+            where = f" (it belongs to kind={listing(list(map(repr, others)), 9)})" if others else ""
+            raise TypeError(
+                f"plot: kind={kind!r} takes no keyword {name!r}{where}"
+                f"{_meant(name, [*OWN, *sorted(known)]) if not others else ''}. It takes "
+                f"{listing([*OWN, *FIGURE, *AXES, *colors, *OF_FUNCTION.get(kind, ())], 99)}, "
+                f"and the properties of matplotlib's {artist}"
+            )
+    groups = (FIGURE, AXES, colors)
+    chosen = [{name: given[name] for name in given if name in group} for group in groups]
+    rest = {name: v for name, v in given.items() if not any(name in group for group in groups)}
+    return Keywords(chosen[0], chosen[1], chosen[2], rest)
+
+
+def _all_of(kind: str) -> set[str]:
+    colors = LEGEND if kind in (*CURVES, "hist") else COLORS
+    return {*colors, *OF_FUNCTION.get(kind, ()), *_properties(kind)[1]}
+
+
+def _properties(kind: str) -> tuple[str, set[str]]:
+    """Return the name of the class that a kind of plot draws, and its properties."""
+    from matplotlib.artist import ArtistInspector
+    from matplotlib.collections import PathCollection, QuadMesh
+    from matplotlib.contour import ContourSet
+    from matplotlib.image import AxesImage
+    from matplotlib.lines import Line2D
+    from matplotlib.patches import Patch
+    from mpl_toolkits.mplot3d.art3d import (  # type: ignore[import-untyped]
+        Poly3DCollection,
+    )
+
+    artist: Any = {
+        "line": Line2D,
+        "step": Line2D,
+        "scatter": PathCollection,
+        "hist": Patch,
+        "pcolormesh": QuadMesh,
+        "imshow": AxesImage,
+        "surface": Poly3DCollection,
+    }.get(kind, ContourSet)
+    if artist is ContourSet:
+        return "contour", set()
+    inspector = ArtistInspector(artist)
+    aliases = {name for names in inspector.aliasd.values() for name in names}
+    return artist.__name__, {*inspector.get_setters(), *aliases}
+
+
+def _meant(name: str, known: Sequence[str]) -> str:
+    close = difflib.get_close_matches(name, known, n=1)
+    return f"; did you mean {close[0]!r}?" if close else ""
