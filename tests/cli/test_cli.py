@@ -27,6 +27,7 @@ import xarray as xr
 from click.testing import CliRunner
 
 import gridax as gx
+from gridax._memory import human
 from gridax._plan.progress import Progress
 from gridax.cli import main, network
 from gridax.cli._pace import Pace, of_store
@@ -829,7 +830,11 @@ def test_wrong_use_of_plot(gridax, arguments, message):
 
 
 def test_explore_writes_a_page(gridax, tmp_path):
-    assert gridax("explore", "{}/sweep.nc", "-o", "page.html") == (0, "page.html written\n")
+    code, out = gridax("explore", "{}/sweep.nc", "-o", "page.html")
+    assert (code, out) == (
+        0,
+        f"page.html written, {human((tmp_path / 'page.html').stat().st_size)}\n",
+    )
     assert gridax("explore", "{}/sweep.nc", "rate", "-o", "rate.html")[0] == 0
     page, rate = ((tmp_path / name).read_text() for name in ("page.html", "rate.html"))
     assert "sweep.nc" in page

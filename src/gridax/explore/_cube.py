@@ -25,6 +25,7 @@ from gridax.explore._values import Output, compact, outputs_of
 MOST_CELLS, MOST_POINTS = 1_000_000, 100_000
 MOST_DETAILS = 4  # plots of one point
 STATES = ("status", "error")
+_HOPELESS = 20  # times too large for a page
 
 
 @dataclasses.dataclass(frozen=True)
@@ -238,10 +239,17 @@ class Cube:
             states["error"] = {str(i): str(m) for i, m in enumerate(messages) if m}
         return states
 
-    def nbytes(self) -> dict[str, int]:
-        """Return the least bytes of an exported page: of each output, and of all labels."""
+    def nbytes(self, most: int) -> dict[str, int]:
+        """Return the bytes in an exported page: of each output, and of all labels.
+
+        Only where they may be more than `most`, the outputs are read to see how far they compress,
+        unless they are far too large.
+        """
+        labels = len(json.dumps(self.describe()))
         sizes = {name: output.nbytes for name, output in self.outputs.items()}
-        return {**sizes, "labels": len(json.dumps(self.describe()))}
+        if most < sum(sizes.values()) + labels < _HOPELESS * most:
+            sizes = {name: output.compressed() for name, output in self.outputs.items()}
+        return {**sizes, "labels": labels}
 
 
 def _steps(sizes: Sequence[int], most: int) -> list[int]:

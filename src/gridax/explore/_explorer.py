@@ -122,8 +122,7 @@ class Explorer:
         """Save the explorer as one HTML file that needs neither Python nor a network.
 
         The file contains the code to draw, which takes about 2 MB; all labels; and all values:
-        floats as 32-bit floats, integers exactly, and bools as bytes, which grow by a third in an
-        HTML file.
+        floats as 32-bit floats, integers exactly, and bools as bytes. They are compressed.
 
         Parameters
         ----------
@@ -153,7 +152,7 @@ class Explorer:
         explorer = self._part(outputs, every or {})
         cube = explorer._cube
         most = _bytes(max_bytes)
-        nbytes = cube.nbytes()
+        nbytes = cube.nbytes(most)
         sizes = {dim: cube.dataset.sizes[dim] for dim in cube.members}
         sizes = {dim: size for dim, size in sizes.items() if size >= 10}
         _page.check_size(nbytes, sizes, most)
@@ -173,17 +172,19 @@ class Explorer:
     def _part(self, outputs: str | Sequence[str] | None, every: Mapping[str, int]) -> Explorer:
         """Return an explorer of some outputs and labels, with the same view as far as possible."""
         cube, view = self._cube, self._view
-        names = [outputs] if isinstance(outputs, str) else list(outputs or cube.outputs)
+        outputs = list(cube.outputs) if outputs is None else outputs
+        names = [outputs] if isinstance(outputs, str) else list(outputs)
         names = [known_output(cube, name) if name not in _sources(cube) else name for name in names]
         for dim, step in every.items():
             if dim not in cube.members:
-                dims = listing(list(cube.members))
-                raise ValueError(f"every={dim!r} is no dimension; the dimensions are {dims}")
+                known = listing(list(cube.members))
+                raise ValueError(f"every={dim!r} is no dimension; the dimensions are {known}")
             _checks.count(step, "save", f"every[{dim!r}]")
-        slices = {dim: slice(None, None, step) for dim, step in every.items()}
         sources = [cube.outputs[n].source if n in cube.outputs else n for n in names]
         keep = [name for name in STATES if name in cube.dataset]
-        dataset = cube.dataset[[*dict.fromkeys(sources), *keep]].isel(slices)
+        dataset = cube.dataset[[*dict.fromkeys(sources), *keep]]
+        slices = {d: slice(None, None, step) for d, step in every.items() if d in dataset.dims}
+        dataset = dataset.isel(slices)
         members = {dim: [*cube.members.get(dim, ())] for dim in cube.grid_dims}
         part = copy.copy(self)
         part._cube = Cube(dataset, members, self._choices)

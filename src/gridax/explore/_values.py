@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import gzip
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -59,9 +60,13 @@ class Output:
 
     @property
     def nbytes(self) -> int:
-        """Least number of bytes of its values in a page, where they are written in base64."""
-        width = {"b": 1, "i": 1, "u": 1}.get(self.kind, 4)
+        """Number of bytes of its values in a page, where they are not compressed."""
+        width = min(4, 1 if self.kind == "b" else self.variable.dtype.itemsize)
         return self.variable.size * width * 4 // 3
+
+    def compressed(self) -> int:
+        """Return the bytes of its values in a page, where they are compressed, then in base64."""
+        return len(gzip.compress(compact(self.isel({}).values).tobytes(), 2)) * 4 // 3
 
     def isel(self, indexers: Mapping[Any, Any]) -> xr.Variable:
         """Return the values at some positions as real numbers; only these are read."""
