@@ -570,7 +570,7 @@ class Result(Sequence[Any]):
 
         grid = self._points.grid
         source = os.path.basename(str(self.dataset.encoding.get("source", "")).rstrip("/"))
-        title = f"{source or 'gridax'}: {number_of(len(self), 'point')}"
+        title = f"{source or 'gridax'}: {number_of(len(self), 'point', ' ')}"
         columns = [column for dim in grid.dims for column in grid.members(dim)]
         # An axis that was read from a file is written like the one that it was.
         choices = [c.name for c in columns if repr(c.axis).startswith("ChoiceAxis(")]

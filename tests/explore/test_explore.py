@@ -618,6 +618,19 @@ def test_choices_and_other_labels_without_an_order_get_a_drop_down(tmp_path):
         assert movers["n"].options == [("0", "10"), ("1", "20"), ("2", "40")]
 
 
+def test_labels_that_look_alike_are_moved_along_with_a_slider():
+    state = {
+        "m": gx.ChoiceAxis([1, 2, 3], labels=["p", "q", "r"], group="setting"),
+        "a": gx.DataAxis([0.1, 0.2, 0.3], group="setting"),
+    }
+    result = run(lambda s: {"y": 1.0}, gx.Space(state, mode="product"))
+    movers = result.explore()._board()._movers
+    assert movers["setting"].options == [("0", "p, 0.1"), ("1", "q, 0.2"), ("2", "r, 0.3")]
+    same = xr.Dataset({"y": ("m", [1.0, 2.0])}, {"m": ["p", "p"]})
+    movers = Explorer(same, {"m": ["m"]}, "twice")._board()._movers
+    assert type(movers["m"]).__name__ == "Slider"
+
+
 def test_names_of_axes_and_outputs_are_long_where_they_are_chosen(result):
     choosers = result.explore("rate")._board()._choosers
     assert choosers["output"].options[0] == ("rate", "firing rate (rate)")

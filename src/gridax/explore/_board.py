@@ -56,6 +56,7 @@ class Board:
         shown = cube.details(view.output)
         self.view = _json_source(dataclasses.asdict(view))
         self.picked = _json_source({"at": at, "shown": shown})
+        self.picked.name = "picked"
         first = cube.frame(view)
         self.frame = ColumnDataSource(as_columns(first), name="frame")
         self.point = ColumnDataSource(as_columns(cube.point(at, shown)), name="point")
@@ -250,7 +251,9 @@ def _mover(cube: Cube, dim: str, view: View) -> Slider | Select:
     texts = list(map(", ".join, zip(*parts, strict=True)))
     title = _plain(", ".join(member["title"] for member in members))
     options = {"name": f"at {dim}", "sizing_mode": "stretch_width", "stylesheets": [CONTROL]}
-    if any(member["kind"] == "choice" for member in members) and size <= MOST_OPTIONS:
+    is_choice = any(member["kind"] == "choice" for member in members)
+    # Bokeh tells the entries of a drop-down apart by their texts.
+    if is_choice and len(set(texts)) == size <= MOST_OPTIONS:
         labels = [(str(i), text) for i, text in enumerate(texts)]
         return Select(title=title, options=labels, value=str(at), disabled=size == 1, **options)
     return Slider(

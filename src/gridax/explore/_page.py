@@ -67,9 +67,10 @@ def check_size(
     if len(outputs) > 1:
         smallest = min(outputs, key=lambda name: nbytes[name])
         advice.insert(0, f"save fewer outputs with outputs=[{smallest!r}]")
+    each.append(f"the code of the page {_memory.human(code)}")
     raise ValueError(
-        f"the page would have {about}{_memory.human(total)}, more than max_bytes={_memory.human(most)}: "
-        f"{listing([*each, f'the code of the page {_memory.human(code)}'])}; "
+        f"the page would have {about}{_memory.human(total)}, more than "
+        f"max_bytes={_memory.human(most)}: {listing(each)}; "
         + ", ".join(advice[:-1])
         + (f", or {advice[-1]}" if len(advice) > 1 else advice[-1])
     )

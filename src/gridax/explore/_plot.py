@@ -89,6 +89,8 @@ class Plot:
             tooltips=[("", "$x")],
             formatters={"$x": self.hovers[0], "$y": self.hovers[1], "@value": self.value},
         )
+        if "limit" in HoverTool.properties():  # not in the oldest versions of Bokeh
+            self.hover.limit = 3  # of points that are close together
         self.models = {
             "kind": kind,
             "large": large,

@@ -90,7 +90,8 @@ function draw_line(plot, x, y, values, style, joined, keep = false) {
   const take = (list) => order.map((i) => list[i])
   const none = order.map(() => NaN)
   const seen = joined && order.length > 60 ? 0 : 1  // on long lines, dots only serve the pointer
-  plot.dots.setv({fill_alpha: seen, line_alpha: seen})
+  const many = order.length > 3000
+  plot.dots.setv({size: many ? 4 : 7, fill_alpha: seen, line_alpha: many ? 0 : seen}, only_here)
   const labels = {}
   members_of(dim_of(x.name)).forEach((m, i) => {
     labels[`label${i}`] = order.map((j) => `${m.title}: ${m.texts[j * x.step]}${m.units}`)

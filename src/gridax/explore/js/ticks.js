@@ -10,7 +10,8 @@ const {kind, start, step, texts} = scale
 
 function multiples(a, b, by) {
   const ticks = []
-  for (let i = Math.ceil(a / by - 1e-9); i * by <= b + 1e-9 * by; i++) ticks.push(i * by)
+  // The ends may be rounded to 32 bits.
+  for (let i = Math.ceil(a / by - 1e-5); i * by <= b + 1e-5 * by; i++) ticks.push(i * by)
   return ticks
 }
 
@@ -22,9 +23,9 @@ function round_numbers(a, b, least = 0) {
 }
 
 function powers(a, b) {
-  if (b - a >= 3) return multiples(a, b, Math.ceil((b - a) / most))
+  if (b - a >= most / 3) return multiples(a, b, Math.ceil((b - a) / most))
   if (b - a < 0.7) return round_numbers(10 ** a, 10 ** b).filter((n) => n > 0).map(Math.log10)
-  const tens = multiples(Math.floor(a), b, 1), inside = (n) => n >= a - 1e-9 && n <= b + 1e-9
+  const tens = multiples(Math.floor(a), b, 1), inside = (n) => n >= a - 1e-5 && n <= b + 1e-5
   return tens.flatMap((n) => [n, n + Math.log10(2), n + Math.log10(5)]).filter(inside)
 }
 
