@@ -160,5 +160,6 @@ PLOT = """
 .bk-events:focus, .bk-events:focus-visible { outline: none }
 """
 TOOLBAR = """
+.bk-divider { opacity: 0.3 }
 @media (pointer: coarse) { :host { --button-width: 40px; --button-height: 40px } }
 """

@@ -24,13 +24,23 @@ function draw_point() {
   for (const plot of free) plot.figure.visible = false
 }
 
+// Text on lines of at most some letters, where it has blanks.
+function wrapped(text, letters) {
+  const lines = [""]
+  for (const word of text.split(" ")) {
+    if (lines.at(-1) !== "" && lines.at(-1).length + word.length >= letters) lines.push(word)
+    else lines[lines.length - 1] += (lines.at(-1) === "" ? "" : " ") + word
+  }
+  return lines.join("\n")
+}
+
 function draw_detail(plot, out, values) {
   const names = out.own.slice(-2).map((dim) => members_of(dim)[0].name)
   const is_bool = out.kind === "b", [low, high] = is_bool ? [-0.5, 1.5] : extent(values)
   const kind = is_bool ? "texts" : "iu".includes(out.kind) ? "integer" : "number"
   const palette = is_bool ? [colors()[40], colors()[215]] : colors()
   const style = {shown: values, low, high, palette, is_bool, scale: {kind}, texts: ["False", "True"]}
-  plot.figure.title.text = plain(out.label)
+  plot.figure.title.text = plain(wrapped(out.label, 36))
   plot.figure.visible = true
   if (plot.kind === "line") {
     const x = along(names[0], false)
