@@ -581,6 +581,23 @@ def test_a_view_is_set_by_several_axes_that_share_a_dimension():
     assert at_start(result, sel={"m": "s", "b": 11})[0]["a"] == "0.9"
 
 
+@pytest.mark.parametrize(
+    ("in_group", "directions"),
+    [
+        ({"a": gx.GridAxis(0, 1, 3, group="g"), "b": gx.GridAxis(1, 2, 3, group="g")}, ("a", "b")),
+        ({"m": gx.ChoiceAxis(["p", "q"], group="g")}, ("G", "")),
+        (
+            {"m": gx.ChoiceAxis(["p", "q"], group="g"), "a": gx.GridAxis(0, 1, 2, group="g")},
+            ("a", "G"),
+        ),
+    ],
+    ids=["two numbers", "a choice", "a choice and a number"],
+)
+def test_points_are_scattered_over_two_numeric_axes_that_share_a_dimension(in_group, directions):
+    result = run(lambda s: {"y": 1.0}, product(**in_group, G=gx.GridAxis(0, 1, 4)))
+    assert at_start(result)[1] == directions
+
+
 def test_a_view_is_set_by_a_date():
     days = np.array(["2026-01-01", "2026-01-03"], "datetime64[ns]")
     data = xr.DataArray([1.0, 2.0], {"day": days}, ["day"])

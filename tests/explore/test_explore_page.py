@@ -23,6 +23,7 @@ from gridax._memory import human
 from gridax.explore import _cube
 from gridax.explore._cube import View
 from gridax.explore._page import page as page_of
+from gridax.explore._plot import javascript
 from gridax.explore._style import THEMES
 from gridax.result import template_of_result
 from tests.processes import PATIENCE, started
@@ -850,3 +851,87 @@ def test_a_narrow_window_has_all_and_nothing_beyond_its_edge(browser, address_of
 def address_of_all(folder, result):
     result.explore("rate").save(folder / "all.html")
     return f"file://{folder / 'all.html'}"
+
+
+# ---- ticks and numbers
+
+
+DAY = 86_400_000
+YEAR_2026 = 1_767_225_600_000  # in milliseconds
+
+
+@pytest.mark.parametrize(
+    ("kind", "ends", "texts"),
+    [
+        ("number", (-0.2, 1.05), ["-0.2", "0", "0.2", "0.4", "0.6", "0.8", "1"]),
+        ("number", (1.2e6, 3.4e6), ["1.5e6", "2e6", "2.5e6", "3e6"]),
+        ("number", (0, 2.5e-5), ["0", "5e-6", "1e-5", "1.5e-5", "2e-5", "2.5e-5"]),
+        ("number", (3, 3), ["3"]),
+        ("integer", (0, 3), ["0", "1", "2", "3"]),
+        ("integer", (0, 90), ["0", "20", "40", "60", "80"]),
+        ("log", (-3, 2), ["0.001", "0.01", "0.1", "1", "10", "100"]),
+        ("log", (0, 1), ["1", "2", "5", "10"]),
+        ("log", (0.3, 0.7), ["2", "2.5", "3", "3.5", "4", "4.5", "5"]),
+        ("date", (YEAR_2026, YEAR_2026 + 4 * DAY), [f"2026-01-0{i}" for i in range(1, 6)]),
+        (
+            "date",
+            (YEAR_2026, YEAR_2026 + DAY / 4),
+            [f"2026-01-01{clock}" for clock in ("", " 01:00", " 02:00", " 03:00", " 04:00", " 05:00", " 06:00")],
+        ),
+        (
+            "date",
+            (YEAR_2026, YEAR_2026 + 365 * DAY),
+            ["2026-01-01", "2026-03-01", "2026-05-01", "2026-07-01", "2026-09-01", "2026-11-01", "2027-01-01"],
+        ),
+        (
+            "date",
+            (YEAR_2026, YEAR_2026 + 3660 * DAY),
+            ["2026-01-01", "2028-01-01", "2030-01-01", "2032-01-01", "2034-01-01", "2036-01-01"],
+        ),
+        ("texts", (-0.5, 4.5), ["a", "b", "c", "d", "e"]),
+    ],
+)  # fmt: skip
+def test_ticks_are_at_round_numbers_and_dates(browser, kind, ends, texts):
+    page = browser.new_page()
+    code = """([ticks, labels, cb_data, scale]) => {
+      const places = new Function("cb_data", "scale", "most", ticks)(cb_data, scale, 7)
+      const text = new Function("tick", "scale", "letters", labels)
+      return places.map((tick) => text(tick, scale, 20))
+    }"""
+    labels = f"{javascript('number')}\n{javascript('labels')}"
+    scale = {"kind": kind, "start": 0, "step": 1, "texts": list("abcde")}
+    view = {"start": ends[0], "end": ends[1]}
+    assert page.evaluate(code, [javascript("ticks"), labels, view, scale]) == texts
+    if kind != "texts":  # where cells are counted, ticks are at the same numbers
+        step = (ends[1] - ends[0]) / 50 or 1
+        scale |= {"start": ends[0], "step": step}
+        view = {"start": 0, "end": (ends[1] - ends[0]) / step}
+        assert page.evaluate(code, [javascript("ticks"), labels, view, scale]) == texts
+    page.close()
+
+
+@pytest.mark.parametrize(
+    ("value", "kind", "text"),
+    [
+        (True, "b", "True"),
+        (False, "b", "False"),
+        (1, "b", "True"),
+        (0, "b", "False"),
+        (123456789, "i", "123456789"),
+        (0.1, "f", "0.1"),
+        (1 / 3, "f", "0.333333"),
+        (1234.5678, "f", "1234.57"),
+        (120, "f", "120"),
+        (2.5e6, "f", "2.5e6"),
+        (-1.25e-7, "f", "-1.25e-7"),
+        (float("nan"), "f", "nan"),
+        (float("-inf"), "f", "-inf"),
+        ("inf", "f", "inf"),
+    ],
+)
+def test_numbers_and_bools_are_written_as_they_are(browser, value, kind, text):
+    page = browser.new_page()
+    code = "([number, value, kind]) => new Function('value', 'kind', number)(value, kind)"
+    number = f"{javascript('number')}\nreturn short(value, kind)"
+    assert page.evaluate(code, [number, value, kind]) == text
+    page.close()

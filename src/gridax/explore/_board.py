@@ -212,8 +212,8 @@ def _looks(style: Style) -> dict[str, Any]:
         "high": NumericInput(
             title="to", name="vmax", mode="float", value=style.vmax, **options(90)
         ),
-        "keep": Checkbox(label="keep limits", name="keep", **options(100)),
-        "log": Checkbox(label="log scale", name="log", active=style.norm == "log", **options(85)),
+        "keep": Checkbox(label="keep limits", name="keep", **options(106)),
+        "log": Checkbox(label="log scale", name="log", active=style.norm == "log", **options(93)),
         "theme": Select(
             title="Theme",
             name="theme",

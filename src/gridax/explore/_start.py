@@ -78,7 +78,7 @@ def start(
     if output is not None:
         output = known_output(cube, output)
     output = output or min(cube.outputs, key=lambda n: (not cube.choices(n), len(cube.own(n))))
-    choices, dims = cube.choices(output), cube.outputs[output].dims
+    choices = cube.choices(output)
     if not choices:
         raise ValueError(
             f"output {output!r} is a single number; choose one that varies along a dimension: "
@@ -86,17 +86,11 @@ def start(
         )
     averaged = _averaged(cube, output, mean)
     free = [name for name in choices if cube.dim(name) not in averaged]
-    for role, name in (("x", x), ("y", y)):
-        if name and name not in choices:
-            raise ValueError(f"{role}={name!r}: output {output!r} varies along {listing(choices)}")
-        if name and name not in free:
-            raise ValueError(f"mean={cube.dim(name)!r}: this dimension is along {role}")
-    if x and x == y:
-        raise ValueError(f"x and y are both {x!r}; give different names")
+    _check_directions(cube, output, {"x": x, "y": y}, averaged)
     if not free:
         raise ValueError(
             f"mean={averaged!r} leaves no dimension of output {output!r} to plot along; leave out "
-            f"one of {listing(dims)}"
+            f"one of {listing(averaged)}"
         )
     at = {dim: _first(cube, dim) for dim in cube.members} | _selected(cube, sel or {})
     ranked = _ranked(cube, output, free)
@@ -114,6 +108,19 @@ def known_output(cube: Cube, name: str) -> str:
     if not parts:
         raise ValueError(f"no output {name!r}; the outputs are {listing(list(cube.outputs))}")
     return parts[0]
+
+
+def _check_directions(
+    cube: Cube, output: str, directions: Mapping[str, str | None], averaged: Sequence[str]
+) -> None:
+    choices = cube.choices(output)
+    for role, name in directions.items():
+        if name and name not in choices:
+            raise ValueError(f"{role}={name!r}: output {output!r} varies along {listing(choices)}")
+        if name and cube.dim(name) in averaged:
+            raise ValueError(f"mean={cube.dim(name)!r}: this dimension is along {role}")
+    if directions["x"] and directions["x"] == directions["y"]:
+        raise ValueError(f"x and y are both {directions['x']!r}; give different names")
 
 
 def _averaged(cube: Cube, output: str, mean: str | Sequence[str] | None) -> list[str]:
@@ -145,12 +152,11 @@ def _ranked(cube: Cube, output: str, free: Sequence[str]) -> list[str]:
     grid = [name for name in free if cube.dim(name) in cube.grid_dims] or list(free)
     along = [name for name in grid if cube.dataset.sizes[cube.dim(name)] > 1] or grid
     numeric = [name for name in along if _is_numeric(cube, name)]
-    scattered = [name for name in along if len(cube.members[cube.dim(name)]) > 1]
-    if scattered and cube.dim(scattered[0]) == cube.dim(along[0]):
-        # Of axes that share a dimension, there is a plot over two only.
-        along = [name for name in along if cube.dim(name) == cube.dim(along[0])]
-        numeric = [name for name in along if name in numeric]
-        return along[:2] if len(numeric) < 2 else numeric[:2]
+    shared = [name for name in along if cube.dim(name) == cube.dim(along[0])]
+    both = [name for name in shared if name in numeric]
+    if len(shared) > 1 and (len(both) > 1 or len(numeric) < 2):
+        # Points that are scattered over two axes of one dimension.
+        return both[:2] if len(both) > 1 else shared[:2]
     if not numeric:
         return along[:2]
     if len(numeric) <= 2:

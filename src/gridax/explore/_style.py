@@ -60,7 +60,7 @@ FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, sans-serif"
 _TOUCH = """
 @media (pointer: coarse), (max-width: 640px) {
   .bk-input { min-height: 44px !important; font-size: 16px !important }
-  input[type=checkbox] + .bk-label { padding: 10px 0 10px 32px }
+  input[type=checkbox] + .bk-label { padding: 10px 0 10px 28px }
   input[type=checkbox] + .bk-label::before {
     width: 22px; height: 22px; line-height: 22px; top: 8px;
   }

@@ -84,7 +84,7 @@ function draw_line(plot, x, y, values, style, joined, keep = false) {
   const pad = (a, b, by = 0.04) => [a - by * (b - a), b + by * (b - a)]
   set_colors(plot, style, y === null ? theme().line : theme().none)
   set_range(plot.figure.x_range, ...pad(left, right), keep)
-  set_range(plot.figure.y_range, ...pad(bottom, top, style.is_bool ? 0 : 0.04), keep && y !== null)
+  set_range(plot.figure.y_range, ...pad(bottom, top, y === null && style.is_bool ? 0 : 0.04), keep && y !== null)
   let order = Array.from(x.at.keys())
   if (joined) order.sort((i, j) => x.at[i] - x.at[j])
   const take = (list) => order.map((i) => list[i])

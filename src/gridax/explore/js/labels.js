@@ -10,4 +10,5 @@ if (kind === "date") {
   const text = new Date(Math.round(value)).toISOString().replace(".000Z", "").replace("Z", "")
   return text.replace(/T00:00:00$/, "").replace("T", " ").replace(/(:\d\d):00$/, "$1")
 }
-return short(kind === "log" ? 10 ** value : value, kind === "integer" ? "i" : "f")
+if (kind === "integer") return short(Math.round(value), "i")
+return short(kind === "log" ? 10 ** value : value, "f")
