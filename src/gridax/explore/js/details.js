@@ -2,9 +2,9 @@
 
 function draw_point() {
   const content = parsed(point)
-  const part = (title, rows) => rows.length === 0 ? "" :
+  const part = (title, rows, open = "<b>") => rows.length === 0 ? "" :
     `<tr><th colspan="2">${title}</th></tr>` + rows.map(([name, value, units]) =>
-      `<tr><td>${safe(name)}</td><td><b>${safe(value)}</b>${safe(units)}</td></tr>`).join("")
+      `<tr><td>${safe(name)}</td><td>${open}${safe(value)}</b>${safe(units)}</td></tr>`).join("")
   const values = content.values.map(([name, value, units]) =>
     [name, short(value, outputs.get(name).kind), units])
   const n_own = about.outputs.filter((out) => out.own.length > 0).length
@@ -13,7 +13,7 @@ function draw_point() {
   const pending = content.status === 0 ? [["", "not computed yet", ""]] : []
   table.text = `<table>${part("Point", content.parameters)}` +
     part("Status", pending) +
-    part("Failed", content.error === "" ? [] : [["", content.error, ""]]) +
+    part("Failed", content.error === "" ? [] : [["", content.error, ""]], '<b class="error">') +
     `${part("Outputs", values)}${part("Fixed", about.fixed)}</table>${left_out}`
   const free = [...details]
   content.shown.forEach((name, i) => {
