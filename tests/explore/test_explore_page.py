@@ -383,6 +383,9 @@ class TestBoth:
     def test_the_error_of_a_point_that_failed_is_shown(self, page, result):
         page.click(4, 2)
         page.until("return model('table').text.includes('Failed')")
+        page.page.locator(".bk-Tooltip:visible").wait_for()
+        texts = ["global coupling (G): 1", "sigma: 0.1 [mV]", "firing rate (rate): nan"]
+        assert hovered(page) == texts
         assert page.table()[4:8] == [
             ["Failed"],
             ["", "ValueError: the step is too long & <b>unstable</b>"],

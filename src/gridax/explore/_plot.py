@@ -24,7 +24,13 @@ from gridax.explore._style import PLOT, TOOLBAR
 TOOLS = "pan,wheel_zoom,box_zoom,reset,save"
 # Rows of a tooltip: Bokeh writes the names in front of values in a blue that is hard to read.
 HOVER = "const i = Math.round(value); return `${title}: ${texts[i] ?? ''}${units}`"
-VALUE = "return `${title}: ${short(value, kind)}${Number.isNaN(value) ? '' : units}`"
+# Bokeh would write nan without its name, so the value is looked up instead of being passed.
+VALUE = """
+const {image_index, index} = special_vars, {value: values, n} = source.data
+const cell = image_index == null ? null : image_index.j * n[image_index.index] + image_index.i
+const found = cell === null ? values[index] : values[image_index.index][cell]
+return `${title}: ${short(found, kind)}${Number.isNaN(found) ? '' : units}`
+"""
 SCALE = {"kind": "number", "start": 0, "step": 1, "texts": []}
 
 
@@ -84,10 +90,12 @@ class Plot:
         )
         row = {"title": "", "units": ""}
         self.hovers = [CustomJSHover(args={**row, "texts": []}, code=HOVER) for _ in "xy"]
-        self.value = CustomJSHover(args={**row, "kind": "f"}, code=f"{number}\n{VALUE}")
+        self.value = CustomJSHover(
+            args={**row, "kind": "f", "source": self.source}, code=f"{number}\n{VALUE}"
+        )
         self.hover = HoverTool(
             tooltips=[("", "$x")],
-            formatters={"$x": self.hovers[0], "$y": self.hovers[1], "@value": self.value},
+            formatters={"$x": self.hovers[0], "$y": self.hovers[1], "@x": self.value},
         )
         if "limit" in HoverTool.properties():  # not in the oldest versions of Bokeh
             self.hover.limit = 3  # of points that are close together

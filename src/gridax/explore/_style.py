@@ -138,7 +138,7 @@ th {{
   text-align: left; padding: .6em 0 .1em; color: {_both("muted")}; font-weight: 600;
 }}
 td {{ vertical-align: top; overflow-wrap: anywhere; padding: 1px 0 }}
-td:first-child {{ padding-right: 1.2em }}
+td:first-child {{ padding-right: 1.2em; overflow-wrap: break-word; max-width: 12em }}
 td b {{ font-weight: 600; font-variant-numeric: tabular-nums }}
 """
 
@@ -157,7 +157,6 @@ PART = ":host { min-width: 0; max-width: 100%; box-sizing: border-box }"
 SIDE = "@container (min-width: 740px) { :host { max-width: 270px } }"
 PLOT = """
 :host { max-width: 100%; min-width: 0 }
-.bk-events:focus, .bk-events:focus-visible { outline: none }
 """
 TOOLBAR = """
 .bk-divider { opacity: 0.3 }

@@ -104,8 +104,8 @@ function draw_line(plot, x, y, values, style, joined, keep = false) {
 
 // The names, labels and units of what is below the pointer.
 function set_hover(plot, x, y, out, is_mean) {
-  const value = ["", "@value{custom}"]
-  plot.value.args = {title: out.title, kind: is_mean ? "f" : out.kind, units: out.units}
+  const value = ["", "@x{custom}"]
+  plot.value.args = {...plot.value.args, title: out.title, kind: is_mean ? "f" : out.kind, units: out.units}
   if (plot.kind === "map") {
     const both = [x, y]
     both.forEach(({title, texts, units}, i) => { plot.hovers[i].args = {title, texts, units} })
