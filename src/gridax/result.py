@@ -612,18 +612,54 @@ class Result(Sequence[Any]):
             self.dataset, self._points, outputs, names, confidence, resamples, seed
         )
 
-    def explore(self, output: str | None = None, x: str | None = None, y: str | None = None) -> Any:
+    def explore(
+        self,
+        output: str | None = None,
+        x: str | None = None,
+        y: str | None = None,
+        *,
+        sel: Mapping[str, Any] | None = None,
+        mean: str | Sequence[str] | None = None,
+        cmap: str = "viridis",
+        vmin: float | None = None,
+        vmax: float | None = None,
+        norm: str = "linear",
+        theme: str = "auto",
+        **unknown: Any,
+    ) -> Any:
         """Return an interactive page with plots of the outputs, sliders, and points to click.
 
         A notebook displays it; `Explorer.show` serves it in a browser; `Explorer.save` writes it to
         a single HTML file. Only what is displayed is read, so the result may be larger than memory.
 
+        The arguments choose the view to start with; the page has a control for each of them.
+
         Parameters
         ----------
         output : str, optional
             The output that is displayed first. The default is one that is a number at each point.
+            Complex numbers are displayed as ``"abs(z)"``, ``"angle(z)"``, ``"real(z)"`` and
+            ``"imag(z)"``.
         x, y : str, optional
-            Axes or dimensions for the two directions; ``y=""`` gives a line plot.
+            Axes or dimensions for the two directions; ``y=""`` gives a line plot. The default are
+            the two numeric axes along which the output varies most, or a line plot over a single
+            one.
+        sel : mapping, optional
+            Labels to start at; for numbers and dates, the nearest one. By default, the page starts
+            at the first trial and the first choice, and at the middle of other axes.
+        mean : str or sequence of str, optional
+            Dimensions to average over, skipping NaN.
+        cmap : str, optional
+            Color map: ``"viridis"``, ``"cividis"``, ``"magma"``, ``"inferno"``, ``"plasma"``,
+            ``"turbo"``, ``"gray"``, or the diverging ``"RdBu"`` and ``"BrBG"``; with ``_r``
+            appended, reversed.
+        vmin, vmax : float, optional
+            Limits of the colors, or of the y axis of a line plot. The default are the limits of the
+            values that are displayed.
+        norm : {"linear", "log"}, optional
+            Scale of the colors, or of the y axis of a line plot.
+        theme : {"auto", "light", "dark"}, optional
+            The default follows the notebook or the system.
 
         Returns
         -------
@@ -631,8 +667,11 @@ class Result(Sequence[Any]):
 
         Raises
         ------
+        TypeError
+            If an argument does not exist.
         ValueError
-            If there is no such output, or it does not vary along `x` or `y`.
+            If there is no such output, label or color map, or the output does not vary along `x`,
+            `y` or `mean`.
         ModuleNotFoundError
             If Bokeh or Panel is not installed.
 
@@ -643,13 +682,22 @@ class Result(Sequence[Any]):
         >>> run = gx.ParallelExecution(lambda s: {"y": s["a"] * s["b"]}, space).run(progress=False)
         >>> run.explore()
         <gridax.explore.Explorer: y over a and b>
+        >>> run.explore("y", x="a", y="", sel={"b": 0.5}, norm="log", theme="dark")
+        <gridax.explore.Explorer: y over a>
         """
         from gridax.explore import Explorer  # Bokeh and Panel are optional
 
-        members = self._points.grid.names_along()
+        grid = self._points.grid
         source = os.path.basename(str(self.dataset.encoding.get("source", "")).rstrip("/"))
-        title = f"{source or 'gridax'}: {number_of(len(self), 'point')}"
-        return Explorer(self.dataset, members, title, output, x, y)
+        title = f"{source or 'gridax'}: {number_of(len(self), 'point', ' ')}"
+        columns = [column for dim in grid.dims for column in grid.members(dim)]
+        # An axis that was read from a file is written like the one that it was.
+        choices = [c.name for c in columns if repr(c.axis).startswith("ChoiceAxis(")]
+        style = {"cmap": cmap, "vmin": vmin, "vmax": vmax, "norm": norm, "theme": theme, **unknown}
+        return Explorer(
+            self.dataset, grid.names_along(), title, output, x, y,
+            sel=sel, mean=mean, choices=choices, **style,
+        )  # fmt: skip
 
     @property
     def hvplot(self) -> Any:

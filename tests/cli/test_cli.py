@@ -27,6 +27,7 @@ import xarray as xr
 from click.testing import CliRunner
 
 import gridax as gx
+from gridax._memory import human
 from gridax._plan.progress import Progress
 from gridax.cli import main, network
 from gridax.cli._pace import Pace, of_store
@@ -1008,7 +1009,11 @@ def test_wrong_use_of_plot(gridax, arguments, message):
 
 
 def test_explore_writes_a_page(gridax, tmp_path):
-    assert gridax("explore", "{}/sweep.nc", "-o", "page.html") == (0, "page.html written\n")
+    code, out = gridax("explore", "{}/sweep.nc", "-o", "page.html")
+    assert (code, out) == (
+        0,
+        f"page.html written, {human((tmp_path / 'page.html').stat().st_size)}\n",
+    )
     assert gridax("explore", "{}/sweep.nc", "rate", "-o", "rate.html")[0] == 0
     page, rate = ((tmp_path / name).read_text() for name in ("page.html", "rate.html"))
     assert "sweep.nc" in page
@@ -1025,6 +1030,94 @@ def test_wrong_use_of_explore(gridax):
         1,
         "Error: no output 'rat'; the outputs are rate, course, fc\n",
     )
+
+
+def test_explore_hands_its_options_on(gridax, tmp_path, monkeypatch):
+    calls = []
+    monkeypatch.setattr(gx.Result, "explore", lambda self, *given, **view: Saved(given, view))
+
+    class Saved:
+        def __init__(self, *view):
+            calls.append(view)
+
+        def save(self, path, *given, **options):
+            calls.append((given, options))
+            path.write_text("")
+
+    options = "-x G -y sigma --mean trial --sel G=0.3 --sel region=V1 --cmap magma --vmin -1"
+    options += " --vmax 2e3 --log --theme dark --every time=10 --max-size 5MB -o page.html"
+    code, out = gridax("explore", "{}/sweep.nc", "rate", "fc", *options.split())
+    assert (code, out) == (0, "page.html written, 0 B\n")
+    view, saved = calls
+    assert view == (
+        ("rate",),
+        {
+            "x": "G",
+            "y": "sigma",
+            "mean": ("trial",),
+            "sel": {"G": "0.3", "region": "V1"},
+            "cmap": "magma",
+            "vmin": -1.0,
+            "vmax": 2000.0,
+            "norm": "log",
+            "theme": "dark",
+        },
+    )
+    assert saved == ((["rate", "fc"], "5MB"), {"every": {"time": 10}})
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ("--sel G=3", "--sel 'G': 3 is outside the range of the labels, 0.1 to 0.8"),
+        ("--sel G=high", "--sel 'G': the labels are numbers, got 'high'"),
+        ("--sel region=V3", "--sel 'region': no label 'V3'; the labels are V1, V2, M1"),
+        ("--sel q=1", "no coordinate --sel 'q'; select from G, sigma, trial, "),
+        ("--mean time", "--mean 'time' is no dimension of output 'rate'; average over G, "),
+        ("-x time", "-x 'time': output 'rate' varies along G, sigma, trial"),
+        ("-x G --mean G", "--mean 'G': this dimension is along x"),
+        ("--cmap jet", "--cmap 'jet' must be one of viridis, "),
+        ("--log --vmin -1", "--vmin -1.0 must be positive with --log"),
+        ("--vmin 2 --vmax 1", "--vmin 2 must be smaller than --vmax 1"),
+        ("--every tim=2", "--every 'tim' is no dimension; the dimensions are G, sigma, trial"),
+        ("--max-size much", "--max-size must be a positive number of bytes or text such as '4 GB'"),
+    ],
+)
+def test_errors_of_explore_speak_of_options(gridax, arguments, message):
+    code, out = gridax("explore", "{}/sweep.nc", "rate", "-o", "page.html", *arguments.split())
+    assert code == 1
+    assert f"Error: {message}" in out
+    assert "=" not in message.replace("G=", "")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ("--sel G -o page.html", "--sel takes NAME=LABEL, such as --sel G=0.3; got 'G'"),
+        ("--every time -o page.html", "--every takes NAME=N, such as --every time=10; got 'time'"),
+        ("--every G=0 -o page.html", "--every takes NAME=N, such as --every time=10; got 'G=0'"),
+        ("--every G=2", "--every makes a page smaller; name the page with -o"),
+    ],
+)
+def test_wrong_options_of_explore(gridax, arguments, message):
+    code, out = gridax("explore", "{}/sweep.nc", *arguments.split())
+    assert code == 2
+    assert out.endswith(f"Error: {message}\n")
+
+
+def test_a_page_that_is_too_large_is_refused_with_options_that_exist(gridax):
+    code, out = gridax("explore", "{}/sweep.nc", "-o", "page.html", "--max-size", "1 MB")
+    assert code == 1
+    assert " MB, more than --max-size 1 MB: " in out
+    advice = out.partition("; ")[2]
+    assert re.fullmatch(
+        r"save fewer outputs by naming them after FILE, (keep one in 10 labels of a dimension with "
+        r"--every \w+=10, )?or raise --max-size\n",
+        advice,
+    )
+    _, help_text = gridax("explore", "--help")
+    for option in re.findall(r"--[\w-]+", out):
+        assert option in help_text
 
 
 @pytest.mark.slow

@@ -16,8 +16,10 @@ import gridax as gx
 from gridax.explore import Explorer
 from gridax.explore import _cube as cubes
 from gridax.explore._cube import Cube, View
+from gridax.explore._start import start
+from gridax.explore._style import THEMES
+from gridax.explore._values import compact
 from gridax.result import template_of_result
-from gridax.space import points_of
 
 pytestmark = [
     # Bokeh, Panel and their dependencies warn of themselves.
@@ -36,9 +38,7 @@ def run(model, space, **options):
 
 
 def cube_of(result):
-    space = result.space
-    members = {dim: [c.name for c in points_of(space).grid.members(dim)] for dim in space.dims}
-    return Cube(result.dataset, members)
+    return result.explore()._cube
 
 
 SPACE = product(
@@ -94,14 +94,18 @@ def test_two_directions_are_a_map_of_cells(cube, result):
     assert frame["x"]["texts"] == ["0", "0.25", "0.5", "0.75", "1"]
     assert frame["y"]["texts"] == ["0.001", "0.01", "0.1"]
     assert (frame["x"]["label"], frame["y"]["label"]) == ("global coupling", "sigma [mV]")
-    assert (frame["label"], frame["note"]) == ("firing rate [Hz]", "trial = 2")
+    assert (frame["x"]["title"], frame["y"]["title"]) == ("global coupling (G)", "sigma")
+    # Ticks are at round numbers of these scales, whatever the labels are.
+    assert frame["x"]["scale"] == {"kind": "number", "start": 0, "step": 0.25}
+    assert frame["y"]["scale"] == {"kind": "log", "start": -3, "step": pytest.approx(1)}
+    assert (frame["output"], frame["mean"], frame["note"]) == ("rate", [], "trial = 2")
 
 
 def test_one_direction_is_a_line(cube, result):
     frame = cube.frame(View("rate", "G", "", {"trial": 2, "sigma": 1}))
     assert (frame["kind"], frame["joined"], frame["y"]) == ("line", True, None)
     assert frame["x"]["at"].tolist() == [0, 0.25, 0.5, 0.75, 1]
-    assert frame["x"]["texts"] is None
+    assert frame["x"]["scale"] == {"kind": "number", "start": 0, "step": 1}
     wanted = result.dataset["rate"].isel(trial=2, sigma=1)
     np.testing.assert_array_equal(frame["z"], wanted.astype(np.float32))
     assert frame["note"] == "sigma = 0.01 [mV], trial = 2"
@@ -111,12 +115,14 @@ def test_labels_of_a_logarithmic_scale_stand_evenly(cube):
     frame = cube.frame(View("rate", "sigma", "", {}))
     assert frame["x"]["at"].tolist() == [0, 1, 2]
     assert frame["x"]["texts"] == ["0.001", "0.01", "0.1"]
+    assert frame["x"]["scale"] == {"kind": "log", "start": -3, "step": pytest.approx(1)}
 
 
 def test_texts_stand_evenly(cube):
     frame = cube.frame(View("fc", "to", "", {}))
     assert frame["x"]["at"].tolist() == [0, 1]
     assert frame["x"]["texts"] == ["V1", "MT"]
+    assert frame["x"]["scale"] == {"kind": "texts"}
 
 
 def test_what_a_dimension_holds_may_be_a_direction(cube, result):
@@ -148,10 +154,47 @@ def test_bools_are_zero_and_one(cube, result):
     )
 
 
-def test_numbers_beyond_32_bits_are_infinite():
+@pytest.mark.parametrize(
+    ("values", "dtype"),
+    [
+        ([False, True], "uint8"),
+        ([-3, 100], "int8"),
+        ([0, 70_000], "int32"),
+        ([0, 2**40], "float64"),
+        ([0.1, np.nan, -np.inf], "float32"),
+        ([1e300, -1.0], "float64"),
+        ([1e-300, 1.0], "float64"),
+        ([], "float32"),
+    ],
+)
+def test_values_are_as_small_as_they_can_be_without_turning_into_others(values, dtype):
+    found = compact(np.array(values))
+    assert found.dtype == dtype
+    np.testing.assert_allclose(found, np.array(values, float), rtol=1e-7)
+
+
+def test_large_numbers_stay_finite():
     cube = cube_of(run(lambda s: {"y": 1e300 * float(s["x"])}, product(x=gx.GridAxis(-1, 1, 3))))
-    assert cube.frame(View("y", "x", "", {}))["z"].tolist() == [-np.inf, 0, np.inf]
+    assert cube.frame(View("y", "x", "", {}))["z"].tolist() == [-1e300, 0, 1e300]
     assert cube.point({"x": 2}, [])["values"] == [["y", 1e300, ""]]
+
+
+def test_complex_numbers_are_shown_by_their_parts():
+    space = product(x=gx.GridAxis(-1, 1, 3))
+    result = run(lambda s: xr.DataArray(3j * s["x"] + 1, attrs={"units": "mV"}, name="z"), space)
+    cube = cube_of(result)
+    assert list(cube.outputs) == ["abs(z)", "angle(z)", "real(z)", "imag(z)"]
+    z = result.dataset["z"].values
+    for part, wanted in zip(cube.outputs, (np.abs(z), np.angle(z), z.real, z.imag), strict=True):
+        np.testing.assert_allclose(cube.frame(View(part, "x", "", {}))["z"], wanted, rtol=1e-6)
+    assert [o.describe()["units"] for o in cube.outputs.values()] == [
+        " [mV]",
+        " [rad]",
+        " [mV]",
+        " [mV]",
+    ]
+    assert repr(result.explore("z")) == "<gridax.explore.Explorer: abs(z) over x>"
+    assert repr(result.explore("imag(z)")) == "<gridax.explore.Explorer: imag(z) over x>"
 
 
 def test_labels_have_as_many_digits_as_tell_them_apart():
@@ -163,21 +206,42 @@ def test_labels_have_as_many_digits_as_tell_them_apart():
 
 
 def test_labels_that_are_no_finite_numbers_stand_evenly():
-    times = np.array(["2026-01-01", "2026-01-03"], "datetime64[ns]")
     data = {
-        "y": xr.DataArray([1.0, 2.0], {"day": times}, ["day"]),
         "z": xr.DataArray([1.0, 2.0], {"f": [np.inf, 1.0]}, ["f"]),
     }
     cube = cube_of(run(lambda s: xr.Dataset(data), product(a=gx.GridAxis(0, 1, 2))))
-    assert cube.frame(View("y", "day", "", {}))["x"]["texts"] == ["2026-01-01", "2026-01-03"]
     assert cube.frame(View("z", "f", "", {}))["x"]["texts"] == ["inf", "1"]
     json.dumps(cube.describe(), allow_nan=False)
+
+
+@pytest.mark.parametrize("even", [True, False])
+def test_dates_are_placed_in_time(even):
+    days = ["2026-01-01", "2026-01-03", "2026-01-05" if even else "2026-01-09"]
+    times = np.array(days, "datetime64[ns]")
+    data = xr.DataArray([1.0, 2.0, 3.0], {"day": times}, ["day"])
+    cube = cube_of(run(lambda s: {"y": data}, product(a=gx.GridAxis(0, 1, 2))))
+    x = cube.frame(View("y", "day", "", {}))["x"]
+    assert (x["texts"], x["scale"]["kind"]) == (days, "date")
+    in_days = (x["at"] - x["at"][0]) / 86400e3
+    assert in_days.tolist() == [0, 2, 4 if even else 8]
+    cells = cube.frame(View("y", "day", "a", {}))["x"]
+    assert (cells["at"].tolist(), cells["texts"]) == ([0, 1, 2], days)
+    assert cells["scale"]["kind"] == ("date" if even else "texts")
+    assert cube.members["day"]["day"]["kind"] == "date"  # which a slider moves along
+
+
+def test_durations_are_numbers_of_seconds():
+    steps = np.array([0, 1500, 60_000], "timedelta64[ms]")
+    data = xr.DataArray([1.0, 2.0, 3.0], {"lag": steps.astype("timedelta64[ns]")}, ["lag"])
+    cube = cube_of(run(lambda s: {"y": data}, product(a=gx.GridAxis(0, 1, 2))))
+    x = cube.frame(View("y", "lag", "", {}))["x"]
+    assert (x["at"].tolist(), x["label"]) == ([0, 1.5, 60], "lag [s]")
 
 
 def test_axes_that_share_a_dimension_are_directions_of_points():
     space = product(a=gx.GridAxis(0, 1, 3), m=gx.ChoiceAxis(["p", "q"]))
     cube = cube_of(run(lambda s: {"y": s["a"]}, space.filter(lambda ds: ds.a > 0)))
-    assert cube.start("y") == ("a", "m")
+    assert (start(cube, "y").x, start(cube, "y").y) == ("a", "m")
     frame = cube.frame(View("y", "a", "m", {}))
     assert frame["kind"] == "points"
     assert frame["x"]["at"].tolist() == [0.5, 0.5, 1, 1]
@@ -280,17 +344,19 @@ def partial():
 
 def test_the_error_of_a_point_that_failed_is_known(partial):
     cube = cube_of(partial)
-    assert cube.outputs == ["n", "y"]
+    assert list(cube.outputs) == ["n", "y"]
     message = "ValueError: a is <b>too large</b>"
     failed, done = cube.point({"a": 2, "b": 1}, []), cube.point({"a": 1, "b": 1}, [])
     assert failed["error"] == message
     assert failed["values"] == [["n", "nan", ""], ["y", "nan", ""]]
     assert done["error"] == ""
     assert done["values"] == [["n", 2, ""], ["y", 0.5, ""]]
-    assert cube.errors() == {
+    assert (failed["status"], done["status"]) == (2, 1)
+    assert cube.states() == {
         "dims": ["a", "b"],
         "shape": [3, 2],
-        "at": {"4": message, "5": message},
+        "status": {"4": 2, "5": 2},
+        "error": {"4": message, "5": message},
     }
 
 
@@ -342,7 +408,7 @@ def test_of_a_store_only_the_blocks_that_are_shown_are_read(tmp_path):
     found = cube_of(opened).frame(View("y", "a", "", {"trial": 1}))["z"]
     np.testing.assert_allclose(found, result.dataset["y"].isel(trial=1))
     # What cannot be read is said on the page.
-    explorer = opened.explore("y", y="")
+    explorer = opened.explore("y", y="", sel={"trial": 1})
     board = explorer._board()
     board.answer(explorer._cube, json.dumps(vars(View("y", "a", "", {"trial": 2}))))
     assert board._note.text.startswith("OSError: &#x27;y&#x27; of")
@@ -355,6 +421,7 @@ def test_of_a_store_only_the_blocks_that_are_shown_are_read(tmp_path):
 def test_an_explorer_starts_with_what_suits_the_result(result):
     assert repr(result.explore()) == "<gridax.explore.Explorer: rate over G and sigma>"
     assert repr(result.explore("fc")) == "<gridax.explore.Explorer: fc over G and sigma>"
+    assert repr(result.explore(mean="trial")).endswith("rate over G and sigma, mean over trial>")
     assert repr(result.explore("x", x="time", y="")) == "<gridax.explore.Explorer: x over time>"
     assert repr(result.explore(y="G")) == "<gridax.explore.Explorer: rate over sigma and G>"
     one = run(lambda s: {"m": np.ones((2, 3)), "y": 1.0}, product(a=gx.GridAxis(0, 1, 2)).isel(a=0))
@@ -364,7 +431,7 @@ def test_an_explorer_starts_with_what_suits_the_result(result):
 @pytest.mark.parametrize(
     ("given", "text"),
     [
-        (("nope",), "no output 'nope' of real numbers; the outputs are rate, x, fc, "),
+        (("nope",), "no output 'nope'; the outputs are rate, x, fc, "),
         (("rate", "q"), "x='q': output 'rate' varies along G, sigma, trial"),
         (("rate", None, "time"), "y='time': output 'rate' varies along G, sigma, trial"),
         (("rate", "G", "G"), "x and y are both 'G'; give different names"),
@@ -376,24 +443,266 @@ def test_what_cannot_be_explored_is_refused(result, given, text):
         result.explore(*given)
 
 
-def test_outputs_that_are_no_real_numbers_are_left_out():
-    space = product(a=gx.GridAxis(0, 1, 2))
-    only = run(lambda s: {"z": 1j}, space)
-    with pytest.raises(
-        ValueError,
-        match=re.escape("the explorer needs an output of real numbers, but the outputs are z"),
-    ):
-        only.explore()
-    cube = cube_of(run(lambda s: {"z": 1j, "y": 1.0}, space))
-    assert (cube.outputs, cube.unseen) == (["y"], ["z"])
-    point = space.isel(a=0)
-    with pytest.raises(
-        ValueError,
-        match=re.escape(
-            "output 'y' is a single number; the explorer needs one that varies along a dimension"
+@pytest.mark.parametrize(
+    ("given", "text"),
+    [
+        ({"sel": {"q": 1}}, "no coordinate sel='q'; select from G, sigma, trial, "),
+        ({"sel": {"G": 3}}, "sel='G': 3 is outside the range of the labels, 0.0 to 1.0"),
+        ({"sel": {"G": "high"}}, "sel='G': the labels are numbers, got 'high'"),
+        ({"sel": {"G": [0, 1]}}, "sel='G': give one label, got [0, 1]"),
+        ({"sel": {"to": "V2"}}, "sel='to': no label 'V2'; the labels are V1, MT"),
+        ({"mean": "time"}, "mean='time' is no dimension of output 'rate'; average over G, sigma, "),
+        ({"mean": "G", "x": "G"}, "mean='G': this dimension is along x"),
+        ({"mean": ["G", "sigma", "trial"]}, "leaves no dimension of output 'rate' to plot along"),
+        ({"cmap": "jet"}, "cmap='jet' must be one of viridis, cividis, magma, "),
+        ({"norm": "sqrt"}, "norm='sqrt' must be one of linear, log"),
+        ({"theme": "dim"}, "theme='dim' must be one of auto, light, dark"),
+        ({"theme": None}, "theme=None must be one of auto, light, dark"),
+        ({"vmin": "a"}, "vmin='a' must be a finite number"),
+        ({"vmax": np.nan}, "vmax=nan must be a finite number"),
+        ({"vmin": 2, "vmax": 1}, "vmin=2 must be smaller than vmax=1"),
+        ({"vmin": 0, "norm": "log"}, "vmin=0 must be positive with norm='log'"),
+    ],
+    ids=str,
+)
+def test_a_view_that_does_not_exist_is_refused(result, given, text):
+    with pytest.raises(ValueError, match=re.escape(text)):
+        result.explore(**given)
+
+
+def test_an_argument_that_does_not_exist_is_refused(result):
+    text = (
+        "explore() has no argument 'thema'; its arguments are output, x, y, sel, mean, cmap, vmin, "
+        "vmax, norm, theme; did you mean 'theme'?"
+    )
+    with pytest.raises(TypeError, match=re.escape(text)):
+        result.explore(thema="dark")
+    with pytest.raises(TypeError, match=re.escape("explore() has no argument 'hue'; its")):
+        result.explore(hue="G")
+    with pytest.raises(TypeError, match=re.escape("sel must be a mapping such as {'G': 0.3}")):
+        result.explore(sel="G")
+
+
+def at_start(result, *args, **kwargs):
+    """Return the labels that an explorer starts at, the directions, and what is averaged over."""
+    cube = cube_of(result)
+    view = start(cube, *args, **kwargs)
+    labels = {
+        name: member["texts"][view.at[dim]]
+        for dim, members in cube.members.items()
+        for name, member in members.items()
+    }
+    return labels, (view.x, view.y), list(view.mean)
+
+
+def test_a_page_starts_at_the_first_trial_and_choice_and_in_the_middle_of_numbers():
+    space = product(
+        integrator=gx.ChoiceAxis(["heun", "euler", "rk4"]),
+        G=gx.GridAxis(0, 1, 5),
+        key=gx.KeyAxis(4, name="trial"),
+        weights=gx.DataAxis(np.ones((3, 2, 2))),
+        flag=gx.DataAxis([True, False]),
+        sigma=gx.LogGridAxis(0.1, 10, 3),
+    )
+    wave = xr.DataArray(np.zeros(7), {"time": np.arange(7.0)}, ["time"])
+    result = run(lambda s: {"y": 1.0, "wave": wave}, space)
+    labels, directions, _ = at_start(result)
+    assert labels == {
+        "integrator": "heun",
+        "G": "0.5",
+        "trial": "0",
+        "weights": "0",
+        "flag": "True",
+        "sigma": "1",
+        "time": "3",
+    }
+    assert directions == ("G", "sigma")
+    assert at_start(result, "wave")[1] == ("G", "sigma")
+
+
+@pytest.mark.parametrize("lazy", [False, True])
+def test_the_map_is_over_the_two_numeric_axes_along_which_an_output_varies_most(lazy):
+    space = product(
+        fixed=gx.GridAxis(0, 1, 4),
+        a=gx.GridAxis(0, 1, 3),
+        single=gx.DataAxis([2.0]),
+        b=gx.GridAxis(0, 1, 5),
+        key=gx.KeyAxis(9, name="trial"),
+    )
+    # An interaction alone: all means over the other axis are equal.
+    result = run(lambda s: {"y": (s["a"] - 0.5) * (s["b"] - 0.5)}, space)
+    if not lazy:
+        assert at_start(result)[1] == ("a", "b")
+        return
+    # What is not in memory is not read for this: the axes with the most labels are taken.
+    unread = gx.Result(result.dataset.chunk(), space, template_of_result(result))
+    assert at_start(unread)[1] == ("fixed", "b")
+
+
+@pytest.mark.parametrize(
+    ("axes", "directions"),
+    [
+        ({"a": gx.GridAxis(0, 1, 3)}, ("a", "")),
+        ({"a": gx.GridAxis(0, 1, 3), "k": gx.KeyAxis(4, name="trial")}, ("a", "")),
+        ({"m": gx.ChoiceAxis(["p", "q"]), "a": gx.GridAxis(0, 1, 3)}, ("a", "")),
+        ({"m": gx.ChoiceAxis([10, 20]), "n": gx.ChoiceAxis(["p", "q"])}, ("m", "n")),
+        ({"k": gx.KeyAxis(4, name="trial")}, ("trial", "")),
+        ({"a": gx.DataAxis([0.5]), "b": gx.DataAxis([1.5])}, ("a", "b")),
+    ],
+    ids=str,
+)
+def test_of_few_numeric_axes_there_is_a_line(axes, directions):
+    result = run(lambda s: {"y": 1.0}, product(**axes))
+    assert at_start(result)[1] == directions
+
+
+def test_a_view_is_set_by_labels(result):
+    labels, directions, mean = at_start(
+        result, "x", x="time", y="", sel={"G": 0.7, "sigma": 1e-3, "trial": 3}, mean=["trial"]
+    )
+    assert (labels["G"], labels["sigma"], labels["trial"]) == ("0.75", "0.001", "3")
+    assert (directions, mean) == (("time", ""), ["trial"])
+    assert at_start(result, sel={"to": "MT", "from": 2})[0]["to"] == "MT"
+    # The mark on a map is at the labels, too, and what is averaged over is no direction.
+    assert at_start(result, sel={"G": 0.25})[0]["G"] == "0.25"
+    assert at_start(result, mean="G")[1] == ("sigma", "")
+
+
+def test_a_view_is_set_by_several_axes_that_share_a_dimension():
+    state = {
+        "a": gx.DataAxis([0.1, 0.1, 0.4, 0.9], group="setting"),
+        "b": gx.DataAxis([10.0, 30.0, 20.0, 10.0], group="setting"),
+        "m": gx.ChoiceAxis(["p", "q", "p", "q"], labels=["p", "q", "r", "s"], group="setting"),
+    }
+    result = run(lambda s: {"y": 1.0}, gx.Space(state, mode="product"))
+    labels, directions, _ = at_start(result, sel={"a": 0.1, "b": 28})
+    assert (labels["a"], labels["b"], labels["m"]) == ("0.1", "30", "q")
+    assert directions == ("a", "b")
+    assert at_start(result, sel={"m": "s", "b": 11})[0]["a"] == "0.9"
+
+
+@pytest.mark.parametrize(
+    ("in_group", "directions"),
+    [
+        ({"a": gx.GridAxis(0, 1, 3, group="g"), "b": gx.GridAxis(1, 2, 3, group="g")}, ("a", "b")),
+        ({"m": gx.ChoiceAxis(["p", "q"], group="g")}, ("G", "")),
+        (
+            {"m": gx.ChoiceAxis(["p", "q"], group="g"), "a": gx.GridAxis(0, 1, 2, group="g")},
+            ("a", "G"),
         ),
+    ],
+    ids=["two numbers", "a choice", "a choice and a number"],
+)
+def test_points_are_scattered_over_two_numeric_axes_that_share_a_dimension(in_group, directions):
+    result = run(lambda s: {"y": 1.0}, product(**in_group, G=gx.GridAxis(0, 1, 4)))
+    assert at_start(result)[1] == directions
+
+
+def test_a_view_is_set_by_a_date():
+    days = np.array(["2026-01-01", "2026-01-03"], "datetime64[ns]")
+    data = xr.DataArray([1.0, 2.0], {"day": days}, ["day"])
+    result = run(lambda s: {"y": data}, product(a=gx.GridAxis(0, 1, 2)))
+    assert at_start(result, sel={"day": "2026-01-02T18:00"})[0]["day"] == "2026-01-03"
+    with pytest.raises(ValueError, match="sel='day': the labels are dates, got 'soon'"):
+        result.explore(sel={"day": "soon"})
+    with pytest.raises(
+        ValueError, match="sel='day': 2027-01-01 is outside the range of the labels"
     ):
-        run(lambda s: {"y": 1.0}, point).explore()
+        result.explore(sel={"day": "2027-01-01"})
+
+
+def test_choices_and_other_labels_without_an_order_get_a_drop_down(tmp_path):
+    space = product(
+        G=gx.GridAxis(0, 1, 5),
+        n=gx.ChoiceAxis([10, 20, 40]),
+        f=gx.ChoiceAxis([np.sin, np.cos]),
+        flag=gx.DataAxis([True, False]),
+        region=gx.DataAxis(xr.DataArray([1.0, 2.0], {"region": ["V1", "MT"]}, ["region"])),
+        key=gx.KeyAxis(3, name="trial"),
+    )
+    result = run(lambda s: {"y": 1.0}, space)
+    result.to_netcdf(tmp_path / "sweep.nc")
+    for explorer in (result.explore(), gx.open_result(tmp_path / "sweep.nc").explore()):
+        movers = explorer._board()._movers
+        assert {dim: type(mover).__name__ for dim, mover in movers.items()} == {
+            "G": "Slider",
+            "n": "Select",
+            "f": "Select",
+            "flag": "Select",
+            "region": "Select",
+            "trial": "Slider",
+        }
+        assert movers["n"].options == [("0", "10"), ("1", "20"), ("2", "40")]
+
+
+def test_labels_that_look_alike_are_moved_along_with_a_slider():
+    state = {
+        "m": gx.ChoiceAxis([1, 2, 3], labels=["p", "q", "r"], group="setting"),
+        "a": gx.DataAxis([0.1, 0.2, 0.3], group="setting"),
+    }
+    result = run(lambda s: {"y": 1.0}, gx.Space(state, mode="product"))
+    movers = result.explore()._board()._movers
+    assert movers["setting"].options == [("0", "p, 0.1"), ("1", "q, 0.2"), ("2", "r, 0.3")]
+    same = xr.Dataset({"y": ("m", [1.0, 2.0])}, {"m": ["p", "p"]})
+    movers = Explorer(same, {"m": ["m"]}, "twice")._board()._movers
+    assert type(movers["m"]).__name__ == "Slider"
+
+
+def test_names_of_axes_and_outputs_are_long_where_they_are_chosen(result):
+    choosers = result.explore("rate")._board()._choosers
+    assert choosers["output"].options[0] == ("rate", "firing rate (rate)")
+    assert choosers["x"].options[:2] == [("G", "global coupling (G)"), ("sigma", "sigma")]
+    assert choosers["y"].options[:2] == [("", "(values, as a line)"), ("G", "global coupling (G)")]
+
+
+def test_controls_start_as_the_arguments_say(result):
+    board = result.explore(cmap="RdBu_r", vmin=0.1, vmax=2, norm="log", theme="dark")._board()
+    looks = {name: getattr(w, "value", None) for name, w in board._looks.items()}
+    assert looks == {
+        "cmap": "RdBu_r",
+        "low": 0.1,
+        "high": 2.0,
+        "keep": None,
+        "log": None,
+        "theme": "dark",
+    }
+    assert board._looks["log"].active
+    assert result.explore(mean="trial")._board()._means["trial"].active
+
+
+def test_a_single_point_is_explored_as_well():
+    space = product(a=gx.GridAxis(0, 1, 2, attrs={"units": "mV"})).isel(a=0)
+    cube = cube_of(run(lambda s: {"y": 1.5, "n": 3}, space))
+    view = start(cube, "y")
+    assert cube.frame(view)["z"].tolist() == [1.5]
+    assert cube.point(view.at, [])["values"] == [["n", 3, ""], ["y", 1.5, ""]]
+    assert cube.describe()["fixed"] == [["a", "0", " [mV]"]]
+    # Beside an output that varies, it is in the table only.
+    mixed = run(lambda s: {"m": np.ones(2), "y": 1.0}, space)
+    assert repr(mixed.explore()) == "<gridax.explore.Explorer: m over m_dim_0>"
+    with pytest.raises(ValueError, match=re.escape("output 'y' is a single number; choose one")):
+        mixed.explore("y")
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_all_colors_of_text_have_enough_contrast(theme):
+    """As WCAG demands: 4.5 for text and 3 for the borders of controls."""
+
+    def luminance(color):
+        parts = np.array([int(color[i : i + 2], 16) for i in (1, 3, 5)]) / 255
+        linear = np.where(parts <= 0.03928, parts / 12.92, ((parts + 0.055) / 1.055) ** 2.4)
+        return linear @ (0.2126, 0.7152, 0.0722)
+
+    def contrast(one, other):
+        high, low = sorted((luminance(one), luminance(other)), reverse=True)
+        return (high + 0.05) / (low + 0.05)
+
+    colors = THEMES[theme]
+    for ground in ("page", "field"):
+        for text in ("text", "muted", "accent", "error"):
+            assert contrast(colors[text], colors[ground]) > 4.5, (text, ground)
+        assert contrast(colors["border"], colors[ground]) > 3
+    assert contrast(colors["line"], colors["page"]) > 4.5
 
 
 MISSING = """

@@ -19,9 +19,13 @@ import pytest
 import xarray as xr
 
 import gridax as gx
-from gridax._show.plot_style import axis_label
+from gridax._memory import human
 from gridax.explore import _cube
 from gridax.explore._cube import View
+from gridax.explore._page import page as page_of
+from gridax.explore._plot import javascript
+from gridax.explore._style import THEMES
+from gridax.result import template_of_result
 from tests.processes import PATIENCE, started
 
 pytestmark = pytest.mark.slow
@@ -95,7 +99,7 @@ def browser():
 SERVE = """
 import sys
 import gridax as gx
-gx.open_result(sys.argv[1]).explore("rate").show(int(sys.argv[2]), open_browser=False)
+gx.open_result(sys.argv[1]).explore("rate", sel={"trial": 2}).show(int(sys.argv[2]), open_browser=False)
 """
 
 
@@ -103,7 +107,7 @@ gx.open_result(sys.argv[1]).explore("rate").show(int(sys.argv[2]), open_browser=
 def address(request, folder, result):
     """The address of the explorer of `result`: a file that was saved, or a server."""
     if request.param == "saved":
-        result.explore("rate").save(folder / "page.html")
+        result.explore("rate", sel={"trial": 2}).save(folder / "page.html")
         yield f"file://{folder / 'page.html'}"
         return
     result.to_netcdf(folder / "sweep.nc")
@@ -166,8 +170,8 @@ class Page:
     Nothing but this machine can be reached from it, and errors in it are noted.
     """
 
-    def __init__(self, browser, address, note, width=1350):
-        context = browser.new_context(viewport={"width": width, "height": 900})
+    def __init__(self, browser, address, note, width=1350, **options):
+        context = browser.new_context(viewport={"width": width, "height": 900}, **options)
         self.page = context.new_page()
         self.page.set_default_timeout(1000 * PATIENCE)
         self.errors, self.requests = [], []
@@ -181,7 +185,7 @@ class Page:
         self.page.wait_for_function(
             "() => globalThis.Bokeh && Bokeh.documents.length > 0 && Bokeh.documents[0].is_idle"
         )
-        self.until("return model('note').text !== ''")
+        self.until("return model('help').text !== ''")
         assert self.note() == note
 
     def _only_here(self, route):
@@ -201,11 +205,17 @@ class Page:
     def choose(self, what, value):
         """Choose an entry of Output, x or y."""
         place = ("output", "x", "y").index(what)
-        self.page.locator("select").nth(place).select_option(label=value or "(the output)")
+        find = f"([what, value]) => {{ {FIND} return model(what).options.find((o) => o[0] === value)[1] }}"
+        title = self.page.evaluate(find, [what, value])
+        self.page.locator("select").nth(place).select_option(label=title)
 
     def options(self, what):
         place = ("output", "x", "y").index(what)
         return self.page.locator("select").nth(place).locator("option").all_inner_texts()
+
+    def pick(self, name, text):
+        """Choose a label in the drop-down of a dimension, or a color map, or a theme."""
+        self.page.locator(f"select[name='{name}']").select_option(label=text)
 
     def slider(self, dim):
         return self.page.locator(".bk-Slider", has_text=f"{dim}:")
@@ -342,8 +352,9 @@ class TestBoth:
         page.choose("output", "x")
         page.until_note("trial = 2, time = 1.5 [s]")
         assert same_map(page, ds["x"].isel(trial=2, time=3).transpose("sigma", "G"))
-        assert page.options("x") == ["G", "sigma", "trial", "time"]
-        assert page.options("y") == ["(the output)", "G", "sigma", "trial", "time"]
+        names = ["global coupling (G)", "sigma", "trial", "time"]
+        assert page.options("x") == names
+        assert page.options("y") == ["(values, as a line)", *names]
 
         page.choose("x", "time")
         page.until_note("G = 0.5, trial = 2")
@@ -363,7 +374,7 @@ class TestBoth:
 
         # Another output keeps what it has of the directions.
         page.choose("output", "fc")
-        page.until("return JSON.parse(model('frame').data.json[0]).label === 'fc'")
+        page.until("return JSON.parse(model('frame').data.json[0]).output === 'fc'")
         page.choose("x", "from")
         page.choose("y", "to")
         page.until_note("G = 0.5, sigma = 0.01 [mV], trial = 2")
@@ -372,6 +383,9 @@ class TestBoth:
     def test_the_error_of_a_point_that_failed_is_shown(self, page, result):
         page.click(4, 2)
         page.until("return model('table').text.includes('Failed')")
+        page.page.locator(".bk-Tooltip:visible").wait_for()
+        texts = ["global coupling (G): 1", "sigma: 0.1 [mV]", "firing rate (rate): nan"]
+        assert hovered(page) == texts
         assert page.table()[4:8] == [
             ["Failed"],
             ["", "ValueError: the step is too long & <b>unstable</b>"],
@@ -403,13 +417,13 @@ def test_points_that_share_a_dimension_are_clicked(browser, folder):
     }
     result = run(lambda s: {"y": RANDOM.normal()}, gx.Space(state, mode="product"))
     result.explore().save(folder / "points.html")
-    page = Page(browser, f"file://{folder / 'points.html'}", "trial = 1")
+    page = Page(browser, f"file://{folder / 'points.html'}", "trial = 0")
     page.click(0.38, 20.5)
     page.until("return model('table').text.includes('<b>0.4</b>')")
-    assert page.table()[1:4] == [["a", "0.4"], ["b", "20"], ["trial", "1"]]
+    assert page.table()[1:4] == [["a", "0.4"], ["b", "20"], ["trial", "0"]]
     drawn, frame = page.drawn(), page.frame()
     assert (drawn["x"], drawn["y"]) == ([0.1, 0.1, 0.4, 0.9], [10, 30, 20, 10])
-    np.testing.assert_array_equal(frame["z"], result.dataset["y"].isel(trial=1).astype(np.float32))
+    np.testing.assert_array_equal(frame["z"], result.dataset["y"].isel(trial=0).astype(np.float32))
     page.choose("x", "trial")
     page.until("return model('frame').data.x[0].length === 3")
     assert page.sliders() == []
@@ -426,7 +440,7 @@ def test_a_saved_page_thins_and_averages_as_python_does(browser, folder, monkeyp
     result = run(
         lambda s: {"n": 123456789, "on": True, "y": RANDOM.choice([np.nan, RANDOM.normal()])}, space
     )
-    explorer = result.explore("y")
+    explorer = result.explore("y", "a", "b")
     explorer.save(folder / "thin.html")
     page = Page(
         browser,
@@ -448,8 +462,7 @@ def test_a_saved_page_thins_and_averages_as_python_does(browser, folder, monkeyp
         assert frame["x"] == wanted["x"]["at"].tolist()
         assert frame["y"] == (wanted["y"] and wanted["y"]["at"].tolist())
         np.testing.assert_allclose(frame["z"], wanted["z"], rtol=1e-6)
-    # The page holds seven digits.
-    assert page.table()[-3:-1] == [["n", "123456800"], ["on", "True"]]
+    assert page.table()[-3:-1] == [["n", "123456789"], ["on", "True"]]
     page.close()
 
 
@@ -480,7 +493,8 @@ def test_names_and_labels_are_no_html(browser, folder):
     result = run(model, gx.Space(state, mode="product"))
     file = script.replace("/", "|")
     result.dataset.encoding["source"] = f"/somewhere/{file}.nc"
-    result.explore("7", "0", "1").save(folder / "evil.html")
+    start = {NAME: f"<{script}", "c" + NAME: TEX}
+    result.explore("7", "0", "1", sel=start).save(folder / "evil.html")
     page = Page(
         browser,
         f"file://{folder / 'evil.html'}",
@@ -488,12 +502,11 @@ def test_names_and_labels_are_no_html(browser, folder):
     )
     wanted = result.dataset["7"].isel({EVIL: 1, NAME: 1, "c" + NAME: 1, "constructor": 1})
     assert same_map(page, wanted.transpose("1", "0"))
-    page.press("c" + NAME, "ArrowLeft")
+    page.page.locator(".bk-Select select").nth(4).select_option(index=0)
     for output in result.dataset.data_vars:
         page.choose("output", output)
-        label = axis_label(output, result.dataset[output].attrs)
-        page.until("return JSON.parse(model('frame').data.json[0]).label === given[0]", label)
-    for name in page.options("x"):
+        page.until("return JSON.parse(model('frame').data.json[0]).output === given[0]", output)
+    for name in result.dataset["3"].dims:
         page.choose("x", name)
         page.until("return JSON.parse(model('frame').data.json[0]).x.name === given[0]", name)
     page.click(0, 0)
@@ -503,20 +516,425 @@ def test_names_and_labels_are_no_html(browser, folder):
     page.close()
 
 
-def test_too_much_for_a_page_is_refused(folder, result):
-    explorer = result.explore()
-    text = (
-        "the page would hold 3.41 kB (rate 240 B, x 1.44 kB, fc 1.44 kB, on 240 B), more than "
-        "max_bytes=1 kB; select some outputs with outputs=, or raise max_bytes"
+def test_too_much_for_a_page_is_refused(folder):
+    """The size is that of the file, with labels and code, and the advice can be followed."""
+    space = product(a=gx.GridAxis(0, 1, 300), b=gx.ChoiceAxis(["p" * 400, "q" * 400]))
+    wave = xr.DataArray(RANDOM.normal(size=(2, 300, 1000)), dims=("b", "a", "time"))
+    result = run(lambda s: {"y": 1.0, "wave": wave.values[0, 0]}, space)
+    explorer = gx.Result(
+        result.dataset.assign(
+            wave=(("a", "b", "wave_dim_0"), wave.transpose("a", "b", "time").values)
+        ),
+        space,
+        template_of_result(result),
+    ).explore()
+    explorer.save(folder / "large.html")
+    size = (folder / "large.html").stat().st_size
+    assert size > 3e6
+    text = f"the page would have {human(size)}, more than max_bytes={human(size - 1)}: wave 3.2 MB"
+    with pytest.raises(ValueError, match=re.escape(text)) as error:
+        explorer.save(folder / "refused.html", max_bytes=size - 1)
+    message = str(error.value)
+    assert "labels " in message
+    assert "the code of the page 1." in message
+    assert message.endswith(
+        "; save fewer outputs with outputs=['y'], keep one in 10 labels of a dimension with "
+        "every={'wave_dim_0': 10}, or raise max_bytes"
     )
-    with pytest.raises(ValueError, match=re.escape(text)):
-        explorer.save(folder / "large.html", max_bytes="1 kB")
-    with pytest.raises(
-        ValueError, match=re.escape("no output 'q' of real numbers; the outputs are rate, x, ")
-    ):
-        explorer.save(folder / "large.html", outputs=["rate", "q"])
+    with pytest.raises(ValueError, match=re.escape("the page would have about 4.")):
+        explorer.save(folder / "refused.html", max_bytes="100 kB")
+    assert not (folder / "refused.html").exists()
+    explorer.save(folder / "fewer.html", outputs=["y"], max_bytes="2.5 MB")
+    explorer.save(folder / "thin.html", every={"wave_dim_0": 10}, max_bytes="2.5 MB")
+
+
+def test_wrong_arguments_of_save_are_refused(folder, result):
+    explorer = result.explore()
+    for given, error, text in [
+        ({"outputs": ["rate", "q"]}, ValueError, "no output 'q'; the outputs are rate, x, "),
+        (
+            {"every": {"q": 2}},
+            ValueError,
+            "every='q' is no dimension; the dimensions are G, sigma, ",
+        ),
+        ({"every": {"G": 0}}, ValueError, "save: every['G'] must be at least 1, got 0"),
+        ({"max_bytes": "much"}, ValueError, "max_bytes must be a positive number of bytes or text"),
+    ]:
+        with pytest.raises(error, match=re.escape(text)):
+            explorer.save(folder / "refused.html", **given)
     with pytest.raises(FileNotFoundError, match="nowhere"):
         explorer.save(folder / "nowhere" / "page.html")
-    assert not (folder / "large.html").exists()
-    explorer.save(folder / "small.html", outputs="on", max_bytes="1 kB")
-    assert "firing rate" not in (folder / "small.html").read_text(encoding="utf-8")
+    assert not (folder / "refused.html").exists()
+
+
+def test_a_saved_page_may_hold_some_outputs_and_labels(browser, folder, result):
+    explorer = result.explore("x", x="time", y="", sel={"G": 0.75, "trial": 3})
+    explorer.save(folder / "part.html", outputs="x", every={"time": 2, "trial": 2})
+    page = Page(browser, f"file://{folder / 'part.html'}", "G = 0.75, sigma = 0.01 [mV], trial = 2")
+    wanted = result.dataset["x"].isel(G=3, sigma=1, trial=2, time=slice(None, None, 2))
+    assert same_line(page, [0, 1, 2], wanted)
+    assert page.options("output") == ["x"]
+    page.close()
+
+
+# ---- what a reader sees
+
+
+@pytest.fixture(scope="module")
+def mixed(folder):
+    """A page of outputs of different kinds, over axes of different kinds."""
+    space = product(
+        G=gx.GridAxis(0, 1, 5, attrs={"units": "mV", "long_name": "global coupling"}),
+        sigma=gx.LogGridAxis(1e-3, 1e-1, 3),
+        integrator=gx.ChoiceAxis(["heun", "euler"]),
+        key=gx.KeyAxis(12, name="trial"),
+    )
+
+    def model(state):
+        found = {
+            "on": bool(state["G"] > 0.4),
+            "n": int(4 * state["G"]),
+            "level": 10.0 ** (4 * state["G"] - 2) if state["G"] > 0 else 0.0,
+        }
+        return xr.Dataset({name: ((), value) for name, value in found.items()})
+
+    result = run(model, space)
+    result.explore("on", x="G", y="sigma").save(folder / "mixed.html")
+    return f"file://{folder / 'mixed.html'}"
+
+
+START = "integrator = heun, trial = 0"
+TICKS = f"""(kind) => {{
+  {FIND}
+  const figure = model(kind), bar = figure.right[0];
+  const texts = (axis, range) => {{
+    const {{ticker, formatter}} = axis, {{start, end}} = range;
+    const {{major}} = ticker.get_ticks(start, end, range, NaN);
+    return formatter.doFormat(major, {{loc: 0}});
+  }};
+  const {{low, high}} = bar.color_mapper;
+  return {{
+    x: texts(figure.below[0], figure.x_range), y: texts(figure.left[0], figure.y_range),
+    bar: texts(bar, {{start: low, end: high}}), low, high,
+  }};
+}}"""
+
+
+def hovered(page):
+    """Return the texts of the tooltip that is shown."""
+    return page.page.locator(".bk-Tooltip .bk-tooltip-row-value").all_inner_texts()
+
+
+def test_bools_have_two_colors_and_are_called_by_their_names(browser, mixed):
+    page = Page(browser, mixed, START)
+    ticks = page.page.evaluate(TICKS, "map")
+    assert ticks["bar"] == ["False", "True"]
+    assert (ticks["x"], ticks["y"]) == (
+        ["0", "0.2", "0.4", "0.6", "0.8", "1"],
+        ["0.001", "0.01", "0.1"],
+    )
+    page.click(0, 2)
+    page.until("return model('table').text.includes('<b>0.1</b>')")
+    assert page.table()[1:] == [
+        ["G", "0 [mV]"],
+        ["sigma", "0.1"],
+        ["integrator", "heun"],
+        ["trial", "0"],
+        ["Outputs"],
+        ["on", "False"],
+        ["n", "0"],
+        ["level", "0"],
+    ]
+    page.page.locator(".bk-Tooltip:visible").wait_for()
+    assert hovered(page) == ["global coupling (G): 0 [mV]", "sigma: 0.1", "on: False"]
+    page.choose("y", "")
+    page.until("return model('line').visible")
+    assert page.page.evaluate(TICKS, "line")["y"] == ["False", "True"]
+    # The mean of bools is a number.
+    page.average("trial")
+    page.until_note("sigma = 0.1, integrator = heun, mean over trial")
+    assert "0.2" in page.page.evaluate(TICKS, "line")["y"]
+    page.choose("output", "n")
+    page.until("return JSON.parse(model('frame').data.json[0]).output === 'n'")
+    page.average("trial")
+    page.until_note("sigma = 0.1, integrator = heun, trial = 0")
+    assert page.page.evaluate(TICKS, "line")["y"] == ["0", "1", "2", "3", "4"]
+    page.close()
+
+
+def test_a_drop_down_chooses_among_alternatives(browser, mixed):
+    page = Page(browser, mixed, START)
+    assert page.sliders() == ["trial: 0"]
+    page.pick("at integrator", "euler")
+    page.until_note("integrator = euler, trial = 0")
+    page.until("return model('table').text.includes('<b>euler</b>')")
+    page.close()
+
+
+def test_arrow_keys_move_the_point(browser, mixed):
+    page = Page(browser, mixed, START)
+    keys = page.page.keyboard
+    assert page.drawn()["mark"] == [2, 1]
+    for key, mark in [
+        ("ArrowRight", [3, 1]),
+        ("ArrowUp", [3, 2]),
+        ("ArrowUp", [3, 2]),  # the end
+        ("ArrowDown", [3, 1]),
+        ("ArrowLeft", [2, 1]),
+        ("Shift+ArrowRight", [4, 1]),
+    ]:
+        keys.press(key)
+        page.until(
+            "return JSON.stringify(given) === JSON.stringify("
+            "[model('map').renderers.at(-1).data_source.data].map((d) => [d.x[0], d.y[0]])[0])",
+            *mark,
+        )
+        assert page.drawn()["mark"] == mark
+    # In a control, the same keys do what they do there.
+    page.press("trial", "ArrowRight")
+    page.until_note("integrator = heun, trial = 1")
+    assert page.drawn()["mark"] == [4, 1]
+    help_text = page.page.evaluate(f"() => {{ {FIND} return model('help').text }}")
+    assert "move the mark with the keys" in help_text
+    page.page.evaluate("document.activeElement.blur()")
+    page.choose("y", "")
+    page.until("return model('line').visible")
+    page.page.evaluate("document.activeElement.blur()")
+    keys.press("ArrowLeft")
+    page.until("return model('line').renderers.at(-1).data_source.data.x[0] === 0.75")
+    page.close()
+
+
+def test_arrow_keys_go_to_the_next_of_scattered_points(browser, folder):
+    places = {"a": [0.1, 0.5, 0.9, 0.5], "b": [0.5, 0.1, 0.5, 0.9]}
+    space = gx.Space({name: gx.DataAxis(values) for name, values in places.items()}, "zip")
+    run(lambda s: {"y": s["a"]}, space).explore(sel={"a": 0.1, "b": 0.5}).save(folder / "zip.html")
+    page = Page(browser, f"file://{folder / 'zip.html'}", "")
+    assert page.drawn()["mark"] == [0.1, 0.5]
+    for key, mark in [
+        ("ArrowUp", [0.5, 0.9]),
+        ("ArrowDown", [0.5, 0.1]),
+        ("ArrowRight", [0.9, 0.5]),
+        ("ArrowRight", [0.9, 0.5]),
+    ]:
+        page.page.keyboard.press(key)
+        page.until(
+            "const {x, y} = model('line').renderers.at(-1).data_source.data;"
+            "return x[0] === given[0] && y[0] === given[1]",
+            *mark,
+        )
+    page.close()
+
+
+def test_colors_limits_and_a_logarithmic_scale(browser, mixed):
+    page = Page(browser, mixed, START)
+    page.choose("output", "level")
+    page.until("return JSON.parse(model('frame').data.json[0]).output === 'level'")
+    shown = page.page.evaluate(TICKS, "map")
+    assert (shown["low"], shown["high"]) == (0, 100)
+    page.page.locator(".bk-Checkbox", has_text="log scale").locator("input").click()
+    page.until("return Math.abs(model('map').right[0].color_mapper.low + 1) < 1e-6")
+    logarithmic = page.page.evaluate(TICKS, "map")
+    assert logarithmic["high"] == 2
+    assert logarithmic["bar"] == ["0.1", "1", "10", "100"]
+    text = page.page.evaluate(f"() => {{ {FIND} return model('help').text }}")
+    assert "3 cells are not shown, as they are not positive." in text
+    page.page.locator("input[name=vmin]").fill("1")
+    page.page.locator("input[name=vmin]").press("Enter")
+    page.until("return model('map').right[0].color_mapper.low === 0")
+    page.page.locator(".bk-Checkbox", has_text="log scale").locator("input").click()
+    page.until("return model('map').right[0].color_mapper.low === 1")
+    page.page.locator(".bk-Checkbox", has_text="keep limits").locator("input").click()
+    page.until("return model('vmax').value === 100 && model('vmin').value === 1")
+    before = page.page.evaluate(
+        f"() => {{ {FIND} return model('map').right[0].color_mapper.palette }}"
+    )
+    page.pick("cmap", "viridis_r")
+    page.until("return model('map').right[0].color_mapper.palette[0] === given[0]", before[-1])
+    # Limits belong to one output.
+    page.choose("output", "n")
+    page.until(
+        "return model('vmin').value === null && model('map').right[0].color_mapper.high === 4"
+    )
+    page.close()
+
+
+GROUND = f"""() => {{
+  {FIND}
+  const figure = model("map"), root = Bokeh.index.find_one(model("explorer")).el;
+  const axis = figure.below[0], label = Bokeh.index.find_one(model("x")).shadow_el.querySelector("label");
+  return {{
+    page: getComputedStyle(document.body).backgroundColor,
+    root: getComputedStyle(root).backgroundColor,
+    label: getComputedStyle(label).color,
+    figure: figure.border_fill_color, axis: axis.major_label_text_color,
+    title: figure.right[0].title_text_color,
+  }};
+}}"""
+
+
+def rgb(color):
+    return f"rgb({', '.join(str(int(color[i : i + 2], 16)) for i in (1, 3, 5))})"
+
+
+def colors_of(theme):
+    page, text = THEMES[theme]["page"], THEMES[theme]["text"]
+    return {
+        "page": rgb(page),
+        "root": rgb(page),
+        "label": rgb(text),
+        "figure": page,
+        "axis": text,
+        "title": text,
+    }
+
+
+def test_the_theme_follows_the_system_and_a_switch(browser, mixed):
+    for scheme in ("light", "dark"):
+        page = Page(browser, mixed, START, color_scheme=scheme)
+        assert page.page.evaluate(GROUND) == colors_of(scheme)
+        page.page.emulate_media(color_scheme="light" if scheme == "dark" else "dark")
+        page.until("return model('map').border_fill_color !== given[0]", THEMES[scheme]["page"])
+        page.pick("theme", scheme)
+        page.until("return model('map').border_fill_color === given[0]", THEMES[scheme]["page"])
+        assert page.page.evaluate(GROUND) == colors_of(scheme)
+        page.close()
+
+
+@pytest.mark.parametrize(
+    ("body", "scheme"),
+    [
+        ('data-jp-theme-light="false"', "dark"),
+        ('data-jp-theme-light="true"', "light"),
+        ('data-vscode-theme-kind="vscode-dark"', "dark"),
+        ("", "dark"),
+    ],
+)
+def test_in_a_notebook_the_theme_is_that_of_the_notebook(browser, folder, result, body, scheme):
+    """And keys move the point only where the explorer has the focus, and leave the rest alone."""
+    board = result.explore("rate")._board(page=False)
+    text = page_of(board.layout, "notebook").replace("<body>", f"<body {body}>")
+    (folder / "notebook.html").write_text(text, encoding="utf-8")
+    other = "light" if scheme == "dark" and body else "dark"
+    page = Page(browser, f"file://{folder / 'notebook.html'}", "trial = 0", color_scheme=other)
+    seen = page.page.evaluate(GROUND)
+    assert {**seen, "page": ""} == {**colors_of(scheme), "page": ""}
+    page.page.keyboard.press("ArrowRight")
+    page.page.keyboard.press("ArrowUp")
+    assert page.drawn()["mark"] == [2, 1]
+    page.page.locator(".bk-Row").first.focus()
+    page.page.keyboard.press("ArrowRight")
+    page.until("return JSON.parse(model('picked').data.json[0]).at.G === 3")
+    page.close()
+
+
+@pytest.mark.parametrize("width", [320, 390, 844])
+def test_a_narrow_window_has_all_and_nothing_beyond_its_edge(browser, address_of_all, width):
+    page = Page(browser, address_of_all, "trial = 0", width, has_touch=True, is_mobile=True)
+    assert page.page.evaluate("document.documentElement.scrollWidth") == width
+    for box in [
+        *page.page.locator("select:visible, input[type=text]:visible").all(),
+        *page.page.locator(".bk-Figure:visible").all(),
+    ]:
+        place = box.bounding_box()
+        assert place["x"] >= 0
+        assert place["x"] + place["width"] <= width
+    # What a finger touches is not small, and a finger on a plot scrolls the page.
+    for box in page.page.locator("select:visible, input:visible").all():
+        assert box.bounding_box()["height"] >= 36
+    active = (
+        f"() => {{ {FIND} return model('map').toolbar.tools.filter((tool) => tool.active)"
+        ".map((tool) => tool.type) }"
+    )
+    assert "PanTool" not in page.page.evaluate(active)
+    page.close()
+
+
+@pytest.fixture(scope="module")
+def address_of_all(folder, result):
+    result.explore("rate").save(folder / "all.html")
+    return f"file://{folder / 'all.html'}"
+
+
+# ---- ticks and numbers
+
+
+DAY = 86_400_000
+YEAR_2026 = 1_767_225_600_000  # in milliseconds
+
+
+@pytest.mark.parametrize(
+    ("kind", "ends", "texts"),
+    [
+        ("number", (-0.2, 1.05), ["-0.2", "0", "0.2", "0.4", "0.6", "0.8", "1"]),
+        ("number", (1.2e6, 3.4e6), ["1.5e6", "2e6", "2.5e6", "3e6"]),
+        ("number", (0, 2.5e-5), ["0", "5e-6", "1e-5", "1.5e-5", "2e-5", "2.5e-5"]),
+        ("number", (3, 3), ["3"]),
+        ("integer", (0, 3), ["0", "1", "2", "3"]),
+        ("integer", (0, 90), ["0", "20", "40", "60", "80"]),
+        ("log", (-3, 2), ["0.001", "0.01", "0.1", "1", "10", "100"]),
+        ("log", (0, 1), ["1", "2", "5", "10"]),
+        ("log", (0.3, 0.7), ["2", "2.5", "3", "3.5", "4", "4.5", "5"]),
+        ("date", (YEAR_2026, YEAR_2026 + 4 * DAY), [f"2026-01-0{i}" for i in range(1, 6)]),
+        (
+            "date",
+            (YEAR_2026, YEAR_2026 + DAY / 4),
+            [f"2026-01-01{clock}" for clock in ("", " 01:00", " 02:00", " 03:00", " 04:00", " 05:00", " 06:00")],
+        ),
+        (
+            "date",
+            (YEAR_2026, YEAR_2026 + 365 * DAY),
+            ["2026-01-01", "2026-03-01", "2026-05-01", "2026-07-01", "2026-09-01", "2026-11-01", "2027-01-01"],
+        ),
+        (
+            "date",
+            (YEAR_2026, YEAR_2026 + 3660 * DAY),
+            ["2026-01-01", "2028-01-01", "2030-01-01", "2032-01-01", "2034-01-01", "2036-01-01"],
+        ),
+        ("texts", (-0.5, 4.5), ["a", "b", "c", "d", "e"]),
+    ],
+)  # fmt: skip
+def test_ticks_are_at_round_numbers_and_dates(browser, kind, ends, texts):
+    page = browser.new_page()
+    code = """([ticks, labels, cb_data, scale]) => {
+      const places = new Function("cb_data", "scale", "most", ticks)(cb_data, scale, 7)
+      const text = new Function("tick", "scale", "letters", labels)
+      return places.map((tick) => text(tick, scale, 20))
+    }"""
+    labels = f"{javascript('number')}\n{javascript('labels')}"
+    scale = {"kind": kind, "start": 0, "step": 1, "texts": list("abcde")}
+    view = {"start": ends[0], "end": ends[1]}
+    assert page.evaluate(code, [javascript("ticks"), labels, view, scale]) == texts
+    if kind != "texts":  # where cells are counted, ticks are at the same numbers
+        step = (ends[1] - ends[0]) / 50 or 1
+        scale |= {"start": ends[0], "step": step}
+        view = {"start": 0, "end": (ends[1] - ends[0]) / step}
+        assert page.evaluate(code, [javascript("ticks"), labels, view, scale]) == texts
+    page.close()
+
+
+@pytest.mark.parametrize(
+    ("value", "kind", "text"),
+    [
+        (True, "b", "True"),
+        (False, "b", "False"),
+        (1, "b", "True"),
+        (0, "b", "False"),
+        (123456789, "i", "123456789"),
+        (0.1, "f", "0.1"),
+        (1 / 3, "f", "0.333333"),
+        (1234.5678, "f", "1234.57"),
+        (120, "f", "120"),
+        (2.5e6, "f", "2.5e6"),
+        (-1.25e-7, "f", "-1.25e-7"),
+        (float("nan"), "f", "nan"),
+        (float("-inf"), "f", "-inf"),
+        ("inf", "f", "inf"),
+    ],
+)
+def test_numbers_and_bools_are_written_as_they_are(browser, value, kind, text):
+    page = browser.new_page()
+    code = "([number, value, kind]) => new Function('value', 'kind', number)(value, kind)"
+    number = f"{javascript('number')}\nreturn short(value, kind)"
+    assert page.evaluate(code, [number, value, kind]) == text
+    page.close()

@@ -12,6 +12,7 @@ import click
 
 import gridax as gx
 from gridax._checks import optional
+from gridax._memory import human
 from gridax._show.plot_keywords import KINDS
 from gridax._show.plot_style import label_texts
 from gridax._text import listing
@@ -112,8 +113,9 @@ def plot(
     short_help="Explore a result in the browser.",
     epilog=examples(
         "gridax explore sweep.zarr",
-        "gridax explore sweep.nc rate -x G -y tau",
+        "gridax explore sweep.nc rate -x G -y tau --sel sigma=0.1 --mean trial",
         "gridax explore sweep.nc -o sweep.html     # one file to share",
+        "gridax explore sweep.nc rate course -o sweep.html --every time=10",
     ),
 )
 @click.argument("file")
@@ -121,11 +123,45 @@ def plot(
 @click.option("-x", metavar="NAME", help="Dimension along x at first.")
 @click.option("-y", metavar="NAME", help="Dimension along y at first; '' plots a line.")
 @click.option(
+    "--mean",
+    metavar="NAME",
+    multiple=True,
+    help="Average over a dimension at first; may be repeated.",
+)
+@click.option(
+    "--sel",
+    metavar="NAME=LABEL",
+    multiple=True,
+    help="Start at a label, or the nearest number; may be repeated.",
+)
+@click.option("--cmap", metavar="NAME", default="viridis", help="Color map, such as magma or RdBu.")
+@click.option("--vmin", type=float, help="Lower limit of the colors.")
+@click.option("--vmax", type=float, help="Upper limit of the colors.")
+@click.option("--log", is_flag=True, help="Use a logarithmic scale for the colors.")
+@click.option(
+    "--theme",
+    type=click.Choice(["auto", "light", "dark"]),
+    default="auto",
+    help="Light or dark; by default as the system.",
+)
+@click.option(
     "-o",
     "page",
     type=click.Path(path_type=Path, dir_okay=False),
     metavar="PAGE",
     help="Write an HTML file that needs neither Python nor a server.",
+)
+@click.option(
+    "--every",
+    metavar="NAME=N",
+    multiple=True,
+    help="With -o, keep one in N labels of a dimension; may be repeated.",
+)
+@click.option(
+    "--max-size",
+    metavar="SIZE",
+    default="100 MB",
+    help="With -o, upper limit of the size of PAGE, such as '200 MB'.",
 )
 @click.option(
     "--port",
@@ -138,11 +174,15 @@ def plot(
 def explore(
     file: str,
     output: tuple[str, ...],
-    x: str | None,
-    y: str | None,
+    mean: tuple[str, ...],
+    sel: tuple[str, ...],
+    log: bool,
     page: Path | None,
+    every: tuple[str, ...],
+    max_size: str,
     port: int,
     no_browser: bool,
+    **start: Any,
 ) -> None:
     """Explore a result in the browser, with sliders and linked plots, until Ctrl-C.
 
@@ -150,13 +190,22 @@ def explore(
     """
     if page is not None and page.suffix != ".html":
         raise click.UsageError(f"the name of PAGE must end in .html; got '{page}'")
+    if page is None and every:
+        raise click.UsageError("--every makes a page smaller; name the page with -o")
+    steps = dict(map(_step, every))
     with opened(file) as result:
         names = [_known_output(result, name) for name in output]
         try:
-            explorer = result.explore(names[0] if names else None, x, y)
+            explorer = result.explore(
+                names[0] if names else None,
+                mean=mean,
+                sel=_texts(sel),
+                norm="log" if log else "linear",
+                **start,
+            )
             if page is not None:
-                explorer.save(page, names or None)
-                click.echo(f"{page} written")
+                explorer.save(page, names or None, max_size, every=steps)
+                click.echo(f"{page} written, {human(page.stat().st_size)}")
             else:
                 optional("panel", "explore")  # fails before the message below, if missing
                 click.echo("Press Ctrl-C to stop.", err=True)
@@ -177,14 +226,46 @@ def _spread(texts: tuple[str, ...]) -> str | list[float] | None:
         ) from None
 
 
+def _texts(sel: Iterable[str]) -> dict[str, str]:
+    """Return NAME=LABEL texts as a mapping; an explorer finds the labels."""
+    pairs = [text.partition("=") for text in sel]
+    for name, equals, label in pairs:
+        if not equals:
+            raise click.UsageError(
+                f"--sel takes NAME=LABEL, such as --sel G=0.3; got '{name}{label}'"
+            )
+    return {name: label for name, _, label in pairs}
+
+
+def _step(text: str) -> tuple[str, int]:
+    name, _, number = text.rpartition("=")
+    if not name or not number.isdecimal() or int(number) < 1:
+        raise click.UsageError(f"--every takes NAME=N, such as --every time=10; got '{text}'")
+    return name, int(number)
+
+
+# How options are called in Python, and on the command line.
+_NAMES = (
+    (r"with outputs=\[[^]]*\]", "by naming them after FILE"),
+    (r"every=\{'([^']*)': (\d+)\}", r"--every \1=\2"),
+    (r"\bmax_bytes=", "--max-size "),
+    (r"\bmax_bytes\b", "--max-size"),
+    (r"norm='log'", "--log"),
+    (r"\b(band|spread|kind)='([^']*)'", r"--\1 \2"),
+    (
+        r"\b(mean|sel|row|col|hue|band|spread|kind|cmap|vmin|vmax|every)=(?=\W|$|[-\d])",
+        r"--\1 ",
+    ),
+    (r"\b([xy])=(?=\W|$)", r"-\1 "),
+)
+
+
 def _in_options(error: ValueError) -> ValueError:
     """Return an error of the Python API in terms of the command line's options."""
-    long = "mean|sel|row|col|hue|band|spread|kind"
-    text = re.sub(rf"\b({long}|x|y)='([^']*)'", r"--\1 \2", str(error))
-    text = re.sub(rf"\b({long})=\[", r"--\1 [", text)
-    text = re.sub(rf"\b({long}|x|y)=(?=\W|$)", r"--\1", text)
-    text = re.sub(r"--([xy])\b", r"-\1", text)
-    return ValueError(text.replace("with outputs=", "after FILE").replace("max_bytes=", ""))
+    text = str(error)
+    for python, option in _NAMES:
+        text = re.sub(python, option, text)
+    return ValueError(re.sub(r"(--?\w+) (?=[,;:.)]|$| )", r"\1", text))
 
 
 def _known_output(result: gx.Result, output: str) -> str:

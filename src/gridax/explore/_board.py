@@ -1,7 +1,7 @@
-"""The Bokeh models of an explorer: choosers, plots and the details of one point.
+"""The Bokeh models of an explorer: controls, plots and the details of one point.
 
-`explore.js` connects them in the browser. It writes a user's choices into the sources `view` and
-`picked`, and draws the contents of `frame` and `point`. In a live explorer, Python answers the
+The code in `js` connects them in the browser. It writes a user's choices into the sources `view`
+and `picked`, and draws the contents of `frame` and `point`. In a live explorer, Python answers the
 former with the latter; in an exported page, the browser does.
 """
 
@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import html
-import importlib.resources
 import json
 import re
 from collections.abc import Iterator
@@ -20,40 +19,24 @@ import numpy as np
 from bokeh.events import Tap
 from bokeh.layouts import column, row
 from bokeh.models import (
-    BasicTicker,
     Checkbox,
-    ColorBar,
     ColumnDataSource,
     CustomJS,
-    CustomJSHover,
     CustomJSTickFormatter,
     Div,
-    HoverTool,
-    LinearColorMapper,
-    Range1d,
+    NumericInput,
     Select,
     Slider,
 )
-from bokeh.palettes import Viridis256
-from bokeh.plotting import figure
 
 from gridax.explore._cube import MOST_DETAILS, Cube, View
+from gridax.explore._plot import Plot, javascript
+from gridax.explore._start import Style
+from gridax.explore._style import CONTROL, PALETTES, PART, ROOT, SIDE, TEXT, THEMES, palettes
 
-TOOLS = "pan,wheel_zoom,box_zoom,reset,save"
-TEXT = "labels == null ? Number(tick.toPrecision(6)).toString() : labels[tick] ?? ''"
-FORMAT = f"return {TEXT}"
-SHORT = f"const s = {TEXT}; return s.length > n ? s.slice(0, n / 2) + '…' + s.slice(-n / 2) : s"
-HOVER = f"const tick = labels == null ? value : Math.round(value); {FORMAT}"
-# Names may be longer than the width of the column.
-WRAP = ":host, .bk-slider-title { white-space: normal; overflow-wrap: anywhere }"
-TABLE = """
-th { text-align: left; padding-top: .4em }
-td { vertical-align: top; overflow-wrap: anywhere }
-td:first-child { padding-right: 1em }
-"""
-WIDTH = 390  # of the details of one point
-MIDDLE, RIGHT = "9999 1 420px", f"1 1 {WIDTH + 10}px"
-GREY, LINE = "#d9d9d9", "#1f77b4"
+CODE = ("number", "choice", "exported", "drawing", "details", "point", "theme", "events")
+# Most labels of axes that share a dimension for which there is a drop-down.
+MOST_OPTIONS = 500
 
 
 class Board:
@@ -66,43 +49,44 @@ class Board:
     frame, point : sources with the contents to draw, as returned by `Cube`.
     """
 
-    def __init__(self, cube: Cube, title: str, view: View, lazy: bool) -> None:
+    def __init__(
+        self, cube: Cube, title: str, view: View, style: Style, *, lazy: bool, page: bool
+    ) -> None:
         at = {dim: view.at.get(dim, 0) for dim in cube.members}
         shown = cube.details(view.output)
         self.view = _json_source(dataclasses.asdict(view))
         self.picked = _json_source({"at": at, "shown": shown})
+        self.picked.name = "picked"
         first = cube.frame(view)
         self.frame = ColumnDataSource(as_columns(first), name="frame")
         self.point = ColumnDataSource(as_columns(cube.point(at, shown)), name="point")
         self.sheet = ColumnDataSource()
         self._patience = 250 if lazy else 20  # ms
-        self._title = Div(text=title, disable_math=True, styles={"font-size": "110%"})
-        varying = [name for name in cube.outputs if cube.choices(name)]
-        choosers = {
-            "output": Select(title="Output", options=varying, value=view.output),
-            "x": Select(title="x", options=cube.choices(view.output), value=view.x),
-            "y": Select(title="y", options=_with_none(cube, view), value=view.y),
-        }
-        for name, chooser in choosers.items():
-            chooser.update(name=name, width=240)
-        self._choosers = choosers
-        self._sliders = {dim: _slider(cube, dim, view) for dim in cube.members}
+        self._title = _text(title)
+        self._choosers = _choosers(cube, view)
+        self._movers = {dim: _mover(cube, dim, view) for dim in cube.members}
         self._means = {
             dim: Checkbox(
-                name=f"mean {dim}", label=_plain(f"mean over {dim}"), width=230, stylesheets=[WRAP]
+                name=f"mean {dim}",
+                label=_plain(f"mean over {dim}"),
+                active=dim in view.mean,
+                stylesheets=[CONTROL],
             )
             for dim in cube.members
         }
-        self._map = _Plot("map", name="map", visible=first["kind"] == "map")
-        self._line = _Plot("line", name="line", visible=first["kind"] != "map")
-        self._note = Div(name="note", disable_math=True, styles={"font-weight": "bold"})
-        self._table = Div(name="table", disable_math=True, stylesheets=[TABLE], width=WIDTH)
+        self._looks = _looks(style)
+        self._map = Plot("map", 560, name="map", visible=first["kind"] == "map")
+        self._line = Plot("line", 560, name="line", visible=first["kind"] != "map")
+        self._note = _text(name="note", styles={"font-weight": "600"})
+        self._help = _text(name="help")
+        self._table = _text(name="table", sizing_mode="stretch_width")
         n_own = [len(cube.own(name)) for name in cube.outputs]
         n_lines, n_maps = sum(n == 1 for n in n_own), sum(n > 1 for n in n_own)
-        self._details = [_Plot("line", height=230) for _ in range(min(n_lines, MOST_DETAILS))]
-        self._details += [_Plot("map", height=230) for _ in range(min(n_maps, MOST_DETAILS))]
-        self._wire(cube)
+        self._details = [Plot("line") for _ in range(min(n_lines, MOST_DETAILS))]
+        self._details += [Plot("map") for _ in range(min(n_maps, MOST_DETAILS))]
+        act = self._wire(cube, page)
         self.layout = self._arrange()
+        act.args = {**act.args, "root": self.layout}
 
     def answer(self, cube: Cube, request: str) -> None:
         """Put the slice that `view` requests into `frame`."""
@@ -122,7 +106,7 @@ class Board:
         except Exception as error:
             self._note.text = html.escape(f"{type(error).__name__}: {error}")
 
-    def _wire(self, cube: Cube) -> None:
+    def _wire(self, cube: Cube, page: bool) -> CustomJS:
         args: dict[str, Any] = {
             "spec": json.dumps(cube.describe()),
             "view": self.view,
@@ -131,18 +115,22 @@ class Board:
             "point": self.point,
             "sheet": self.sheet,
             "patience": self._patience,
+            "is_page": page,
             "table": self._table,
             "choosers": list(self._choosers.values()),
-            "sliders": list(self._sliders.values()),
+            "movers": list(self._movers.values()),
             "means": list(self._means.values()),
+            "looks": self._looks,
+            "palettes": palettes(),
+            "themes": THEMES,
             "note": self._note,
+            "help": self._help,
             "plots": {"map": self._map.models, "line": self._line.models},
             "details": [plot.models for plot in self._details],
         }
-        code = importlib.resources.files("gridax.explore").joinpath("explore.js").read_text("utf-8")
-        act = CustomJS(args=args, code=code)
-        for widget in (*self._choosers.values(), *self._sliders.values()):
-            widget.js_on_change("value", act)
+        act = CustomJS(args=args, code="\n".join(map(javascript, CODE)))
+        for widget in (*self._choosers.values(), *self._movers.values(), *self._looks.values()):
+            widget.js_on_change("active" if isinstance(widget, Checkbox) else "value", act)
         for checkbox in self._means.values():
             checkbox.js_on_change("active", act)
         for source in (self.frame, self.point, self.view, self.picked):
@@ -150,87 +138,90 @@ class Board:
         for plot in (self._map, self._line):
             plot.figure.js_on_event(Tap, act)
             plot.figure.js_on_change("inner_width", act)  # once it is laid out on the page
+        return act
 
     def _arrange(self) -> Any:
-        sliders = [column(slider, self._means[dim]) for dim, slider in self._sliders.items()]
-        left = column(self._title, *self._choosers.values(), *sliders, width=260)
-        middle = column(self._note, self._map.figure, self._line.figure, styles={"flex": MIDDLE})
-        details = [plot.figure for plot in self._details]
+        output, x, y = self._choosers.values()
+        movers = [m for dim, mover in self._movers.items() for m in (mover, self._means[dim])]
+        looks = _row(*self._looks.values())
+        left = _part(self._title, output, _row(x, y), *movers, flex="1 1 230px")
+        left.stylesheets = [PART, SIDE]
+        plots = [self._map.figure, self._line.figure]
+        middle = _part(self._note, *plots, self._help, looks, flex="999 1 min(440px, 100%)")
         # Beside the main plot where there is room, or else below it, side by side.
-        right = row(self._table, *details, styles={"flex": RIGHT, "flex-wrap": "wrap"})
-        return row(left, middle, right, sizing_mode="stretch_width", styles={"flex-wrap": "wrap"})
-
-
-class _Plot:
-    """A figure with a color map, or with a line or points, and a mark at the chosen point."""
-
-    def __init__(self, kind: str, height: int = 560, **figure_options: Any) -> None:
-        large = height > 300
-        size = {"sizing_mode": "stretch_width"} if large else {"width": WIDTH}
-        self.figure = figure(
-            height=height,
-            **size,
-            x_range=Range1d(0, 1),
-            y_range=Range1d(0, 1),
-            tools=TOOLS,
-            active_scroll=None,
-            **{"visible": False, **figure_options},
-            toolbar_location="above" if large else None,
+        details = [plot.figure for plot in self._details]
+        for part in (self._table, *details):
+            part.styles = {"flex": "1 1 300px", "min-width": "0"}
+        right = _row(self._table, *details, flex="1 1 330px")
+        return row(
+            left, middle, right, sizing_mode="stretch_width", stylesheets=[ROOT], name="explorer"
         )
-        self.source, self.mark = ColumnDataSource(), ColumnDataSource({"x": [], "y": []})
-        self.mapper = LinearColorMapper(palette=Viridis256, nan_color=GREY)
-        most = 20 if large else 12  # letters of a tick label
-        formats = [
-            CustomJSTickFormatter(args={"labels": None, "n": most}, code=SHORT) for _ in "xy"
-        ]
-        tickers = [BasicTicker() for _ in "xy"]
-        for axis, ticker, formatter in zip(self.figure.axis, tickers, formats, strict=True):
-            axis.ticker, axis.formatter, axis.minor_tick_line_color = ticker, formatter, None
-        self.hovers = [CustomJSHover(args={"labels": None}, code=HOVER) for _ in "xy"]
-        self.bar = ColorBar(color_mapper=self.mapper, width=14, title_standoff=8)
-        self.models = {
-            "kind": kind,
-            "figure": self.figure,
-            "source": self.source,
-            "mark": self.mark,
-            "mapper": self.mapper,
-            "bar": self.bar,
-            "formats": formats,
-            "tickers": tickers,
-            "hovers": self.hovers,
-        }
-        self._glyphs(kind)
 
-    def _glyphs(self, kind: str) -> None:
-        fig = self.figure
-        if kind == "map":
-            # JavaScript creates further two-dimensional arrays with the class of this one.
-            self.source.data = {
-                "z": [np.zeros((1, 1), np.float32)],
-                "x": [0],
-                "y": [0],
-                "n": [1],
-                "m": [1],
-            }
-            cells = fig.image("z", "x", "y", "n", "m", color_mapper=self.mapper, source=self.source)
-            tooltips = [("x", "$x{custom}"), ("y", "$y{custom}"), ("", "@z")]
-            fig.grid.visible = False
-        else:
-            self.source.data = {"x": [], "y": [], "z": [], "line": []}
-            fig.line("x", "line", source=self.source, line_width=1.5)
-            self.mapper.nan_color = LINE
-            color = {"field": "z", "transform": self.mapper}
-            cells = fig.scatter("x", "y", source=self.source, size=6, color=color)
-            self.models["dots"] = cells.glyph
-            tooltips = [("x", "@x{custom}"), ("y", "@y{custom}")]
-        fig.add_layout(self.bar, "right")
-        fields = [field.removesuffix("{custom}") for _, field in tooltips[:2]]
-        formatters = dict(zip(fields, self.hovers, strict=True))
-        fig.add_tools(HoverTool(renderers=[cells], tooltips=tooltips, formatters=formatters))
-        fig.scatter(
-            "x", "y", source=self.mark, marker="circle", size=14, line_width=2.5, fill_alpha=0,
-            line_color="#e6550d",
-        )  # fmt: skip
+
+def _part(*models: Any, flex: str = "1 1 100%", gap: str = "2px") -> Any:
+    styles = {"flex": flex, "gap": gap}
+    return column(*models, sizing_mode="stretch_width", styles=styles, stylesheets=[PART])
+
+
+def _row(*models: Any, flex: str = "0 1 auto") -> Any:
+    styles = {"flex": flex, "flex-wrap": "wrap", "gap": "2px 12px", "align-items": "end"}
+    return row(*models, sizing_mode="stretch_width", styles=styles, stylesheets=[PART])
+
+
+def _text(text: str = "", **options: Any) -> Div:
+    return Div(text=text, disable_math=True, stylesheets=[TEXT], **options)
+
+
+def _choosers(cube: Cube, view: View) -> dict[str, Select]:
+    titles = {name: output.describe()["title"] for name, output in cube.outputs.items()}
+    outputs = [(name, titles[name]) for name in cube.outputs if cube.choices(name)]
+    names = [(n, cube.members[cube.dim(n)][n]["title"]) for n in cube.choices(view.output)]
+    options = {
+        "output": ("Output", outputs, view.output),
+        "x": ("x axis", names, view.x),
+        "y": ("y axis", [("", "(values, as a line)"), *names], view.y),
+    }
+    flex = {"output": "1 1 100%", "x": "1 1 105px", "y": "1 1 105px"}
+    return {
+        key: Select(
+            name=key,
+            title=title,
+            options=found,
+            value=value,
+            sizing_mode="stretch_width",
+            styles={"flex": flex[key]},
+            stylesheets=[CONTROL],
+        )
+        for key, (title, found, value) in options.items()
+    }
+
+
+def _looks(style: Style) -> dict[str, Any]:
+    """Return the controls of how the plot looks."""
+
+    def options(width: int, **more: Any) -> dict[str, Any]:
+        return {"width": width, "stylesheets": [CONTROL], "margin": 0, **more}
+
+    return {
+        "cmap": Select(
+            title="Colors", name="cmap", options=list(PALETTES), value=style.cmap, **options(110)
+        ),
+        "low": NumericInput(
+            title="from", name="vmin", mode="float", value=style.vmin, **options(90)
+        ),
+        "high": NumericInput(
+            title="to", name="vmax", mode="float", value=style.vmax, **options(90)
+        ),
+        "keep": Checkbox(label="keep limits", name="keep", **options(106)),
+        "log": Checkbox(label="log scale", name="log", active=style.norm == "log", **options(93)),
+        "theme": Select(
+            title="Theme",
+            name="theme",
+            options=[("auto", "system"), ("light", "light"), ("dark", "dark")],
+            value=style.theme,
+            **options(120),
+        ),
+    }
 
 
 def as_columns(content: dict[str, Any]) -> dict[str, Any]:
@@ -252,26 +243,27 @@ def _json_source(content: Any) -> ColumnDataSource:
     return ColumnDataSource({"json": [json.dumps(content)]})
 
 
-def _with_none(cube: Cube, view: View) -> list[tuple[str, str]]:
-    return [("", "(the output)"), *((name, name) for name in cube.choices(view.output))]
-
-
-def _slider(cube: Cube, dim: str, view: View) -> Slider:
-    size = cube.dataset.sizes[dim]
+def _mover(cube: Cube, dim: str, view: View) -> Slider | Select:
+    """Return a drop-down for labels that are alternatives, or else a slider."""
+    size, at = cube.dataset.sizes[dim], view.at.get(dim, 0)
     members = list(cube.members[dim].values())
-    labels = [[text + member["units"] for text in member["texts"]] for member in members]
+    parts = [[text + member["units"] for text in member["texts"]] for member in members]
+    texts = list(map(", ".join, zip(*parts, strict=True)))
+    title = _plain(", ".join(member["title"] for member in members))
+    options = {"name": f"at {dim}", "sizing_mode": "stretch_width", "stylesheets": [CONTROL]}
+    is_choice = any(member["kind"] == "choice" for member in members)
+    # Bokeh tells the entries of a drop-down apart by their texts.
+    if is_choice and len(set(texts)) == size <= MOST_OPTIONS:
+        labels = [(str(i), text) for i, text in enumerate(texts)]
+        return Select(title=title, options=labels, value=str(at), disabled=size == 1, **options)
     return Slider(
-        name=f"at {dim}",
         start=0,
         end=max(size - 1, 1),
-        value=view.at.get(dim, 0),
+        value=at,
         step=1,
-        width=230,
-        format=CustomJSTickFormatter(
-            args={"labels": list(map(", ".join, zip(*labels, strict=True)))}, code=FORMAT
-        ),
-        title=_plain(", ".join(cube.members[dim])),
+        format=CustomJSTickFormatter(args={"labels": texts}, code="return labels[tick] ?? ''"),
+        title=title,
         disabled=size == 1,
-        stylesheets=[WRAP],
         tooltips=False,  # they would interpret a label as HTML
+        **options,
     )

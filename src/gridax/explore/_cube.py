@@ -1,27 +1,31 @@
 """The data of an explorer: slices of outputs, and everything about one point.
 
 This module knows nothing about drawing. Only the data in view are read, so results may be larger
-than memory. A frame and a point consist of flat arrays and plain texts; `explore.js` computes the
-same ones from the arrays of an exported page.
+than memory. A frame and a point consist of flat arrays and plain texts; the JavaScript code of an
+exported page computes the same ones from the arrays in it.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import xarray as xr
 
-from gridax._show.plot_style import axis_label, is_geometric, is_number, label_texts, unit_suffix
+from gridax._show.plot_style import label_texts, unit_suffix
 from gridax._text import listing
+from gridax.explore import _labels
+from gridax.explore._values import Output, compact, outputs_of
 
 # Most cells of a map and most points, which a browser draws without delay.
 MOST_CELLS, MOST_POINTS = 1_000_000, 100_000
 MOST_DETAILS = 4  # plots of one point
+STATES = ("status", "error")
+_HOPELESS = 20  # times too large for a page
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,39 +54,49 @@ class Cube:
     ----------
     dataset : outputs and coordinates; data may be lazy.
     members : names of the axes along each dimension of the space.
+    choices : names of axes whose labels are alternatives rather than numbers on a scale.
     """
 
-    def __init__(self, dataset: xr.Dataset, members: Mapping[str, Sequence[str]]) -> None:
+    def __init__(
+        self,
+        dataset: xr.Dataset,
+        members: Mapping[str, Sequence[str]],
+        choices: Collection[str] = (),
+    ) -> None:
+        names = [str(name) for name in dataset.data_vars if name not in STATES]
+        if not any(dataset[name].ndim for name in names):
+            # A single point without arrays is a line of one point.
+            dataset, members = dataset.expand_dims("point"), {"point": ["point"]}
         self.dataset = dataset
         self.grid_dims = tuple(members)
-        names = [str(name) for name in dataset.data_vars if name not in ("status", "error")]
-        numbers = [name for name in names if dataset[name].dtype.kind in "biuf"]
-        self.outputs = [name for name in numbers if dataset[name].size]
-        self.unseen = [name for name in names if name not in self.outputs]
+        self.outputs: dict[str, Output] = {}
+        for name in names:
+            if dataset[name].size:
+                self.outputs |= {o.name: o for o in outputs_of(name, dataset[name].variable)}
+        shown = {output.source for output in self.outputs.values()}
+        self.unseen = [name for name in names if name not in shown]
         if not self.outputs:
             raise ValueError(
-                "the explorer needs an output of real numbers, but the outputs are "
-                + listing(names)
+                "the explorer needs an output of numbers, but the outputs are "
+                + (listing(names) or "none")
             )
-        dims = dict.fromkeys(str(d) for name in self.outputs for d in dataset[name].dims)
-        self.members = {dim: self._along_dim(dim, members.get(dim, ())) for dim in dims}
+        dims = dict.fromkeys(dim for output in self.outputs.values() for dim in output.dims)
+        self.members = {dim: self._along_dim(dim, members.get(dim, ()), choices) for dim in dims}
 
-    def _along_dim(self, dim: str, axes: Sequence[str]) -> dict[str, dict[str, Any]]:
-        """Return numbers, texts, label and units of the coordinates along a dimension."""
+    def _along_dim(
+        self, dim: str, axes: Sequence[str], choices: Collection[str]
+    ) -> dict[str, _labels.Member]:
+        """Return the coordinates along a dimension."""
         names = [name for name in axes if name in self.dataset.coords] or [dim]
-        members = {}
-        for name in names:
-            size = self.dataset.sizes[dim]
-            known = name in self.dataset.coords and self.dataset[name].dims == (dim,)
-            labels = self.dataset[name].values if known else np.arange(size)
-            attrs = self.dataset[name].attrs if known else {}
-            members[name] = {
-                "numbers": labels.astype(float).tolist() if _is_linear(labels) else None,
-                "texts": label_texts(labels),
-                "label": axis_label(name, attrs),
-                "units": unit_suffix(attrs.get("units")),
-            }
-        return members
+        return {
+            name: _labels.member(name, *self.labels(name, dim), name in choices) for name in names
+        }
+
+    def labels(self, name: str, dim: str) -> tuple[np.ndarray, Mapping[str, Any]]:
+        """Return labels and attributes along a dimension; without a coordinate, positions."""
+        if name in self.dataset.coords and self.dataset[name].dims == (dim,):
+            return self.dataset[name].values, self.dataset[name].attrs
+        return np.arange(self.dataset.sizes[dim]), {}
 
     def describe(self) -> dict[str, Any]:
         """Return names, labels and shapes of everything, in types that JSON has.
@@ -90,27 +104,13 @@ class Cube:
         Ordered parts are lists, in the order of the widgets: JavaScript would sort those keys of
         an object that look like integers.
         """
-        outputs = []
-        for name in self.outputs:
-            variable = self.dataset[name].variable
-            outputs.append(
-                {
-                    "name": name,
-                    "kind": variable.dtype.kind,
-                    "dims": list(map(str, variable.dims)),
-                    "shape": list(variable.shape),
-                    "own": self.own(name),
-                    "label": axis_label(name, variable.attrs),
-                    "units": unit_suffix(variable.attrs.get("units")),
-                }
-            )
         return {
-            "outputs": outputs,
+            "outputs": [{**o.describe(), "own": self.own(o.name)} for o in self.outputs.values()],
             "dims": list(self.members),
             "members": [
-                {"name": name, "dim": dim, **member}
+                {"dim": dim, **member}
                 for dim, members in self.members.items()
-                for name, member in members.items()
+                for member in members.values()
             ],
             "grid": [dim for dim in self.grid_dims if dim in self.members],
             "fixed": [
@@ -128,99 +128,47 @@ class Cube:
 
     def choices(self, output: str) -> list[str]:
         """Return the coordinates that can be directions for an output."""
-        dims = map(str, self.dataset[output].dims)
-        return [name for dim in dims for name in self.members[dim]]
+        return [name for dim in self.outputs[output].dims for name in self.members[dim]]
 
     def dim(self, name: str) -> str:
         """Return the dimension along which a coordinate varies."""
         return next(dim for dim, members in self.members.items() if name in members)
-
-    def start(self, output: str, x: str | None = None, y: str | None = None) -> tuple[str, str]:
-        """Return the first directions of an output: its first two dimensions of the space.
-
-        Raises
-        ------
-        ValueError
-            If the output does not vary along a requested direction, or not at all.
-        """
-        choices = self.choices(output)
-        for role, name in (("x", x), ("y", y)):
-            if name and name not in choices:
-                raise ValueError(
-                    f"{role}={name!r}: output {output!r} varies along "
-                    f"{listing(choices) or 'no dimension'}"
-                )
-        if x and x == y:
-            raise ValueError(f"x and y are both {x!r}; give different names")
-        if not choices:
-            raise ValueError(
-                f"output {output!r} is a single number; the explorer needs one that varies along a "
-                "dimension"
-            )
-        over = [str(d) for d in self.dataset[output].dims if d in self.grid_dims]
-        over = over or list(map(str, self.dataset[output].dims))
-        scattered = list(self.members[over[0]])
-        firsts = (
-            scattered[:2] if len(scattered) > 1 else [next(iter(self.members[d])) for d in over]
-        )
-        x = x or next(name for name in (*firsts, *choices) if name != y or len(choices) == 1)
-        if y is None:
-            y = next((name for name in firsts if name != x), "")
-        return x, "" if y == x else y
 
     def frame(self, view: View) -> dict[str, Any]:
         """Return a slice of an output as flat arrays, with all labels that are shown.
 
         The `kind` is ``"map"`` (values of shape ``(len(y), len(x))``), ``"line"`` or ``"points"``.
         """
-        variable = self.dataset[view.output].variable
+        output = self.outputs[view.output]
         dim_x, dim_y = self.dim(view.x), self.dim(view.y) if view.y else None
         kept = [dim for dim in dict.fromkeys((dim_y, dim_x)) if dim is not None]
-        mean = [dim for dim in view.mean if dim in variable.dims and dim not in kept]
-        variable = variable.isel(
-            {d: view.at.get(str(d), 0) for d in variable.dims if d not in (*kept, *mean)}
-        )
+        mean = [dim for dim in view.mean if dim in output.dims and dim not in kept]
         kind = "line" if dim_y is None else "points" if dim_y == dim_x else "map"
-        most = MOST_CELLS if kind == "map" else MOST_POINTS
-        steps = _steps([variable.sizes[dim] for dim in kept], most)
-        variable = variable.isel(
-            {d: slice(None, None, s) for d, s in zip(kept, steps, strict=True)}
-        )
+        sizes = [self.dataset.sizes[dim] for dim in kept]
+        steps = _steps(sizes, MOST_CELLS if kind == "map" else MOST_POINTS)
+        indexers: dict[str, Any] = {
+            dim: view.at.get(dim, 0) for dim in output.dims if dim not in (*kept, *mean)
+        }
+        indexers |= {d: slice(None, None, s) for d, s in zip(kept, steps, strict=True)}
+        values = output.isel(indexers)
         if mean:
-            variable = variable.astype(float, keep_attrs=True).mean(mean)
+            values = values.astype(float).mean(mean)
+        x, y = self.members[dim_x][view.x], dim_y and self.members[dim_y][view.y]
         return {
+            "output": view.output,
             "kind": kind,
             "joined": len(self.members[dim_x]) == 1,
-            "x": self._along(view.x, steps[-1], even=kind == "map"),
-            "y": self._along(view.y, steps[0], even=kind == "map") if view.y else None,
-            "z": as_floats(variable.transpose(*kept).values),
-            "label": axis_label(view.output, self.dataset[view.output].attrs),
+            "x": _labels.along(x, steps[-1], even=kind == "map"),
+            "y": _labels.along(y, steps[0], even=kind == "map") if y else None,
+            "z": compact(values.transpose(*kept).values),
+            "mean": mean,
             "note": self._note(view, mean, dict(zip(kept, steps, strict=True))),
-        }
-
-    def _along(self, name: str, step: int, even: bool) -> dict[str, Any]:
-        """Return positions along a direction; `even` spacing suits the cells of a map."""
-        member = self.members[self.dim(name)][name]
-        texts: list[str] | None = member["texts"][::step]
-        if even:
-            at = np.arange(len(member["texts"][::step]))
-        elif member["numbers"] is None:  # several points may have the same text
-            at, different = pd.factorize(np.array(texts, object))
-            texts = different.tolist()
-        else:
-            at, texts = np.asarray(member["numbers"][::step]), None
-        return {
-            "name": name,
-            "at": at.astype(float),
-            "texts": texts,
-            "label": member["label"],
-            "step": step,
         }
 
     def _note(self, view: View, mean: Sequence[str], steps: Mapping[str, int]) -> str:
         """Return a text about what is fixed, averaged, or left out."""
         parts = []
-        for dim in map(str, self.dataset[view.output].dims):
+        for dim in self.outputs[view.output].dims:
             if dim in mean:
                 parts.append(f"mean over {dim}")
             elif dim not in steps:
@@ -233,7 +181,7 @@ class Cube:
 
     def own(self, output: str) -> list[str]:
         """Return the dimensions that an output has at each point."""
-        return [str(d) for d in self.dataset[output].dims if d not in self.grid_dims]
+        return [dim for dim in self.outputs[output].dims if dim not in self.grid_dims]
 
     def details(self, output: str) -> list[str]:
         """Return the outputs to plot for one point, beginning with the one in view."""
@@ -247,66 +195,61 @@ class Cube:
         -------
         dict
             ``parameters`` has rows of name, text and units; ``values`` has rows of name, number
-            and units; ``error`` is the message of a failed point; ``arrays`` has the flat values
-            of the outputs in `shown`, over the last two of their own dimensions.
+            and units; ``status`` is 0 for a point that has not been computed, 1, or 2 for one that
+            failed, with the message ``error``; ``arrays`` has the flat values of the outputs in
+            `shown`, over the last two of their own dimensions.
         """
         point: dict[str, Any] = {
             "parameters": [],
             "values": [],
+            "status": 1,
             "error": "",
             "shown": list(shown),
         }
         for dim in self.grid_dims:
             for name, member in self.members.get(dim, {}).items():
                 point["parameters"].append([name, member["texts"][at.get(dim, 0)], member["units"]])
-        for name in self.outputs:
+        for name, output in self.outputs.items():
             if not self.own(name):
-                units = unit_suffix(self.dataset[name].attrs.get("units"))
                 number = self._at(name, at).item()
                 known = number if np.isfinite(number) else str(number)  # JSON has no infinity
-                point["values"].append([name, known, units])
-        point["arrays"] = {name: as_floats(self._at(name, at)) for name in shown}
-        if "error" in self.dataset:
-            point["error"] = str(self._at("error", at).item())
+                point["values"].append([name, known, unit_suffix(output.attrs.get("units"))])
+        point["arrays"] = {name: compact(self._at(name, at)) for name in shown}
+        for name in STATES:
+            if name in self.dataset:
+                variable = self.dataset[name].variable
+                here = variable.isel({dim: at.get(str(dim), 0) for dim in variable.dims})
+                point[name] = here.values.item()
         return point
 
     def _at(self, name: str, at: Mapping[str, int]) -> np.ndarray:
-        """Return a variable at a point, over the last two of its own dimensions."""
-        variable, own = self.dataset[name].variable, self.own(name)[-2:]
-        return variable.isel({d: at.get(str(d), 0) for d in variable.dims if d not in own}).values
+        """Return an output at a point, over the last two of its own dimensions."""
+        output, own = self.outputs[name], self.own(name)[-2:]
+        return output.isel({d: at.get(d, 0) for d in output.dims if d not in own}).values
 
-    def errors(self) -> dict[str, Any]:
-        """Return the messages of all failed points, by flat position."""
-        if "error" not in self.dataset:
-            return {"dims": [], "shape": [], "at": {}}
-        variable = self.dataset["error"].variable
-        messages = enumerate(map(str, variable.values.reshape(-1)))
-        return {
-            "dims": list(map(str, variable.dims)),
-            "shape": list(variable.shape),
-            "at": {str(i): message for i, message in messages if message},
-        }
+    def states(self) -> dict[str, Any]:
+        """Return the status of all points that are not done, and all messages, by position."""
+        states: dict[str, Any] = {"dims": list(self.grid_dims), "status": {}, "error": {}}
+        states["shape"] = [self.dataset.sizes[dim] for dim in self.grid_dims]
+        if "status" in self.dataset:
+            status = self.dataset["status"].transpose(*self.grid_dims).values.reshape(-1)
+            states["status"] = {str(i): int(status[i]) for i in np.flatnonzero(status != 1)}
+        if "error" in self.dataset:
+            messages = self.dataset["error"].transpose(*self.grid_dims).values.reshape(-1)
+            states["error"] = {str(i): str(m) for i, m in enumerate(messages) if m}
+        return states
 
-    @property
-    def nbytes(self) -> int:
-        """Bytes of all outputs as 32-bit floats, and of the texts of all labels."""
-        members = (member for along in self.members.values() for member in along.values())
-        texts = sum(len(text) for member in members for text in member["texts"])
-        return texts + 4 * sum(self.dataset[name].size for name in self.outputs)
+    def nbytes(self, most: int) -> dict[str, int]:
+        """Return the bytes in an exported page: of each output, and of all labels.
 
-
-def as_floats(values: np.ndarray) -> np.ndarray:
-    """Return values as a flat array of 32-bit floats, which is precise enough for a screen."""
-    with np.errstate(over="ignore"):
-        return values.astype(np.float32).reshape(-1)
-
-
-def _is_linear(labels: np.ndarray) -> bool:
-    """Whether labels are placed at their numbers.
-
-    Labels that are evenly spaced on a logarithmic scale are placed evenly instead, like texts.
-    """
-    return is_number(labels) and bool(np.isfinite(labels).all()) and not is_geometric(labels)
+        Only where they may be more than `most`, the outputs are read to see how far they compress,
+        unless they are far too large.
+        """
+        labels = len(json.dumps(self.describe()))
+        sizes = {name: output.nbytes for name, output in self.outputs.items()}
+        if most < sum(sizes.values()) + labels < _HOPELESS * most:
+            sizes = {name: output.compressed() for name, output in self.outputs.items()}
+        return {**sizes, "labels": labels}
 
 
 def _steps(sizes: Sequence[int], most: int) -> list[int]:

@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
+import copy
+import dataclasses
+import difflib
 import html
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import xarray as xr
 
-from gridax import _memory
+from gridax import _checks, _memory
 from gridax._checks import optional
 from gridax._disk import check_target, whole
 from gridax._text import listing
-from gridax.explore._cube import Cube, View, as_floats
+from gridax.explore import _page
+from gridax.explore._cube import STATES, Cube
+from gridax.explore._start import Style, known_output, start
+from gridax.explore._values import compact
+
+ARGUMENTS = ("output", "x", "y", "sel", "mean", "cmap", "vmin", "vmax", "norm", "theme")
 
 
 class Explorer:
@@ -40,42 +48,42 @@ class Explorer:
         output: str | None = None,
         x: str | None = None,
         y: str | None = None,
+        *,
+        sel: Mapping[str, Any] | None = None,
+        mean: str | Sequence[str] | None = None,
+        choices: Collection[str] = (),
+        **style: Any,
     ) -> None:
         optional("bokeh", "explore")
-        cube = self._cube = Cube(dataset, members)
-        if output is not None and output not in cube.outputs:
-            raise ValueError(_no_output(output, cube))
-        # By default, an output with a single number at each point, if there is one.
-        output = output or min(
-            cube.outputs, key=lambda name: (not cube.choices(name), len(cube.own(name)))
-        )
-        x, y = cube.start(output, x, y)
-        middle = {dim: dataset.sizes[dim] // 2 for dim in cube.members}
-        self._view = View(output, x, y, middle)
+        _check_arguments(style)
+        self._style = Style(**style)
+        self._choices = choices
+        self._cube = Cube(dataset, members, choices)
+        self._view = start(self._cube, output, x, y, sel, mean)
         self._title = title
 
-    def _board(self) -> Any:
+    def _board(self, page: bool = True) -> Any:
         """Return new models, as every page that shows the explorer needs its own."""
         from gridax.explore._board import Board  # Bokeh is optional
 
-        title = html.escape(self._title)
+        title = f"<h1>{html.escape(self._title)}</h1>"
         if self._cube.unseen:
-            title += f"<br><small>not shown: {html.escape(listing(self._cube.unseen))}</small>"
-        lazy = any(self._cube.dataset[name].chunks for name in self._cube.outputs)
-        return Board(self._cube, title, self._view, lazy)
+            title += f"<small>not shown: {html.escape(listing(self._cube.unseen))}</small>"
+        lazy = any(output.variable.chunks for output in self._cube.outputs.values())
+        return Board(self._cube, title, self._view, self._style, lazy=lazy, page=page)
 
-    def _live(self) -> Any:
-        board = self._board()
+    def _live(self, page: bool) -> Any:
+        board = self._board(page)
         board.view.on_change("data", lambda _, __, new: board.answer(self._cube, new["json"][0]))
         board.picked.on_change(
             "data", lambda _, __, new: board.show_point(self._cube, new["json"][0])
         )
-        return board.layout
+        panel = optional("panel", "explore")
+        return panel.pane.Bokeh(board.layout, sizing_mode="stretch_width")
 
     def __panel__(self) -> Any:
         """Return the explorer as a component of a Panel application."""
-        panel = optional("panel", "explore")
-        return panel.pane.Bokeh(self._live(), sizing_mode="stretch_width")
+        return self._live(page=False)
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> Any:
         panel = optional("panel", "explore")
@@ -96,7 +104,7 @@ class Explorer:
         panel = optional("panel", "explore")
         # Only for this machine, as the page has no access control.
         panel.serve(
-            self.__panel__,
+            lambda: self._live(page=True),
             port=port,
             address="localhost",
             show=open_browser,
@@ -106,82 +114,115 @@ class Explorer:
     def save(
         self,
         path: str | os.PathLike[str],
-        outputs: Sequence[str] | None = None,
+        outputs: str | Sequence[str] | None = None,
         max_bytes: int | str = "100 MB",
+        *,
+        every: Mapping[str, int] | None = None,
     ) -> None:
         """Save the explorer as one HTML file that needs neither Python nor a network.
 
-        The file contains all values of the outputs as 32-bit floats, and the code to draw them.
+        The file contains the code to draw, which takes about 2 MB; all labels; and all values:
+        floats as 32-bit floats, integers exactly, and bools as bytes. They are compressed.
 
         Parameters
         ----------
         path : path-like
             The file; its folder must exist. An existing file is replaced.
-        outputs : sequence of str, optional
+        outputs : str or sequence of str, optional
             The outputs to include; by default all.
         max_bytes : int or str, optional
-            Upper limit of the bytes of values; browsers open files of some 100 MB without trouble.
+            Upper limit of the size of the file; browsers open files of some 100 MB without trouble.
+        every : mapping of str to int, optional
+            Keep only some labels: ``every={"time": 10}`` keeps the first of every ten along
+            ``time``.
 
         Raises
         ------
         ValueError
-            If there is no such output, or the values need more than `max_bytes`.
+            If there is no such output or dimension, or the file would be larger than `max_bytes`.
+
+        Examples
+        --------
+        >>> import gridax as gx, os, tempfile
+        >>> space = gx.Space({"a": gx.GridAxis(0, 1, 5)}, mode="product")
+        >>> run = gx.ParallelExecution(lambda s: {"y": s["a"]}, space).run(progress=False)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     run.explore(theme="dark").save(os.path.join(folder, "sweep.html"))
         """
-        explorer = self if outputs is None else self._only(outputs)
+        explorer = self._part(outputs, every or {})
         cube = explorer._cube
-        most = _memory.parsed(max_bytes)
-        if cube.nbytes > most:
-            each = [f"{n} {_memory.human(4 * cube.dataset[n].size)}" for n in cube.outputs]
-            raise ValueError(
-                f"the page would hold {_memory.human(cube.nbytes)} ({listing(each)}), more than "
-                f"max_bytes={_memory.human(most)}; select some outputs with outputs=, or raise "
-                "max_bytes"
-            )
+        most = _bytes(max_bytes)
+        nbytes = cube.nbytes(most)
+        sizes = {dim: cube.dataset.sizes[dim] for dim in cube.members}
+        sizes = {dim: size for dim, size in sizes.items() if size >= 10}
+        _page.check_size(nbytes, sizes, most)
         path = Path(path)
         check_target(path)
         board = explorer._board()
-        values = {str(i): [as_floats(cube.dataset[n].values)] for i, n in enumerate(cube.outputs)}
-        board.sheet.data = {"ready": [1], "errors": [json.dumps(cube.errors())], **values}
-        page = _page(board.layout, self._title)
+        values = {
+            str(i): [compact(output.isel({}).values)]
+            for i, output in enumerate(cube.outputs.values())
+        }
+        board.sheet.data = {"ready": [1], "states": [json.dumps(cube.states())], **values}
+        page = _page.page(board.layout, self._title).encode()
+        _page.check_size(nbytes, sizes, most, len(page))
         with whole(path.resolve()) as beside:
-            beside.write_text(page, encoding="utf-8")
+            beside.write_bytes(page)
 
-    def _only(self, outputs: Sequence[str]) -> Explorer:
-        outputs = [outputs] if isinstance(outputs, str) else list(outputs)
-        for name in outputs:
-            if name not in self._cube.outputs:
-                raise ValueError(_no_output(name, self._cube))
-        view, cube = self._view, self._cube
+    def _part(self, outputs: str | Sequence[str] | None, every: Mapping[str, int]) -> Explorer:
+        """Return an explorer of some outputs and labels, with the same view as far as possible."""
+        cube, view = self._cube, self._view
+        outputs = list(cube.outputs) if outputs is None else outputs
+        names = [outputs] if isinstance(outputs, str) else list(outputs)
+        names = [known_output(cube, name) if name not in _sources(cube) else name for name in names]
+        for dim, step in every.items():
+            if dim not in cube.members:
+                known = listing(list(cube.members))
+                raise ValueError(f"every={dim!r} is no dimension; the dimensions are {known}")
+            _checks.count(step, "save", f"every[{dim!r}]")
+        sources = [cube.outputs[n].source if n in cube.outputs else n for n in names]
+        keep = [name for name in STATES if name in cube.dataset]
+        dataset = cube.dataset[[*dict.fromkeys(sources), *keep]]
+        slices = {d: slice(None, None, step) for d, step in every.items() if d in dataset.dims}
+        dataset = dataset.isel(slices)
         members = {dim: [*cube.members.get(dim, ())] for dim in cube.grid_dims}
-        keep = [name for name in ("status", "error") if name in cube.dataset]
-        dataset = cube.dataset[[*outputs, *keep]]
-        if view.output not in outputs:
-            return Explorer(dataset, members, self._title)
-        return Explorer(dataset, members, self._title, view.output, view.x, view.y)
+        part = copy.copy(self)
+        part._cube = Cube(dataset, members, self._choices)
+        part._cube.outputs = {
+            name: output
+            for name, output in part._cube.outputs.items()
+            if name in names or output.source in names
+        }
+        if view.output in part._cube.outputs:
+            dims = part._cube.members
+            at = {dim: i // every.get(dim, 1) for dim, i in view.at.items() if dim in dims}
+            part._view = dataclasses.replace(view, at=at)
+        else:
+            part._view = start(part._cube)
+        return part
 
     def __repr__(self) -> str:
         view = self._view
         over = f"{view.x} and {view.y}" if view.y else view.x
-        return f"<gridax.explore.Explorer: {view.output} over {over}>"
+        mean = f", mean over {listing(view.mean)}" if view.mean else ""
+        return f"<gridax.explore.Explorer: {view.output} over {over}{mean}>"
 
 
-def _no_output(name: str, cube: Cube) -> str:
-    return f"no output {name!r} of real numbers; the outputs are {listing(cube.outputs)}"
+def _sources(cube: Cube) -> set[str]:
+    return {output.source for output in cube.outputs.values()}
 
 
-def _page(layout: Any, title: str) -> str:
-    """Return one HTML page with Bokeh's code in it.
+def _bytes(max_bytes: int | str) -> int:
+    try:
+        return _memory.parsed(max_bytes)
+    except (TypeError, ValueError) as error:
+        raise type(error)(str(error).replace("memory", "max_bytes", 1)) from None
 
-    Bokeh's own `file_html` would refer to files of Panel as well, once Panel is imported.
-    """
-    from bokeh.embed import components
-    from bokeh.resources import Resources
 
-    raw = Resources(mode="inline", components=["bokeh", "bokeh-widgets"]).js_raw
-    code = "\n".join(f"<script>\n{part}\n</script>" for part in raw)
-    script, div = components(layout, wrap_script=True)
-    return (
-        f'<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        f"<title>{html.escape(title)}</title>\n{code}\n</head>\n"
-        f"<body>\n{div}\n{script}\n</body>\n</html>\n"
-    )
+def _check_arguments(style: Mapping[str, Any]) -> None:
+    for name in style:
+        if name not in ARGUMENTS:
+            close = difflib.get_close_matches(name, ARGUMENTS, n=1)
+            meant = f"; did you mean {close[0]!r}?" if close else ""
+            known = ", ".join(ARGUMENTS)
+            raise TypeError(f"explore() has no argument {name!r}; its arguments are {known}{meant}")
