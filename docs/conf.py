@@ -49,7 +49,13 @@ autodoc_typehints = "none"  # numpydoc's parameter descriptions have the types
 numpydoc_show_class_members = False
 add_module_names = False
 # Classes that users receive from gridax, which constructs them.
-RECEIVED = {"gridax.Plan", "gridax.PointIndex", "gridax.Result", "gridax.explore.Explorer"}
+RECEIVED = {
+    "gridax.Comparison",
+    "gridax.Plan",
+    "gridax.PointIndex",
+    "gridax.Result",
+    "gridax.explore.Explorer",
+}
 # Members that only gridax, JAX or xarray calls; in both, by the name of the class.
 autosummary_context = {
     "internal": {
