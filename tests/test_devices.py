@@ -23,6 +23,7 @@ def test_importing_gridax_does_not_change_how_many_devices_jax_has():
     assert done.stdout == "1\n", done.stderr
 
 
+@pytest.mark.slow
 def test_jax_has_a_device_per_core_when_asked_to():
     script = "import gridax as gx, jax; gx.use_cpu_devices(); print(jax.device_count())"
     assert python(script).stdout == f"{_devices.n_cores()}\n"

@@ -348,6 +348,7 @@ def test_a_store_is_a_lazy_dask_table(result, tmp_path):
 
 # ArviZ 0.23 announces its next version at the first import of each day.
 @pytest.mark.filterwarnings(r"ignore:\s*ArviZ is undergoing a major refactor:FutureWarning")
+@pytest.mark.slow
 def test_arviz_summarizes_outputs_over_chains_and_draws():
     import arviz
 

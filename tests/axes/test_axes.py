@@ -202,6 +202,7 @@ def test_without_broadcast_every_element_is_a_draw_of_its_own() -> None:
     ("distribution", "is_number"),
     [(dist.Normal(0.0, 1.0), True), (dist.Dirichlet(jnp.ones(3)), False)],
 )
+@pytest.mark.slow
 def test_with_broadcast_one_draw_per_point_is_repeated(distribution: Any, is_number: bool) -> None:
     axis = gx.NumPyroAxis(distribution, 5, sample_shape=(2, 4), broadcast_mode=True)
     once = gx.NumPyroAxis(distribution, 5).generate_values(KEY)

@@ -101,6 +101,7 @@ def test_sobol_says_when_the_number_of_points_unbalances_it() -> None:
 @pytest.mark.parametrize(
     "over", [(0.0, 1.0), dist.Normal(0.0, 1.0), dist.Beta(2.0, 5.0)], ids=plain
 )
+@pytest.mark.slow
 def test_a_large_design_holds_values_as_jax_does(over: Any) -> None:
     values = gx.sobol({"x": over}, n=2**14)["x"]
     assert gx.Space({"x": values}).sizes == {"point": 2**14}

@@ -74,6 +74,7 @@ def test_means_over_any_distribution_that_has_quantiles(distribution: Any, same:
     assert axis.weights @ np.sin(nodes) == pytest.approx(same.expect(np.sin), abs=5e-4)
 
 
+@pytest.mark.slow
 def test_nodes_through_quantiles_have_the_precision_of_float64():
     unit = (1 + np.polynomial.legendre.leggauss(9)[0]) / 2
     nodes = nodes_of(gx.QuadratureAxis(dist.LogNormal(0.0, 0.5), 9))

@@ -1141,6 +1141,7 @@ def test_explore_serves_a_page_until_ctrl_c(made):
 # --- pipes and terminals ----------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_pipe_gets_plain_text_of_80_columns(made):
     plain = ended(process("info", made / "sweep.nc"))
     assert plain[0] == 0

@@ -47,6 +47,7 @@ def assert_equal(result, reference):
 @pytest.mark.parametrize("n_pmap", [1, 3, 4, None])
 @pytest.mark.parametrize("n_vmap", [1, 4, 7, 1000, None])
 @pytest.mark.sampled(7)
+@pytest.mark.slow
 def test_any_number_of_points_and_devices_gives_the_same(n_vmap, n_pmap, reference):
     result = gx.ParallelExecution(noisy, SPACE, n_vmap=n_vmap, n_pmap=n_pmap).run(progress=False)
     assert_equal(result, reference)

@@ -97,6 +97,7 @@ def test_a_fixed_number_of_points_is_not_measured(restless):
     assert {plan.kind for plan in restless} == {executor.plan().kind}
 
 
+@pytest.mark.slow
 def test_a_sweep_that_fails_after_trials_keeps_what_was_computed(restless):
     def check(a):
         if (a > 0.99).any():

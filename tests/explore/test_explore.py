@@ -655,6 +655,7 @@ def test_names_of_axes_and_outputs_are_long_where_they_are_chosen(result):
     assert choosers["y"].options[:2] == [("", "(values, as a line)"), ("G", "global coupling (G)")]
 
 
+@pytest.mark.slow
 def test_controls_start_as_the_arguments_say(result):
     board = result.explore(cmap="RdBu_r", vmin=0.1, vmax=2, norm="log", theme="dark")._board()
     looks = {name: getattr(w, "value", None) for name, w in board._looks.items()}

@@ -255,6 +255,7 @@ DTYPES = [
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("execution", [gx.SequentialExecution, gx.ParallelExecution])
 @pytest.mark.sampled(5)
+@pytest.mark.slow
 def test_outputs_of_every_type_lie_in_a_store(execution, dtype, tmp_path):
     def typed(state):
         row = (state["a"] * jnp.arange(3.0)).astype(dtype)
@@ -359,6 +360,7 @@ def test_blocks_are_the_chunks_of_a_netcdf_file(result, tmp_path):
 
 
 @pytest.mark.parametrize("complevel", [1, 9])
+@pytest.mark.slow
 def test_a_netcdf_file_is_compressed_when_asked_for(result, tmp_path, complevel):
     result.to_netcdf(tmp_path / "plain.nc")
     result.to_netcdf(tmp_path / "small.nc", complevel=complevel)

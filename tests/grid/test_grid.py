@@ -178,6 +178,7 @@ def test_equal_sizes_warn_nobody() -> None:
     ids=lambda axis: repr(axis),
 )
 @pytest.mark.sampled(2)
+@pytest.mark.slow
 def test_lone_random_numbers_of_a_product_are_sorted_with_their_values(axis: gx.Axis) -> None:
     space = product({"x": axis, "y": gx.GridAxis(0, 1, 2)})
     labels = space.dataset["x"].values

@@ -169,6 +169,7 @@ def test_the_rule_of_a_custom_batch_is_not_kept_alive():
     assert gone() is None
 
 
+@pytest.mark.slow
 def test_a_model_with_a_callback_is_not_kept_alive_after_its_executor():
     space = gx.Space({"x": gx.GridAxis(0, 1, 3)}, mode="product")
     call = functools.partial(jax.pure_callback, vmap_method="sequential")

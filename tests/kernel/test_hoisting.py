@@ -59,6 +59,7 @@ def test_effects_stay_where_they_are():
 
 
 @pytest.mark.parametrize("n_pmap", [1, pytest.param(2, marks=pytest.mark.slow)])
+@pytest.mark.slow
 def test_values_are_the_same(n_pmap):
     weights = jnp.asarray(np.random.default_rng(0).normal(size=(6, 6)))
 

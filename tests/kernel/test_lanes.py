@@ -203,6 +203,7 @@ def test_draws_are_the_same_bit_for_bit():
     assert len(np.unique(found["k"])) > 3  # the points end at different iterations
 
 
+@pytest.mark.slow
 def test_float64():
     with x64():
         found = check(plain, zipped())

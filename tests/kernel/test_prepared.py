@@ -98,6 +98,7 @@ def test_a_new_function_of_the_same_program_compiles_nothing(compilations):
 
 @pytest.mark.parametrize("array", [np.asarray, jnp.asarray], ids=["NumPy", "JAX"])
 @pytest.mark.sampled(2)
+@pytest.mark.slow
 def test_large_arrays_that_a_model_reads_from_outside_are_not_compiled_in(array, compilations):
     def make(weights):
         return lambda state: jax.lax.scan(

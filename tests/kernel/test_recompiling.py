@@ -46,6 +46,7 @@ def test_arrays_that_change_are_not_part_of_the_program():
     assert sweeps(decay, [jnp.asarray(0.1 * i) for i in range(10)]) == []
 
 
+@pytest.mark.slow
 def test_shapes_that_change_are_meant():
     def total(state):
         return state["x"] * state["dt"].sum()

@@ -145,7 +145,13 @@ FUNCTIONS = {
 }
 
 
-@pytest.mark.parametrize("name", FUNCTIONS)
+QUICK = ("scan", "while", "nested", "straight", "custom rule", "indices", "stopped", "switch")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=() if name in QUICK else pytest.mark.slow) for name in FUNCTIONS],
+)
 def test_derivatives_are_those_of_jax(name, rank_promotion):
     check(FUNCTIONS[name])
 

@@ -123,6 +123,7 @@ def check(result, outputs):
 @given(
     spaces(), st.integers(1, 9) | st.none(), st.integers(1, jax.local_device_count()) | st.none()
 )
+@pytest.mark.slow
 def test_all_executors_do_what_a_loop_does(space, n_vmap, n_pmap):
     outputs = looped(space)
     check(

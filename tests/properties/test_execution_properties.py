@@ -173,6 +173,7 @@ def blocks(draw, space):
 
 
 @given(st.data(), spaces(), st.lists(legs(), max_size=3), legs(last=True))
+@pytest.mark.slow
 def test_a_store_comes_to_hold_what_memory_does_whoever_fills_it_in_whatever_turn(
     data, space, before, last
 ):

@@ -93,6 +93,7 @@ def test_a_change_counts_but_not_what_only_readers_see_nor_a_call(folders, const
     ),
     edit=st.sampled_from(EDITS),
 )
+@pytest.mark.slow
 def test_changes_count_and_edits_do_not(folders, elsewhere, constant, helpers, values, edit):
     if constant == "global flag":
         values = [2.0, 3.0]

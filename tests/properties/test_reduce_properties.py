@@ -127,6 +127,7 @@ def check_labels(dataset, output, name, along, method):
     st.integers(1, 9) | st.none(),
     st.integers(1, jax.local_device_count()) | st.none(),
 )
+@pytest.mark.slow
 def test_reductions_in_memory(data, space, n_vmap, n_pmap):
     full = gx.SequentialExecution(model, space).run(progress=False).dataset
     request = data.draw(requests(space))

@@ -167,6 +167,7 @@ def test_lists_of_labels_select_in_the_order_given(case: Case, data: st.DataObje
 
 
 @given(CASES)
+@pytest.mark.slow
 def test_batches_hold_the_points_in_order(case: Case) -> None:
     kept = {p: a for p, a in case.axes.items() if not isinstance(a, gx.ChoiceAxis)}
     if not kept:

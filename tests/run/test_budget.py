@@ -107,6 +107,7 @@ def slow_to_call(state):
 @pytest.mark.parametrize("order", [pytest.param("grid", marks=pytest.mark.slow), "coarse"])
 @pytest.mark.parametrize("reduce", [None, {"b": "mean"}])
 @pytest.mark.parametrize("stored", [False, True])
+@pytest.mark.slow
 def test_a_vectorized_run_ends_after_a_batch(order, reduce, stored, tmp_path):
     space = gx.Space({"a": gx.GridAxis(0, 1, 24), "b": gx.GridAxis(1, 2, 10)}, mode="product")
     executor = gx.ParallelExecution(slow_to_call, space, n_vmap=10, n_pmap=1)

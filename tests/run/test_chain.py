@@ -149,6 +149,7 @@ def walk(state):
 
 
 @pytest.mark.parametrize("key", [jax.random.key(1), gx.KeyAxis(3, name="trial")])
+@pytest.mark.slow
 def test_keys_are_carried(key, tmp_path):
     state = {
         "t": gx.DataAxis(np.arange(5)),
@@ -271,6 +272,7 @@ def test_a_chain_goes_on_from_the_last_stored_label(order, stop, tmp_path):
 
 
 @pytest.mark.parametrize("execution", [gx.ParallelExecution, gx.SequentialExecution])
+@pytest.mark.slow
 def test_labels_are_added_where_chains_end(execution, tmp_path):
     old = execution(counting, grid(n=4, ks=(1.0, 3.0))).run(progress=False)
     space = grid(n=6, ks=(0.5, 1.0, 3.0))
@@ -476,6 +478,7 @@ def test_blocks_of_a_reduced_run_have_whole_chains(tmp_path):
 
 @pytest.mark.parametrize("suffix", ["nc", "zarr"])
 @pytest.mark.parametrize("order", ["forward", "backward", "both"])
+@pytest.mark.slow
 def test_a_reopened_space_has_its_chain(order, suffix, tmp_path):
     space = grid(order, initial=gx.DataAxis([1.0, 2.0], name="x0"))
     result = gx.ParallelExecution(counting, space).run(progress=False)

@@ -75,6 +75,7 @@ def test_derivatives_are_no_part_of_what_the_model_returned():
     assert set(run()[3]) == {"n", "rate", "series"}
 
 
+@pytest.mark.slow
 def test_one_name_will_do_and_any_order():
     assert "rate.d_tau" in run(derivatives="tau").dataset
     dataset = run(derivatives=["tau", "G"]).dataset
@@ -198,6 +199,7 @@ def test_a_store_with_other_derivatives_is_rejected(tmp_path):
             run(store=tmp_path / "run.zarr", derivatives=names)
 
 
+@pytest.mark.slow
 def test_an_interrupted_sweep_is_resumed(tmp_path):
     executor = gx.ParallelExecution(model, space(), n_vmap=12)
     options = {"store": tmp_path / "run.zarr", "block": {"G": 1}}
@@ -213,6 +215,7 @@ def test_an_interrupted_sweep_is_resumed(tmp_path):
     np.testing.assert_allclose(resumed["rate.d_G"], run().dataset["rate.d_G"], rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_a_result_with_derivatives_is_extended():
     old = run(gx.ParallelExecution(model, space().isel(G=slice(0, 3))))
     new = run(extend=old).dataset
@@ -233,7 +236,7 @@ def test_they_are_reduced_like_outputs():
     assert set(one.data_vars) == {"rate.d_G.mean", "rate.d_G.count"}
 
 
-@pytest.mark.parametrize("order", ["forward", "backward"])
+@pytest.mark.parametrize("order", ["forward", pytest.param("backward", marks=pytest.mark.slow)])
 def test_tangents_are_carried_along_chains(order, tmp_path):
     def relax(state):
         turn = lambda _, x: x + 0.1 * (state["r"] + state["a"] * x - x**3)  # noqa: E731
@@ -324,6 +327,7 @@ def test_choices_have_derivatives_of_their_own():
     )
 
 
+@pytest.mark.slow
 def test_sensitivity_indices_of_derivatives_have_to_be_asked_for():
     result = run()
     assert {name.split(".")[0] for name in result.sobol("G", "tau").data_vars} == {

@@ -277,6 +277,7 @@ def test_sweeps_are_extended_from_store_to_store(kind, tmp_path):
 @pytest.mark.parametrize(("n_vmap", "n_pmap"), [(1, 1), (3, 2), (None, None)])
 @pytest.mark.parametrize("kept", [False, True])
 @pytest.mark.sampled(4)
+@pytest.mark.slow
 def test_tiles_of_any_size_evaluate_only_what_is_new(tmp_path, n_vmap, n_pmap, kept):
     old = base(k=gx.KeyAxis(3))
     new = base(k=gx.KeyAxis(4), x=gx.GridAxis(0.1, 0.5, 5), dt=gx.DataAxis([0.2, 0.1]))

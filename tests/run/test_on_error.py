@@ -132,6 +132,7 @@ def test_points_at_which_the_model_fails_are_recorded_and_cost_no_other(kind, ke
 @pytest.mark.parametrize("n_vmap", [1, 4, None])
 @pytest.mark.parametrize("n_pmap", [1, 3, 4])
 @pytest.mark.sampled(5)
+@pytest.mark.slow
 def test_one_bad_point_costs_no_other_in_tiles_of_any_size_on_any_devices(kept, n_vmap, n_pmap):
     bad = [(0, 0), (2, 1)]
     simulator = Simulator(*bad)

@@ -212,6 +212,7 @@ def test_a_single_quantile_has_no_dimension():
     assert_close(dataset["n.quantile"], FULL["n"].median("trial"))
 
 
+@pytest.mark.slow
 def test_outputs_may_be_reduced_along_different_dimensions(executor):
     request = {"rate": {"trial": "mean"}, "peak": {("trial", "sigma"): ["max", gx.Quantiles(0.5)]}}
     result = executor.run(reduce=request, progress=False)
@@ -230,6 +231,7 @@ PARTS = {"trial": 4}
 
 @pytest.mark.sampled(7)
 @pytest.mark.parametrize("dims", ["trial", ("trial", "sigma"), ("G", "trial", "sigma")])
+@pytest.mark.slow
 def test_parts_are_merged(executor, dims, tmp_path):
     over = (dims,) if isinstance(dims, str) else dims
     names = NAMED if isinstance(dims, str) else [n for n in NAMED if "arg" not in n]
@@ -324,6 +326,7 @@ def test_labels_along_several_dimensions(executor):
             np.testing.assert_allclose(at, found["rate.max"], rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_choices_are_reduced_too(tmp_path):
     state = {"f": gx.ChoiceAxis([jnp.sin, jnp.cos, jnp.tanh]), "x": gx.GridAxis(0, 1, 4)}
     space = gx.Space(state, mode="product")
@@ -392,6 +395,7 @@ def test_plans_and_results_say_what_is_reduced(tmp_path):
     assert re.search(r"peak.mean +one value", told.output)
 
 
+@pytest.mark.slow
 def test_plots_tables_and_the_explorer(tmp_path):
     bands = [gx.Quantiles([0.1, 0.9]), "mean"]
     result = EXECUTIONS[0].run(reduce={"rate": {"trial": bands}}, progress=False)

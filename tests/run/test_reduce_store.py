@@ -156,6 +156,7 @@ def test_memory_and_stores_agree(how, tmp_path):
 @pytest.mark.sampled(3)
 @pytest.mark.parametrize("options", [{"store": "run.zarr"}, {}], ids=["store", "memory"])
 @pytest.mark.parametrize("source", ["memory", "store", "netcdf"])
+@pytest.mark.slow
 def test_more_trials_and_labels_are_merged(how, source, options, tmp_path):
     before = run(how, space(7, X[1:]), store=tmp_path / "old.zarr" if source == "store" else None)
     if source == "netcdf":
@@ -194,6 +195,7 @@ def test_an_extended_run_is_resumed(how, tmp_path):
         np.testing.assert_allclose(found.dataset[name], variable, rtol=2e-6, atol=1e-7)
 
 
+@pytest.mark.slow
 def test_new_labels_between_the_old_ones(how):
     few = gx.Space({"x": gx.DataAxis(X), "trial": gx.DataAxis(np.arange(0, 12, 3))}, "product")
     before = run(how, few)
@@ -226,6 +228,7 @@ def test_points_that_were_merged_cannot_be_taken_out(how):
         run(how, space(5), extend=run(how))
 
 
+@pytest.mark.slow
 def test_another_reduction_is_rejected(how, tmp_path):
     run(how, store=tmp_path / "run.zarr")
     for other in ({"trial": "mean"}, {"x": "mean"}, None):
@@ -237,6 +240,7 @@ def test_another_reduction_is_rejected(how, tmp_path):
         run(how, extend=run(how, reduce=None))
 
 
+@pytest.mark.slow
 def test_another_function_of_the_same_name_is_rejected(how, tmp_path):
     def spread(values):
         return values.max(0) - values.min(0)
@@ -448,6 +452,7 @@ def test_axes_may_be_called_like_what_files_add(tmp_path):
     assert gx.open_result(tmp_path / "run.nc").dataset["swept.x"].values.tolist() == [1.0, 2.0]
 
 
+@pytest.mark.slow
 def test_as_many_new_trials_as_old_ones(how):
     before = run(how, space(TRIALS // 2))
     found = run(how, extend=before).dataset

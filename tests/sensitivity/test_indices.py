@@ -143,6 +143,7 @@ def test_a_linear_model_has_indices_in_closed_form(slopes):
     np.testing.assert_allclose(found["value.ST"], each / each.sum(), atol=1e-12)
 
 
+@pytest.mark.slow
 def test_each_kind_of_axis_has_its_weights():
     state = {
         "log": gx.LogGridAxis(0.1, 10, 5),
@@ -401,6 +402,7 @@ def test_what_is_constant_has_no_indices():
     np.testing.assert_allclose(found["z.S1"], [1, 0], atol=1e-12)
 
 
+@pytest.mark.slow
 def test_reduced_outputs_have_indices_along_what_is_left():
     state = {**AXES, "key": gx.KeyAxis(5, name="trial")}
 

@@ -108,6 +108,7 @@ def test_a_part_of_a_grid_is_weighted_by_its_labels(pick):
         np.testing.assert_allclose(weights, [by_label[i] for i in pick])
 
 
+@pytest.mark.slow
 def test_a_design_is_found_among_other_axes_of_its_group():
     design = gx.saltelli({"a": (0, 1), "b": (0, 1), "c": (0, 1)}, 4)
     state = {

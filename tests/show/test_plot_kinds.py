@@ -397,6 +397,7 @@ def test_panels_have_the_long_name_and_the_units_in_their_titles(result):
     ]  # fmt: skip
 
 
+@pytest.mark.slow
 def test_a_legend_covers_neither_panels_nor_their_titles(result):
     grid = result.plot("rate", x="G", hue="m", row="tau", col="trial", sel={"trial": [0, 1]})
     grid.fig.canvas.draw()
@@ -548,6 +549,7 @@ def test_where_points_have_equal_labels_curves_are_drawn_among_them(filtered):
     np.testing.assert_allclose(lines[0].get_ydata(), table[0.0])
 
 
+@pytest.mark.slow
 def test_many_curves_among_points_are_joined_and_points_of_a_design_are_dots():
     space = product(a=gx.GridAxis(0, 1, 20), b=gx.GridAxis(0, 1, 20)).filter(lambda d: d.a <= d.b)
     lines = run(lambda s: {"y": s["a"]}, space).plot(x="b", hue="a")

@@ -420,6 +420,7 @@ def test_a_lock_that_somebody_deletes_does_not_end_the_signs(tmp_path, monkeypat
     assert names_in(tmp_path) == []
 
 
+@pytest.mark.slow
 def test_of_two_that_take_over_a_dead_lock_one_wins(takers, tmp_path, dead_pid):
     for turn in range(25):
         store = tmp_path / f"{turn}.zarr"
