@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from jax.extend.core import jaxpr_as_fun, jaxprs_in_params
+from jax.extend.core import jaxpr_as_fun
 
 from gridax._kernel.moving import is_inexact
 from gridax._kernel.tangents import pushed, without_repeats
+from gridax._plan.work import programs_in
 
 AT = (0.7, 0.4, 1.3)
 
@@ -189,7 +190,7 @@ def n_operations(jaxpr, name):
         (equation.primitive.name == name)
         + sum(
             n_operations(getattr(each, "jaxpr", each), name)
-            for each in jaxprs_in_params(equation.params)
+            for each in programs_in(tuple(equation.params.values()))
         )
         for equation in jaxpr.eqns
     )

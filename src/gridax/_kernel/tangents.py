@@ -16,11 +16,11 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.extend.core import ClosedJaxpr, jaxpr_as_fun, jaxprs_in_params
+from jax.extend.core import ClosedJaxpr, jaxpr_as_fun
 
 from gridax._kernel.layout import Rewriting
 from gridax._kernel.moving import STILL, moving_carry, moving_outputs, opened
-from gridax._plan.work import called
+from gridax._plan.work import called, programs_in
 
 # By the number of a direction; zero tangents are left out.
 Tangents = dict[int, Any]
@@ -203,7 +203,7 @@ def _has_loops(program: Any) -> bool:
         return True
     return any(
         equation.primitive.name in _LOOPS
-        or any(_has_loops(each) for each in jaxprs_in_params(equation.params))
+        or any(_has_loops(each) for each in programs_in(tuple(equation.params.values())))
         for equation in opened(program)[0].eqns
     )
 

@@ -170,7 +170,7 @@ class _Walk:
         if callee is not None:
             return self.through(_open(callee), inputs, turns)
         varies: Dims = frozenset().union(*inputs)
-        for program in map(_open, _programs(tuple(params.values()))):
+        for program in map(_open, programs_in(tuple(params.values()))):
             self.through(program, [varies] * len(program.invars), turns)
         self._count(equation, inputs, turns)
         return [varies] * len(equation.outvars)
@@ -294,7 +294,7 @@ def called(equation: Any) -> Any | None:
     """Return the program of an operation that does nothing but call it; None for any other."""
     if equation.primitive.name not in _CALLS:
         return None
-    programs = [*_programs(tuple(equation.params.values()))]
+    programs = [*programs_in(tuple(equation.params.values()))]
     if len(programs) != 1:
         return None
     program = _open(programs[0])
@@ -307,13 +307,13 @@ def _open(program: Any) -> Any:
     return getattr(program, "jaxpr", program)
 
 
-def _programs(value: Any) -> Iterator[Any]:
+def programs_in(value: Any) -> Iterator[Any]:
     """Yield the programs among the parameters of an operation, closed ones as they are."""
     if hasattr(_open(value), "eqns"):
         yield value
     elif isinstance(value, (tuple, list)):
         for each in value:
-            yield from _programs(each)
+            yield from programs_in(each)
 
 
 def _dtype(variable: Any) -> str:
