@@ -20,7 +20,7 @@ def rows_of(design: dict[str, gx.DataAxis]) -> np.ndarray:
 
 
 @pytest.mark.parametrize("size", [1, 2, 3])
-@pytest.mark.parametrize(("n", "seed"), [(1, 0), (8, 1), (64, 7)])
+@pytest.mark.parametrize(("n", "seed"), [(2, 0), (8, 1), (64, 7)])
 def test_the_points_are_those_of_salib(size: int, n: int, seed: int) -> None:
     sobol_sample = pytest.importorskip("SALib.sample.sobol")
     ranges = dict(list(RANGES.items())[:size])
@@ -61,6 +61,7 @@ def test_a_distribution_is_covered_by_its_quantiles():
     [
         ({"a": (0, 1)}, 100, ValueError, "saltelli: n must be a power of two, which keeps the"),
         ({"a": (0, 1)}, 100, ValueError, "got 100; use 64 or 128"),
+        ({"a": (0, 1)}, 1, ValueError, "saltelli: n must be 2 or larger, since one base sample"),
         ({"a": (0, 1)}, 0, ValueError, "saltelli: n must be at least 1, got 0"),
         ({}, 8, TypeError, "saltelli: pass ranges by name, such as {'G': (0.1, 0.8)}; got {}"),
         ({"a": (1, 0)}, 8, ValueError, "axis 'a': low must be smaller than high"),

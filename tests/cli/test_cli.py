@@ -839,6 +839,17 @@ def test_export_of_derivatives(chosen, returned, tmp_path):
     assert float(some.dataset["y.d_a"].sel(a=0.5)) == 1.0
 
 
+def test_an_export_without_derivatives_can_be_extended_without_them(tmp_path):
+    def executor(n):
+        return gx.ParallelExecution(lambda s: s["a"] ** 2, gx.Space({"a": gx.GridAxis(0, 1, n)}))
+
+    executor(3).run(derivatives="a", progress=False).to_netcdf(tmp_path / "all.nc")
+    paths = [str(tmp_path / name) for name in ("all.nc", "some.nc")]
+    CliRunner().invoke(main, ["export", *paths, "--output", "value"], catch_exceptions=False)
+    more = executor(5).run(extend=paths[1], progress=False).dataset
+    assert more["value"].values.tolist() == [0.0, 0.0625, 0.25, 0.5625, 1.0]
+
+
 def test_export_of_an_output_that_does_not_exist(gridax, tmp_path):
     for name in ("out.nc", "out.zarr", "out.csv"):
         code, out = gridax("export", "{}/sweep.nc", name, "--output", "rat")

@@ -290,3 +290,20 @@ def test_equal_models_share_one_compiled_program(compilations):
 def test_any_number_of_lanes_gives_every_point_its_own_number_of_iterations(counts, lanes):
     result = gx.ParallelExecution(plain, zipped(np.array(counts))).run(lanes=lanes, progress=False)
     np.testing.assert_array_equal(result.dataset["[0]"], np.maximum(counts, 0))
+
+
+@pytest.mark.parametrize("lanes", [True, False, 2])
+def test_a_loop_within_a_vmap_of_the_model_ends_with_its_last_element(lanes):
+    def model(state):
+        def grow(x):
+            return jax.lax.while_loop(lambda y: y < 3, lambda y: y + state["a"] * x, x)
+
+        return jax.vmap(grow)(jnp.array([0.5, 1.0, 2.0]))
+
+    space = gx.Space({"a": gx.DataAxis([0.3, 0.7, 1.1]), "b": gx.GridAxis(0, 1, 4)}, "product")
+    executor = gx.ParallelExecution(model, space, n_pmap=1)
+    found = executor.run(lanes=lanes, progress=False).dataset["value"]
+    for a in (0.3, 0.7, 1.1):
+        expected = model({"a": jnp.float32(a)})
+        np.testing.assert_allclose(found.sel(a=a), np.tile(expected, (4, 1)), rtol=1e-6)
+    assert executor.plan(lanes=lanes).n_points == 12

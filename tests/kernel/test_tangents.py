@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from jax.extend.core import jaxpr_as_fun
 
+from gridax._kernel.loops import with_single_conditions
 from gridax._kernel.moving import is_inexact
 from gridax._kernel.tangents import pushed, without_repeats
 from gridax._plan.work import programs_in
@@ -20,7 +21,7 @@ AT = (0.7, 0.4, 1.3)
 def derived(function, values=AT):
     """Return the program of a function that also returns its derivatives."""
     values = [jnp.float32(value) for value in values]
-    closed = jax.make_jaxpr(function)(*values)
+    closed = with_single_conditions(jax.make_jaxpr(function)(*values))
 
     def with_derivatives(*values):
         moving = [{k: jnp.ones_like(value)} for k, value in enumerate(values)]
@@ -137,6 +138,12 @@ FUNCTIONS = {
     "vmap": lambda a, b, c: jax.vmap(lambda x: jax.lax.fori_loop(0, 4, lambda i, y: y * a + b, x))(
         jnp.arange(3.0) * c
     ),
+    "vmap of a while": lambda a, b, c: jax.vmap(
+        lambda x: jax.lax.while_loop(lambda y: y < 3, lambda y: y + a * x + b * c, x)
+    )(jnp.array([0.5, 1.0, 2.0])),
+    "platforms": lambda a, b, c: jax.lax.platform_dependent(
+        a, cpu=lambda x: x * b, default=lambda x: jnp.sin(x) * c
+    ),
     "switch": lambda a, b, c: jax.lax.switch(
         (a * 2).astype(int), [lambda x: x, lambda x: x * b, lambda x: 3.0 + 0 * x], c
     ),
@@ -146,7 +153,17 @@ FUNCTIONS = {
 }
 
 
-QUICK = ("scan", "while", "nested", "straight", "custom rule", "indices", "stopped", "switch")
+QUICK = (
+    "scan",
+    "while",
+    "vmap of a while",
+    "nested",
+    "straight",
+    "custom rule",
+    "indices",
+    "stopped",
+    "switch",
+)
 
 
 @pytest.mark.parametrize(
@@ -183,6 +200,35 @@ def test_derivatives_of_any_program_are_those_of_jax(data):
         return step((a, b, c))
 
     check(function, [data.draw(st.sampled_from([-0.8, 0.31, 0.77])) + k / 7 for k in range(3)])
+
+
+@pytest.mark.skipif(not hasattr(jax, "new_ref"), reason="this JAX has no arrays to change in place")
+def test_arrays_that_are_changed_in_place_are_differentiated():
+    def function(a, b, c):
+        ref = jax.new_ref(jnp.zeros(2))
+        ref[0] = a * b
+        ref[1] = ref[0] ** 2 + c
+        return ref[...]
+
+    program, (a, b, c) = derived(function)
+    out, by_a, by_b, by_c = jaxpr_as_fun(program)(a, b, c)
+    np.testing.assert_allclose(out, [a * b, (a * b) ** 2 + c], rtol=1e-6)
+    np.testing.assert_allclose(by_a, [b, 2 * a * b * b], rtol=1e-6)
+    np.testing.assert_allclose(by_b, [a, 2 * a * b * a], rtol=1e-6)
+    np.testing.assert_allclose(by_c, [0, 1], rtol=1e-6)
+
+
+def test_what_has_no_derivatives_is_done_once():
+    seen = []
+
+    def function(a, b, c):
+        jax.debug.callback(lambda x: seen.append(float(x)), a * b)
+        return a * b
+
+    program, values = derived(function)
+    jaxpr_as_fun(program)(*values)
+    jax.effects_barrier()
+    assert len(seen) == 1
 
 
 def n_operations(jaxpr, name):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import re
 
 import jax
@@ -33,6 +34,13 @@ def space(n_g=5, **options):
         mode="product",
         **options,
     )
+
+
+PLAIN = gx.Space({"a": gx.GridAxis(0, 1, 3), "b": gx.GridAxis(1, 2, 2)}, mode="product")
+
+
+def named_model(state):
+    return jnp.sin(state["a"]) * state["b"]
 
 
 def run(executor=None, **options):
@@ -80,6 +88,45 @@ def test_one_name_will_do_and_any_order():
     assert "rate.d_tau" in run(derivatives="tau").dataset
     dataset = run(derivatives=["tau", "G"]).dataset
     xr.testing.assert_allclose(dataset["rate.d_G"], run().dataset["rate.d_G"])
+
+
+def test_the_order_of_names_makes_no_difference(tmp_path):
+    executor = gx.ParallelExecution(lambda s: s["a"] * s["b"], PLAIN)
+    for names in (["a", "b"], ["b", "a"]):
+        stored = executor.run(derivatives=names, progress=False, store=tmp_path / "s.zarr")
+        assert list(stored.dataset.data_vars) == ["value", "value.d_a", "value.d_b"]
+
+
+def test_an_executor_can_be_pickled_after_a_run():
+    executor = gx.ParallelExecution(named_model, PLAIN, n_vmap=2)
+    dataset = executor.run(derivatives="a", progress=False).dataset
+    again = pickle.loads(pickle.dumps(executor)).run(derivatives="a", progress=False).dataset
+    xr.testing.assert_equal(again, dataset)
+
+
+def test_half_precision_has_derivatives():
+    points = gx.Space({"a": gx.DataAxis(jnp.array([1.0, 2.0], jnp.bfloat16))}, mode="product")
+    executor = gx.ParallelExecution(lambda s: s["a"] ** 2, points)
+    dataset = executor.run(derivatives="a", progress=False).dataset
+    assert dataset["value.d_a"].astype(float).values.tolist() == [2.0, 4.0]
+
+
+def test_the_name_of_a_derivative_must_be_free():
+    state = {"G": gx.GridAxis(0, 1, 3), "rate": {"d_G": gx.GridAxis(0, 1, 2)}}
+    executor = gx.ParallelExecution(lambda s: {"rate": s["G"]}, gx.Space(state, mode="product"))
+    with pytest.raises(ValueError, match=r"'rate.d_G' of output 'rate' has the name of a coord"):
+        executor.run(derivatives="G", progress=False)
+
+
+def test_outputs_must_be_floats_with_every_choice_or_with_none():
+    def chosen(state):
+        return {"y": 2 * state["a"], "z": state["a"] if state["c"] == "y" else jnp.int32(0)}
+
+    state = {"a": gx.GridAxis(0, 1, 3), "c": gx.ChoiceAxis(["x", "y"])}
+    executor = gx.ParallelExecution(chosen, gx.Space(state, mode="product"))
+    message = "output 'z' is of float32 with c='y' and of int32 with other choices"
+    with pytest.raises(ValueError, match=message):
+        executor.run(derivatives="a", progress=False)
 
 
 def test_under_x64_they_are_central_differences():
@@ -354,14 +401,18 @@ def test_the_plan_counts_derivatives():
 @pytest.mark.parametrize(
     ("names", "message"),
     [
-        (["Gg"], "derivatives names 'Gg', which is not an axis of the space; did you mean 'G'?"),
-        (["q"], "derivatives names 'q', which is not an axis of the space; the axes are G, u, v"),
-        (["G", "G"], "derivatives names 'G' twice: ['G', 'G']"),
-        (["n"], "derivatives names 'n', but the values of this axis are of int32"),
-        (["f"], "derivatives names 'f', but this axis has choices"),
-        (["trial"], "derivatives names 'trial', but this axis has PRNG keys"),
-        (["W"], "derivatives names 'W', but each value of this axis is an array of shape (2, 2)"),
-        (["g"], "derivatives names 'g', which is a dimension of the axes u, v; name those"),
+        (["Gg"], "derivatives= names 'Gg', which is not an axis of the space; did you mean 'G'?"),
+        (
+            ["q"],
+            "derivatives= names 'q', which is not an axis of the space; the axes of floats are G, u, v",
+        ),
+        (["dt"], "derivatives= names 'dt', which is not an axis of the space; it is fixed, so"),
+        (["G", "G"], "derivatives= names 'G' twice: ['G', 'G']"),
+        (["n"], "derivatives= names 'n', but the values of this axis are of int32"),
+        (["f"], "derivatives= names 'f', but this axis has choices"),
+        (["trial"], "derivatives= names 'trial', but this axis has PRNG keys"),
+        (["W"], "derivatives= names 'W', but each value of this axis is an array of shape (2, 2)"),
+        (["g"], "derivatives= names 'g', which is a dimension of the axes u, v; name those"),
     ],
 )
 def test_names_that_have_no_derivatives_are_rejected(names, message):
@@ -373,6 +424,7 @@ def test_names_that_have_no_derivatives_are_rejected(names, message):
         "W": gx.DataAxis(np.zeros((2, 2, 2))),
         "u": gx.GridAxis(0, 1, 2, group="g"),
         "v": gx.GridAxis(0, 1, 2, group="g"),
+        "dt": 0.1,
     }
     executor = gx.ParallelExecution(lambda s: s["G"], gx.Space(state, mode="product"))
     with pytest.raises(ValueError, match=re.escape(message)):
@@ -381,7 +433,7 @@ def test_names_that_have_no_derivatives_are_rejected(names, message):
 
 def test_what_is_no_name_is_rejected():
     with pytest.raises(
-        TypeError, match=r"must be the names of axes, such as \['G', 'tau'\], got 3"
+        TypeError, match=r"derivatives= must be the names of axes, such as \['G', 'tau'\], got 3"
     ):
         run(derivatives=3)
 

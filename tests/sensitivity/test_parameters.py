@@ -146,3 +146,11 @@ def test_a_design_of_which_an_axis_is_missing_is_none():
     design.pop("b")
     with pytest.raises(ValueError, match="neither a product nor a Saltelli design"):
         parameters(gx.Space(design, "product"))
+
+
+@pytest.mark.parametrize("mode", ["product", "zip"])
+def test_a_factorial_design_is_none_of_saltelli(mode):
+    c, b, a = (np.ravel(x) for x in np.meshgrid(range(5), [0.0, 1.0], [0.0, 1.0], indexing="ij"))
+    state = {name: gx.DataAxis(v, group="g") for name, v in {"a": a, "b": b, "c": c}.items()}
+    with pytest.raises(ValueError, match=r"neither a product nor|as those of a zip"):
+        parameters(gx.Space(state, mode=mode))

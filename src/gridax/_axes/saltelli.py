@@ -34,7 +34,7 @@ def saltelli(
         Name of each axis and the range that it covers: evenly between bounds, or with the density
         of a distribution, through its inverse cumulative distribution function.
     n : int
-        Number of base samples, a power of two. There are ``n * (len(over) + 2)`` points.
+        Number of base samples, a power of two from 2 on. There are ``n * (len(over) + 2)`` points.
     group : hashable, optional
         Group of the axes; their dimension is named after it.
     seed : int, optional
@@ -70,6 +70,8 @@ def saltelli(
 
     check_mapping(over, "saltelli", "ranges by name, such as {'G': (0.1, 0.8)}")
     n = _checks.count(n, "saltelli", "n")
+    if n == 1:
+        raise ValueError("saltelli: n must be 2 or larger, since one base sample has no variance")
     if n & (n - 1):
         below = 1 << (n.bit_length() - 1)
         raise ValueError(

@@ -49,6 +49,9 @@ class TiledEvaluator(Evaluator):
         self._by_x64: dict[tuple[bool, Reduction | None], Prepared] = {}
         self._only: Batch | None = None
 
+    def __reduce__(self) -> Any:
+        return TiledEvaluator, (self._job, self._n_vmap, self._n_pmap)  # without what is compiled
+
     def deriving(self, job: Job) -> TiledEvaluator:
         """Return an evaluator of the same points whose outputs include derivatives."""
         return TiledEvaluator(job, self._n_vmap, self._n_pmap)

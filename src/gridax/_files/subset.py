@@ -70,6 +70,8 @@ def _described(attrs: Any, names: Collection[str], gone: Collection[str]) -> dic
     if _FINGERPRINTS in attrs:
         digests = json.loads(attrs[_FINGERPRINTS])
         digests["template"] = {n: v for n, v in digests["template"].items() if n not in gone}
+        if not any("of" in output for output in outputs):
+            digests["derivatives"] = []
         about[_FINGERPRINTS] = json.dumps(digests)
     if SUMMARY in attrs:
         summary = json.loads(attrs[SUMMARY])

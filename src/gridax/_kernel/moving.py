@@ -24,6 +24,8 @@ def is_inexact(array: Any) -> bool:
 
 def moving_outputs(jaxpr: Any, moving: Sequence[Directions]) -> list[Directions]:
     """Return in which directions the outputs of a program move, given those of its inputs."""
+    if has_references(jaxpr):
+        return [_NONE.union(*moving) if is_inexact(v.aval) else _NONE for v in jaxpr.outvars]
     known: dict[Any, Directions] = dict(zip(jaxpr.invars, moving, strict=True))
     for equation in jaxpr.eqns:
         ins = [_directions(atom, known) for atom in equation.invars]
@@ -31,6 +33,12 @@ def moving_outputs(jaxpr: Any, moving: Sequence[Directions]) -> list[Directions]
         for variable, directions in zip(equation.outvars, outs, strict=True):
             known[variable] = directions if is_inexact(variable.aval) else _NONE
     return [_directions(atom, known) for atom in jaxpr.outvars]
+
+
+def has_references(jaxpr: Any) -> bool:
+    """Whether a program changes arrays in place, whose tangents then change as well."""
+    variables = (v for e in jaxpr.eqns for v in (*e.invars, *e.outvars))
+    return any(type(v.aval).__name__ == "AbstractRef" for v in variables)
 
 
 def moving_carry(

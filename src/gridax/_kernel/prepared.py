@@ -20,6 +20,7 @@ from gridax._kernel.arguments import Arguments, warn_of_batched_keys
 from gridax._kernel.fingerprint import lasting_fingerprint
 from gridax._kernel.program import Kernel, on_devices
 from gridax._kernel.trace import trace
+from gridax._outputs.derivatives import has_derivatives, own_outputs
 from gridax._outputs.template import Template, warn_of_attributes
 from gridax._plan import tiling
 from gridax._plan.blocks import Wish
@@ -119,6 +120,7 @@ class Prepared:
         _, first = next(choices)
         warned: set[tuple[str, str]] = set()
         for choice, other in choices:
+            self._check_kinds(choice, first.template, other.template)
             difference = first.template.difference(other.template)
             if difference:
                 raise ValueError(
@@ -127,6 +129,20 @@ class Prepared:
                 )
             warn_of_attributes(first.template.outputs, other.template.outputs, warned)
         return first.template
+
+    def _check_kinds(self, choice: Choice, first: Template, other: Template) -> None:
+        """Reject outputs that have derivatives with some choices only."""
+        if not self._arguments.directions:
+            return
+        kinds = {o.name: o for o in own_outputs(first.outputs)}
+        for output in own_outputs(other.outputs):
+            before = kinds.get(output.name, output)
+            if has_derivatives(output) != has_derivatives(before):
+                raise ValueError(
+                    f"output {output.name!r} is of {output.dtype} with "
+                    f"{self._arguments.named(choice)} and of {before.dtype} with other choices, "
+                    "but only floats have derivatives; return floats with every choice"
+                )
 
     @property
     def carried(self) -> tuple[int, ...]:

@@ -9,8 +9,9 @@ a value for each direction, the repeated operations are merged afterwards.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import jax
@@ -19,7 +20,14 @@ import numpy as np
 from jax.extend.core import ClosedJaxpr, jaxpr_as_fun
 
 from gridax._kernel.layout import Rewriting
-from gridax._kernel.moving import STILL, moving_carry, moving_outputs, opened
+from gridax._kernel.moving import (
+    STILL,
+    has_references,
+    is_inexact,
+    moving_carry,
+    moving_outputs,
+    opened,
+)
 from gridax._plan.work import called, programs_in
 
 # By the number of a direction; zero tangents are left out.
@@ -49,13 +57,16 @@ def pushed(
     Exception
         What JAX raises where it cannot differentiate, with a note that names the operation.
     """
+    if has_references(jaxpr):
+        return _as_a_whole(jaxpr, constants, values, tangents)
     value_of = dict(zip([*jaxpr.constvars, *jaxpr.invars], [*constants, *values], strict=True))
     tangents_of: dict[Any, Tangents] = dict(zip(jaxpr.invars, tangents, strict=True))
     for equation in jaxpr.eqns:
         ins = [_value(atom, value_of) for atom in equation.invars]
         moving = [_tangents(atom, tangents_of) for atom in equation.invars]
-        alone = _Alone(jaxpr, equation)
-        if any(moving) and equation.primitive.name not in STILL:
+        alone = _Equation(jaxpr, equation)
+        has_derivatives = any(is_inexact(variable.aval) for variable in equation.outvars)
+        if any(moving) and has_derivatives and equation.primitive.name not in STILL:
             rule = _RULES.get(equation.primitive.name, _by_direction)
             outs, moved = rule(alone, ins, moving)
         else:
@@ -64,6 +75,46 @@ def pushed(
         tangents_of.update(zip(equation.outvars, moved, strict=True))
     outputs = [_value(atom, value_of) for atom in jaxpr.outvars]
     return outputs, [_tangents(atom, tangents_of) for atom in jaxpr.outvars]
+
+
+def _as_a_whole(
+    jaxpr: Any, constants: Sequence[Any], values: Sequence[Any], tangents: Sequence[Tangents]
+) -> tuple[list[Any], list[Tangents]]:
+    """Differentiate a program that changes arrays in place, once per direction."""
+    function = jaxpr_as_fun(ClosedJaxpr(jaxpr, constants))
+    if not any(tangents):
+        return list(function(*values)), [{} for _ in jaxpr.outvars]
+    return _each_direction(function, values, tangents)
+
+
+def _each_direction(
+    function: Callable[..., Any], values: Sequence[Any], tangents: Sequence[Tangents]
+) -> tuple[list[Any], list[Tangents]]:
+    """Return the outputs of a function and their tangents, by the rules of JAX."""
+    outs: list[Any] = []
+    moved: list[Tangents] = []
+    for k in _directions(tangents):
+        at = [i for i, each in enumerate(tangents) if k in each]
+        outs, some = _differentiated(function, values, at, [tangents[i][k] for i in at])
+        moved = moved or [{} for _ in outs]
+        for mine, tangent in zip(moved, some, strict=True):
+            if tangent.dtype != jax.dtypes.float0:
+                mine[k] = tangent
+    return outs, moved
+
+
+def _differentiated(
+    function: Callable[..., Any], values: Sequence[Any], at: Sequence[int], tangents: Sequence[Any]
+) -> tuple[list[Any], list[Any]]:
+    """Return the outputs of a function and their tangents if some of its arguments move."""
+
+    def moved(*some: Any) -> list[Any]:
+        ins = list(values)
+        for i, value in zip(at, some, strict=True):
+            ins[i] = value
+        return list(function(*ins))
+
+    return jax.jvp(moved, tuple(values[i] for i in at), tuple(tangents))
 
 
 def _value(atom: Any, known: dict[Any, Any]) -> Any:
@@ -75,7 +126,7 @@ def _tangents(atom: Any, known: dict[Any, Tangents]) -> Tangents:
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class _Alone:
+class _Equation:
     """One equation of a program."""
 
     jaxpr: Any
@@ -101,19 +152,11 @@ class _Alone:
         )
         return list(jaxpr_as_fun(ClosedJaxpr(alone, ()))(*known.values()))
 
-    def differentiated(
-        self, ins: Sequence[Any], at: Sequence[int], tangents: Sequence[Any]
-    ) -> tuple[list[Any], list[Any]]:
-        """Return its outputs and their tangents if some of its operands move."""
-
-        def moved(*some: Any) -> list[Any]:
-            values = list(ins)
-            for i, value in zip(at, some, strict=True):
-                values[i] = value
-            return self.evaluated(values)
-
+    @contextlib.contextmanager
+    def naming(self) -> Iterator[None]:
+        """Say in errors of JAX which operation was differentiated."""
         try:
-            return jax.jvp(moved, tuple(ins[i] for i in at), tuple(tangents))
+            yield
         except Exception as error:
             error.add_note(
                 f"while the model's operation {self.equation.primitive.name!r} was "
@@ -128,22 +171,15 @@ def _directions(moving: Sequence[Tangents]) -> list[int]:
 
 
 def _by_direction(
-    equation: _Alone, ins: list[Any], moving: list[Tangents]
+    equation: _Equation, ins: list[Any], moving: list[Tangents]
 ) -> tuple[list[Any], list[Tangents]]:
     """Differentiate by the rule of JAX, once per direction."""
-    outs: list[Any] = []
-    moved: list[Tangents] = [{} for _ in equation.outvars]
-    for k in _directions(moving):
-        at = [i for i, tangents in enumerate(moving) if k in tangents]
-        outs, some = equation.differentiated(ins, at, [moving[i][k] for i in at])
-        for tangents, tangent in zip(moved, some, strict=True):
-            if tangent.dtype != jax.dtypes.float0:
-                tangents[k] = tangent
-    return outs, moved
+    with equation.naming():
+        return _each_direction(lambda *values: equation.evaluated(values), ins, moving)
 
 
 def _called(
-    equation: _Alone, ins: list[Any], moving: list[Tangents]
+    equation: _Equation, ins: list[Any], moving: list[Tangents]
 ) -> tuple[list[Any], list[Tangents]]:
     """Differentiate a function that is called, such as one under `jax.jit`."""
     program = called(equation.equation)
@@ -153,21 +189,22 @@ def _called(
 
 
 def _custom(
-    equation: _Alone, ins: list[Any], moving: list[Tangents]
+    equation: _Equation, ins: list[Any], moving: list[Tangents]
 ) -> tuple[list[Any], list[Tangents]]:
     """Differentiate by a rule of the user, which may repeat the function: loops are not merged."""
-    if not _has_loops(called(equation.equation)):
-        return _by_direction(equation, ins, moving)
     directions = _directions(moving)
+    if len(directions) == 1 or not _has_loops(called(equation.equation)):
+        return _by_direction(equation, ins, moving)
     at = [i for i, tangents in enumerate(moving) if tangents]
     stacked = [
         jnp.stack([moving[i].get(k, jnp.zeros_like(ins[i])) for k in directions]) for i in at
     ]
 
     def one(*tangents: Any) -> tuple[list[Any], list[Any]]:
-        return equation.differentiated(ins, at, tangents)
+        return _differentiated(lambda *values: equation.evaluated(values), ins, at, tangents)
 
-    outs, moved = jax.vmap(one, out_axes=(None, 0))(*stacked)
+    with equation.naming():
+        outs, moved = jax.vmap(one, out_axes=(None, 0))(*stacked)
     return outs, [
         {} if each.dtype == jax.dtypes.float0 else dict(zip(directions, each, strict=True))
         for each in moved
@@ -175,7 +212,7 @@ def _custom(
 
 
 def _extreme(
-    equation: _Alone, ins: list[Any], moving: list[Tangents]
+    equation: _Equation, ins: list[Any], moving: list[Tangents]
 ) -> tuple[list[Any], list[Tangents]]:
     """Differentiate a maximum or minimum: the mean of the tangents where it is taken on.
 
@@ -209,7 +246,7 @@ def _has_loops(program: Any) -> bool:
 
 
 def _reverse_only(
-    equation: _Alone, ins: list[Any], moving: list[Tangents]
+    equation: _Equation, ins: list[Any], moving: list[Tangents]
 ) -> tuple[list[Any], list[Tangents]]:
     program = called(equation.equation)
     name = "" if program is None else opened(program)[0].debug_info.func_name
@@ -221,7 +258,7 @@ def _reverse_only(
 
 
 def _scan(
-    equation: _Alone, ins: list[Any], moving: list[Tangents]
+    equation: _Equation, ins: list[Any], moving: list[Tangents]
 ) -> tuple[list[Any], list[Tangents]]:
     """Differentiate a scan, which carries and stacks tangents, too."""
     params = equation.params
@@ -251,7 +288,7 @@ def _scan(
 
 
 def _while(
-    equation: _Alone, ins: list[Any], moving: list[Tangents]
+    equation: _Equation, ins: list[Any], moving: list[Tangents]
 ) -> tuple[list[Any], list[Tangents]]:
     """Differentiate a `while` loop, which ends when it would have ended without tangents."""
     params = equation.params
@@ -284,7 +321,7 @@ def _while(
 
 
 def _cond(
-    equation: _Alone, ins: list[Any], moving: list[Tangents]
+    equation: _Equation, ins: list[Any], moving: list[Tangents]
 ) -> tuple[list[Any], list[Tangents]]:
     """Differentiate the branch that is taken."""
     index, *operands = ins
@@ -300,7 +337,16 @@ def _cond(
 
         return differentiated
 
-    outs, moved = jax.lax.switch(index, list(map(taken, branches)), operands, moving[1:])
+    platforms = equation.params.get("branches_platforms")
+    if platforms is None:
+        outs, moved = jax.lax.switch(index, list(map(taken, branches)), operands, moving[1:])
+    else:  # branches of other platforms may not compile on this one
+        of_platform = {
+            name: taken(branch)
+            for names, branch in zip(platforms, branches, strict=True)
+            for name in names or ("default",)
+        }
+        outs, moved = jax.lax.platform_dependent(operands, moving[1:], **of_platform)
     return list(outs), list(moved)
 
 
@@ -314,7 +360,7 @@ def _filled(
     ]
 
 
-_Rule = Callable[[_Alone, list[Any], list[Tangents]], tuple[list[Any], list[Tangents]]]
+_Rule = Callable[[_Equation, list[Any], list[Tangents]], tuple[list[Any], list[Tangents]]]
 _RULES: dict[str, _Rule] = {
     "scan": _scan,
     "while": _while,
@@ -363,7 +409,8 @@ def _key(equation: Any, invars: Sequence[Any]) -> Any:
     if equation.effects:
         return None
     atoms = tuple(
-        (str(atom.aval), repr(atom.val)) if hasattr(atom, "val") else atom for atom in invars
+        (str(atom.aval), np.asarray(atom.val).tobytes()) if hasattr(atom, "val") else atom
+        for atom in invars
     )
     key = (
         equation.primitive,

@@ -16,6 +16,7 @@ from gridax._kernel.chain import ChainProgram
 from gridax._kernel.derivatives import Directions
 from gridax._kernel.fingerprint import calls_back, fingerprint
 from gridax._kernel.layout import vectors_first, with_own_constants
+from gridax._kernel.loops import with_single_conditions
 from gridax._kernel.program import Lookup, Program
 from gridax._kernel.split import Split, Unsplit, split
 from gridax._kernel.start import Start
@@ -79,6 +80,7 @@ def trace(model: Callable[..., Any], arguments: Arguments, choice: tuple[int, ..
         closed, shapes = jax.make_jaxpr(point, return_shape=True)(*inputs, shapes_of)
         if start is not None and start.adopt(_with_dtypes(templates[-1], shapes)):
             closed, shapes = jax.make_jaxpr(point, return_shape=True)(*inputs, start.shapes)
+        closed = with_single_conditions(closed)
     except Exception as error:
         if start is not None:
             start.note(error)
@@ -101,7 +103,7 @@ def trace(model: Callable[..., Any], arguments: Arguments, choice: tuple[int, ..
         directions = _directions(arguments, 0 if start is None else len(start.shapes))
         closed = directions.of_point(vectors_first(closed), template)
         numbers = directions.numbers(numbers, template)
-        template = with_derivatives(template, dict(arguments.directions.values()))
+        template = _derived(template, arguments, choice)
     original = with_own_constants(closed)
     closed = vectors_first(original)
     varies = arguments.varies()
@@ -143,6 +145,16 @@ def _with_dtypes(template: Template, shapes: Sequence[Any]) -> Template:
     return dataclasses.replace(template, outputs=outputs)
 
 
+def _derived(template: Template, arguments: Arguments, choice: tuple[int, ...]) -> Template:
+    """Return a template with derivatives."""
+    try:
+        return with_derivatives(template, dict(arguments.directions.values()))
+    except ValueError as error:
+        if named := arguments.named(choice):
+            error.add_note(f"while the model was traced with {named}")
+        raise
+
+
 def _directions(arguments: Arguments, n_carried: int) -> Directions:
     """Return the inputs of a point with respect to which its outputs are differentiated."""
     n_fixed, chain = len(arguments.arrays), arguments.points.chain
@@ -168,7 +180,7 @@ def _chain(
     """Return what is carried, and along which dimensions that varies."""
     assert arguments.points.chain is not None
     dim, varies = arguments.points.chain.dim, arguments.varies()
-    initial = jax.make_jaxpr(start.arrays)(*arguments.one_point())
+    initial = with_single_conditions(jax.make_jaxpr(start.arrays)(*arguments.one_point()))
     if directions is not None:
         initial = directions.of_start(initial)
     initial = with_own_constants(initial)

@@ -46,6 +46,11 @@ def labeled(
         if output.of:  # which has the dimensions of its source
             source = final[output.of]
             name = source.name + output.name.removeprefix(output.of)
+            if name in taken:
+                raise ValueError(
+                    f"the derivative {name!r} of output {output.of!r} has the name of a "
+                    "coordinate; rename the output"
+                )
             output = dataclasses.replace(output, name=name, of=source.name, dims=source.dims)
         else:
             output = _labeled(output, taken, grid_dims, (dims or {}).get(output.name))

@@ -6,6 +6,8 @@ import difflib
 from collections.abc import Sequence
 from typing import Any
 
+import jax.numpy as jnp
+
 from gridax._grid.grid import Column
 from gridax._grid.points import Points
 from gridax._text import listing
@@ -22,14 +24,15 @@ def checked_names(given: Any, points: Points) -> tuple[str, ...]:
     names = [given] if isinstance(given, str) else given
     if not isinstance(names, Sequence) or not all(isinstance(name, str) for name in names):
         raise TypeError(
-            "derivatives must be the names of axes, such as "
+            "derivatives= must be the names of axes, such as "
             f"{_differentiable(points)[:2] or ['G']}, got {given!r}"
         )
     for name in names:
         if names.count(name) > 1:
-            raise ValueError(f"derivatives names {name!r} twice: {list(names)}")
+            raise ValueError(f"derivatives= names {name!r} twice: {list(names)}")
         _check(name, points)
-    return tuple(names)
+    # In the order of the axes, so that the same derivatives make the same sweep.
+    return tuple(column.name for column in points.grid.columns if column.name in names)
 
 
 def _check(name: str, points: Points) -> None:
@@ -40,17 +43,26 @@ def _check(name: str, points: Points) -> None:
         if members:
             hint = f"which is a dimension of the axes {listing(members)}; name those"
         else:
-            close = difflib.get_close_matches(name, known, n=1)
-            hint = "which is not an axis of the space"
-            hint += f"; did you mean {close[0]!r}?" if close else f"; the axes are {listing(known)}"
-        raise ValueError(f"derivatives names {name!r}, {hint}")
+            hint = f"which is not an axis of the space; {_advice(name, known, points)}"
+        raise ValueError(f"derivatives= names {name!r}, {hint}")
     problem = _problem(columns[name])
     if problem:
         known = _differentiable(points)
         advice = f"name others, such as {known[0]!r}" if known else "leave out derivatives="
         raise ValueError(
-            f"derivatives names {name!r}, but {problem}, and only floats have derivatives; {advice}"
+            f"derivatives= names {name!r}, but {problem}, and only floats have derivatives; "
+            f"{advice}"
         )
+
+
+def _advice(name: str, known: Sequence[str], points: Points) -> str:
+    """Say what to do about a name that is not that of an axis."""
+    close = difflib.get_close_matches(name, known, n=1)
+    if close:
+        return f"did you mean {close[0]!r}?"
+    if name in dict(points.fixed):
+        return "it is fixed, so make it an axis"
+    return f"the axes of floats are {listing(known)}" if known else "no axis has floats"
 
 
 def _problem(column: Column) -> str | None:
@@ -62,7 +74,7 @@ def _problem(column: Column) -> str | None:
         return "this axis has PRNG keys"
     if table.kind == "array":
         return f"each value of this axis is an array of shape {table.values.shape[1:]}"
-    if table.values.dtype.kind != "f":
+    if not jnp.issubdtype(table.values.dtype, jnp.floating):
         return f"the values of this axis are of {table.values.dtype}"
     return None
 

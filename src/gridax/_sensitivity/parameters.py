@@ -236,6 +236,9 @@ def _changed_row(samples: np.ndarray) -> int | None:
     """Return which point of all base samples has the value of B, if the others have that of A."""
     is_first = (samples == samples[:, :1]).all(axis=0)
     (others,) = np.nonzero(~is_first[:-1])
-    if is_first[-1] or len(others) != 1 or (samples[:, others[0]] != samples[:, -1]).any():
+    varies = (samples[:, 0] != samples[0, 0]).any()  # in a factorial design, it may not
+    if is_first[-1] or not varies or len(others) != 1:
+        return None
+    if (samples[:, others[0]] != samples[:, -1]).any():
         return None
     return int(others[0])

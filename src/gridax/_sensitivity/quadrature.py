@@ -50,7 +50,7 @@ class Quadrature:
         self._low = np.minimum(self._low, values.min(axis=points))
         self._high = np.maximum(self._high, values.max(axis=points))
         if self._origin is None:  # differences from a mean lose no digits when they are squared
-            self._origin = _sum(values, weights) / weights[0].sum()
+            self._origin = values.mean(axis=points)
         values = values - self._origin
         self._square += _sum(values**2, weights)
         self._given_one[0][there] = _sum(values, [None, *weights[1:]])
