@@ -41,6 +41,7 @@ EXECUTIONS = [gx.ParallelExecution, gx.SequentialExecution]
 @pytest.mark.parametrize(
     "space", [SPACE, SPACE[[1, 5, 9]], SPACE.isel(a=1)], ids=["grid", "scattered", "part"]
 )
+@pytest.mark.slow
 def test_every_point_returns_what_the_result_has(execution, space):
     result = execution(model, space, 0.5, scale=2.0).run(progress=False)
     for i in range(len(space)):

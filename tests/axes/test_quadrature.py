@@ -64,6 +64,7 @@ def test_the_moments_of_a_normal_distribution_are_exact(n):
 
 
 @pytest.mark.parametrize(("distribution", "same"), DISTRIBUTIONS, ids=lambda d: type(d).__name__)
+@pytest.mark.slow
 def test_means_over_any_distribution_that_has_quantiles(distribution: Any, same: Any) -> None:
     axis = gx.QuadratureAxis(distribution, 40)
     nodes = nodes_of(axis)

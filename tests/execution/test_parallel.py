@@ -555,6 +555,7 @@ SPEEDS = np.random.default_rng(0).permutation(np.geomspace(1e-3, 1, 600))
 WANDERING = gx.Space({"speed": gx.DataAxis(SPEEDS)}, mode="product")
 
 
+@pytest.mark.slow
 def test_a_repeated_sweep_of_an_uneven_loop_lets_points_leave_it(monkeypatch):
     monkeypatch.setattr(tuning, "_REPEATED", 1e9)
     monkeypatch.setattr(tuning, "_BETTER", 1e9)  # whatever takes longer on this machine

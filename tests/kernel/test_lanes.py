@@ -68,6 +68,7 @@ def check(model, space, lanes=5, **how):
 )
 @pytest.mark.parametrize("lanes", [1, 5, 64])
 @pytest.mark.sampled(3)
+@pytest.mark.slow
 def test_the_numbers_of_iterations_are_those_of_points_alone(counts, lanes):
     found = check(plain, zipped(counts[1]), lanes)
     np.testing.assert_array_equal(found["[0]"], np.maximum(counts[1], 0))
@@ -192,6 +193,7 @@ MODELS = [
 
 @pytest.mark.sampled(3)
 @pytest.mark.parametrize("model", MODELS, ids=lambda model: model.__name__)
+@pytest.mark.slow
 def test_loops_of_all_kinds(model):
     check(model, zipped())
 
@@ -259,12 +261,14 @@ def test_each_point_of_a_loop_that_varies_along_one_of_two_dimensions():
 
 
 @pytest.mark.skipif(jax.local_device_count() < 3, reason="needs three devices")
+@pytest.mark.slow
 def test_each_device_has_its_own_points():
     executor = gx.ParallelExecution(plain, zipped(np.tile(COUNTS, 5)), n_pmap=3)
     assert executor.plan(lanes=4).n_devices == 3
     check(plain, zipped(np.tile(COUNTS, 5)), 4, n_pmap=3)
 
 
+@pytest.mark.slow
 def test_static_choices_have_programs_of_their_own():
     def model(state):
         return steps(state["n"], state["f"], 1.0)

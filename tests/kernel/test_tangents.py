@@ -180,6 +180,7 @@ BINARY = (jnp.add, jnp.multiply, jnp.maximum, lambda x, y: jnp.where(x > y, x, y
 
 @given(st.data())
 @settings(deadline=None)
+@pytest.mark.slow
 def test_derivatives_of_any_program_are_those_of_jax(data):
     steps = data.draw(
         st.lists(st.tuples(st.integers(0, 9), st.integers(0, 99), st.integers(0, 99)), max_size=6)

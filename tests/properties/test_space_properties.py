@@ -192,6 +192,7 @@ RANDOM = st.sampled_from(
 
 
 @given(cases(max_axes=3), RANDOM, st.integers(0, 3), st.integers(0, 3))
+@pytest.mark.slow
 def test_draws_depend_on_the_key_and_the_name_alone(
     case: Case, make: Any, place: int, device: int
 ) -> None:

@@ -52,6 +52,7 @@ def refined_up_to(n):
     return result
 
 
+@pytest.mark.slow
 def test_a_ring_has_a_smaller_error_than_on_a_uniform_grid():
     result = refined_up_to(900).dataset
     mine = error(np.stack([result.x, result.y], axis=1), result.z.values)
@@ -216,6 +217,7 @@ def test_a_constant_output_is_refined_evenly():
 
 @pytest.mark.parametrize("n_axes", [1, 2, 3, 4, 5])
 @pytest.mark.parametrize("by", ["surplus", "boundary"])
+@pytest.mark.slow
 def test_up_to_five_axes_are_refined(n_axes, by):
     names = "abcde"[:n_axes]
     space = product(**{name: gx.GridAxis(0, 1, 4) for name in names})

@@ -129,6 +129,7 @@ def test_outputs_must_be_floats_with_every_choice_or_with_none():
         executor.run(derivatives="a", progress=False)
 
 
+@pytest.mark.slow
 def test_under_x64_they_are_central_differences():
     with x64():
         points = space(3)
@@ -284,6 +285,7 @@ def test_they_are_reduced_like_outputs():
 
 
 @pytest.mark.parametrize("order", ["forward", pytest.param("backward", marks=pytest.mark.slow)])
+@pytest.mark.slow
 def test_tangents_are_carried_along_chains(order, tmp_path):
     def relax(state):
         turn = lambda _, x: x + 0.1 * (state["r"] + state["a"] * x - x**3)  # noqa: E731

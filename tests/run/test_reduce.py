@@ -109,6 +109,7 @@ def assert_close(found, wanted, rtol=1e-5):
 
 @pytest.mark.sampled(7)
 @pytest.mark.parametrize("dims", [("trial",), ("G",), ("sigma", "trial"), ("G", "trial", "sigma")])
+@pytest.mark.slow
 def test_named_reductions_equal_those_of_the_unreduced_run(executor, dims):
     names = NAMED if len(dims) == 1 else [name for name in NAMED if "arg" not in name]
     key = dims[0] if len(dims) == 1 else dims
@@ -142,6 +143,7 @@ def test_an_element_is_a_dict_of_the_variables(executor):
     assert len(result.space) == 60
 
 
+@pytest.mark.slow
 def test_coordinates_and_attributes(executor):
     methods = [
         "mean",

@@ -73,6 +73,7 @@ class Interruption(BaseException):
 
 @pytest.mark.sampled(4)
 @pytest.mark.parametrize("block", [{"x": 1, "trial": 5}, {"trial": 1}, {"x": 2}])
+@pytest.mark.slow
 def test_an_interrupted_run_is_resumed(how, block, tmp_path):
     whole = run(how, store=tmp_path / "whole.zarr", block=block)
     for stop in (1, 3):
@@ -124,6 +125,7 @@ def test_in_memory_what_was_reduced_is_kept(monkeypatch):
 
 
 @pytest.mark.parametrize("block", [{"x": 1, "trial": 5}, {"x": 1}])
+@pytest.mark.slow
 def test_shards_share_a_store(how, block, tmp_path):
     whole = run(how, store=tmp_path / "whole.zarr", block=block)
     for i in range(3):
@@ -223,6 +225,7 @@ def test_quantiles_can_be_extended_along_what_is_kept(how):
         run(how, space(TRIALS + 1), extend=before, reduce=request)
 
 
+@pytest.mark.slow
 def test_points_that_were_merged_cannot_be_taken_out(how):
     with pytest.raises(ValueError, match="reduced along 'trial' over labels that this space lacks"):
         run(how, space(5), extend=run(how))
@@ -281,6 +284,7 @@ FAILING = [(gx.SequentialExecution, failing), (gx.ParallelExecution, failing_tra
 @pytest.mark.parametrize(
     "options", [{}, {"store": "run.zarr"}, {"store": "run.zarr", "block": {"trial": 5}}]
 )
+@pytest.mark.slow
 def test_failed_points_are_left_out_and_counted(how, options, tmp_path, monkeypatch):
     monkeypatch.setenv("GRIDAX_TEST_FAILS", "1")
     options = {**options, "on_error": "record"}
@@ -315,6 +319,7 @@ def test_failed_points_are_left_out_and_counted(how, options, tmp_path, monkeypa
 
 
 @pytest.mark.parametrize("how", FAILING, ids=["python", "traced"])
+@pytest.mark.slow
 def test_an_error_names_the_point(how, monkeypatch):
     monkeypatch.setenv("GRIDAX_TEST_FAILS", "1")
     with pytest.raises(Exception, match="diverged at") as caught:

@@ -84,6 +84,7 @@ def test_zipped_axes_show_the_points_themselves_in_another_color():
     assert ax.get_title() == "3 points, zip"
 
 
+@pytest.mark.slow
 def test_more_axes_are_a_pair_plot_of_designs_and_grids():
     design = gx.sobol({"u": (0, 1), "v": dist.Normal(0.0, 1.0)}, 64)
     space = gx.Space({**design, "G": gx.GridAxis(0, 1, 5)}, mode="product")

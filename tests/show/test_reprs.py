@@ -276,6 +276,7 @@ def spaces(draw: st.DrawFn) -> gx.Space:
 
 @pytest.mark.filterwarnings("ignore:the .* differ in size")
 @given(spaces(), WIDTHS, st.integers(1, 15))
+@pytest.mark.slow
 def test_no_line_of_a_space_or_axis_is_wider_than_it_shall_be(
     space: gx.Space, width: int, most: int
 ) -> None:
