@@ -1,11 +1,16 @@
-"""What derivatives cost: sweeps with and without them, of the models of the zoo that have any."""
+"""What derivatives cost: sweeps with and without them, and with `jax.jacfwd` in the model.
+
+The models are those of the zoo that have any.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import functools
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 import gridax as gx
@@ -40,7 +45,12 @@ def rows(quick: bool) -> Iterator[Row]:
         def derived(executor: Any = executor, names: Any = names) -> Any:
             return executor.run(derivatives=names, progress=False)
 
-        seconds = medians(repeats, plain=plain, derived=derived)
+        by_jax = gx.ParallelExecution(_with_jacfwd(case, names), space, n_pmap=1)
+
+        def jacfwd(by_jax: Any = by_jax) -> Any:
+            return by_jax.run(progress=False)
+
+        seconds = medians(repeats, plain=plain, derived=derived, jacfwd=jacfwd)
         ratio, d = seconds["derived"] / seconds["plain"], len(names)
         goal = 1 + _GOAL * d
         yield Row(
@@ -48,6 +58,8 @@ def rows(quick: bool) -> Iterator[Row]:
             f"{ratio:.2f} × the run without",
             f"{goal:.1f} ×",
             None if quick else ratio <= goal,
+            f"jacfwd: {seconds['jacfwd'] / seconds['plain']:.2f} ×",
+            seconds["jacfwd"] / seconds["derived"],
         )
 
 
@@ -56,21 +68,35 @@ def _differentiable(space: gx.Space) -> list[str]:
     return [name for name in space.dims if coords[name].dtype.kind == "f"]
 
 
+def _outputs(case: Case, state: Any, names: list[str], values: list[Any]) -> Any:
+    """Return the outputs of floats at a point with other values of some axes."""
+    found = case.model({**state, **dict(zip(names, values, strict=True))})
+    found = found if isinstance(found, dict) else {"value": found}
+    return {k: v for k, v in found.items() if jnp.issubdtype(v.dtype, jnp.inexact)}
+
+
+def _with_jacfwd(case: Case, names: list[str]) -> Callable[[Any], Any]:
+    """Return a model whose outputs include the derivatives that `jax.jacfwd` returns."""
+
+    def model(state: Any) -> Any:
+        at = [state[name] for name in names]
+        derivatives = jax.jacfwd(functools.partial(_outputs, case, state, names))(at)
+        return {"values": case.model(state), "derivatives": derivatives}
+
+    return model
+
+
 def _check(case: Case, space: gx.Space, names: list[str], dataset: Any) -> None:
     """Compare the derivatives at one point with those that JAX computes there."""
     i = space.N // 2
     state = space[i]
     at = np.unravel_index(i, space.shape)
 
-    def outputs(values: list[Any]) -> Any:
-        found = case.model({**state, **dict(zip(names, values, strict=True))})
-        return found if isinstance(found, dict) else {"value": found}
-
+    outputs = functools.partial(_outputs, case, state, names)
     expected = jax.jacfwd(outputs)([state[name] for name in names])
     for output, by_name in expected.items():
         for name, value in zip(names, by_name, strict=True):
-            if np.issubdtype(value.dtype, np.inexact):
-                mine = dataset[f"{output}.d_{name}"].values[at]
-                scale = max(np.abs(value).max(), 1e-3)
-                if not np.allclose(mine, value, rtol=1e-2, atol=1e-2 * scale, equal_nan=True):
-                    raise RuntimeError(f"{case.name}: another derivative of {output!r} by {name!r}")
+            mine = dataset[f"{output}.d_{name}"].values[at]
+            scale = max(np.abs(value).max(), 1e-3)
+            if not np.allclose(mine, value, rtol=1e-2, atol=1e-2 * scale, equal_nan=True):
+                raise RuntimeError(f"{case.name}: another derivative of {output!r} by {name!r}")
