@@ -452,7 +452,7 @@ def test_what_cannot_be_explored_is_refused(result, given, text):
         ({"sel": {"G": [0, 1]}}, "sel='G': give one label, got [0, 1]"),
         ({"sel": {"to": "V2"}}, "sel='to': no label 'V2'; the labels are V1, MT"),
         ({"mean": "time"}, "mean='time' is no dimension of output 'rate'; average over G, sigma, "),
-        ({"mean": "G", "x": "G"}, "mean='G': this dimension is along x"),
+        ({"mean": "G", "x": "G"}, "mean='G' and x='G': leave out one of them"),
         ({"mean": ["G", "sigma", "trial"]}, "leaves no dimension of output 'rate' to plot along"),
         ({"cmap": "jet"}, "cmap='jet' must be one of viridis, cividis, magma, "),
         ({"norm": "sqrt"}, "norm='sqrt' must be one of linear, log"),

@@ -95,6 +95,9 @@ def _is_numeric(dataset: xr.Dataset, name: str, query: Any) -> bool:
 
 def _closest(name: str, labels: np.ndarray, query: Any) -> Any:
     """Return the label nearest to a number, or the different labels nearest to several numbers."""
+    labels = labels[~np.isnan(labels)]
+    if not labels.size:
+        raise ValueError(f"sel={name!r}: all labels are NaN; select others")
     low, high = labels.min(), labels.max()
     if np.size(query) == 0:
         raise ValueError(f"sel={name!r}: give one label or several, got {query!r}")

@@ -247,7 +247,7 @@ def bin_edges(values: np.ndarray, options: Mapping[str, Any]) -> np.ndarray:
     bins = options.get("bins", "auto")
     if not values.size:
         values = np.zeros(1)
-    low, high = values.min(), values.max()
+    low, high = values.min().item(), values.max().item()  # Python numbers do not overflow
     if bins == "auto" and values.dtype.kind in "iu" and high - low < 60:
         return np.arange(int(low), int(high) + 2) - 0.5
     edges = np.histogram_bin_edges(values, bins, options.get("range"))

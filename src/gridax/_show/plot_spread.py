@@ -13,8 +13,9 @@ import xarray as xr
 
 from gridax._text import listing
 
-# The levels of a band from the lowest to the highest, with the center in the middle.
-LEVELS = "band"
+# The levels of a band from the lowest to the highest, with the center in the middle; no user's
+# dimension starts with a blank.
+LEVELS = " band"
 SPREADS = ("sd", "sem", "range")
 
 
@@ -193,7 +194,8 @@ def _with_dims(
 
 def _was_reduced(values: xr.DataArray, dim: str) -> bool:
     """Whether an output was reduced along a dimension during the run, as its attribute says."""
-    return dim in re.findall(r"([^\s:]+):", str(values.attrs.get("cell_methods", "")))
+    methods = str(values.attrs.get("cell_methods", ""))
+    return bool(re.search(rf"(?:^|: ){re.escape(dim)}: ", methods))
 
 
 def _split(

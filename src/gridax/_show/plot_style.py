@@ -38,7 +38,9 @@ def unit_suffix(units: Any) -> str:
 def label_texts(labels: np.ndarray, digits: int = 4) -> list[str]:
     """Return labels with as few digits as distinguish them, but not fewer than `digits`."""
     if labels.dtype.kind in "mM":
-        return pd.Index(labels).astype(str).tolist()
+        # pandas has NaN in place of text for a time that is missing
+        texts = pd.Index(labels).astype(str).tolist()
+        return ["NaT" if np.isnat(at) else t for at, t in zip(labels, texts, strict=True)]
     if labels.dtype.kind != "f":
         return [str(label) for label in labels.tolist()]
     for n in (digits, 6, 9, 17):
