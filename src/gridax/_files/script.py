@@ -143,7 +143,9 @@ def _without_filters(command: tuple[str, ...], environment: dict[str, str]) -> d
     ValueError
         If the settings of the repository cannot be read.
     """
-    listed = _run((*command, "config", "--null", "--name-only", "--get-regexp", _FILTERS), environment)
+    listed = _run(
+        (*command, "config", "--null", "--name-only", "--get-regexp", _FILTERS), environment
+    )
     if listed.returncode not in (0, 1):  # 1: there are none
         raise ValueError("the settings of the repository cannot be read")
     off: dict[str, str] = {}
@@ -154,9 +156,7 @@ def _without_filters(command: tuple[str, ...], environment: dict[str, str]) -> d
     return {**off, "GIT_CONFIG_COUNT": str(len(names))}
 
 
-def _run(
-    command: tuple[str, ...], environment: dict[str, str]
-) -> subprocess.CompletedProcess[str]:
+def _run(command: tuple[str, ...], environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         command,
         stdin=subprocess.DEVNULL,

@@ -15,6 +15,11 @@ def is_number(values: np.ndarray) -> bool:
     return values.dtype.kind in "iuf" and bool(np.isfinite(values).all())
 
 
+def is_date(labels: np.ndarray) -> bool:
+    """Whether labels can be placed on an axis of dates: none of them is missing."""
+    return labels.dtype.kind == "M" and not np.isnat(labels).any()
+
+
 def is_geometric(values: np.ndarray) -> bool:
     """Whether labels are evenly spaced on a logarithmic scale and span at least a decade."""
     if not is_number(values) or values.size < 3 or not (values > 0).all():
@@ -28,6 +33,24 @@ def axis_label(name: str, attrs: Mapping[str, Any]) -> str:
     """Return the text at an axis of a plot: the long name of a variable, and its units."""
     units = attrs.get("units")
     return f"{attrs.get('long_name', name)}{unit_suffix(units)}"
+
+
+def flags(attrs: Mapping[str, Any]) -> dict[float, str]:
+    """Return the name of each value, as CF conventions write them; nothing if they do not fit.
+
+    Examples
+    --------
+    >>> flags({"flag_values": [0, 1], "flag_meanings": "off on"})
+    {0: 'off', 1: 'on'}
+    >>> flags({"flag_values": [0, 1, 2], "flag_meanings": "off on"})
+    {}
+    """
+    meanings = attrs.get("flag_meanings", "")
+    names = meanings.split() if isinstance(meanings, str) else [*map(str, np.ravel(meanings))]
+    values = np.ravel(attrs.get("flag_values", []))
+    # Masks are for several names at once.
+    is_named = is_number(values) and len(set(values.tolist())) == len(names) == values.size > 0
+    return dict(zip(values.tolist(), names, strict=True)) if is_named else {}
 
 
 def unit_suffix(units: Any) -> str:

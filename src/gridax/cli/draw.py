@@ -104,7 +104,8 @@ def plot(
             result.plot(output, **roles, mean=mean or None, sel=selection or None, **options)
         except ValueError as error:
             raise _in_options(error) from error
-        figure = figure or Path(f"{Path(file.rstrip('/')).stem}-{output}.png")
+        name = re.sub(r"[^\w.\[\]()-]", "_", f"{output}")  # no folder, whatever a file names it
+        figure = figure or Path(f"{Path(file.rstrip('/')).stem}-{name}.png")
         plt.gcf().savefig(figure, dpi=150)
     click.echo(f"{figure} written")
 

@@ -118,9 +118,7 @@ def _check_directions(
         if name and name not in choices:
             raise ValueError(f"{role}={name!r}: output {output!r} varies along {listing(choices)}")
         if name and cube.dim(name) in averaged:
-            raise ValueError(
-                f"mean={cube.dim(name)!r} and {role}={name!r}: leave out one of them"
-            )
+            raise ValueError(f"mean={cube.dim(name)!r} and {role}={name!r}: leave out one of them")
     if directions["x"] and directions["x"] == directions["y"]:
         raise ValueError(f"x and y are both {directions['x']!r}; give different names")
 
