@@ -48,7 +48,7 @@ class Painter:
         options = self.keywords.drawn
         edges = plot_panels.bin_edges(values[np.isfinite(values)], options)
         hue = self._hue_colors()
-        drawn = None
+        drawn: Any = None
         for ax, panel in panels:
             samples = _samples(panel, 1 if hue is None else len(hue.colors))
             colors = ["C0"] if hue is None else hue.colors

@@ -109,7 +109,7 @@ def draw_curve(ax: Any, one: Series, color: Any, kind: str, options: Mapping[str
         style |= {"marker": "o", "markersize": 3}
     if kind == "step":
         style["drawstyle"] = "steps-mid"
-    (line,) = ax.plot(one.at, middle, **style | options)
+    (line,) = ax.plot(one.at, middle, **{**style, **options})
     for i in range(n // 2):
         low, high = one.levels[i], one.levels[n - 1 - i]
         if one.joined:
