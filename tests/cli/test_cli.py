@@ -29,7 +29,7 @@ from click.testing import CliRunner
 import gridax as gx
 from gridax._memory import human
 from gridax._plan.progress import Progress
-from gridax.cli import main, network
+from gridax.cli import draw, main, network
 from gridax.cli._pace import Pace, of_store
 
 GRIDAX = [sys.executable, "-W", "error", "-m", "gridax"]
@@ -893,6 +893,20 @@ def test_a_picture_is_called_like_file_and_output(gridax, tmp_path):
         0,
         "sweep-fc.png written\n",
     )
+
+
+@pytest.mark.parametrize(
+    ("output", "name"),
+    [
+        ("layers[0].(x)-y", "sweep-layers[0].(x)-y.png"),
+        ("x/../../evil", "sweep-x_.._.._evil.png"),
+        ("C:\\evil", "sweep-C__evil.png"),
+        ("a\0b\n", "sweep-a_b_.png"),
+        ("größe 1", "sweep-größe_1.png"),
+    ],
+)
+def test_the_name_of_an_output_never_leads_out_of_the_folder(output, name):
+    assert draw._file_name("folder/sweep.nc", output) == Path(name)
 
 
 @pytest.fixture

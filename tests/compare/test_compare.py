@@ -296,6 +296,32 @@ def test_a_fixed_number_is_the_label_of_an_axis_elsewhere() -> None:
     assert all(output.equal for output in found.outputs)
 
 
+def test_truth_values_are_no_numbers() -> None:
+    one, other = (run(product(a=gx.DataAxis(v)), lambda s: 1.0) for v in ([True, False], [1, 0]))
+    for found in (gx.compare(one, other), gx.compare(other, one)):
+        assert (found.n_common, found.equal) == (0, False)
+    assert gx.compare(one, one).equal
+
+
+def test_other_units_of_an_axis_are_told() -> None:
+    one, other = (
+        run(product(a=gx.DataAxis([1, 2], attrs={"units": units})), lambda s: 1.0)
+        for units in ("s", "ms")
+    )
+    assert ("units of a", "s", "ms") in gx.compare(one, other).origin
+    assert not any("units" in row.what for row in gx.compare(one, one).origin)
+
+
+def test_a_chain_is_told_once() -> None:
+    def model(state: Any) -> Any:
+        return {"y": state["g"] + state["x"]}
+
+    chain = run(product(g=gx.GridAxis(0, 1, 3), x=gx.Carried(0.0, "y", "g")), model)
+    fixed = run(product(g=gx.GridAxis(0, 1, 3), x=1.0), model)
+    told = [row.what for row in gx.compare(chain, fixed).origin]
+    assert [what for what in told if what.startswith("fixed value")] == ["fixed value x"]
+
+
 def test_other_axes_are_named() -> None:
     whole = run(GRID, plane)
     more = run(product(a=gx.GridAxis(0, 1, 11), b=gx.DataAxis([1, 2]), k=gx.KeyAxis(2)), plane)

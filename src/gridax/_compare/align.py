@@ -225,6 +225,8 @@ def matched(
     mine: Mapping[str, np.ndarray], theirs: Mapping[str, np.ndarray]
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return positions of labels in one and in the other that are the same."""
+    if any((mine[name].dtype.kind == "b") != (theirs[name].dtype.kind == "b") for name in mine):
+        return np.empty(0, np.int64), np.empty(0, np.int64)  # True is not 1
     labels = {name: Labels.of(name, values) for name, values in mine.items()}
     return common(labels, {name: Labels.of(name, v).values for name, v in theirs.items()})
 
