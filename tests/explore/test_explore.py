@@ -444,6 +444,17 @@ def test_what_cannot_be_explored_is_refused(result, given, text):
 
 
 @pytest.mark.parametrize(
+    ("labels", "known"),
+    [([1.0, np.nan, 3.0], 3), (np.array(["2020", "NaT", "2022"], "M8[ns]"), "2022")],
+    ids=["numbers", "dates"],
+)
+def test_missing_labels_are_not_selected(labels, known):
+    model = lambda s: {"y": xr.DataArray(s["a"] * np.arange(3.0), {"f": labels}, ("f",))}  # noqa: E731
+    explorer = run(model, product(a=gx.GridAxis(0, 1, 3))).explore(x="a", sel={"f": known})
+    assert explorer._view.at["f"] == 2
+
+
+@pytest.mark.parametrize(
     ("given", "text"),
     [
         ({"sel": {"q": 1}}, "no coordinate sel='q'; select from G, sigma, trial, "),

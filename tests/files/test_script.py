@@ -102,6 +102,23 @@ def test_a_repository_runs_nothing_and_is_not_changed(repository: Path) -> None:
     assert not (repository / "sprung").exists()
 
 
+def test_settings_of_the_user_in_the_environment_are_kept(
+    repository: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    git(repository, "config", "filter.other.clean", "cat")
+    monkeypatch.setenv("GIT_CONFIG_COUNT", "1")
+    monkeypatch.setenv("GIT_CONFIG_KEY_0", "safe.directory")
+    monkeypatch.setenv("GIT_CONFIG_VALUE_0", "*")
+    assert commit_of(str(repository))["git_dirty"] == 0
+    command = ("git", "-C", str(repository))
+    off = script._without_filters(command, dict(os.environ))
+    assert off == {
+        "GIT_CONFIG_COUNT": "2",
+        "GIT_CONFIG_KEY_1": "filter.other.clean",
+        "GIT_CONFIG_VALUE_1": "",
+    }
+
+
 def test_a_partial_clone_fetches_nothing(repository: Path) -> None:
     trap = f"touch {repository}/sprung; false"
     for setting, value in {

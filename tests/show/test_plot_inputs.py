@@ -74,7 +74,10 @@ def test_the_nearest_date_is_selected(query):
 @pytest.mark.parametrize(
     ("query", "text"),
     [
-        ("2025-01-01", "is outside the range of the labels, 2020-01-01"),
+        (
+            "2025-01-01",
+            "sel='when': 2025-01-01 is outside the range of the labels, 2020-01-01 to 2021",
+        ),
         ("soon", "sel='when': the labels are dates, got 'soon'"),
         (3, "sel='when': the labels are dates, got 3"),
     ],
@@ -207,6 +210,9 @@ def test_the_legend_shows_the_colors_that_are_drawn(grid):
         patches = bars[0][0].axes.get_legend().get_patches()
         assert [patch.get_edgecolor() for patch in patches] == drawn
         assert [p.get_facecolor() for p in patches] == [p.get_facecolor() for (p,) in bars]
+    bars = grid.plot(kind="hist", hue="b", ec="black")[2]
+    assert {patch.get_edgecolor() for (patch,) in bars} == {to_rgba("black")}
+    assert len({patch.get_facecolor() for (patch,) in bars}) == 2
     bars = grid.plot(kind="hist", hue="b", fc="red")[2]
     assert {patch.get_facecolor() for (patch,) in bars} == {to_rgba("red")}
 

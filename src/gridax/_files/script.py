@@ -150,10 +150,11 @@ def _without_filters(command: tuple[str, ...], environment: dict[str, str]) -> d
         raise ValueError("the settings of the repository cannot be read")
     off: dict[str, str] = {}
     names = list(dict.fromkeys(listed.stdout.split("\0")[:-1]))
-    for i, name in enumerate(names):
+    first = int(environment.get("GIT_CONFIG_COUNT") or 0)  # after settings of the user's
+    for i, name in enumerate(names, first):
         off[f"GIT_CONFIG_KEY_{i}"] = name
         off[f"GIT_CONFIG_VALUE_{i}"] = "false" if name.endswith(".required") else ""
-    return {**off, "GIT_CONFIG_COUNT": str(len(names))}
+    return {**off, "GIT_CONFIG_COUNT": str(first + len(names))}
 
 
 def _run(command: tuple[str, ...], environment: dict[str, str]) -> subprocess.CompletedProcess[str]:

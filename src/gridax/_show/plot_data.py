@@ -10,7 +10,7 @@ import pandas as pd
 import xarray as xr
 
 from gridax._grid.lookup import sel
-from gridax._show.plot_style import is_number
+from gridax._show.plot_style import is_number, label_texts
 from gridax._text import listing
 
 
@@ -127,9 +127,11 @@ def _closest(name: str, labels: np.ndarray, query: Any) -> Any:
     for number in np.atleast_1d(query).astype(places.dtype):
         near = not is_time and np.isclose(number, (low, high)).any()
         if not low <= number <= high and not near:
-            shown = str(number) if is_time else f"{number:g}"
+            ends = np.array([low, high], labels.dtype)
+            first, last = label_texts(ends) if is_time else [str(low), str(high)]
+            shown = label_texts(np.atleast_1d(number))[0] if is_time else f"{number:g}"
             raise ValueError(
-                f"sel={name!r}: {shown} is outside the range of the labels, {low} to {high}"
+                f"sel={name!r}: {shown} is outside the range of the labels, {first} to {last}"
             )
         closest.append(labels[np.argmin(np.abs(places - number))])
     return closest[0] if np.ndim(query) == 0 else list(dict.fromkeys(closest))

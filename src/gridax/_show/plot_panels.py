@@ -278,8 +278,7 @@ def draw_histogram(
     drawn = ax.hist(samples if len(samples) > 1 else samples[0], edges, **color, **style | rest)
     is_step = len(samples) > 1 and rest.get("histtype", "step") == "step"
     if is_step and rest.get("fill", True):
-        for (patch,) in drawn[2]:
-            face = rest.get("facecolor", (*to_rgb(patch.get_edgecolor()), 0.2))
-            patch.set(fill=True, facecolor=face)
+        for (patch,), own in zip(drawn[2], rest.get("color", colors), strict=True):
+            patch.set(fill=True, facecolor=rest.get("facecolor", (*to_rgb(own), 0.2)))
     ax.set_ylabel("density" if options.get("density") else "number of points")
     return drawn
