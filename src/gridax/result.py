@@ -437,7 +437,7 @@ class Result(Sequence[Any]):
             Where the run reduced a dimension, the band of ``rate.mean`` is ``rate.std``, and
             ``rate.quantile`` is a fan chart.
         sel : mapping, optional
-            Labels to select first; for numbers, the nearest one, which the title shows.
+            Labels to select first; for numbers and dates, the nearest one, which the title shows.
         kind : str, optional
             ``"line"`` or ``"step"``; ``"scatter"``; ``"hist"`` for a histogram of all values;
             ``"pcolormesh"``, ``"contour"``, ``"contourf"``, ``"imshow"`` or ``"surface"`` for two
@@ -481,10 +481,10 @@ class Result(Sequence[Any]):
         grid = self._points.grid
         members = grid.names_along()
         roles = {"x": x, "y": y, "hue": hue, "row": row, "col": col}
-        over = _names(band)
-        plot_spread.check_names({"mean": _names(mean), "band": over}, roles)
+        over, averaged = _names("band", band), _names("mean", mean)
+        plot_spread.check_names({"mean": averaged, "band": over}, roles)
         values = plot_data.select(self.dataset, output, sel or {})
-        values = plot_spread.mean(values, _names(mean), members)
+        values = plot_spread.mean(values, averaged, members)
         if not over and kind in (None, "line", "step"):
             over = plot_spread.quantiles_without_role(values, roles)
         beside = plot_spread.std_beside(self.dataset, values, over)
@@ -896,8 +896,12 @@ class Result(Sequence[Any]):
         return reprs.result_html(facts_of(self), self.dataset)
 
 
-def _names(names: str | Sequence[str] | None) -> list[str]:
-    return [names] if isinstance(names, str) else list(names or ())
+def _names(role: str, given: str | Sequence[str] | None) -> list[str]:
+    names: Any = [given] if isinstance(given, str) else given
+    names = () if names is None else names
+    if not np.iterable(names) or not all(isinstance(name, str) for name in names):
+        raise TypeError(f"{role}={given!r} must be the name of a dimension, or a list of names")
+    return list(names)
 
 
 def facts_of(result: Result) -> ResultFacts:

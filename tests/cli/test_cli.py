@@ -29,7 +29,7 @@ from click.testing import CliRunner
 import gridax as gx
 from gridax._memory import human
 from gridax._plan.progress import Progress
-from gridax.cli import main, network
+from gridax.cli import draw, main, network
 from gridax.cli._pace import Pace, of_store
 
 GRIDAX = [sys.executable, "-W", "error", "-m", "gridax"]
@@ -764,6 +764,11 @@ def test_a_table_has_the_numbers_and_a_note_names_the_arrays(gridax, tmp_path):
     assert len(table) == len(SPACE)
 
 
+def test_arrays_that_were_not_chosen_are_not_noted(gridax):
+    told = gridax("export", "{}/sweep.nc", "out.csv", "--output", "rate")
+    assert told == (0, "out.csv written\n")
+
+
 def test_a_table_of_an_array_has_a_row_per_entry(gridax, made, tmp_path):
     assert gridax("export", "{}/sweep.nc", "out.csv", "--output", "fc", "--output", "rate") == (
         0,
@@ -904,6 +909,20 @@ def test_a_picture_is_called_like_file_and_output(gridax, tmp_path):
         0,
         "sweep-fc.png written\n",
     )
+
+
+@pytest.mark.parametrize(
+    ("output", "name"),
+    [
+        ("layers[0].(x)-y", "sweep-layers[0].(x)-y.png"),
+        ("x/../../evil", "sweep-x_.._.._evil.png"),
+        ("C:\\evil", "sweep-C__evil.png"),
+        ("a\0b\n", "sweep-a_b_.png"),
+        ("größe 1", "sweep-größe_1.png"),
+    ],
+)
+def test_the_name_of_an_output_never_leads_out_of_the_folder(output, name):
+    assert draw._file_name("folder/sweep.nc", output) == Path(name)
 
 
 @pytest.fixture
@@ -1086,7 +1105,7 @@ def test_explore_hands_its_options_on(gridax, tmp_path, monkeypatch):
         ("--sel q=1", "no coordinate --sel 'q'; select from G, sigma, trial, "),
         ("--mean time", "--mean 'time' is no dimension of output 'rate'; average over G, "),
         ("-x time", "-x 'time': output 'rate' varies along G, sigma, trial"),
-        ("-x G --mean G", "--mean 'G': this dimension is along x"),
+        ("-x G --mean G", "--mean 'G' and -x 'G': leave out one of them"),
         ("--cmap jet", "--cmap 'jet' must be one of viridis, "),
         ("--log --vmin -1", "--vmin -1.0 must be positive with --log"),
         ("--vmin 2 --vmax 1", "--vmin 2 must be smaller than --vmax 1"),

@@ -162,6 +162,55 @@ def test_what_differs_between_outputs_themselves_is_named() -> None:
     assert "dims time / region" in repr(found)
 
 
+def labeled(dim: str, labels: Any, values: Any, **more: Any) -> gx.Result:
+    """Return a result with an output that has labels of its own."""
+    coords = {dim: labels, **{name: (dim, each) for name, each in more.items()}}
+    space = product(x=gx.GridAxis(0, 1, 2))
+    return run(space, lambda s: {"y": xr.DataArray(s["x"] + values, coords, (dim,))})
+
+
+@pytest.mark.parametrize(
+    ("labels", "others", "told"),
+    [
+        ([0.0, 0.1, 0.2], [0.0, 0.2, 0.4], ("time=[0.1, 0.2]", "time=[0.2, 0.4]")),
+        ([0.1, 0.5, 0.9], [0.1, 0.5, 0.8], ("time=0.9", "time=0.8")),
+        (["p", "q", "r"], ["p", "q", "s"], ("time='r'", "time='s'")),
+        (["1", "2", "3"], [1, 2, 3], ("time=['1', '2', '3']", "time=[1, 2, 3]")),
+        (
+            np.array(["2020-01-01", "2020-01-02", "NaT"], "M8[ns]"),
+            np.array(["2020-01-01", "2020-01-03", "NaT"], "M8[ns]"),
+            ("time=2020-01-02", "time=2020-01-03"),
+        ),
+    ],
+)
+def test_other_labels_of_an_output_are_told(labels: Any, others: Any, told: Any) -> None:
+    values = np.arange(3.0)
+    one, other = labeled("time", labels, values), labeled("time", others, values)
+    found = gx.compare(one, other)
+    (output,) = found.outputs
+    assert output.labels == told
+    assert (output.max_abs, output.n_beyond) == (0.0, 0)
+    assert not any((output.equal, output.allclose, found.equal, found.allclose))
+    assert f"labels {told[0]} / {told[1]}" in repr(found)
+    assert found.to_dataframe().loc["y", "labels"] == told
+    same = gx.compare(one, labeled("time", labels, values))
+    assert (same.equal, same.outputs[0].labels) == (True, None)
+    bare = gx.compare(one, one.dataset.drop_vars("time")).outputs[0]
+    assert (bare.equal, bare.labels and bare.labels[1]) == (False, "time=none")
+
+
+@pytest.mark.parametrize("labels", [["p", "q", "r"], [1.0, 2.0, 3.0], [0, 1, 2]])
+def test_values_with_the_same_labels_in_another_order_are_equal(labels: Any) -> None:
+    values, order = np.array([1.0, 2.0, 4.0]), [2, 0, 1]
+    lobes = np.array(["left", "left", "right"])
+    one = labeled("r", labels, values, lobe=lobes)
+    moved = labeled("r", np.array(labels)[order], values[order], lobe=lobes[order])
+    assert gx.compare(one, moved).equal
+    in_place = gx.compare(one, labeled("r", np.array(labels)[order], values, lobe=lobes)).outputs[0]
+    assert (in_place.equal, in_place.n_beyond) == (False, 2)
+    assert in_place.labels is not None
+
+
 def test_another_dtype_is_close_but_not_equal() -> None:
     space = product(x=gx.GridAxis(0, 1, 3))
     found = gx.compare(run(space, lambda s: np.float32(1)), run(space, lambda s: np.float64(1)))
@@ -245,6 +294,32 @@ def test_a_fixed_number_is_the_label_of_an_axis_elsewhere() -> None:
     found = gx.compare(fixed, run(GRID, plane))
     assert (found.n_points, found.n_common) == ((11, 22), 11)
     assert all(output.equal for output in found.outputs)
+
+
+def test_truth_values_are_no_numbers() -> None:
+    one, other = (run(product(a=gx.DataAxis(v)), lambda s: 1.0) for v in ([True, False], [1, 0]))
+    for found in (gx.compare(one, other), gx.compare(other, one)):
+        assert (found.n_common, found.equal) == (0, False)
+    assert gx.compare(one, one).equal
+
+
+def test_other_units_of_an_axis_are_told() -> None:
+    one, other = (
+        run(product(a=gx.DataAxis([1, 2], attrs={"units": units})), lambda s: 1.0)
+        for units in ("s", "ms")
+    )
+    assert ("units of a", "s", "ms") in gx.compare(one, other).origin
+    assert not any("units" in row.what for row in gx.compare(one, one).origin)
+
+
+def test_a_chain_is_told_once() -> None:
+    def model(state: Any) -> Any:
+        return {"y": state["g"] + state["x"]}
+
+    chain = run(product(g=gx.GridAxis(0, 1, 3), x=gx.Carried(0.0, "y", "g")), model)
+    fixed = run(product(g=gx.GridAxis(0, 1, 3), x=1.0), model)
+    told = [row.what for row in gx.compare(chain, fixed).origin]
+    assert [what for what in told if what.startswith("fixed value")] == ["fixed value x"]
 
 
 def test_other_axes_are_named() -> None:

@@ -444,6 +444,17 @@ def test_what_cannot_be_explored_is_refused(result, given, text):
 
 
 @pytest.mark.parametrize(
+    ("labels", "known"),
+    [([1.0, np.nan, 3.0], 3), (np.array(["2020", "NaT", "2022"], "M8[ns]"), "2022")],
+    ids=["numbers", "dates"],
+)
+def test_missing_labels_are_not_selected(labels, known):
+    model = lambda s: {"y": xr.DataArray(s["a"] * np.arange(3.0), {"f": labels}, ("f",))}  # noqa: E731
+    explorer = run(model, product(a=gx.GridAxis(0, 1, 3))).explore(x="a", sel={"f": known})
+    assert explorer._view.at["f"] == 2
+
+
+@pytest.mark.parametrize(
     ("given", "text"),
     [
         ({"sel": {"q": 1}}, "no coordinate sel='q'; select from G, sigma, trial, "),
@@ -452,7 +463,7 @@ def test_what_cannot_be_explored_is_refused(result, given, text):
         ({"sel": {"G": [0, 1]}}, "sel='G': give one label, got [0, 1]"),
         ({"sel": {"to": "V2"}}, "sel='to': no label 'V2'; the labels are V1, MT"),
         ({"mean": "time"}, "mean='time' is no dimension of output 'rate'; average over G, sigma, "),
-        ({"mean": "G", "x": "G"}, "mean='G': this dimension is along x"),
+        ({"mean": "G", "x": "G"}, "mean='G' and x='G': leave out one of them"),
         ({"mean": ["G", "sigma", "trial"]}, "leaves no dimension of output 'rate' to plot along"),
         ({"cmap": "jet"}, "cmap='jet' must be one of viridis, cividis, magma, "),
         ({"norm": "sqrt"}, "norm='sqrt' must be one of linear, log"),

@@ -474,6 +474,7 @@ def attributes_of(space, model, *args, **kwargs):
 
 def test_arguments_are_recorded_by_parameter_and_path():
     options = {"solver": "heun", "w": np.ones((2, 3)), "k": jax.random.key(0), "off": None}
+    options |= {"narrow": np.complex64(1 - 2j), "wide": np.complex128(-2j)}
     options |= {"f": jnp.tanh, "layers": [np.float32(0.1), True], "z": 1j, "none": {}}
     attrs = attributes_of(LINE, scaled, 3, 0.5, jnp.ones(2), options=options)
     assert json.loads(attrs["arguments"]) == {
@@ -487,6 +488,8 @@ def test_arguments_are_recorded_by_parameter_and_path():
         "options.f": {"object": f"{jnp.tanh.__module__}.tanh"},
         "options.layers[0]": 0.1,
         "options.layers[1]": True,
+        "options.narrow": {"complex": [1.0, -2.0]},
+        "options.wide": {"complex": [-0.0, -2.0]},
         "options.z": {"complex": [0.0, 1.0]},
         "options.none": {},
     }

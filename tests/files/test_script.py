@@ -77,6 +77,9 @@ def test_the_repository_of_another_user_is_not_read(
 
 
 def test_a_repository_runs_nothing_and_is_not_changed(repository: Path) -> None:
+    (repository / "other.py").write_text("x = 1\n")
+    git(repository, "add", "other.py")
+    git(repository, "commit", "--quiet", "-m", "second")
     trap = repository / "trap"
     trap.write_text(f"#!/bin/sh\ntouch {repository}/sprung\n")
     trap.chmod(0o755)
@@ -85,11 +88,66 @@ def test_a_repository_runs_nothing_and_is_not_changed(repository: Path) -> None:
     shutil.copy(trap, hook)
     for name in ("core.fsmonitor", "core.pager", "pager.status"):
         git(repository, "config", name, str(trap))
+    for setting in ("clean", "process"):
+        git(repository, "config", f"filter.{setting}.{setting}", str(trap))
+        git(repository, "config", f"filter.{setting}.required", "true")
+    lines = "sweep.py filter=clean\nother.py filter=process\n"
+    (repository / ".git" / "info").mkdir(exist_ok=True)
+    (repository / ".git" / "info" / "attributes").write_text(lines)
     os.utime(repository / "sweep.py", (1, 1))  # git would note in its index that nothing changed
+    os.utime(repository / "other.py", (1, 1))
     index = (repository / ".git" / "index").read_bytes()
     assert commit_of(str(repository))["git_dirty"] == 0
     assert (repository / ".git" / "index").read_bytes() == index
     assert not (repository / "sprung").exists()
+
+
+def test_settings_of_the_user_in_the_environment_are_kept(
+    repository: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    git(repository, "config", "filter.other.clean", "cat")
+    monkeypatch.setenv("GIT_CONFIG_COUNT", "1")
+    monkeypatch.setenv("GIT_CONFIG_KEY_0", "safe.directory")
+    monkeypatch.setenv("GIT_CONFIG_VALUE_0", "*")
+    assert commit_of(str(repository))["git_dirty"] == 0
+    command = ("git", "-C", str(repository))
+    off = script._without_filters(command, dict(os.environ))
+    assert off == {
+        "GIT_CONFIG_COUNT": "2",
+        "GIT_CONFIG_KEY_1": "filter.other.clean",
+        "GIT_CONFIG_VALUE_1": "",
+    }
+
+
+def test_a_partial_clone_fetches_nothing(repository: Path) -> None:
+    trap = f"touch {repository}/sprung; false"
+    for setting, value in {
+        "core.sshCommand": trap,
+        "remote.origin.url": "ssh://example.org/project",
+        "remote.origin.promisor": "true",
+        "extensions.partialClone": "origin",
+        "core.repositoryFormatVersion": "1",
+    }.items():
+        git(repository, "config", setting, value)
+    tree = git(repository, "rev-parse", "HEAD^{tree}")
+    lacking = repository / ".git" / "objects" / tree[:2] / tree[2:]
+    lacking.chmod(0o644)
+    lacking.unlink()
+    commit_of(str(repository))
+    assert not (repository / "sprung").exists()
+
+
+def test_git_of_the_current_folder_and_the_stub_of_macos_are_not_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(script.shutil, "which", lambda name: f"./{name}")
+    assert script._git() is None
+    monkeypatch.setattr(script.shutil, "which", lambda name: f"/usr/bin/{name}")
+    monkeypatch.setattr(script.sys, "platform", "darwin")
+    monkeypatch.setattr(script, "_DEVELOPER_TOOLS", (str(tmp_path / "none"),))
+    assert script._git() is None
+    monkeypatch.setattr(script, "_DEVELOPER_TOOLS", (str(tmp_path),))
+    assert script._git() == "/usr/bin/git"
 
 
 PROGRAM = """

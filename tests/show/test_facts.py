@@ -101,11 +101,16 @@ def test_the_state_and_the_provenance_are_told(result: ResultFacts) -> None:
 
 def test_arguments_the_key_and_the_commit_are_put_in_words() -> None:
     told = '{"n": 3, "w": {"dtype": "float32", "shape": [2, 3]}, "f": {"object": "m.f"}, "s": "a"}'
+    told = told[:-1] + ', "z": {"complex": [1.0, -2.0]}, "c": {"complex": [0.0, 1.0]}, '
+    told += '"bad": {"complex": ["x", null]}}'
     assert described({"arguments": told}, "arguments") == {
         "n": "3",
         "w": "float32[2, 3]",
         "f": "m.f",
         "s": "'a'",
+        "z": "1.0-2.0j",
+        "c": "0.0+1.0j",
+        "bad": "{'complex': ['x', None]}",
     }
     assert key_text({"key": '{"impl": "threefry2x32", "data": [0, 42]}'}) == "jax.random.key(42)"
     assert key_text({"key": '{"impl": "rbg", "data": [0, 1, 0, 1]}'}) == "[0, 1, 0, 1] (rbg)"

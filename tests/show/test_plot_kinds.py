@@ -599,8 +599,17 @@ def test_a_zip_can_be_drawn_along_any_of_its_axes():
         {"y": "b"},
     )
     for given in choices:
-        result.plot("rate", **given)
-        result.plot("x", **({"x": "time"} | {k: v for k, v in given.items() if k != "x"}))
+        drawn = result.plot("rate", **given)
+        ax = plt.gcf().axes[0]
+        assert drawn is not None
+        if "x" in given:
+            assert text_of(ax.xaxis) == given["x"]
+        if "y" in given:
+            assert text_of(ax.yaxis) == given["y"]
+        if "col" in given:
+            assert len([each for each in plt.gcf().axes if each.get_visible()]) >= 6
+        assert result.plot("x", **({"x": "time"} | {k: v for k, v in given.items() if k != "x"}))
+        assert "time [s]" in {text_of(each.xaxis) for each in plt.gcf().axes}
 
 
 def test_panels_of_several_points_each_are_refused(filtered):

@@ -187,7 +187,7 @@ def align(a: Side, b: Side) -> Alignment:
         (groups[k] is None) == (others[k] is None) for k in groups
     ):
         return _by_dimension(axes, mine, theirs)
-    pair = _matched(_listed(mine, sizes[0]), _listed(theirs, sizes[1]))
+    pair = matched(_listed(mine, sizes[0]), _listed(theirs, sizes[1]))
     return Alignment(
         axes, (mine, theirs), sizes, {_LISTED: pair}, {_LISTED: _LISTED}, is_listed=True
     )
@@ -205,7 +205,7 @@ def _by_dimension(
             problem = _other_labels(members, mine, theirs)
             continue
         along = ({name: side[name].values for name in members} for side in (mine, theirs))
-        pairs[dim], twins[dim] = _matched(*along), str(others[members])
+        pairs[dim], twins[dim] = matched(*along), str(others[members])
     return Alignment(axes, (mine, theirs), sizes, pairs, twins, problem=problem)
 
 
@@ -216,14 +216,17 @@ def _other_labels(
     differ = []
     for name in sorted(names):
         one, other = (side[name].values.reshape(1) for side in (mine, theirs))
-        if not _matched({name: one}, {name: other})[0].size:
+        if not matched({name: one}, {name: other})[0].size:
             differ.append(f"{name}={one.item()!r} and {name}={other.item()!r}")
     return f"the points have other labels: {listing(differ)}" if differ else ""
 
 
-def _matched(
+def matched(
     mine: Mapping[str, np.ndarray], theirs: Mapping[str, np.ndarray]
 ) -> tuple[np.ndarray, np.ndarray]:
+    """Return positions of labels in one and in the other that are the same."""
+    if any((mine[name].dtype.kind == "b") != (theirs[name].dtype.kind == "b") for name in mine):
+        return np.empty(0, np.int64), np.empty(0, np.int64)  # True is not 1
     labels = {name: Labels.of(name, values) for name, values in mine.items()}
     return common(labels, {name: Labels.of(name, v).values for name, v in theirs.items()})
 

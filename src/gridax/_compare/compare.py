@@ -14,6 +14,7 @@ import xarray as xr
 
 from gridax._compare.align import Alignment, Side, align
 from gridax._compare.origin import OriginDifference, differences
+from gridax._compare.own import own_labels
 from gridax._compare.values import OutputDifference, difference
 from gridax._show.comparison import Section, comparison_html, comparison_text
 from gridax._stores.base import DONE, STATUS
@@ -43,8 +44,8 @@ class Comparison:
     outputs : tuple of OutputDifference
         The outputs that both have. Each has the attributes ``name``, ``equal``, ``allclose``,
         ``max_abs``, ``max_rel``, ``worst`` (the labels of the point with the largest difference),
-        ``n_beyond`` and ``n_nan`` (numbers of points), and ``dims``, ``shape``, ``dtype`` and
-        ``units`` (what both have where that differs, else None).
+        ``n_beyond`` and ``n_nan`` (numbers of points), and ``dims``, ``shape``, ``dtype``,
+        ``units`` and ``labels`` (what both have where that differs, else None).
     origin : tuple of OriginDifference
         What differs in what was run: triples of what it is, and what `a` and `b` say.
     notes : tuple of str
@@ -161,7 +162,7 @@ def _call(labels: Mapping[Any, Any]) -> str:
 def _output_row(output: OutputDifference, n_common: int) -> tuple[str, ...]:
     is_compared = n_common and not (output.dims or output.shape)
     pairs = {"dims": output.dims, "shape": output.shape, "dtype": output.dtype}
-    pairs["units"] = output.units
+    pairs |= {"units": output.units, "labels": output.labels}
     other = "; ".join(f"{what} {a} / {b}" for what, (a, b) in _present(pairs))
     numbers = ["–" if np.isnan(x) else f"{x:.3g}" for x in (output.max_abs, output.max_rel)]
     counts = [str(n) if is_compared else "–" for n in (output.n_beyond, output.n_nan)]
@@ -242,9 +243,7 @@ def of_sides(a: Side, b: Side, rtol: float, atol: float) -> Comparison:
         a, b = (dataclasses.replace(s, name=f"{s.name} ({i})") for i, s in enumerate((a, b), 1))
     alignment = align(a, b)
     both = [name for name in a.outputs if name in b.outputs]
-    outputs = (
-        difference(name, (a.outputs[name], b.outputs[name]), alignment, rtol, atol) for name in both
-    )
+    outputs = [_output(name, a, b, alignment, rtol, atol) for name in both]
     return Comparison(
         a.name,
         b.name,
@@ -259,6 +258,13 @@ def of_sides(a: Side, b: Side, rtol: float, atol: float) -> Comparison:
         atol,
         len(both) == len(a.outputs) == len(b.outputs),
     )
+
+
+def _output(
+    name: str, a: Side, b: Side, alignment: Alignment, rtol: float, atol: float
+) -> OutputDifference:
+    labels = own_labels(a, name, alignment, 0), own_labels(b, name, alignment, 1)
+    return difference(name, (a.outputs[name], b.outputs[name]), labels, alignment, rtol, atol)
 
 
 def _notes(a: Side, b: Side, alignment: Alignment) -> Iterator[str]:

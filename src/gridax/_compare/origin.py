@@ -49,7 +49,16 @@ def differences(a: Side, b: Side, alignment: Alignment) -> Iterator[OriginDiffer
         for row in (*_simple(mine, theirs), *_digested(a, b, alignment)):
             if row.a != row.b:
                 yield row
+    yield from _units(a, b, alignment)
     yield from _values(a, b, alignment)
+
+
+def _units(a: Side, b: Side, alignment: Alignment) -> Iterator[OriginDifference]:
+    for name in alignment.axes:
+        if name in a.dataset.coords and name in b.dataset.coords:
+            mine, theirs = (str(side.dataset[name].attrs.get("units", _NONE)) for side in (a, b))
+            if mine != theirs:
+                yield OriginDifference(f"units of {name}", mine, theirs)
 
 
 def _simple(mine: Mapping[str, Any], theirs: Mapping[str, Any]) -> Iterator[OriginDifference]:
@@ -75,6 +84,9 @@ def _digested(a: Side, b: Side, alignment: Alignment) -> Iterator[OriginDifferen
     for name in {**fixed[0], **fixed[1]}:
         if name in alignment.axes:
             continue
+        whole = name.rpartition(".")[0]
+        if all(whole in side for side in fixed) and not all(name in side for side in fixed):
+            continue  # part of something that only one of them has, of which the whole is listed
         (code, here), (other, there) = (side.get(name, ("", _NONE)) for side in fixed)
         if (code, here) != (other, there):
             if here == there:

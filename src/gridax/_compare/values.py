@@ -12,6 +12,7 @@ import xarray as xr
 
 from gridax._arrays import is_floating
 from gridax._compare.align import Alignment
+from gridax._compare.own import Labels, arranged_alike, differing
 
 # Bytes of an output that are read at a time.
 _PIECE = 2**27
@@ -28,8 +29,8 @@ class OutputDifference:
     name : str
         Name of the output.
     equal : bool
-        Whether dimensions, units, dtypes and the values at all common points are equal; NaN equals
-        NaN.
+        Whether dimensions, their labels, units, dtypes and the values at all common points are
+        equal; NaN equals NaN.
     max_abs, max_rel : float
         Largest absolute difference, and largest difference relative to the value in the second
         result, where that is not zero. NaN if there is nothing to compare, as for strings.
@@ -39,9 +40,10 @@ class OutputDifference:
         Number of points at which a value differs by more than the tolerances.
     n_nan : int
         Number of points at which a value is NaN in one of the results only.
-    dims, shape, dtype, units : tuple of two str, or None
+    dims, shape, dtype, units, labels : tuple of two str, or None
         What both results have, where that differs. Values of different own dimensions or shapes are
-        not compared.
+        not compared. Along own dimensions, such as time, values are compared label by label if both
+        results have the same labels, else in their order; `labels` has the first that differ.
     """
 
     name: str
@@ -55,45 +57,48 @@ class OutputDifference:
     shape: Pair | None = None
     dtype: Pair | None = None
     units: Pair | None = None
+    labels: Pair | None = None
 
     @property
     def allclose(self) -> bool:
         """Whether it agrees within the tolerances, in whatever dtype."""
-        return not (self.n_beyond or self.n_nan or self.dims or self.shape or self.units)
+        unlike = self.dims or self.shape or self.units or self.labels
+        return not (self.n_beyond or self.n_nan or unlike)
 
 
 def difference(
     name: str,
     variables: tuple[xr.Variable, xr.Variable],
+    labels: tuple[Labels, Labels],
     alignment: Alignment,
     rtol: float,
     atol: float,
 ) -> OutputDifference:
-    """Compare an output of two results at their common points."""
+    """Compare an output of two results, with labels of its own, at their common points."""
     owns = [alignment.own(variable, side) for side, variable in enumerate(variables)]
     dims = _unless_same(*(", ".join(own) or "none" for own in owns))
     shape = _unless_same(*(" × ".join(map(str, own.values())) or "one value" for own in owns))
     dtype = _unless_same(*(_kind(v.dtype) for v in variables))
     units = _unless_same(*(str(v.attrs.get("units", "none")) for v in variables))
+    unlike = None
+    if not (dims or shape):
+        theirs, other = arranged_alike(variables[1], *labels)
+        variables, unlike = (variables[0], theirs), differing(labels[0], other)
+    differ = (dims, shape, dtype, units, unlike)
     if dims or shape or not alignment.n_common:
-        is_equal = not (dims or shape or dtype or units)
-        nan = math.nan
-        return OutputDifference(name, is_equal, nan, nan, {}, 0, 0, dims, shape, dtype, units)
+        return OutputDifference(name, not any(differ), math.nan, math.nan, {}, 0, 0, *differ)
     total = _Total(len(alignment.shape), rtol, atol)
     for offset, a, b in _pieces(variables, alignment):
         total.add(offset, a, b)
     return OutputDifference(
         name,
-        total.equal and not (dtype or units),
+        total.equal and not any(differ),
         total.max_abs,
         total.max_rel,
         {} if total.worst is None else alignment.labels_at(total.worst),
         total.n_beyond,
         total.n_nan,
-        None,
-        None,
-        dtype,
-        units,
+        *differ,
     )
 
 

@@ -161,10 +161,10 @@ def _argument_to_json(leaf: Any) -> Any:
         return shorten(value, _LONGEST_TEXT) if isinstance(value, str) else value
     if leaf is None:
         return None
+    if isinstance(leaf, (complex, np.complexfloating)):
+        return {"complex": [float(leaf.real), float(leaf.imag)]}
     if hasattr(leaf, "shape") and hasattr(leaf, "dtype"):
         return _array_to_json(leaf)
-    if isinstance(leaf, complex):
-        return {"complex": [leaf.real, leaf.imag]}
     if isinstance(leaf, (tuple, list, Mapping)):  # an empty one
         return {} if isinstance(leaf, Mapping) else []
     return {"object": _qualified(leaf)}

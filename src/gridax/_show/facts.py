@@ -255,8 +255,8 @@ def _described_value(value: Any) -> str:
             return f"{dtype}[{', '.join(map(str, shape))}]"
         case {"object": name}:
             return str(name)
-        case {"complex": [real, imaginary]}:
-            return f"{real}+{imaginary}j"
+        case {"complex": [int() | float() as real, int() | float() as imaginary]}:
+            return f"{real}{imaginary:+}j"
     return repr(value)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import textwrap
 from collections.abc import Iterable, Mapping
@@ -10,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from gridax._show.plot_scale import Placement
-from gridax._show.plot_style import label_texts
+from gridax._show.plot_style import flags, is_number, label_texts
 
 MOST_LINES = 12
 MOST_NAMES = 10
@@ -25,7 +26,7 @@ class Colors:
     norm: Any
     extend: str = "neither"
     levels: np.ndarray | None = None
-    ticks: Mapping[int, str] | None = None
+    ticks: Mapping[float, str] | None = None
 
 
 def colors_of(
@@ -48,10 +49,10 @@ def colors_of(
     from matplotlib import colors, ticker
 
     finite = np.concatenate([v[np.isfinite(v)].ravel() for v in values] or [np.empty(0)])
-    flags = _flags(attrs)
-    if flags and not options.keys() - {"add_colorbar", "cbar_kwargs", "cbar_ax", "cmap"}:
-        return _flag_colors(flags, options.get("cmap"))
-    norm, levels = options.get("norm"), options.get("levels")
+    named = flags(attrs)
+    if named and not options.keys() - {"add_colorbar", "cbar_kwargs", "cbar_ax", "cmap"}:
+        return _flag_colors(named, options.get("cmap"))
+    norm, levels = _norm(options, finite), _checked_levels(options.get("levels"))
     low, high, default = _limits(finite, options)
     if default == "RdBu_r" and kind in ("scatter", "contour"):
         default = {"scatter": "coolwarm", "contour": plt.rcParams["image.cmap"]}[kind]
@@ -64,12 +65,46 @@ def colors_of(
     if levels is not None:
         if np.ndim(levels) == 0:
             levels = ticker.MaxNLocator(levels + 1, min_n_ticks=1).tick_values(low, high)
-        levels = np.asarray(levels, float)
+        levels = np.asarray(levels)
         low, high = levels[0], levels[-1]
     extend: Any = options.get("extend") or _extend(finite, low, high)
     if levels is not None and norm is None:
         norm = colors.BoundaryNorm(levels, cmap.N, extend=extend)
     return Colors(cmap, norm or colors.Normalize(low, high), extend, levels)
+
+
+def _norm(options: Mapping[str, Any], finite: np.ndarray) -> Any:
+    """Return the norm that the user gave, if any: one of matplotlib, or the name of a scale."""
+    from matplotlib.colors import LogNorm, Normalize
+
+    given = options.get("norm")
+    if isinstance(given, Normalize) or given is None:
+        return copy.copy(given)  # its limits are set
+    if given == "linear":
+        return None
+    if not isinstance(given, str) or given != "log":
+        raise ValueError(f"norm={given!r} must be 'linear', 'log', or a norm of matplotlib.colors")
+    for name in ("vmin", "vmax"):
+        if options.get(name) is not None and options[name] <= 0:
+            raise ValueError(f"{name}={options[name]!r} must be positive with norm='log'")
+    if finite.size and not (finite > 0).any():
+        raise ValueError("norm='log' needs positive values, but there are none here")
+    return LogNorm()
+
+
+def _checked_levels(levels: Any) -> Any:
+    """Return the number of levels, or increasing levels."""
+    if levels is None:
+        return None
+    array = np.asarray(levels)
+    is_count = array.ndim == 0 and array.dtype.kind in "iu" and array > 0
+    if is_count:
+        return int(array)
+    if array.ndim == 1 and array.size > 1 and is_number(array) and (np.diff(array) > 0).all():
+        return array.astype(float)
+    raise ValueError(
+        f"levels={levels!r} must be a positive whole number, or at least two increasing numbers"
+    )
 
 
 def _limits(finite: np.ndarray, options: Mapping[str, Any]) -> tuple[float, float, str]:
@@ -103,24 +138,18 @@ def _extend(finite: np.ndarray, low: float, high: float) -> str:
     return "both" if below and above else "min" if below else "max" if above else "neither"
 
 
-def _flags(attrs: Mapping[str, Any]) -> dict[int, str]:
-    meanings = str(attrs.get("flag_meanings", "")).split()
-    values = np.atleast_1d(attrs.get("flag_values", [])).tolist()
-    return dict(zip(values, meanings, strict=True)) if len(values) == len(meanings) else {}
-
-
-def _flag_colors(flags: Mapping[int, str], cmap: Any) -> Colors:
+def _flag_colors(named: Mapping[float, str], cmap: Any) -> Colors:
     import matplotlib.pyplot as plt
     from matplotlib import colors
 
-    at = np.array(sorted(flags), float)
+    at = np.array(sorted(named), float)
     middle = (at[1:] + at[:-1]) / 2
     edges = np.concatenate([[at[0] - 0.5], middle, [at[-1] + 0.5]])
     if cmap is None:
         tones = plt.get_cmap("cividis")(np.linspace(0.1, 0.9, len(at)))
         cmap = colors.ListedColormap(tones)
     norm = colors.BoundaryNorm(edges, plt.get_cmap(cmap).N)
-    return Colors(plt.get_cmap(cmap), norm, ticks={int(v): flags[v] for v in sorted(flags)})
+    return Colors(plt.get_cmap(cmap), norm, ticks={v: named[v] for v in sorted(named)})
 
 
 def add_color_bar(
@@ -129,7 +158,7 @@ def add_color_bar(
     """Draw the color bar of a color map beside its panels."""
     keywords: dict[str, Any] = {
         "label": textwrap.fill(text, WRAP),
-        **options.get("cbar_kwargs", {}),
+        **(options.get("cbar_kwargs") or {}),
     }
     if options.get("cbar_ax") is not None:
         keywords["cax"] = options["cbar_ax"]
@@ -205,7 +234,7 @@ def add_hue_key(
     if hue.mappable is not None:
         if options.get("add_colorbar", options.get("add_legend", True)):
             text = textwrap.fill(hue.title, WRAP)
-            keywords = {"ax": panels.ravel().tolist(), **options.get("cbar_kwargs", {})}
+            keywords = {"ax": panels.ravel().tolist(), **(options.get("cbar_kwargs") or {})}
             bar = panels.flat[0].figure.colorbar(hue.mappable, label=text, **keywords)
             if hue.placement is not None:
                 hue.placement.set_ticks(bar.ax.yaxis)

@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import xarray as xr
 
 from gridax._grid.lookup import sel
-from gridax._show.plot_style import is_number
+from gridax._show.plot_style import is_number, label_texts
 from gridax._text import listing
 
 
@@ -21,6 +22,8 @@ def select(dataset: xr.Dataset, output: str | None, labels: Mapping[str, Any]) -
     ValueError
         If there is no such output or label, or the output cannot be plotted.
     """
+    if not isinstance(labels, Mapping):
+        raise TypeError(f"sel must be a mapping such as {{'G': 0.3}}, got {labels!r}")
     names = [str(name) for name in dataset.data_vars]
     if output is not None and output not in names:
         raise ValueError(f"no output {output!r}; the outputs are {listing(names)}")
@@ -49,7 +52,8 @@ def _as_numbers(values: xr.DataArray) -> xr.DataArray:
 
 
 def _nearest(dataset: xr.Dataset, labels: Mapping[str, Any]) -> xr.Dataset:
-    """Select the nearest label for a number, and the exact label for anything else."""
+    """Select the nearest label for numbers and dates, and the exact one for anything else."""
+    labels = {name: _as_times(dataset, name, query) for name, query in labels.items()}
     numbers = [name for name, query in labels.items() if _is_numeric(dataset, name, query)]
     nearest = {name: _closest(name, dataset[name].values, labels[name]) for name in numbers}
     try:
@@ -60,6 +64,22 @@ def _nearest(dataset: xr.Dataset, labels: Mapping[str, Any]) -> xr.Dataset:
         others = {name: query for name, query in labels.items() if name not in nearest}
         exact = sel(dataset, others)
         return sel(exact, {name: labels[name] for name in nearest}, method="nearest")
+
+
+def _as_times(dataset: xr.Dataset, name: str, query: Any) -> Any:
+    """Return dates or durations in place of texts, if the labels of a coordinate are such."""
+    kind = dataset[name].dtype.kind if name in dataset.coords else ""
+    if kind not in ("m", "M") or isinstance(query, slice):
+        return query
+    what, convert = ("dates", pd.Timestamp) if kind == "M" else ("durations", pd.Timedelta)
+    try:
+        is_text = np.asarray(query).dtype.kind in "OUSmM"
+        times = [convert(each).to_numpy() for each in np.atleast_1d(query)] if is_text else []
+    except (TypeError, ValueError):
+        is_text = False
+    if not is_text:
+        raise ValueError(f"sel={name!r}: the labels are {what}, got {query!r}")
+    return times[0] if np.ndim(query) == 0 else times
 
 
 def _is_numeric(dataset: xr.Dataset, name: str, query: Any) -> bool:
@@ -79,7 +99,7 @@ def _is_numeric(dataset: xr.Dataset, name: str, query: Any) -> bool:
         return False
     labels = dataset[name].values
     if labels.dtype.kind in "mM":
-        return False
+        return True
     if labels.dtype.kind in "iuf":
         if np.asarray(query).dtype.kind not in "iuf":
             raise ValueError(f"sel={name!r}: the labels are numbers, got {query!r}")
@@ -95,14 +115,23 @@ def _is_numeric(dataset: xr.Dataset, name: str, query: Any) -> bool:
 
 def _closest(name: str, labels: np.ndarray, query: Any) -> Any:
     """Return the label nearest to a number, or the different labels nearest to several numbers."""
+    labels = labels[labels == labels]  # without NaN and NaT
+    if not labels.size:
+        raise ValueError(f"sel={name!r}: all labels are missing, so that none is nearest")
     low, high = labels.min(), labels.max()
     if np.size(query) == 0:
         raise ValueError(f"sel={name!r}: give one label or several, got {query!r}")
     closest = []
-    for number in np.atleast_1d(query).astype(float):
-        if not low <= number <= high and not np.isclose(number, (low, high)).any():
+    is_time = labels.dtype.kind in "mM"
+    places = labels if is_time else labels.astype(float)
+    for number in np.atleast_1d(query).astype(places.dtype):
+        near = not is_time and np.isclose(number, (low, high)).any()
+        if not low <= number <= high and not near:
+            ends = np.array([low, high], labels.dtype)
+            first, last = label_texts(ends) if is_time else [str(low), str(high)]
+            shown = label_texts(np.atleast_1d(number))[0] if is_time else f"{number:g}"
             raise ValueError(
-                f"sel={name!r}: {number:g} is outside the range of the labels, {low} to {high}"
+                f"sel={name!r}: {shown} is outside the range of the labels, {first} to {last}"
             )
-        closest.append(labels[np.argmin(np.abs(labels.astype(float) - number))])
+        closest.append(labels[np.argmin(np.abs(places - number))])
     return closest[0] if np.ndim(query) == 0 else list(dict.fromkeys(closest))

@@ -37,6 +37,7 @@ class Figure:
         options = dict(keywords.figure)
         ax = options.pop("ax", None)
         facets = plot.facets()
+        _check_options(options)
         projection = {"projection": "3d"} if kind == "surface" else {}
         if ax is not None and facets:
             raise ValueError(
@@ -75,7 +76,9 @@ class Figure:
         coords = {facets[role]: labels[role] for role in facets}
         shape = [len(each) for each in coords.values()]
         layout = xr.DataArray(np.zeros(shape), coords, [*coords])
-        data = plot.values if set(coords) <= set(plot.values.dims) else layout
+        # Of repeated labels, each gets one panel.
+        has_all = all(plot.values.sizes.get(name) == len(each) for name, each in coords.items())
+        data = plot.values if has_all else layout
         grid: Any = FacetGrid(
             data, facets.get("col"), facets.get("row"), subplot_kws=projection, **options
         )
@@ -129,6 +132,13 @@ class Figure:
         for ax, title in zip(self.axes[:, -1], titles, strict=True):
             text = textwrap.fill(title, letters_along(ax, 1))
             ax.annotate(text, (1.02, 0.5), xycoords="axes fraction", **style)
+
+
+def _check_options(options: Mapping[str, Any]) -> None:
+    wrap = options.get("col_wrap")
+    is_count = isinstance(wrap, (int, np.integer)) and not isinstance(wrap, bool) and wrap > 0
+    if wrap is not None and not is_count:
+        raise ValueError(f"col_wrap={wrap!r} must be a positive whole number of panels per row")
 
 
 def set_axes(ax: Any, options: Mapping[str, Any]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from typing import Any
 
 from gridax._text import listing
@@ -30,6 +30,28 @@ OF_FUNCTION: Mapping[str, Sequence[str]] = {
 }
 
 
+# Other names of properties in matplotlib, most of which only some functions know.
+_ALIASES = {
+    **dict.fromkeys(("lw", "linewidths"), "linewidth"),
+    **dict.fromkeys(("ls", "linestyles"), "linestyle"),
+    **dict.fromkeys(("ec", "edgecolors"), "edgecolor"),
+    **dict.fromkeys(("fc", "facecolors"), "facecolor"),
+    **dict.fromkeys(("c", "colors"), "color"),
+    **dict.fromkeys(("aa", "antialiaseds"), "antialiased"),
+    "ms": "markersize",
+    "mec": "markeredgecolor",
+    "mfc": "markerfacecolor",
+    "mew": "markeredgewidth",
+    "ds": "drawstyle",
+}
+# What a function calls them, where that differs.
+_OF_KIND: Mapping[str, Mapping[str, str]] = {
+    "scatter": {"linewidth": "linewidths", "edgecolor": "edgecolors"},
+    "contour": {"linewidth": "linewidths", "linestyle": "linestyles", "color": "colors"},
+    "contourf": {"color": "colors"},
+}
+
+
 @dataclasses.dataclass(frozen=True)
 class Keywords:
     """Keywords of a plot, by what they concern: figure, axes, colors, and what is drawn."""
@@ -43,9 +65,8 @@ class Keywords:
 def check_kind(kind: str | None) -> None:
     """Reject a kind that does not exist, naming the most similar one."""
     if kind is not None and kind not in KINDS:
-        raise ValueError(
-            f"kind={kind!r} is unknown; choose from {listing(KINDS, 9)}{_meant(kind, KINDS)}"
-        )
+        meant = _meant(kind, KINDS) if isinstance(kind, str) else ""
+        raise ValueError(f"kind={kind!r} is unknown; choose from {listing(KINDS, 9)}{meant}")
 
 
 def sorted_keywords(kind: str, given: Mapping[str, Any]) -> Keywords:
@@ -59,8 +80,14 @@ def sorted_keywords(kind: str, given: Mapping[str, Any]) -> Keywords:
     colors = LEGEND if kind in (*CURVES, "hist") else COLORS
     artist, properties = _properties(kind)
     known = {*FIGURE, *AXES, *colors, *OF_FUNCTION.get(kind, ()), *properties}
-    for name in given:
-        if name not in known:
+    names = {name: _canonical(name, kind, known) for name in given}
+    for name, meant in names.items():
+        twin = next(other for other, same in names.items() if same == meant)
+        if twin != name:
+            raise TypeError(
+                f"plot: {twin!r} and {name!r} are the same property; give only one of them"
+            )
+        if meant not in known:
             others = [k for k in KINDS if name in _all_of(k)]
             where = f" (it belongs to kind={listing(list(map(repr, others)), 9)})" if others else ""
             raise TypeError(
@@ -69,10 +96,20 @@ def sorted_keywords(kind: str, given: Mapping[str, Any]) -> Keywords:
                 f"{listing([*OWN, *FIGURE, *AXES, *colors, *OF_FUNCTION.get(kind, ())], 99)}, "
                 f"and the properties of matplotlib's {artist}"
             )
+    given = {names[name]: value for name, value in given.items()}
     groups = (FIGURE, AXES, colors)
     chosen = [{name: given[name] for name in given if name in group} for group in groups]
     rest = {name: v for name, v in given.items() if not any(name in group for group in groups)}
     return Keywords(chosen[0], chosen[1], chosen[2], rest)
+
+
+def _canonical(name: str, kind: str, known: Set[str]) -> str:
+    """Return the name that matplotlib's function for a kind of plot has for a property."""
+    if name == "c" and kind == "scatter":  # numbers, too
+        return name
+    plain = _ALIASES.get(name, name)
+    found = _OF_KIND.get(kind, {}).get(plain, plain)
+    return found if found in known else name
 
 
 def _all_of(kind: str) -> set[str]:

@@ -17,7 +17,7 @@ from gridax._show.plot_positions import AT
 from gridax._show.plot_roles import Plot
 from gridax._show.plot_scale import Placement, edges_between
 from gridax._show.plot_spread import LEVELS
-from gridax._show.plot_style import axis_label, letters_along
+from gridax._show.plot_style import axis_label, flags, letters_along
 
 
 class Painter:
@@ -48,7 +48,7 @@ class Painter:
         options = self.keywords.drawn
         edges = plot_panels.bin_edges(values[np.isfinite(values)], options)
         hue = self._hue_colors()
-        drawn = None
+        drawn: Any = None
         for ax, panel in panels:
             samples = _samples(panel, 1 if hue is None else len(hue.colors))
             colors = ["C0"] if hue is None else hue.colors
@@ -57,11 +57,7 @@ class Painter:
             ax.set_xlabel(textwrap.fill(self.text, letters_along(ax, 0)))
             _set_value_ticks(ax.xaxis, self.plot.values)
         if hue is not None:
-            from matplotlib.colors import to_rgb
-            from matplotlib.patches import Patch
-
-            patches = [Patch(fc=(*to_rgb(c), 0.2), ec=c, lw=1.5) for c in hue.colors]
-            self._add_key(hue, patches)
+            self._add_key(hue, _patches(drawn[2] if len(hue.colors) > 1 else [drawn[2]]))
         return drawn
 
     def _curves(self, panels: Sequence[tuple[Any, Plot]]) -> Any:
@@ -80,7 +76,8 @@ class Painter:
             ax.set_ylabel(textwrap.fill(text, letters_along(ax, 1)))
             if LEVELS not in panel.values.dims:
                 _set_value_ticks(ax.yaxis, panel.values)
-        if hue is not None:
+        # With a color of the user's, all labels of hue look the same.
+        if hue is not None and not {"c", "color", "facecolor"} & self.keywords.drawn.keys():
             self._add_key(hue, _handles(hue, [each for artists in drawn for each in artists]))
         return drawn[0] if self.kind != "scatter" else drawn[0][0]
 
@@ -209,6 +206,17 @@ def _samples(panel: Plot, n: int) -> list[np.ndarray]:
     return [part[np.isfinite(part)] for part in parts]
 
 
+def _patches(drawn: Sequence[Any]) -> list[Any]:
+    """Return what the legend shows for each histogram, in the colors that were drawn."""
+    from matplotlib.patches import Patch
+
+    first = [next(iter(artists)) for artists in drawn]
+    return [
+        Patch(fc=one.get_facecolor(), ec=one.get_edgecolor(), lw=one.get_linewidth())
+        for one in first
+    ]
+
+
 def _handles(hue: plot_color.HueColors, drawn: Sequence[Any]) -> list[Any]:
     """Return what the legend shows for each label of hue."""
     from matplotlib.lines import Line2D
@@ -234,8 +242,8 @@ def _set_value_ticks(axis: Any, values: xr.DataArray) -> None:
     """Name the values of an output that has a name for each; whole numbers get whole ticks."""
     from matplotlib.ticker import MaxNLocator
 
-    attrs = values.attrs
-    if "flag_meanings" in attrs:
-        axis.set_ticks(np.atleast_1d(attrs["flag_values"]), attrs["flag_meanings"].split())
+    named = flags(values.attrs)
+    if named:
+        axis.set_ticks([*named], [*named.values()])
     elif values.dtype.kind in "iu":
         axis.set_major_locator(MaxNLocator("auto", integer=True))

@@ -99,8 +99,6 @@ def _mean_in(bins: np.ndarray, values: np.ndarray, n: int) -> np.ndarray:
 
 def draw_curve(ax: Any, one: Series, color: Any, kind: str, options: Mapping[str, Any]) -> Any:
     """Draw a curve and its bands, or points with error bars; return the line."""
-    aliases = {"ms": "markersize", "ls": "linestyle", "lw": "linewidth", "ds": "drawstyle"}
-    options = {"color" if k == "c" else aliases.get(k, k): v for k, v in options.items()}
     n = len(one.levels)
     middle = one.levels[n // 2] if n % 2 else np.full(len(one.at), np.nan)
     style: dict[str, Any] = {"color": color}
@@ -111,7 +109,7 @@ def draw_curve(ax: Any, one: Series, color: Any, kind: str, options: Mapping[str
         style |= {"marker": "o", "markersize": 3}
     if kind == "step":
         style["drawstyle"] = "steps-mid"
-    (line,) = ax.plot(one.at, middle, **style | options)
+    (line,) = ax.plot(one.at, middle, **{**style, **options})
     for i in range(n // 2):
         low, high = one.levels[i], one.levels[n - 1 - i]
         if one.joined:
@@ -174,7 +172,7 @@ def draw_points(ax: Any, points: Points, colors: Colors, options: dict[str, Any]
         "rasterized": len(points.x) > MANY,
     }
     style |= {"plotnonfinite": True, **options}  # such points count for the limits of the axes
-    if not {"c", "color"} & options.keys():
+    if not {"c", "color", "facecolor"} & options.keys():
         style |= {"c": points.values, "cmap": colors.cmap, "norm": colors.norm}
     missing = ~np.isfinite(points.values)
     if missing.any() and len(points.x) <= MANY:
@@ -194,7 +192,7 @@ def draw_dots(ax: Any, one: Series, colors: Any, options: dict[str, Any]) -> Any
     color = colors[one.hue] if one.hues is None else np.asarray(colors)[one.hues]
     style: dict[str, Any] = {"s": _dot_size(n, 25), "linewidths": 0}
     style |= {"rasterized": n > MANY, **options}
-    if not {"c", "color"} & options.keys():
+    if not {"c", "color", "facecolor"} & options.keys():
         style["color"] = color
     n_levels = len(one.levels)
     for i in range(n_levels // 2):
@@ -247,7 +245,9 @@ def bin_edges(values: np.ndarray, options: Mapping[str, Any]) -> np.ndarray:
     bins = options.get("bins", "auto")
     if not values.size:
         values = np.zeros(1)
-    low, high = values.min(), values.max()
+    if values.dtype.kind in "iu" and values.dtype.itemsize < 8:
+        values = values.astype(np.int64)  # the range of narrow integers overflows
+    low, high = values.min().item(), values.max().item()
     if bins == "auto" and values.dtype.kind in "iu" and high - low < 60:
         return np.arange(int(low), int(high) + 2) - 0.5
     edges = np.histogram_bin_edges(values, bins, options.get("range"))
@@ -264,7 +264,7 @@ def draw_histogram(
     options: Mapping[str, Any],
 ) -> Any:
     """Draw the histogram of each sample; return what matplotlib returns."""
-    from matplotlib.colors import to_rgb
+    from matplotlib.colors import is_color_like, to_rgb
 
     style: dict[str, Any] = {"histtype": "bar"}
     if len(samples) > 1:
@@ -272,10 +272,13 @@ def draw_histogram(
     elif len(edges) <= 60:
         style |= {"edgecolor": ax.get_facecolor(), "linewidth": 0.5}
     rest = {k: v for k, v in options.items() if k not in ("bins", "range")}
-    color = {} if {"color", "fc", "facecolor"} & rest.keys() else {"color": colors}
+    if is_color_like(rest.get("color")):
+        rest["color"] = [rest["color"]] * len(samples)
+    color = {} if {"color", "facecolor"} & rest.keys() else {"color": colors}
     drawn = ax.hist(samples if len(samples) > 1 else samples[0], edges, **color, **style | rest)
-    if len(samples) > 1 and rest.get("histtype", "step") == "step":
-        for (patch,), color in zip(drawn[2], colors, strict=True):
-            patch.set(fill=True, facecolor=(*to_rgb(color), 0.2))
+    is_step = len(samples) > 1 and rest.get("histtype", "step") == "step"
+    if is_step and rest.get("fill", True):
+        for (patch,), own in zip(drawn[2], rest.get("color", colors), strict=True):
+            patch.set(fill=True, facecolor=rest.get("facecolor", (*to_rgb(own), 0.2)))
     ax.set_ylabel("density" if options.get("density") else "number of points")
     return drawn

@@ -70,7 +70,7 @@ def placed(plot: Plot, kind: str, keywords: Keywords) -> tuple[Plot, dict[str, P
     if "hue" in plot.roles:
         name = plot.roles["hue"]
         category = plot.is_category(name)
-        codes, labels = pd.factorize(plot.labels("hue"), sort=not category)
+        codes, labels = pd.factorize(plot.labels("hue"), sort=not category, use_na_sentinel=False)
         labels = np.asarray(labels)
         log = name in plot.logs or suits_log(labels)
         places["hue"] = place(labels, plot.text("hue"), log=log, nominal=category)
@@ -98,6 +98,11 @@ def _check_smooth(plot: Plot, kind: str, role: str) -> None:
         )
 
 
+def _equals(labels: np.ndarray, label: Any) -> Any:
+    """Return which labels equal one; missing ones are equal to each other."""
+    return pd.isna(labels) if pd.isna(label) else labels == label
+
+
 def in_panel(plot: Plot, chosen: Mapping[str, Any]) -> Plot:
     """Return the part of a plot that belongs into one panel, given the labels of row and col."""
     values = plot.values
@@ -105,7 +110,7 @@ def in_panel(plot: Plot, chosen: Mapping[str, Any]) -> Plot:
     for dim in dict.fromkeys(plot.dim(plot.roles[role]) for role in chosen):
         along = [role for role in chosen if plot.dim_of(role) == dim]
         rows = np.flatnonzero(
-            np.logical_and.reduce([plot.labels(role) == chosen[role] for role in along])
+            np.logical_and.reduce([_equals(plot.labels(role), chosen[role]) for role in along])
         )
         if dim in used or plot.kind == "hist":
             values = values.isel({dim: rows})

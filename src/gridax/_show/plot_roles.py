@@ -12,7 +12,7 @@ import xarray as xr
 
 from gridax._show.plot_keywords import CURVES, MAPS
 from gridax._show.plot_spread import LEVELS
-from gridax._show.plot_style import axis_label, is_number
+from gridax._show.plot_style import axis_label, is_date, is_number
 from gridax._text import listing
 
 MOST_FACETS = 36
@@ -63,7 +63,7 @@ class Plot:
     def is_category(self, name: str) -> bool:
         """Whether labels are names: there is nothing between them, and they have no order."""
         labels = self.values[name].values if name in self.values.coords else np.empty(0, int)
-        return name in self.nominal or not (labels.dtype.kind == "M" or is_number(labels))
+        return name in self.nominal or not (is_date(labels) or is_number(labels))
 
     def varying(self, dim: str) -> list[str]:
         """Return the axes along a dimension that do not all have the same label."""

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from gridax._show.plot_style import is_geometric, is_number, label_texts, spread_indices
+from gridax._show.plot_style import is_date, is_geometric, is_number, label_texts, spread_indices
 from gridax._text import shorten_middle
 
 MOST_TICKS = 8
@@ -96,16 +96,16 @@ def place(
     >>> place(np.array([1e-5, 1e-4, 1e-2]), "x", cells=True).scale
     'log'
     """
-    is_date = labels.dtype.kind == "M"
+    dated = is_date(labels)
     if nominal and labels.dtype.kind in "iu":
         nominal = bool((np.diff(np.unique(labels)) != 1).any())  # 0, 1, 2, … is the same either way
-    if nominal or not (is_date or is_number(labels)):
+    if nominal or not (dated or is_number(labels)):
         return Placement(labels, _equal(labels, cells), "equal", text)
-    at = _numbers_of_dates(labels) if is_date else labels.astype(float)
+    at = _numbers_of_dates(labels) if dated else labels.astype(float)
     if scale is not None:
         return Placement(labels, at, "log" if scale == "log" else "linear", text)
-    positive = not is_date and bool((at > 0).all())
-    chosen = "date" if is_date else "log" if positive and (log or is_geometric(at)) else "linear"
+    positive = not dated and bool((at > 0).all())
+    chosen = "date" if dated else "log" if positive and (log or is_geometric(at)) else "linear"
     if cells and hides_a_cell(at, chosen == "log"):
         chosen = "log" if positive and not hides_a_cell(at, True) else "equal"
         at = at if chosen == "log" else _equal(labels, cells)
@@ -140,7 +140,11 @@ def suits_log(at: np.ndarray) -> bool:
 
 
 def _equal(labels: np.ndarray, cells: bool) -> np.ndarray:
-    return np.arange(float(len(labels))) if cells else pd.factorize(labels)[0].astype(float)
+    return (
+        np.arange(float(len(labels)))
+        if cells
+        else pd.factorize(labels, use_na_sentinel=False)[0].astype(float)
+    )
 
 
 def _numbers_of_dates(labels: np.ndarray) -> np.ndarray:

@@ -13,8 +13,9 @@ import xarray as xr
 
 from gridax._text import listing
 
-# The levels of a band from the lowest to the highest, with the center in the middle.
-LEVELS = "band"
+# The levels of a band from the lowest to the highest, with the center in the middle; no user's
+# dimension starts with a blank.
+LEVELS = " band"
 SPREADS = ("sd", "sem", "range")
 
 
@@ -98,8 +99,11 @@ def band(
         has_nan = values.dtype.kind == "f" and bool(values.isnull().any())
         with warnings.catch_warnings():  # where no point has a value, there is no quantile
             warnings.filterwarnings("ignore", "All-NaN slice", RuntimeWarning)
-            quantiles = values.quantile(q, over, skipna=has_nan)
+            # The output may have quantiles of its own.
+            own = {name: f" {name}" for name in ("quantile",) if name in values.dims}
+            quantiles = values.rename(own).quantile(q, over, skipna=has_nan)
         levels = quantiles.rename(quantile=LEVELS).drop_vars(LEVELS)
+        levels = levels.rename({new: name for name, new in own.items()})
         percent = listing([f"{100 * share:g} %" for share in sorted(shares)])
         text = "median and range" if spread == "range" else f"median and {percent} of the points"
     levels = levels.transpose(..., LEVELS)
@@ -128,12 +132,27 @@ def _fan(values: xr.DataArray) -> xr.DataArray:
 
 
 def std_beside(dataset: xr.Dataset, values: xr.DataArray, over: Sequence[str]) -> str | None:
-    """Return the standard deviation that was computed during the run beside a mean, if any."""
+    """Return the standard deviation that was computed during the run beside a mean, if any.
+
+    Raises
+    ------
+    ValueError
+        If one of them was reduced over other dimensions than the band is wanted for.
+    """
     name = str(values.name)
     other = f"{name.removesuffix('.mean')}.std"
     if not name.endswith(".mean") or other not in dataset or not over:
         return None
-    return other if all(_was_reduced(values, dim) for dim in over) else None
+    if not all(_was_reduced(values, dim) for dim in over):
+        return None
+    for each in (values, dataset[other]):
+        dims = _reduced(each)
+        if set(dims) != set(over):
+            raise ValueError(
+                f"band={[*over]!r}: output {each.name!r} was reduced over {listing(dims)} at once "
+                "during the run, so that a spread over other dimensions is not known"
+            )
+    return other
 
 
 def band_beside(mean: xr.DataArray, std: xr.DataArray, over: Sequence[str]) -> xr.DataArray:
@@ -193,7 +212,13 @@ def _with_dims(
 
 def _was_reduced(values: xr.DataArray, dim: str) -> bool:
     """Whether an output was reduced along a dimension during the run, as its attribute says."""
-    return dim in re.findall(r"([^\s:]+):", str(values.attrs.get("cell_methods", "")))
+    methods = str(values.attrs.get("cell_methods", ""))
+    return bool(re.search(rf"(?:^|: ){re.escape(dim)}: ", methods))
+
+
+def _reduced(values: xr.DataArray) -> list[str]:
+    """Return the dimensions along which an output was reduced during the run."""
+    return str(values.attrs.get("cell_methods", "")).split(": ")[:-1]
 
 
 def _split(

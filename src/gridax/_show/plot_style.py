@@ -15,6 +15,11 @@ def is_number(values: np.ndarray) -> bool:
     return values.dtype.kind in "iuf" and bool(np.isfinite(values).all())
 
 
+def is_date(labels: np.ndarray) -> bool:
+    """Whether labels can be placed on an axis of dates: none of them is missing."""
+    return labels.dtype.kind == "M" and not np.isnat(labels).any()
+
+
 def is_geometric(values: np.ndarray) -> bool:
     """Whether labels are evenly spaced on a logarithmic scale and span at least a decade."""
     if not is_number(values) or values.size < 3 or not (values > 0).all():
@@ -30,6 +35,24 @@ def axis_label(name: str, attrs: Mapping[str, Any]) -> str:
     return f"{attrs.get('long_name', name)}{unit_suffix(units)}"
 
 
+def flags(attrs: Mapping[str, Any]) -> dict[float, str]:
+    """Return the name of each value, as CF conventions write them; nothing if they do not fit.
+
+    Examples
+    --------
+    >>> flags({"flag_values": [0, 1], "flag_meanings": "off on"})
+    {0: 'off', 1: 'on'}
+    >>> flags({"flag_values": [0, 1, 2], "flag_meanings": "off on"})
+    {}
+    """
+    meanings = attrs.get("flag_meanings", "")
+    names = meanings.split() if isinstance(meanings, str) else [*map(str, np.ravel(meanings))]
+    values = np.ravel(attrs.get("flag_values", []))
+    # Masks are for several names at once.
+    is_named = is_number(values) and len(set(values.tolist())) == len(names) == values.size > 0
+    return dict(zip(values.tolist(), names, strict=True)) if is_named else {}
+
+
 def unit_suffix(units: Any) -> str:
     """Return units in brackets, or nothing for a dimensionless number."""
     return "" if units in (None, "", "1", 1) else f" [{units}]"
@@ -38,7 +61,9 @@ def unit_suffix(units: Any) -> str:
 def label_texts(labels: np.ndarray, digits: int = 4) -> list[str]:
     """Return labels with as few digits as distinguish them, but not fewer than `digits`."""
     if labels.dtype.kind in "mM":
-        return pd.Index(labels).astype(str).tolist()
+        # pandas has NaN in place of text for a time that is missing
+        texts = pd.Index(labels).astype(str).tolist()
+        return ["NaT" if np.isnat(at) else t for at, t in zip(labels, texts, strict=True)]
     if labels.dtype.kind != "f":
         return [str(label) for label in labels.tolist()]
     for n in (digits, 6, 9, 17):

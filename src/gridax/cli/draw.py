@@ -104,7 +104,7 @@ def plot(
             result.plot(output, **roles, mean=mean or None, sel=selection or None, **options)
         except ValueError as error:
             raise _in_options(error) from error
-        figure = figure or Path(f"{Path(file.rstrip('/')).stem}-{output}.png")
+        figure = figure or _file_name(file, str(output))
         plt.gcf().savefig(figure, dpi=150)
     click.echo(f"{figure} written")
 
@@ -212,6 +212,12 @@ def explore(
                 explorer.show(port, open_browser=not no_browser)
         except ValueError as error:
             raise _in_options(error) from error
+
+
+def _file_name(file: str, output: str) -> Path:
+    """Return the name of a figure in this folder, whatever a file calls its outputs."""
+    name = re.sub(r"[^\w.\[\]()-]", "_", output)
+    return Path(f"{Path(file.rstrip('/')).stem}-{name}.png")
 
 
 def _spread(texts: tuple[str, ...]) -> str | list[float] | None:

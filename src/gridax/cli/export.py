@@ -92,6 +92,7 @@ def _to_csv(result: gx.Result, file: Path, names: Sequence[str]) -> None:
     """Write a table without arrays in cells; the file is written completely or not at all."""
     own = own_dims(result)
     arrays = {name: dims for name, dims in own.items() if dims}
+    are_chosen = bool(names)
     names = names or [name for name in own if name not in arrays]
     if not names:
         raise ValueError(
@@ -105,7 +106,7 @@ def _to_csv(result: gx.Result, file: Path, names: Sequence[str]) -> None:
     check_parent(file)
     with whole(file) as beside:
         table.to_csv(beside, index=False)
-    if left_out and set(names).isdisjoint(arrays):
+    if left_out and not are_chosen:
         note(
             f"'{file}' has the outputs with one value per point; the arrays are left out: "
             f"{_listed(left_out)}. Write them to tables of their own with --output"

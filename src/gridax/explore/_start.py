@@ -118,7 +118,7 @@ def _check_directions(
         if name and name not in choices:
             raise ValueError(f"{role}={name!r}: output {output!r} varies along {listing(choices)}")
         if name and cube.dim(name) in averaged:
-            raise ValueError(f"mean={cube.dim(name)!r}: this dimension is along {role}")
+            raise ValueError(f"mean={cube.dim(name)!r} and {role}={name!r}: leave out one of them")
     if directions["x"] and directions["x"] == directions["y"]:
         raise ValueError(f"x and y are both {directions['x']!r}; give different names")
 
@@ -238,7 +238,8 @@ def _distance(name: str, labels: np.ndarray, label: Any) -> np.ndarray:
         raise ValueError(
             f"sel={name!r}: the labels are {kind or 'numbers'}, got {label!r}"
         ) from None
-    low, high = labels.min(), labels.max()
+    known = labels[labels == labels]  # without NaN and NaT
+    low, high = (known.min(), known.max()) if known.size else (labels[0], labels[0])
     extent = float((high - low) / (np.timedelta64(1, "s") if kind else 1))
     within = np.isfinite(far).any() and np.nanmin(far) <= np.nanmax(far)
     outside = not within or (np.nanmax(far) > extent * (1 + 1e-9) and extent > 0)
