@@ -73,11 +73,14 @@ def _as_times(dataset: xr.Dataset, name: str, query: Any) -> Any:
         return query
     what, convert = ("dates", pd.Timestamp) if kind == "M" else ("durations", pd.Timedelta)
     try:
-        is_text = np.asarray(query).dtype.kind in "OUSmM"
-        times = [convert(each).to_numpy() for each in np.atleast_1d(query)] if is_text else []
+        kind = np.asarray(query).dtype.kind
+        is_time = kind in "OUSmM"
+        # Older versions of pandas take no texts of NumPy.
+        each = [str(q) if kind in "US" else q for q in np.atleast_1d(query)]
+        times = [convert(q).to_numpy() for q in each] if is_time else []
     except (TypeError, ValueError):
-        is_text = False
-    if not is_text:
+        is_time = False
+    if not is_time:
         raise ValueError(f"sel={name!r}: the labels are {what}, got {query!r}")
     return times[0] if np.ndim(query) == 0 else times
 
