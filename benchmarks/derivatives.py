@@ -6,6 +6,7 @@ The models are those of the zoo that have any.
 from __future__ import annotations
 
 import functools
+import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -48,7 +49,9 @@ def rows(quick: bool) -> Iterator[Row]:
         by_jax = gx.ParallelExecution(_with_jacfwd(case, names), space, n_pmap=1)
 
         def jacfwd(by_jax: Any = by_jax) -> Any:
-            return by_jax.run(progress=False)
+            with warnings.catch_warnings():  # of one model that is compiled as many programs
+                warnings.simplefilter("ignore", UserWarning)
+                return by_jax.run(progress=False)
 
         seconds = medians(repeats, plain=plain, derived=derived, jacfwd=jacfwd)
         ratio, d = seconds["derived"] / seconds["plain"], len(names)

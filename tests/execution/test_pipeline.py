@@ -71,7 +71,7 @@ def test_any_plans_give_the_same(model, n_pmap, restless, tmp_path):
     executor = gx.ParallelExecution(model, space, n_pmap=n_pmap)
     done = []
     found = executor.run(progress=lambda n, total: done.append(n)).dataset
-    assert len({plan.kind for plan in restless}) > 4
+    assert len({plan.kind for plan in restless}) > 2
     again = executor.run(progress=False, store=tmp_path / "s.zarr", block={"a": 9}).dataset
     direct = gx.ParallelExecution(model, space, n_pmap=1, n_vmap=10**6).run(progress=False).dataset
     assert done == sorted(done)

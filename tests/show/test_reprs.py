@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 import gridax as gx
 from gridax._axes.base import brief, call
-from gridax._checks import unusable
+from gridax._checks import selection_keywords, unusable
 from gridax._plan.plan import Level, Plan
 from gridax._plan.progress import Progress
 from gridax._show.html import grid_drawing, table
@@ -233,7 +233,7 @@ def test_an_opened_result_says_where_it_lies(save: str, tmp_path: Any) -> None:
 
 WIDTHS = st.integers(24, 160)
 NAMES = st.text(st.characters(categories=["L", "N", "P", "S", "Zs"]), min_size=1, max_size=90)
-NAMES = NAMES.filter(lambda name: unusable(name) is None)
+NAMES = NAMES.filter(lambda name: unusable(name) is None and name not in selection_keywords())
 ATTRS = st.dictionaries(st.sampled_from(["units", "long_name", "note"]), st.text(max_size=60))
 LABELS = st.text(st.characters(exclude_characters="\0"), max_size=40)
 VALUES = st.floats(-1e9, 1e9, allow_subnormal=False).map(np.float32).map(float)

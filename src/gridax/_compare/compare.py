@@ -57,8 +57,9 @@ class Comparison:
     --------
     >>> import gridax as gx
     >>> space = gx.Space({"x": gx.GridAxis(0, 1, 11)}, mode="product")
-    >>> run = lambda model: gx.SequentialExecution(model, space).run(progress=False)
-    >>> gx.compare(run(lambda s: s["x"]), run(lambda s: 1.25 * s["x"]))
+    >>> model = lambda state, factor: factor * state["x"]
+    >>> run = lambda factor: gx.SequentialExecution(model, space, factor).run(progress=False)
+    >>> gx.compare(run(1.0), run(1.25))
     <gridax.Comparison: not equal within rtol=1e-05, atol=1e-08>
     a: 11 points, 11 in both
     b: 11 points, 11 in both
@@ -66,8 +67,8 @@ class Comparison:
                max abs  max rel  points beyond  NaN in one  worst at
         value  0.25     0.2      10             0           x=1.0
     What was run:
-                             a                        b
-        source of the model  digest ...
+                          a    b
+        argument args[0]  1.0  1.25
     """
 
     a: str
