@@ -12,7 +12,8 @@ from jax.extend.core import jaxpr_as_fun
 
 from gridax._kernel.loops import with_single_conditions
 from gridax._kernel.moving import is_inexact
-from gridax._kernel.tangents import pushed, without_repeats
+from gridax._kernel.repeats import without_repeats
+from gridax._kernel.tangents import pushed
 from gridax._plan.work import programs_in
 
 AT = (0.7, 0.4, 1.3)
@@ -278,15 +279,3 @@ def test_an_operation_without_a_derivative_is_named():
     assert "while the model's operation 'pure_callback' was differentiated" in str(
         caught.value.__notes__
     )
-
-
-def test_repeated_operations_are_merged_but_not_those_that_differ():
-    def function(x):
-        return jnp.sin(x) + jnp.sin(x), jnp.sin(x + 1), x * 0.0, x * -0.0
-
-    before = jax.make_jaxpr(function)(1.0)
-    after = without_repeats(before)
-    assert (n_operations(before.jaxpr, "sin"), n_operations(after.jaxpr, "sin")) == (3, 2)
-    found = jaxpr_as_fun(after)(jnp.float32(0.5))
-    np.testing.assert_array_equal(np.signbit(found[2:]), [False, True])
-    np.testing.assert_allclose(found[:2], function(0.5)[:2], rtol=1e-6)

@@ -233,10 +233,30 @@ def _design(
 ) -> dict[str, DataAxis]:
     from scipy.stats import qmc  # takes half a second, which only designs should pay
 
-    check_mapping(over, method, "ranges by name, such as {'G': (0.1, 0.8)}")
-    n = _checks.count(n, method, "n")
+    n = checked_size(method, over, n)
     engines = {"sobol": qmc.Sobol, "halton": qmc.Halton, "latin_hypercube": qmc.LatinHypercube}
-    unit = engines[method](d=len(over), rng=seed).random(n)
+    return covering(engines[method](d=len(over), rng=seed).random(n), over, group, attrs)
+
+
+def checked_size(method: str, over: Any, n: Any) -> int:
+    """Return the number of points of a design, once it and the ranges are of the right kind."""
+    check_mapping(over, method, "ranges by name, such as {'G': (0.1, 0.8)}")
+    return _checks.count(n, method, "n")
+
+
+def covering(
+    unit: np.ndarray,
+    over: Mapping[str, Any],
+    group: Hashable,
+    attrs: Mapping[str, Mapping[str, Any]] | None,
+) -> dict[str, DataAxis]:
+    """Return axes of one group whose points in their ranges are those of the unit cube.
+
+    Parameters
+    ----------
+    unit : points of the unit cube, of shape ``(n, len(over))``.
+    over, group, attrs : as in `sobol`.
+    """
     values = {name: spread(unit[:, i], over[name], name) for i, name in enumerate(over)}
     return grouped(values, group, attrs)
 

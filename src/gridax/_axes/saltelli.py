@@ -7,10 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from gridax import _checks
 from gridax._axes.data import DataAxis
-from gridax._axes.designs import check_mapping, grouped
-from gridax._axes.quantiles import spread
+from gridax._axes.designs import checked_size, covering
 
 
 def saltelli(
@@ -68,8 +66,7 @@ def saltelli(
     """
     from scipy.stats import qmc  # takes half a second, which only designs should pay
 
-    check_mapping(over, "saltelli", "ranges by name, such as {'G': (0.1, 0.8)}")
-    n = _checks.count(n, "saltelli", "n")
+    n = checked_size("saltelli", over, n)
     if n == 1:
         raise ValueError("saltelli: n must be 2 or larger, since one base sample has no variance")
     if n & (n - 1):
@@ -86,6 +83,4 @@ def saltelli(
     rows[:, -1] = last
     each = np.arange(size)
     rows[:, 1 + each, each] = last
-    columns = rows.reshape(-1, size).T
-    values = {name: spread(columns[i], over[name], name) for i, name in enumerate(over)}
-    return grouped(values, group, attrs)
+    return covering(rows.reshape(-1, size), over, group, attrs)

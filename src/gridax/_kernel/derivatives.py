@@ -10,7 +10,8 @@ import jax
 import jax.numpy as jnp
 
 from gridax._kernel.moving import is_inexact
-from gridax._kernel.tangents import Tangents, pushed, without_repeats
+from gridax._kernel.repeats import without_repeats
+from gridax._kernel.tangents import Tangents, pushed
 from gridax._outputs.derivatives import has_derivatives
 from gridax._outputs.template import Template
 

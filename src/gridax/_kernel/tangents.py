@@ -19,7 +19,6 @@ import jax.numpy as jnp
 import numpy as np
 from jax.extend.core import ClosedJaxpr, jaxpr_as_fun
 
-from gridax._kernel.layout import Rewriting
 from gridax._kernel.moving import (
     STILL,
     has_references,
@@ -67,7 +66,7 @@ def pushed(
         alone = _Equation(jaxpr, equation)
         has_derivatives = any(is_inexact(variable.aval) for variable in equation.outvars)
         if any(moving) and has_derivatives and equation.primitive.name not in STILL:
-            rule = _RULES.get(equation.primitive.name, _by_direction)
+            rule = _RULES.get(equation.primitive.name, _other)
             outs, moved = rule(alone, ins, moving)
         else:
             outs, moved = alone.evaluated(ins), [{} for _ in equation.outvars]
@@ -178,10 +177,10 @@ def _by_direction(
         return _each_direction(lambda *values: equation.evaluated(values), ins, moving)
 
 
-def _called(
+def _other(
     equation: _Equation, ins: list[Any], moving: list[Tangents]
 ) -> tuple[list[Any], list[Tangents]]:
-    """Differentiate a function that is called, such as one under `jax.jit`."""
+    """Differentiate a function that is called, such as one under `jax.jit`, or an operation."""
     program = called(equation.equation)
     if program is None:
         return _by_direction(equation, ins, moving)
@@ -371,54 +370,3 @@ _RULES: dict[str, _Rule] = {
     "custom_vjp_call": _reverse_only,
     "custom_vjp_call_jaxpr": _reverse_only,
 }
-_RULES |= dict.fromkeys(
-    ("jit", "pjit", "closed_call", "core_call", "checkpoint", "remat2"), _called
-)
-
-
-def without_repeats(closed: Any) -> Any:
-    """Return a closed jaxpr in which nothing is computed twice from the same values."""
-    return Rewriting(program=_merged).closed(closed)
-
-
-def _merged(jaxpr: Any) -> Any:
-    same: dict[Any, Any] = {}
-    known: dict[Any, Sequence[Any]] = {}
-    equations = []
-    for equation in jaxpr.eqns:
-        invars = [
-            atom if hasattr(atom, "val") else same.get(atom, atom) for atom in equation.invars
-        ]
-        key = _key(equation, invars)
-        if key in known:
-            same.update(zip(equation.outvars, known[key], strict=True))
-            continue
-        if key is not None and not any(map(_is_dropped, equation.outvars)):
-            known[key] = equation.outvars
-        equations.append(equation.replace(invars=invars))
-    outvars = [atom if hasattr(atom, "val") else same.get(atom, atom) for atom in jaxpr.outvars]
-    return jaxpr.replace(eqns=equations, outvars=outvars)
-
-
-def _is_dropped(variable: Any) -> bool:
-    return type(variable).__name__ == "DropVar"
-
-
-def _key(equation: Any, invars: Sequence[Any]) -> Any:
-    """Return what tells the results of an equation apart; None if nothing does."""
-    if equation.effects:
-        return None
-    atoms = tuple(
-        (str(atom.aval), np.asarray(atom.val).tobytes()) if hasattr(atom, "val") else atom
-        for atom in invars
-    )
-    key = (
-        equation.primitive,
-        atoms,
-        tuple(sorted(equation.params.items(), key=lambda item: item[0])),
-    )
-    try:
-        hash(key)
-    except TypeError:
-        return None
-    return key

@@ -11,9 +11,8 @@ from typing import Any
 import numpy as np
 
 from gridax._show.plot_scale import Placement
-from gridax._show.plot_style import flags, is_number, label_texts
+from gridax._show.plot_style import MOST_LINES, flags, is_number, label_texts
 
-MOST_LINES = 12
 MOST_NAMES = 10
 WRAP = 42
 

@@ -12,11 +12,10 @@ import xarray as xr
 
 from gridax._show.plot_keywords import CURVES, MAPS
 from gridax._show.plot_spread import LEVELS
-from gridax._show.plot_style import axis_label, is_date, is_number
+from gridax._show.plot_style import MOST_LINES, axis_label, is_date, is_number
 from gridax._text import listing
 
 MOST_FACETS = 36
-MOST_LINES = 12
 
 
 @dataclasses.dataclass(frozen=True)

@@ -9,6 +9,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+# Lines that can be told apart, and have entries of their own in a legend.
+MOST_LINES = 12
+
 
 def is_number(values: np.ndarray) -> bool:
     """Whether labels can be placed on a numeric axis: finite numbers."""
