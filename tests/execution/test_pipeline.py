@@ -56,7 +56,7 @@ def spread(state):
 
 
 SPACE = {
-    "a": gx.GridAxis(0, 1, 37),
+    "a": gx.GridAxis(0, 1, 111),
     "b": gx.GridAxis(1, 2, 5),
     "k": gx.KeyAxis(11, name="trial"),
     "c": gx.DataAxis([1.0, 2.0]),
@@ -71,7 +71,7 @@ def test_any_plans_give_the_same(model, n_pmap, restless, tmp_path):
     executor = gx.ParallelExecution(model, space, n_pmap=n_pmap)
     done = []
     found = executor.run(progress=lambda n, total: done.append(n)).dataset
-    assert len({plan.kind for plan in restless}) > 2
+    assert len({plan.kind for plan in restless}) >= 4
     again = executor.run(progress=False, store=tmp_path / "s.zarr", block={"a": 9}).dataset
     direct = gx.ParallelExecution(model, space, n_pmap=1, n_vmap=10**6).run(progress=False).dataset
     assert done == sorted(done)
@@ -112,7 +112,7 @@ def test_a_sweep_that_fails_after_trials_keeps_what_was_computed(restless):
     executor = gx.ParallelExecution(model, space, n_pmap=1)
     with pytest.raises(Exception, match="the simulator crashed"):
         executor.run(progress=False)
-    assert len({plan.kind for plan in restless}) > 2
+    assert len({plan.kind for plan in restless}) >= 4
     partial = executor.partial.dataset
     done = partial["status"].values == 1
     assert 100 < done.sum() <= 2 * 100
