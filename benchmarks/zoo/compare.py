@@ -5,6 +5,7 @@ from __future__ import annotations
 import statistics
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -23,7 +24,11 @@ _BRIEF = 0.1
 
 @dataclass(frozen=True)
 class Outcome:
-    """The times of one sweep: of gridax, and of the best hand-written program."""
+    """The times of one sweep: of the best hand-written program, and of gridax.
+
+    gridax runs with its defaults, with which it uses all cores, and in a single thread, as
+    hand-written programs do.
+    """
 
     case: Case
     length: str
@@ -31,11 +36,17 @@ class Outcome:
     best: str
     best_seconds: float
     seconds: float
+    seconds_alone: float
 
     @property
     def ratio(self) -> float:
         """Time of the best program divided by that of gridax: above 1, gridax is faster."""
         return self.best_seconds / self.seconds
+
+    @property
+    def ratio_alone(self) -> float:
+        """The same for gridax in a single thread."""
+        return self.best_seconds / self.seconds_alone
 
     @property
     def met(self) -> bool:
@@ -56,8 +67,12 @@ def outcome(case: Case, length: str, repeats: int, widths: tuple[int, ...] = WID
     gridax runs twice before it is timed, because it may measure tiles during its first run.
     """
     space = case.space(length)
-    executor = gx.ParallelExecution(case.model, space, n_pmap=1)
-    dataset = executor.run(progress=False).dataset
+    executors = {
+        "gridax": gx.ParallelExecution(case.model, space),
+        "alone": gx.ParallelExecution(case.model, space, n_pmap=1),
+    }
+    for executor in executors.values():
+        dataset = executor.run(progress=False).dataset
     expected = {str(name): values.values for name, values in dataset.data_vars.items()}
     calls, least = fastest(case.model, Grid(space), widths)
     for name, call in calls.items():
@@ -65,10 +80,11 @@ def outcome(case: Case, length: str, repeats: int, widths: tuple[int, ...] = WID
     if least < _BRIEF:
         repeats *= 5
     # The outputs of a run are on the host when it returns, as those of the other programs are.
-    seconds = medians(repeats, gridax=lambda: executor.run(progress=False), **calls)
-    mine = seconds.pop("gridax")
+    mine = {name: partial(each.run, progress=False) for name, each in executors.items()}
+    seconds = medians(repeats, **mine, **calls)
+    ours = [seconds.pop(name) for name in executors]
     best = min(seconds, key=seconds.__getitem__)
-    return Outcome(case, length, len(space), best, seconds[best], mine)
+    return Outcome(case, length, len(space), best, seconds[best], *ours)
 
 
 def check(case: Case, expected: Outputs, found: Outputs, program: str) -> None:
@@ -95,8 +111,10 @@ def outcomes(
 def summary(found: list[Outcome], what: str) -> Iterator[Row]:
     """Yield the median ratio, the number of targets that are met, and the five worst sweeps."""
     ratio = statistics.median(each.ratio for each in found)
+    alone = statistics.median(each.ratio_alone for each in found)
     n_met, n = sum(each.met for each in found), len(found)
     yield Row(f"{what}, median of {n} ratios", f"{ratio:.2f} ×", "≥ 1", ratio >= 1)
+    yield Row("… in a single thread", f"{alone:.2f} ×")
     yield Row("… sweeps that meet their targets", f"{n_met} of {n}", f"{n}", n_met == n)
     for each in sorted(found, key=lambda each: (each.met, each.ratio))[:5]:
         best = f"{each.best}: {duration(each.best_seconds)}"

@@ -3,14 +3,8 @@
 from __future__ import annotations
 
 import os
-import time
 
 import jax
-
-from gridax._warnings import warn
-
-# Seconds after which a sweep counts as long.
-_LONG = 20.0
 
 
 def use_cpu_devices(n: int | None = None) -> None:
@@ -64,23 +58,3 @@ def cores() -> tuple[int, ...]:
 def n_cores() -> int:
     """Return the number of cores that this process may use."""
     return len(cores())
-
-
-class IdleCoresWatch:
-    """Warns once if a long sweep on one CPU device leaves cores idle."""
-
-    def __init__(self) -> None:
-        alone = jax.local_device_count() == 1 and jax.local_devices()[0].platform == "cpu"
-        self._idle = n_cores() if alone else 1
-        self._start = time.monotonic()
-
-    def check(self) -> None:
-        """Warn if the sweep is long by now."""
-        if self._idle == 1 or time.monotonic() - self._start < _LONG:
-            return
-        n, self._idle = self._idle, 1
-        warn(
-            f"this sweep uses one of {n} cores, because JAX has one CPU device; to use all cores, "
-            "call gridax.use_cpu_devices() right after the imports, or set the environment "
-            f"variable JAX_NUM_CPU_DEVICES={n}"
-        )

@@ -15,6 +15,7 @@ import pytest
 import gridax as gx
 from gridax._kernel.layout import vectors_first
 from gridax._kernel.trace import fingerprint
+from tests.devices import THREADS, on
 from tests.processes import finished
 
 
@@ -76,12 +77,47 @@ def test_too_little_to_compute_stays_on_one_device_unless_told_otherwise():
 
 
 def test_much_to_compute_goes_to_all_devices():
-    def model(state):
-        x = jnp.full(100, state["a"])
-        return jax.lax.fori_loop(0, 1000, lambda i, x: jnp.tanh(x) + state["a"], x)
-
     space = product(a=gx.GridAxis(0, 1, 200))
-    assert gx.ParallelExecution(model, space).plan().n_devices == jax.local_device_count()
+    assert gx.ParallelExecution(looping, space).plan().n_devices == jax.local_device_count()
+
+
+def looping(state):
+    x = jnp.full(100, state["a"])
+    return jax.lax.fori_loop(0, 1000, lambda i, x: jnp.tanh(x) + state["a"], x)
+
+
+def test_a_cpu_that_is_a_single_device_has_a_thread_per_core():
+    space = product(a=gx.GridAxis(0, 1, 200))
+    with on(THREADS):
+        plan = gx.ParallelExecution(looping, space).plan()
+        small = gx.ParallelExecution(looping, product(a=gx.GridAxis(0, 1, 2)), n_vmap=1).plan()
+        alone = gx.ParallelExecution(looping, space, n_pmap=1).plan()
+        half = gx.ParallelExecution(looping, space).plan(memory=plan.tile_bytes)
+    assert (plan.n_devices, plan.n_threads, plan.n_parallel) == (1, 3, 3)
+    assert "Devices: 1 with 3 threads, about" in repr(plan)
+    assert small.n_threads == 2
+    assert alone.n_threads == 1
+    assert half.n_threads * half.tile_bytes <= plan.tile_bytes
+
+
+def test_functions_that_a_model_calls_back_are_called_by_one_thread():
+    def model(state):
+        kind = jax.ShapeDtypeStruct((), jnp.float32)
+        return jax.pure_callback(np.sin, kind, state["a"], vmap_method="sequential")
+
+    with on(THREADS):
+        plan = gx.ParallelExecution(model, product(a=gx.GridAxis(0, 1, 200))).plan()
+    assert plan.n_threads == 1
+
+
+@pytest.mark.parametrize("n_pmap", [1, THREADS])
+def test_nan_is_still_found_where_jax_looks_for_it(n_pmap):
+    with on(n_pmap) as n_pmap, jax.debug_nans(True):
+        executor = gx.ParallelExecution(
+            lambda s: jnp.log(s["a"]), product(a=gx.GridAxis(-1, 1, 300)), n_pmap=n_pmap
+        )
+        with pytest.raises(FloatingPointError, match="nan"):
+            executor.run(progress=False)
 
 
 def test_a_new_function_of_the_same_program_compiles_nothing(compilations):

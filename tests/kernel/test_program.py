@@ -41,11 +41,11 @@ def program_of(model, lookups, arrays=(), outputs=None, fingerprint="", constant
     )
 
 
-def plan_of(*levels, sizes=None, n_devices=1):
+def plan_of(*levels, sizes=None, **counts):
     """A plan of one block over dimensions of twelve points each, unless told."""
     if sizes is None:
         sizes = (12,) * sum(len(level.dims) for level in levels)
-    return Plan(tuple("abcdef"[: len(sizes)]), sizes, sizes, levels, n_devices)
+    return Plan(tuple("abcdef"[: len(sizes)]), sizes, sizes, levels, **counts)
 
 
 def tile_of(plan, *runs):
@@ -59,7 +59,7 @@ def kernel_of(program, plan, tables, rows=None, arrays=(), on=ALONE):
 
 def evaluate(program, plan, runs, tables, **options):
     kernel = kernel_of(program, plan, tables, **options)
-    outputs = kernel(packed(plan, [tile_of(plan, *runs)]))
+    (outputs,) = kernel(packed(plan, [tile_of(plan, *runs)]))
     return [np.asarray(output)[0] for output in outputs]
 
 
@@ -186,7 +186,7 @@ def test_every_device_evaluates_its_own_tile():
     plan = plan_of(*each(1, 2), n_devices=2)
     kernel = kernel_of(program_of(add, along(0, 1)), plan, [A, B], on=devices)
     tiles = [tile_of(plan, [0], [0, 1]), tile_of(plan, [2], [0, 1])]
-    (output,) = kernel(packed(plan, tiles))
+    ((output,),) = kernel(packed(plan, tiles))
     assert output.sharding.device_set == set(devices)
     assert np.asarray(output).tolist() == [[[41, 51]], [[43, 53]]]
 
@@ -199,12 +199,26 @@ def test_several_devices_evaluate_deep_tiles_and_what_does_not_vary():
         lambda a, b: (a + b, b), along(0, 1), outputs=(frozenset({0, 1}), frozenset({1}))
     )
     kernel = kernel_of(program, plan, [np.arange(12, dtype=np.float32), B], on=devices)
-    total, constant = kernel(
-        packed(plan, [tile_of(plan, range(k, k + 3), [0, 1]) for k in (0, 3, 6, 9)])
-    )
+    tiles = [tile_of(plan, range(k, k + 3), [0, 1]) for k in (0, 3, 6, 9)]
+    ((total, constant),) = kernel(packed(plan, tiles))
     assert (total.shape, constant.shape) == ((4, 3, 2), (4, 1, 2))
     assert np.asarray(total)[..., 0].ravel().tolist() == list(range(4, 16))
     assert np.asarray(constant).tolist() == [[[4, 5]]] * 4
+
+
+def test_one_device_evaluates_several_tiles_which_are_started_by_a_thread_each(compilations):
+    plan = plan_of(*each(1, 2), n_threads=3)
+    kernel = kernel_of(program_of(add, along(0, 1), fingerprint="threads"), plan, [A, B])
+    tiles = [tile_of(plan, [k], [0, 1]) for k in (0, 2, 1)]
+    with compilations:
+        by_tile = kernel(packed(plan, tiles))
+        assert len(kernel(packed(plan, tiles[:2]))) == 2
+    assert [np.asarray(output).tolist() for (output,) in by_tile] == [
+        [[[41, 51]]],
+        [[[43, 53]]],
+        [[[42, 52]]],
+    ]
+    assert compilations.count == 1
 
 
 @needs_devices
@@ -286,7 +300,7 @@ def test_a_kernel_that_was_compiled_compiles_nothing_when_it_is_called(compilati
     kernel.compile()
     index = packed(plan, [tile_of(plan, [0, 1], [0, 1])])
     with compilations:
-        (found,) = kernel(index)
+        ((found,),) = kernel(index)
         kernel.compile()
     assert np.asarray(found).tolist() == [[[41, 51], [42, 52]]]
     assert compilations.names == []

@@ -62,29 +62,46 @@ def test_plans_are_kept_in_a_folder_of_this_machine_only(folder, name, kept):
     assert are_kept() == kept
 
 
-@pytest.mark.parametrize(
-    "content",
-    [
-        "",
-        "[]",
-        "{}",
-        '{"n_devices": 1, "levels": 3}',
-        '{"n_devices": Infinity, "levels": []}',
-        '{"n_devices": 1, "lanes": 0, "levels": [{"dims": [0], "width": 1, "depth": 1}]}',
-        '{"n_devices": 1, "lanes": 0, "levels": [{"dims": [0, 1], "width": 999, "depth": 1}]}',
-        '{"n_devices": 1, "lanes": 0, "levels": [{"dims": [0, 1], "width": 1, "depth": 999}]}',
-        '{"n_devices": 3, "lanes": 0, "levels": [{"dims": [0, 1], "width": 1, "depth": 1}]}',
-        '{"n_devices": 1, "lanes": 0, "levels": [{"dims": [0, 0], "width": 1, "depth": 1}]}',
-        '{"n_devices": 1, "lanes": -1, "levels": [{"dims": [0, 1], "width": 1, "depth": 1}]}',
-        '{"n_devices": 1, "lanes": 4, "levels": [{"dims": [0, 1], "width": 1, "depth": 1}]}',
-        '{"n_devices": 1, "levels": [{"dims": [0, 1], "width": 1, "depth": 1}]}',
-    ],
-)
-def test_a_file_with_anything_else_is_ignored(folder, content):
+LEVEL = {"dims": [0, 1], "width": 1, "depth": 1}
+CONTENT = {"n_devices": 1, "n_threads": 1, "lanes": 0, "levels": [LEVEL]}
+
+
+def written(folder, content):
     tuners.remember(("program",), FOUND)
     (path,) = folder.iterdir()
     path.write_text(content)
-    assert tuners.recall(("program",), LIKE) is None
+    return tuners.recall(("program",), LIKE)
+
+
+def test_a_file_may_have_any_plan_of_the_sweep(folder):
+    assert written(folder, json.dumps(CONTENT)).levels == (Level((0, 1)),)
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{}"])
+def test_a_file_with_anything_else_is_ignored(folder, content):
+    assert written(folder, content) is None
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"levels": 3},
+        {"n_devices": float("inf"), "levels": []},
+        {"levels": [{**LEVEL, "dims": [0]}]},
+        {"levels": [{**LEVEL, "dims": [0, 0]}]},
+        {"levels": [{**LEVEL, "width": 999}]},
+        {"levels": [{**LEVEL, "depth": 999}]},
+        {"n_devices": 3},
+        {"n_threads": 2},
+        {"n_threads": 0},
+        {"lanes": -1},
+        {"lanes": 4},
+        {"lanes": None},
+    ],
+    ids=str,
+)
+def test_a_plan_of_another_sweep_is_ignored(folder, wrong):
+    assert written(folder, json.dumps({**CONTENT, **wrong})) is None
 
 
 def test_a_plan_with_lanes_is_recalled_only_if_the_loop_has_points_to_leave_it(folder):

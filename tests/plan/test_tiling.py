@@ -243,7 +243,7 @@ def test_a_short_sweep_needs_one_device():
 
 
 def kinds_of(plans):
-    return [plan.kind[2:] for plan in plans]
+    return [plan.kind[3:] for plan in plans]
 
 
 def test_other_plans_are_wider_narrower_nested_flat_and_single_points():

@@ -13,7 +13,7 @@ def imported(folder):
     for name in [name for name in sys.modules if name == "model" or name.startswith("part")]:
         if (getattr(sys.modules[name], "__file__", None) or "").startswith(imported.last):
             del sys.modules[name]
-    if imported.last:
+    if imported.last in sys.path:
         sys.path.remove(imported.last)
     imported.last = str(folder)
     sys.path.insert(0, imported.last)

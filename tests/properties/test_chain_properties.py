@@ -16,6 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import gridax as gx
+from tests.devices import COUNTS, on
 from tests.properties.test_execution_properties import axes, blocks, legs
 
 ORDERS = st.sampled_from(["forward", "backward", "both"])
@@ -120,16 +121,13 @@ def check(result, outputs):
             np.testing.assert_allclose(found[index], wanted, rtol=1e-5, atol=1e-5)
 
 
-@given(
-    spaces(), st.integers(1, 9) | st.none(), st.integers(1, jax.local_device_count()) | st.none()
-)
+@given(spaces(), st.integers(1, 9) | st.none(), COUNTS)
 @pytest.mark.slow
 def test_all_executors_do_what_a_loop_does(space, n_vmap, n_pmap):
     outputs = looped(space)
-    check(
-        gx.ParallelExecution(model, space, n_vmap=n_vmap, n_pmap=n_pmap).run(progress=False),
-        outputs,
-    )
+    with on(n_pmap) as n_pmap:
+        executor = gx.ParallelExecution(model, space, n_vmap=n_vmap, n_pmap=n_pmap)
+        check(executor.run(progress=False), outputs)
     check(gx.SequentialExecution(model, space).run(progress=False), outputs)
 
 

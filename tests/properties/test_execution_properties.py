@@ -16,12 +16,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import gridax as gx
+from tests.devices import COUNTS, on
 
 NAMES = "abcd"
 
 
 def axes(group=None, n=None):
-    """Any kind of axis, of `n` values or of one to four."""
+    """Any kind of axis, of `n` values (at most five) or of one to four."""
     sizes = st.integers(1, 4) if n is None else st.just(n)
     return sizes.flatmap(
         lambda n: st.sampled_from(
@@ -31,13 +32,15 @@ def axes(group=None, n=None):
                 gx.GridAxis(-1, 1, n, shape=(2,), group=group),
                 gx.UniformAxis(0, 1, n, group=group),
                 gx.QuadratureAxis(0, 1, n, group=group),
-                gx.DataAxis([7, 3, 9, 1][:n], group=group),
-                gx.DataAxis(np.float32([0.3, 0.1, 0.4, 0.2])[:n], group=group, wrap=jnp.sin),
-                gx.DataAxis([2.0, 1.0, 4.0, 3.0][:n], labels=list("wxyz")[:n], group=group),
-                gx.DataAxis(np.arange(8.0).reshape(4, 2)[:n], group=group),
-                gx.DataAxis([True, False][: min(n, 2)] if n < 3 else [5, 6, 7, 8][:n], group=group),
+                gx.DataAxis([7, 3, 9, 1, 5][:n], group=group),
+                gx.DataAxis(np.float32([0.3, 0.1, 0.4, 0.2, 0.7])[:n], group=group, wrap=jnp.sin),
+                gx.DataAxis([2.0, 1.0, 4.0, 3.0, 5.0][:n], labels=list("vwxyz")[:n], group=group),
+                gx.DataAxis(np.arange(10.0).reshape(5, 2)[:n], group=group),
+                gx.DataAxis(
+                    [True, False][: min(n, 2)] if n < 3 else [5, 6, 7, 8, 9][:n], group=group
+                ),
                 gx.KeyAxis(n, group=group),
-                gx.ChoiceAxis(["u", "vv", "www", "xxxx"][:n], group=group),
+                gx.ChoiceAxis(["u", "vv", "www", "xxxx", "yyyyy"][:n], group=group),
             ]
         )
     )
@@ -97,11 +100,11 @@ def same(one, other):
     return True
 
 
-@given(
-    spaces(), st.integers(1, 9) | st.none(), st.integers(1, jax.local_device_count()) | st.none()
-)
+@given(spaces(), st.integers(1, 9) | st.none(), COUNTS)
 def test_parallel_and_sequential_execution_and_direct_calls_agree(space, n_vmap, n_pmap):
-    parallel = gx.ParallelExecution(model, space, n_vmap=n_vmap, n_pmap=n_pmap).run(progress=False)
+    with on(n_pmap) as n_pmap:
+        executor = gx.ParallelExecution(model, space, n_vmap=n_vmap, n_pmap=n_pmap)
+        parallel = executor.run(progress=False)
     sequential = gx.SequentialExecution(model, space).run(progress=False)
     assert same(parallel.dataset, sequential.dataset)
     for result in (parallel, sequential):
@@ -126,14 +129,18 @@ class Leg:
 
     parallel: bool
     n_vmap: int | None
-    n_pmap: int | None
+    n_pmap: int | str | None
     shard: tuple[int, int] | None
     stop: int | None
     verify: str
 
     def run(self, space, path, block, model=model, **options):
+        with on(self.n_pmap) as n_pmap:
+            return self._run(n_pmap, space, path, block, model, options)
+
+    def _run(self, n_pmap, space, path, block, model, options):
         if self.parallel:
-            executor = gx.ParallelExecution(model, space, n_vmap=self.n_vmap, n_pmap=self.n_pmap)
+            executor = gx.ParallelExecution(model, space, n_vmap=self.n_vmap, n_pmap=n_pmap)
         else:
             executor = gx.SequentialExecution(model, space)
         advances = itertools.count()
@@ -158,7 +165,7 @@ def legs(draw, last=False):
     return Leg(
         parallel=draw(st.booleans()),
         n_vmap=draw(st.integers(1, 9) | st.none()),
-        n_pmap=draw(st.integers(1, jax.local_device_count()) | st.none()),
+        n_pmap=draw(COUNTS),
         shard=None if last else shard,
         stop=None if last else draw(st.none() | st.integers(0, 12)),
         verify=draw(st.sampled_from(["size", "full", "none"])),

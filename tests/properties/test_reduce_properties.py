@@ -15,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import gridax as gx
+from tests.devices import COUNTS, on
 from tests.properties.test_execution_properties import blocks, legs, spaces
 
 NAMED = ["mean", "std", "var", "sum", "min", "max", "argmin", "argmax", "any", "all"]
@@ -125,15 +126,16 @@ def check_labels(dataset, output, name, along, method):
     st.data(),
     spaces().filter(lambda space: space.dims),
     st.integers(1, 9) | st.none(),
-    st.integers(1, jax.local_device_count()) | st.none(),
+    COUNTS,
 )
 @pytest.mark.slow
 def test_reductions_in_memory(data, space, n_vmap, n_pmap):
     full = gx.SequentialExecution(model, space).run(progress=False).dataset
     request = data.draw(requests(space))
-    parallel = gx.ParallelExecution(model, space, n_vmap=n_vmap, n_pmap=n_pmap)
-    for executor in (parallel, gx.SequentialExecution(model, space)):
-        result = executor.run(reduce=request, progress=False)
+    for executor in (gx.ParallelExecution, gx.SequentialExecution):
+        with on(n_pmap) as n:
+            counts = {"n_vmap": n_vmap, "n_pmap": n} if executor is gx.ParallelExecution else {}
+            result = executor(model, space, **counts).run(reduce=request, progress=False)
         check(result.dataset, full, request)
         (along,) = {key for each in request.values() for key in each}
         assert len(result) == np.prod([n for d, n in space.sizes.items() if d not in along] or [1])

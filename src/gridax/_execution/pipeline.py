@@ -13,7 +13,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from gridax import _devices, _memory
+from gridax import _memory
 from gridax._arrays import writable
 from gridax._execution.front import NOT_REACHED, Front
 from gridax._execution.on_host import HostCells
@@ -29,7 +29,7 @@ from gridax._warnings import warn
 
 
 class Batch:
-    """Tiles of a plan that are started together, at most one per device, with one static choice.
+    """Tiles of a plan that are evaluated at the same time, with one static choice.
 
     Parameters
     ----------
@@ -73,7 +73,7 @@ class Batch:
     def split(self, narrower: Plan) -> Iterator[Batch]:
         """Yield the same points in batches of a narrower plan."""
         pieces = itertools.chain.from_iterable(map(narrower.split, self.tiles))
-        while tiles := list(itertools.islice(pieces, narrower.n_devices)):
+        while tiles := list(itertools.islice(pieces, narrower.n_parallel)):
             yield Batch(self.choice, narrower, tiles, self.front, self.continues)
 
     @property
@@ -135,9 +135,9 @@ def _first_step(plan: Plan, tile: Tile) -> Tile:
 @dataclasses.dataclass
 class _Started:
     batch: Batch
-    outputs: list[jax.Array]
-    counts: jax.Array | None  # of iterations
-    nan: jax.Array | None  # whether NaN was not skipped
+    outputs: list[list[jax.Array]]  # of all devices, or of each tile of one device
+    counts: list[jax.Array]  # of iterations
+    nan: list[jax.Array]  # whether NaN was not skipped
     then: Callable[[], object] | None = None
 
 
@@ -170,7 +170,6 @@ class Pipeline:
         self._waiting: collections.deque[_Started] = collections.deque()
         self._narrowed = prepared.narrowed
         self._too_large: int | None = None
-        self._watch = _devices.IdleCoresWatch()
         # Blocks of which only some points are requested, and which ones.
         self.todo: dict[Box, np.ndarray] = {}
 
@@ -204,8 +203,8 @@ class Pipeline:
         except Exception as error:
             yield from self._failed(batch, error)
             return
-        counts = outputs.pop() if batch.plan.is_counted else None
-        nan = None if self._host is None else outputs.pop()
+        counts = [part.pop() for part in outputs] if batch.plan.is_counted else []
+        nan = [] if self._host is None else [part.pop() for part in outputs]
         self._waiting.append(_Started(batch, outputs, counts, nan))
         if len(self._waiting) > tiling.IN_FLIGHT:
             yield from self._fetch(self._waiting.popleft())
@@ -227,25 +226,25 @@ class Pipeline:
         try:
             with noting_labels(self._points, self._extent(batch)):
                 jax.block_until_ready(started.outputs)  # Ctrl-C interrupts this, but not the copy
-                arrays = [writable(np.asarray(output)) for output in started.outputs]
+                parts = [[writable(np.asarray(o)) for o in part] for part in started.outputs]
         except Exception as error:
             started.outputs.clear()
             yield from self._failed(batch, error)
             return
-        if started.nan is not None and np.asarray(started.nan).any():
+        if any(np.asarray(nan).any() for nan in started.nan):
             yield from self._skipping_nan(started)
             return
-        self._watch.check()
-        if started.counts is not None and self.tuner.counts:
-            self.tuner.counted(*batch.plan.waiting(np.asarray(started.counts)[0]))
+        if started.counts and self.tuner.counts:
+            self.tuner.counted(*batch.plan.waiting(np.asarray(started.counts[0])[0]))
         if started.then is not None:
             started.then()
         if self._too_large is not None:
             self._warn_of_memory(batch.plan)
         for i, (tile, region) in enumerate(zip(batch.tiles, batch.regions, strict=True)):
             # Without the points that were repeated to fill the tile.
-            there: Any = (i, *(slice(len(run)) for run in tile.runs))
-            found = [array[there] for array in arrays]
+            row, k = divmod(i, len(parts))
+            there: Any = (row, *(slice(len(run)) for run in tile.runs))
+            found = [array[there] for array in parts[k]]
             batch.reached(i, found)
             if self._host is not None:
                 none = np.zeros((1,) * len(tile.runs), np.int64)
@@ -299,7 +298,7 @@ class Pipeline:
         assert n is not None
         levels = list(plan.levels)
         levels[n] = dataclasses.replace(levels[n], depth=1)
-        single = dataclasses.replace(plan, levels=tuple(levels), n_devices=1)
+        single = dataclasses.replace(plan, levels=tuple(levels), n_devices=1, n_threads=1)
         front = batch.front or front_of(self._points, self._prepared, tile.box)
         steps, mine = tile.runs[n], front.alone()
         _, shape, where = batch.chains[0]
@@ -320,11 +319,11 @@ class Pipeline:
         return todo is None or bool(todo.reshape(region.shape)[region.where].any())
 
     def _finer(self, plan: Plan) -> Plan:
-        """Return a plan of much smaller tiles on one device.
+        """Return a plan of much smaller tiles, one at a time.
 
         Halving the tiles several times at once needs few programs and few calls to find a point.
         """
-        finer = dataclasses.replace(plan, n_devices=1)
+        finer = dataclasses.replace(plan, n_devices=1, n_threads=1)
         for _ in range(5):
             if math.prod(finer.tile) > 1:
                 finer = self._prepared.sweep.narrower(finer) or finer

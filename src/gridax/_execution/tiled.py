@@ -328,7 +328,7 @@ class TiledEvaluator(Evaluator):
         front: Front | None = None,
         continues: bool = False,
     ) -> Iterator[Batch]:
-        """Yield tiles in batches, one per device, that share their static choices."""
+        """Yield tiles in batches of those that share their static choices."""
         waiting: dict[Choice, list[Tile]] = collections.defaultdict(list)
         for tile in tiles:
             choice: Choice = ()
@@ -338,7 +338,7 @@ class TiledEvaluator(Evaluator):
                     index = prepared.sweep.cells.first_point(index)
                 choice = self._arguments.choice_at(index)
             waiting[choice].append(tile)
-            if len(waiting[choice]) == plan.n_devices:
+            if len(waiting[choice]) == plan.n_parallel:
                 yield Batch(choice, plan, waiting.pop(choice), front, continues)
         for choice, some in waiting.items():
             yield Batch(choice, plan, some, front, continues)

@@ -13,7 +13,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from gridax import _memory
+from gridax import _devices, _memory
 from gridax._arrays import bytes_of
 from gridax._kernel import recompiling, tuners
 from gridax._kernel.arguments import Arguments, warn_of_batched_keys
@@ -84,6 +84,7 @@ class Prepared:
             work=self._work(),
             point_bytes=self.template.nbytes if reduced is None else reduced.point_bytes,
             n_devices=n_pmap or jax.local_device_count(),
+            n_threads=self._n_threads() if cpu and n_pmap is None else 1,
             groups=tuple(arguments.groups()),
             start=tiling.CPU if cpu else tiling.ACCELERATOR,
             cells=cells,
@@ -91,9 +92,9 @@ class Prepared:
             chain=arguments.points.chain,
         )
         if n_pmap is None and self.sweep.is_short:
-            idle = "too little to compute for several" if self.sweep.n_devices > 1 else ""
-            self.sweep = dataclasses.replace(self.sweep, n_devices=1, idle=idle)
-        self._share = self.sweep.n_devices if cpu else 1  # CPU devices share one memory
+            idle = "too little to compute for several" if self.sweep.n_parallel > 1 else ""
+            self.sweep = dataclasses.replace(self.sweep, n_devices=1, n_threads=1, idle=idle)
+        self._share = self.sweep.n_parallel if cpu else 1  # CPU devices share one memory
         self._kernels: dict[tuple[Choice, Plan, bool, bool], Kernel] = {}
         # Whether NaN was found in an output that is reduced, so that it is skipped from then on.
         self.skips_nan = False
@@ -105,6 +106,17 @@ class Prepared:
         self._data: dict[tuple[Any, ...], Any] = {}
         # Plans that did not fit into memory, and the narrower plans that replaced them.
         self.narrowed: dict[Plan, Plan] = {}
+
+    def _n_threads(self) -> int:
+        """Return how many threads start programs on a CPU that is a single device."""
+        if jax.local_device_count() > 1 or self._calls_back:  # functions may not be thread-safe
+            return 1
+        return _devices.n_cores()
+
+    @property
+    def _calls_back(self) -> bool:
+        """Whether the model calls functions of the user's while it runs."""
+        return any(traced.program.calls_back for traced in self._traced.values())
 
     def _work(self) -> Work:
         """Return the work of the choice with the most work, without lanes unless all have them."""
@@ -204,7 +216,8 @@ class Prepared:
             program = self._traced[self._heaviest].program
             of_program = (program.fingerprint, program.lookups, program.outputs, program.chain)
             sweep = self.sweep
-            of_grid = (sweep.dims, sweep.sizes, sweep.n_devices, sweep.groups, sweep.chain)
+            on = sweep.n_devices, sweep.n_threads
+            of_grid = (sweep.dims, sweep.sizes, *on, sweep.groups, sweep.chain)
             # By its text, so that a function of the user's is not kept alive.
             of_cells = "" if self._reduced is None else repr(self._reduced.reduction)
             self._tuners[limits] = tuners.shared(
@@ -242,7 +255,8 @@ class Prepared:
         if self._lasting is None:
             closed = self._traced[self._heaviest].original
             self._lasting = lasting_fingerprint(closed.jaxpr, closed.consts, str)
-        of_grid = self.sweep.sizes, self.sweep.n_devices, self.sweep.chain, self._values
+        sweep = self.sweep
+        of_grid = sweep.sizes, sweep.n_devices, sweep.n_threads, sweep.chain, self._values
         return self._lasting, *of_grid, *limits
 
     @functools.cached_property
@@ -257,9 +271,7 @@ class Prepared:
     @property
     def _is_lasting(self) -> bool:
         """Whether other processes can know the program, which holds no function of the user's."""
-        if self._reduced is not None:
-            return False
-        return not any(traced.program.calls_back for traced in self._traced.values())
+        return self._reduced is None and not self._calls_back
 
     def wish(self, limits: Limits) -> Wish:
         """Return which blocks suit the tiles of the plan."""
@@ -271,7 +283,7 @@ class Prepared:
             for dim in level.dims:
                 tile[dim] = plan.sizes[dim] if whole else 1
             if len(level.dims) == 1:
-                tile[level.dims[0]] = min(level.length * plan.n_devices, plan.sizes[level.dims[0]])
+                tile[level.dims[0]] = min(level.length * plan.n_parallel, plan.sizes[level.dims[0]])
         seconds = self.sweep.seconds() / plan.n_points
         is_whole = self._reduced is not None  # the outputs that are carried are not stored
         return Wish(seconds, plan.point_bytes, tuple(tile), chain=plan.chain, is_whole=is_whole)
@@ -289,11 +301,14 @@ class Prepared:
         return times * math.prod(plan.tile)
 
     def _bound(self, memory: int | None) -> int | None:
-        free = _memory.free(jax.local_devices()[0]) if memory is None else None
-        return memory if free is None else int(_USABLE * free / self._share)
+        if memory is not None:
+            return memory // self.sweep.n_threads
+        free = _memory.free(jax.local_devices()[0])
+        return None if free is None else int(_USABLE * free / self._share)
 
     def _fitting(self, limits: Limits) -> Plan:
-        memory = limits.memory if limits.n_vmap is not None else self._bound(limits.memory)
+        is_bounded = limits.n_vmap is None or limits.memory is not None
+        memory = self._bound(limits.memory) if is_bounded else None
 
         def propose(most: int | None) -> Plan:
             sweep = self._sweep(limits)

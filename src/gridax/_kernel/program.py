@@ -24,6 +24,7 @@ from gridax._kernel.lanes import in_lanes
 from gridax._kernel.nesting import evaluated
 from gridax._kernel.reducing import Reducer
 from gridax._kernel.split import Split
+from gridax._kernel.starting import started
 from gridax._kernel.tile import Data, Evaluation, Finish
 from gridax._plan.plan import Level, Plan, Tile
 from gridax._reduce.request import Reduction
@@ -235,6 +236,7 @@ class Kernel:
             reducer,
             continues,
         )
+        self._executable: Any = None
         self._far = on[0].platform != "cpu"
         # With several processes, JAX does not distribute NumPy arrays over devices by itself.
         alone = len(on) == 1 or jax.process_count() == 1
@@ -243,23 +245,42 @@ class Kernel:
     def compile(self) -> int:
         """Compile the program; return the bytes that a device needs for a tile."""
         index = np.zeros((self._n_devices, sum(self._plan.lengths)), np.int32)
-        found = self._run.lower(self._placed(index), *self._arguments).compile().memory_analysis()
+        found = self._run.lower(*self._all(index, ())).compile().memory_analysis()
         return 0 if found is None else found.temp_size_in_bytes + found.output_size_in_bytes
 
-    def __call__(self, index: np.ndarray, *carried: np.ndarray) -> list[jax.Array]:
+    def _all(self, index: np.ndarray, carried: Sequence[np.ndarray]) -> list[Any]:
+        before = [self._placed([*carried])] if carried else []
+        return [self._placed(index), *self._arguments, *before]
+
+    def __call__(self, index: np.ndarray, *carried: np.ndarray) -> list[list[jax.Array]]:
         """Start a batch of tiles, and return its outputs without waiting for them.
 
-        `index` is what `packed` returns for the tiles. If the plan counts iterations, their numbers
-        are the last output; before them comes whether there is NaN, if outputs are reduced.
-        `carried` are the arrays that were carried to chains that continue, with an axis for devices
-        and one per level.
+        Parameters
+        ----------
+        index : what `packed` returns for the tiles, one per device, or several of one device.
+        carried : the arrays that were carried to chains that continue, with an axis for tiles and
+            one per level.
+
+        Returns
+        -------
+        list of list of array
+            The outputs of all devices, or those of each tile of one device. If the plan counts
+            iterations, their numbers are the last output; before them comes whether there is NaN,
+            if outputs are reduced.
         """
-        before = [self._placed([*carried])] if carried else []
-        outputs = self._run(self._placed(index), *self._arguments, *before)
-        if self._far:
-            for output in outputs:
-                output.copy_to_host_async()
-        return outputs
+        if len(index) == self._n_devices:
+            outputs = self._run(*self._all(index, carried))
+            if self._far:
+                for output in outputs:
+                    output.copy_to_host_async()
+            return [outputs]
+        rows = [slice(i, i + 1) for i in range(len(index))]
+        calls = [self._all(index[row], [array[row] for array in carried]) for row in rows]
+        if jax.config.jax_debug_nans or jax.config.jax_debug_infs:
+            return [self._run(*call) for call in calls]  # a compiled program does not look for them
+        if self._executable is None:
+            self._executable = self._run.lower(*calls[0]).compile()
+        return started(self._executable, calls)
 
     def _placed(self, arrays: Any) -> Any:
         return arrays if self._spread is None else jax.device_put(arrays, self._spread)

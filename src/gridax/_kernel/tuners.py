@@ -50,13 +50,12 @@ def remember(key: tuple[Any, ...], plan: Plan) -> None:
     """Keep the fastest plan for other processes, beside JAX's compiled programs."""
     path = _path(key)
     levels = [{"dims": e.dims, "width": e.width, "depth": e.depth} for e in plan.levels]
+    counts = {"n_devices": plan.n_devices, "n_threads": plan.n_threads, "lanes": plan.lanes}
     # A folder that cannot be written costs time, not results; JAX warns of it.
     with contextlib.suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True)
         with _disk.whole(path) as unfinished:
-            unfinished.write_text(
-                json.dumps({"n_devices": plan.n_devices, "lanes": plan.lanes, "levels": levels})
-            )
+            unfinished.write_text(json.dumps({**counts, "levels": levels}))
 
 
 def are_kept() -> bool:
@@ -88,6 +87,7 @@ def _plan(content: dict[str, Any], like: Plan) -> Plan:
         like,
         levels=tuple(levels),
         n_devices=int(content["n_devices"]),
+        n_threads=int(content["n_threads"]),
         lanes=lanes,
         is_counted=False,  # nothing is measured again
     )
@@ -99,6 +99,7 @@ def _plan(content: dict[str, Any], like: Plan) -> Plan:
         or not all(1 <= level.depth <= level.size(like.block) for level in levels)
         or not {level.dims for level in chosen} <= {level.dims for level in levels}
         or not 1 <= plan.n_devices <= like.n_devices
+        or not 1 <= plan.n_threads <= like.n_threads
         or not 0 <= plan.lanes <= (math.prod(like.block) if like.is_counted else 0)
     ):
         raise ValueError("a plan of another sweep")

@@ -257,7 +257,8 @@ def of_cells(
         point_bytes=nbytes,
     )
     n_tiles = coarse.n_tiles(next(coarse.blocks()))
-    return dataclasses.replace(coarse, n_devices=min(plan.n_devices, n_tiles))
+    n_devices, n_threads = min(plan.n_devices, n_tiles), min(plan.n_threads, n_tiles)
+    return dataclasses.replace(coarse, n_devices=n_devices, n_threads=n_threads)
 
 
 def levels_of_points(

@@ -151,6 +151,8 @@ class Plan(Displayed):
         What is reduced along which dimensions, and how many points a cell has.
     seconds : tuple of float, or None
         How long the sweep will take, if that was measured: at least, likely, and at most.
+    n_threads : int
+        Tiles that a device evaluates at the same time, each in a thread of its own.
     n_workers : int
         Processes that work at the same time.
     chain : Chain or None
@@ -180,6 +182,7 @@ class Plan(Displayed):
     inner: tuple[Level, ...] = ()
     reduced: str = dataclasses.field(default="", compare=False)
     seconds: tuple[float, float, float] | None = dataclasses.field(default=None, compare=False)
+    n_threads: int = 1
     n_workers: int = dataclasses.field(default=1, compare=False)
     chain: Chain | None = None
 
@@ -209,6 +212,11 @@ class Plan(Displayed):
         return self.lanes or math.prod(level.width for level in (*self.levels, *self.inner))
 
     @property
+    def n_parallel(self) -> int:
+        """Tiles that are evaluated at the same time."""
+        return self.n_devices * self.n_threads
+
+    @property
     def n_together(self) -> int:
         """Points of a tile, of which those of a chain count as one."""
         return math.prod(n for i, n in enumerate(self.tile) if i != self.along)
@@ -222,13 +230,13 @@ class Plan(Displayed):
 
     @property
     def kind(self) -> tuple[Any, ...]:
-        """What is vectorized, on how many devices.
+        """What is vectorized, on how many devices and threads.
 
         Plans in which these are equal differ only in how many points a call evaluates.
         """
         wide = ((level.dims, level.width) for level in self.levels if level.width > 1)
         inner = ((level.dims, level.width, "of a cell") for level in self.inner)
-        return self.n_devices, self.lanes, *wide, *inner
+        return self.n_devices, self.n_threads, self.lanes, *wide, *inner
 
     def waiting(self, counts: np.ndarray) -> tuple[int, int]:
         """Return how many iterations the points of a tile take, and how many with their waiting.

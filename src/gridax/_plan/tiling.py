@@ -31,8 +31,8 @@ IN_FLIGHT = 2
 CALL = 0.02
 # How many times as many points as to begin with are tried at most.
 _MANY = 8
-# Seconds of a sweep below which a device is enough.
-_SHARE = 0.002
+# Seconds of a sweep below which a device, or a thread, is enough.
+_DEVICES, _THREADS = 0.002, 0.0004
 
 
 @dataclasses.dataclass(frozen=True)
@@ -86,9 +86,10 @@ class Sweep:
         reduced.
     work : work of one point.
     point_bytes : bytes of one point's outputs.
-    n_devices : tiles evaluated at the same time.
+    n_devices : devices that work at the same time.
     groups : per dimension, the positions that may share a run, or None.
     start : of the kind of device.
+    n_threads : tiles that each of them evaluates at the same time.
     idle : why not all devices are used, if so.
     cells : points that are reduced together, which one tile covers; None if nothing is reduced.
     cell_bytes : bytes of what their outputs are reduced to.
@@ -103,6 +104,7 @@ class Sweep:
     n_devices: int
     groups: Groups
     start: Start = CPU
+    n_threads: int = 1
     idle: str = ""
     cells: Cells | None = None
     cell_bytes: int = 0
@@ -164,7 +166,7 @@ class Sweep:
         n_entering = math.prod(self.sizes[dim] for dim in self.work.lanes)
         seconds = self._point_seconds() if seconds is None else seconds
         n = max(_PER_LANE * n_lanes * (n_points // n_entering), _LONG_CALL / max(seconds, 1e-12))
-        bounds = (n, _MOST_BYTES / max(self.point_bytes, 1), n_points / self.n_devices)
+        bounds = (n, _MOST_BYTES / max(self.point_bytes, 1), n_points / self.n_parallel)
         n = min(_MOST, most or _MOST, max(1, math.ceil(min(bounds))))
         levels = self._wide(self._covering(self.levels()), n, False, None)
         # One vectorized run per call, whatever it takes: lanes take the place of depth.
@@ -198,6 +200,11 @@ class Sweep:
             return self.sizes[self.chain.dim]
         along = self.chain.dim if self.cells is None else self.cells.grid.index(self.chain.dim)
         return block[along]
+
+    @property
+    def n_parallel(self) -> int:
+        """Number of tiles that are evaluated at the same time."""
+        return self.n_devices * self.n_threads
 
     @property
     def _n_together(self) -> int:
@@ -242,14 +249,14 @@ class Sweep:
 
     def _n_lanes(self) -> int:
         """Return how many points are in the loop at a time, to begin with."""
-        n_entering = math.prod(self.sizes[dim] for dim in self.work.lanes) // self.n_devices
+        n_entering = math.prod(self.sizes[dim] for dim in self.work.lanes) // self.n_parallel
         live = max(sum(self._varying().values()), 1)
         return max(1, min(self.start.lanes, self.start.cache // live, n_entering // _ROUNDS))
 
     def _width(self) -> int:
         """Return how many points to vectorize, unless the cache is too small for them."""
         n_points, live = math.prod(self.sizes), sum(self._varying().values())
-        each = max(n_points // self.n_devices, 1)
+        each = max(n_points // self.n_parallel, 1)
         if self.work.turns <= 1:
             return each
         if n_points <= _FEW and 0 < live <= _NATIVE:
@@ -268,8 +275,8 @@ class Sweep:
 
     @property
     def is_short(self) -> bool:
-        """Whether several devices are not worth their coordination."""
-        return self.seconds() < _SHARE
+        """Whether several devices or threads are not worth their coordination."""
+        return self.seconds() < (_DEVICES if self.n_devices > 1 else _THREADS)
 
     def suggested(self, plan: Plan, seconds: float, even: float, most: int) -> Plan | None:
         """Return the plan that is probably faster, if points wait for very long or hardly at all.
@@ -306,7 +313,7 @@ class Sweep:
         steps = self._n_steps(plan.block)
         most = max(1, most * self._n_together // steps)
         seconds = seconds * steps / self._n_together
-        alone = dataclasses.replace(within, n_devices=1, idle="several are not faster")
+        alone = dataclasses.replace(within, n_devices=1, n_threads=1, idle="several are not faster")
         levels = plan.levels
         if self.cells is not None:
             levels = levels_of_points(self.cells, plan.levels, plan.inner)
@@ -321,7 +328,7 @@ class Sweep:
         tries += [(within, self._flat(), n), (within, self.levels(), n)]
         for sweep, levels, width in tries:
             wide = sweep._wide(levels, min(width, most), False, None)
-            each = seconds * self.n_devices / sweep.n_devices
+            each = seconds * plan.n_parallel / sweep.n_parallel
             # Narrower tiles take as long per point or, at worst, per tile; this is in between.
             each *= math.sqrt(max(1.0, n / _n_points(wide)))
             other = sweep._planned(wide, each, most)
@@ -445,6 +452,7 @@ class Sweep:
             block=self.sizes,
             levels=deep,
             n_devices=min(self.n_devices, n_tiles),
+            n_threads=min(self.n_threads, n_tiles),
             point_bytes=self.point_bytes,
             idle=self.idle,
             pace=self.work.no_lanes,
@@ -455,8 +463,8 @@ class Sweep:
     def _deep(self, levels: Sequence[Level], n: int) -> tuple[Level, ...]:
         """Let a call evaluate several tiles, one after the other, up to `n` points of them."""
         deep = list(levels)
-        if self.n_devices > 1:  # every device should have several tiles
-            n = min(n, math.prod(self.sizes) * self._n_parts // (8 * self.n_devices))
+        if self.n_parallel > 1:  # every device and thread should have several tiles
+            n = min(n, math.prod(self.sizes) * self._n_parts // (8 * self.n_parallel))
         n //= _n_points(levels)
         for i, level in enumerate(deep):
             if level.dims[0] in self._reduced:  # a tile has all points of a cell

@@ -94,13 +94,13 @@ class Tuner:
         if self._others is None:
             return self.best, n_left
         if seconds is None:
-            tile = math.prod(self.best.tile)
-            return self.best, tile if tile <= _PART * n_left else n_left
-        is_long = seconds * math.prod(self.best.tile) > _LONG_CALL
+            n = _n_at_a_time(self.best)
+            return self.best, n if n <= _PART * n_left else n_left
+        is_long = seconds * _n_at_a_time(self.best) > _LONG_CALL
         if self._resized is not None and is_long and seconds * n_left > max(_LONG, self._compiling):
             return self._resized, n_left
         for plan in self._untried:
-            n = max(math.prod(plan.tile), math.ceil(_TRIAL / seconds))
+            n = max(_n_at_a_time(plan), math.ceil(_TRIAL / seconds))
             if self._is_worth_it(plan, seconds * n_left):
                 if n <= min(_PART * n_left, _LONG_TRIAL / seconds):
                     return plan, n
@@ -190,3 +190,8 @@ class Tuner:
                 self._seen.add(plan.kind)
                 new.append(plan)
         self._untried = new + self._untried
+
+
+def _n_at_a_time(plan: Plan) -> int:
+    """Return the number of points of the tiles that are evaluated at the same time."""
+    return math.prod(plan.tile) * plan.n_parallel

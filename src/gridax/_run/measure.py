@@ -53,7 +53,7 @@ class _Sample(Store):
 
     def tasks(self) -> Iterator[Task]:
         """Yield points that are spread over the grid, or blocks; of chains, their first points."""
-        n_together = math.prod(self._plan.tile) * self._plan.n_devices
+        n_together = math.prod(self._plan.tile) * self._plan.n_parallel
         # Some tiles, so that the last one, which may be computed in part twice, hardly counts.
         n_points = _TILES * n_together if n_together > 1 else 1
         if self._is_spread:

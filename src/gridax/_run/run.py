@@ -130,7 +130,7 @@ class Run:
         share = 1.0
         if local is not evaluator:  # each worker has one device, and here there may be several
             plan = local.plan(options.memory, options.lanes, reduced)
-            share = plan.n_devices / wish.n_workers
+            share = plan.n_parallel / wish.n_workers
         low, likely, high = (share * each for each in seconds)
         return low, likely, high
 

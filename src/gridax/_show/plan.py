@@ -66,7 +66,8 @@ def _rows(plan: Plan, width: int) -> Iterator[tuple[str, str]]:
         yield "Workers:", str(plan.n_workers)
     why = f" ({plan.idle})" if plan.idle else ""
     each = f", about {human(plan.tile_bytes)} on each at a time" if plan.tile_bytes else ""
-    yield "Devices:", f"{plan.n_devices}{why}{each}"
+    threads = f" with {plan.n_threads} threads" if plan.n_threads > 1 else ""
+    yield "Devices:", f"{plan.n_devices}{threads}{why}{each}"
 
 
 def _time(plan: Plan, seconds: tuple[float, float, float]) -> str:
