@@ -8,10 +8,12 @@ import jax
 
 
 def use_cpu_devices(n: int | None = None) -> None:
-    """Make JAX use several CPU devices, one per core, so that a sweep uses all cores.
+    """Make JAX use several CPU devices, such as one per core.
 
-    Call it before anything that computes with JAX. It does not affect sweeps on a GPU. The
-    environment variable ``JAX_NUM_CPU_DEVICES`` has the same effect.
+    A sweep uses all cores with a single CPU device, too. Several are useful for code that shards
+    arrays over them, or to try out on a CPU what will run on several GPUs. Call this before
+    anything that computes with JAX. The environment variable ``JAX_NUM_CPU_DEVICES`` has the same
+    effect.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Vectorized on every device, compiled by JAX."""
+"""Vectorized on all cores and devices, compiled by JAX."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from gridax.space import Space
 
 
 class ParallelExecution(Execution):
-    """Evaluate a JAX model over tiles of points, vectorized and on all devices.
+    """Evaluate a JAX model over tiles of points, vectorized and on all cores and devices.
 
     The model is traced, so it must use `jax.numpy`. Arrays in the state are arguments of the
     compiled program; numbers, strings and other objects are constants of it. As with `jax.jit`, so
@@ -36,7 +36,9 @@ class ParallelExecution(Execution):
         more than half of it where the grid allows. By default, a simple rule chooses it, and in a
         long sweep, measured times do.
     n_pmap : int, optional
-        Number of devices. If None, all local devices, or one if there is too little to compute.
+        Number of devices. If None, all local devices, or one if there is too little to compute. A
+        CPU that is a single device of JAX evaluates a tile per core at the same time, unless this
+        is 1.
 
     Raises
     ------
@@ -46,8 +48,7 @@ class ParallelExecution(Execution):
     Warns
     -----
     UserWarning
-        If a tile does not fit into the memory of a device, so that smaller ones are used, and if a
-        long sweep leaves cores of a CPU idle.
+        If a tile does not fit into the memory of a device, so that smaller ones are used.
 
     Examples
     --------

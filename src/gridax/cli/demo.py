@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import os
 import shlex
 import sys
 from pathlib import Path
@@ -38,8 +37,6 @@ def demo(ctx: click.Context, folder: Path) -> None:
     and 16 noise trials, and takes less than a minute. It is written to FOLDER (gridax-demo by
     default). The same command resumes a sweep that was interrupted.
     """
-    if "JAX_NUM_CPU_DEVICES" not in os.environ:
-        gx.use_cpu_devices()
     folder.mkdir(parents=True, exist_ok=True)
     store, table, figure = (folder / f"demo{suffix}" for suffix in (".zarr", ".nc", ".png"))
     try:
