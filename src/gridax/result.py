@@ -28,9 +28,11 @@ from gridax._outputs.labels import own_coordinates
 from gridax._outputs.template import Template
 from gridax._outputs.template import restore as restore_output
 from gridax._plan.progress import Progress
+from gridax._plots import data as plot_data
+from gridax._plots import spread as plot_spread
 from gridax._reduce.variables import FAILED as FAILED_POINTS
 from gridax._sensitivity.indices import sobol_indices
-from gridax._show import plot_data, plot_spread, reprs
+from gridax._show import reprs
 from gridax._show.facts import ResultFacts, result_facts, space_facts
 from gridax._stores.address import is_url, local_path, location_of
 from gridax._stores.base import DONE, ERROR, FAILED, FLAGS, PENDING, STATUS
@@ -476,7 +478,7 @@ class Result(Sequence[Any]):
         >>> lines[0].axes.get_ylabel()
         'y, mean ± sd over k'
         """
-        from gridax._show import result_plot  # matplotlib is optional
+        from gridax._plots.result import draw  # matplotlib is optional
 
         grid = self._points.grid
         members = grid.names_along()
@@ -498,7 +500,7 @@ class Result(Sequence[Any]):
         refined = [dim for dim in members if all(is_refined(c.axis) for c in grid.members(dim))]
         logs = [c.name for c in grid.columns if is_log(c)]
         nominal = [c.name for c in grid.columns if c.table.kind != "number" or c.table.labeled]
-        return result_plot.draw(values, members, inner, roles, kind, kwargs, refined, logs, nominal)
+        return draw(values, members, inner, roles, kind, kwargs, refined, logs, nominal)
 
     def interp(self, **coords: Any) -> xr.Dataset:
         """Return the outputs between points, by linear interpolation.

@@ -306,14 +306,14 @@ class Space(Sequence[Any]):
         >>> space.plot().get_title()
         '15 points, product: a 5 × b 3'
         """
-        from gridax._show import space_plot  # matplotlib is optional
+        from gridax._plots.space import draw  # matplotlib is optional
 
         title = f"{number_of(self.N, 'point')}, {self.mode}"
         if len(self.dims) > 1:
             title += ": " + " × ".join(f"{dim} {size}" for dim, size in self.sizes.items())
         if self._points.chain is not None:
             title += f"; chains along {self.dims[self._points.chain.dim]}"
-        return space_plot.draw(self._points.grid, title, names, max_points, ax)
+        return draw(self._points.grid, title, names, max_points, ax)
 
     def collect(
         self,

@@ -8,7 +8,7 @@ import numpy as np
 import xarray as xr
 
 from gridax._compare.align import Alignment, Side, matched
-from gridax._show.plot_style import label_texts
+from gridax._show.labels import label_texts
 from gridax._text import listing
 
 # How many labels that differ are told.

@@ -197,6 +197,10 @@ def _mesh(on: tuple[Any, ...]) -> Mesh:
     return Mesh(np.array(on), ("device",))
 
 
+# Settings that make JAX look at outputs, but not at those of a compiled program.
+_CHECKS = "jax_debug_nans", "jax_debug_infs"
+
+
 class Kernel:
     """A program with its data on the devices, ready to evaluate batches of tiles.
 
@@ -276,8 +280,8 @@ class Kernel:
             return [outputs]
         rows = [slice(i, i + 1) for i in range(len(index))]
         calls = [self._all(index[row], [array[row] for array in carried]) for row in rows]
-        if jax.config.jax_debug_nans or jax.config.jax_debug_infs:
-            return [self._run(*call) for call in calls]  # a compiled program does not look for them
+        if any(getattr(jax.config, name) for name in _CHECKS):
+            return [self._run(*call) for call in calls]
         if self._executable is None:
             self._executable = self._run.lower(*calls[0]).compile()
         return started(self._executable, calls)

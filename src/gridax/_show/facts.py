@@ -22,7 +22,7 @@ from gridax._grid.grid import Column
 from gridax._grid.points import Points
 from gridax._outputs.template import Output, Template
 from gridax._plan.progress import Progress
-from gridax._show.plot_style import label_texts
+from gridax._show.labels import label_texts
 from gridax._text import one_line, shorten
 
 # Axes of up to so many labels are displayed with all of them.

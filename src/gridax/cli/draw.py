@@ -13,8 +13,8 @@ import click
 import gridax as gx
 from gridax._checks import optional
 from gridax._memory import human
-from gridax._show.plot_keywords import KINDS
-from gridax._show.plot_style import label_texts
+from gridax._plots.keywords import KINDS
+from gridax._show.labels import label_texts
 from gridax._text import listing
 from gridax.cli._console import examples, note, opened, outputs, reported
 

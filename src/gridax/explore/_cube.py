@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from gridax._show.plot_style import label_texts, unit_suffix
+from gridax._show.labels import label_texts, unit_suffix
 from gridax._text import listing
 from gridax.explore import _labels
 from gridax.explore._values import Output, compact, outputs_of

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from gridax._show.plot_style import axis_label, is_geometric, is_number, label_texts, unit_suffix
+from gridax._show.labels import axis_label, is_geometric, is_number, label_texts, unit_suffix
 
 Member = dict[str, Any]
 Scale = dict[str, Any]

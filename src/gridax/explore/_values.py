@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from gridax._show.plot_style import axis_label, unit_suffix
+from gridax._show.labels import axis_label, unit_suffix
 from gridax.explore._labels import title
 
 # The real numbers that a complex one is shown as.

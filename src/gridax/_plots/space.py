@@ -12,8 +12,9 @@ import numpy as np
 from gridax._checks import optional
 from gridax._grid.grid import Column, Grid
 from gridax._grid.interp import is_log
-from gridax._show.plot_scale import Placement, place, suits_log
-from gridax._show.plot_style import axis_label, set_title, spread_indices
+from gridax._plots.scale import Placement, place, suits_log
+from gridax._plots.style import set_title
+from gridax._show.labels import axis_label, spread_indices
 from gridax._text import listing
 
 MOST_AXES = 8

@@ -10,9 +10,10 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from gridax._show.plot_keywords import CURVES, MAPS
-from gridax._show.plot_spread import LEVELS
-from gridax._show.plot_style import MOST_LINES, axis_label, is_date, is_number
+from gridax._plots.keywords import CURVES, MAPS
+from gridax._plots.spread import LEVELS
+from gridax._plots.style import MOST_LINES
+from gridax._show.labels import axis_label, is_date, is_number
 from gridax._text import listing
 
 MOST_FACETS = 36

@@ -10,8 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from gridax._show.plot_scale import Placement
-from gridax._show.plot_style import MOST_LINES, flags, is_number, label_texts
+from gridax._plots.scale import Placement
+from gridax._plots.style import MOST_LINES
+from gridax._show.labels import flags, is_number, label_texts
 
 MOST_NAMES = 10
 WRAP = 42

@@ -10,7 +10,7 @@ import pandas as pd
 import xarray as xr
 
 from gridax._grid.lookup import sel
-from gridax._show.plot_style import is_number, label_texts
+from gridax._show.labels import is_number, label_texts
 from gridax._text import listing
 
 

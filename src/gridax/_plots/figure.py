@@ -11,16 +11,11 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from gridax._show.plot_keywords import Keywords
-from gridax._show.plot_positions import AT
-from gridax._show.plot_roles import Plot
-from gridax._show.plot_style import (
-    label_texts,
-    letters_along,
-    panel_title,
-    set_title,
-    unit_suffix,
-)
+from gridax._plots.keywords import Keywords
+from gridax._plots.positions import AT
+from gridax._plots.roles import Plot
+from gridax._plots.style import letters_along, panel_title, set_title
+from gridax._show.labels import label_texts, unit_suffix
 from gridax._text import listing
 
 

@@ -11,7 +11,7 @@ import xarray as xr
 from matplotlib.colors import LogNorm, to_rgba
 
 import gridax as gx
-from gridax._show.plot_style import flags, label_texts
+from gridax._show.labels import flags, label_texts
 
 DATES = np.array(["2020-01-01", "2020-02-01", "2020-03-01", "2021-01-01"], "M8[ns]")
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from gridax._show.plot_style import is_date, is_geometric, is_number, label_texts, spread_indices
+from gridax._show.labels import is_date, is_geometric, is_number, label_texts, spread_indices
 from gridax._text import shorten_middle
 
 MOST_TICKS = 8

@@ -20,8 +20,8 @@ from matplotlib.image import AxesImage
 from matplotlib.lines import Line2D
 
 import gridax as gx
-from gridax._show.plot_keywords import KINDS
-from gridax._show.plot_scale import edges_between, hides_a_cell, place, suits_log
+from gridax._plots.keywords import KINDS
+from gridax._plots.scale import edges_between, hides_a_cell, place, suits_log
 
 TIME = np.arange(5.0)
 RANDOM = np.random.default_rng(3)

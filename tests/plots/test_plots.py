@@ -16,7 +16,7 @@ from matplotlib.lines import Line2D
 from xarray.plot import FacetGrid
 
 import gridax as gx
-from gridax._show.plot_style import is_geometric, label_texts, spread_indices
+from gridax._show.labels import is_geometric, label_texts, spread_indices
 
 BLUE, ORANGE = to_rgba("C0"), to_rgba("C1")
 

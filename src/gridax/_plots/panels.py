@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from gridax._grid.interp import on_scale
-from gridax._show.plot_color import Colors
-from gridax._show.plot_scale import Placement, edges_between
+from gridax._plots.color import Colors
+from gridax._plots.scale import Placement, edges_between
 
 # More points than these get smaller dots, or are averaged in bins.
 MANY, TOO_MANY = 2000, 20_000

@@ -8,12 +8,12 @@ from typing import Any
 import xarray as xr
 
 from gridax._checks import optional
-from gridax._show.plot_figure import Figure, set_axes
-from gridax._show.plot_keywords import CURVES, MAPS, check_kind, sorted_keywords
-from gridax._show.plot_painter import Painter
-from gridax._show.plot_panels import TOO_MANY
-from gridax._show.plot_positions import in_panel, placed, prepared
-from gridax._show.plot_roles import Plot, assigned
+from gridax._plots.figure import Figure, set_axes
+from gridax._plots.keywords import CURVES, MAPS, check_kind, sorted_keywords
+from gridax._plots.painter import Painter
+from gridax._plots.panels import TOO_MANY
+from gridax._plots.positions import in_panel, placed, prepared
+from gridax._plots.roles import Plot, assigned
 
 
 def draw(

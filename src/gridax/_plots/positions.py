@@ -10,10 +10,10 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from gridax._show.plot_keywords import Keywords
-from gridax._show.plot_roles import Plot
-from gridax._show.plot_scale import Placement, place, suits_log
-from gridax._show.plot_style import label_texts
+from gridax._plots.keywords import Keywords
+from gridax._plots.roles import Plot
+from gridax._plots.scale import Placement, place, suits_log
+from gridax._show.labels import label_texts
 from gridax._text import listing
 
 SMOOTH = ("contour", "contourf", "surface")

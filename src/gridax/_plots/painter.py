@@ -9,15 +9,28 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from gridax._show import plot_color, plot_panels
-from gridax._show.plot_figure import Figure
-from gridax._show.plot_keywords import Keywords
-from gridax._show.plot_panels import TOO_MANY, Cells, Points, Series
-from gridax._show.plot_positions import AT
-from gridax._show.plot_roles import Plot
-from gridax._show.plot_scale import Placement, edges_between
-from gridax._show.plot_spread import LEVELS
-from gridax._show.plot_style import axis_label, flags, letters_along
+from gridax._plots.color import Colors, HueColors, add_color_bar, add_hue_key, colors_of, hue_colors
+from gridax._plots.figure import Figure
+from gridax._plots.keywords import Keywords
+from gridax._plots.panels import (
+    TOO_MANY,
+    Cells,
+    Points,
+    Series,
+    bin_edges,
+    draw_cells,
+    draw_curve,
+    draw_dots,
+    draw_histogram,
+    draw_points,
+    draw_triangles,
+)
+from gridax._plots.positions import AT
+from gridax._plots.roles import Plot
+from gridax._plots.scale import Placement, edges_between
+from gridax._plots.spread import LEVELS
+from gridax._plots.style import letters_along
+from gridax._show.labels import axis_label, flags
 
 
 class Painter:
@@ -46,13 +59,13 @@ class Painter:
     def _histograms(self, panels: Sequence[tuple[Any, Plot]]) -> Any:
         values = self.plot.values.values
         options = self.keywords.drawn
-        edges = plot_panels.bin_edges(values[np.isfinite(values)], options)
+        edges = bin_edges(values[np.isfinite(values)], options)
         hue = self._hue_colors()
         drawn: Any = None
         for ax, panel in panels:
             samples = _samples(panel, 1 if hue is None else len(hue.colors))
             colors = ["C0"] if hue is None else hue.colors
-            artist = plot_panels.draw_histogram(ax, samples, edges, colors, options)
+            artist = draw_histogram(ax, samples, edges, colors, options)
             drawn = artist if drawn is None else drawn
             ax.set_xlabel(textwrap.fill(self.text, letters_along(ax, 0)))
             _set_value_ticks(ax.xaxis, self.plot.values)
@@ -82,17 +95,15 @@ class Painter:
         return drawn[0] if self.kind != "scatter" else drawn[0][0]
 
     def _curves_in(
-        self, ax: Any, panel: Plot, series: Sequence[Series], hue: plot_color.HueColors | None
+        self, ax: Any, panel: Plot, series: Sequence[Series], hue: HueColors | None
     ) -> list[Any]:
         options = dict(self.keywords.drawn)
         colors = ["C0"] if hue is None else hue.colors
         if self.kind == "scatter":
-            return [plot_panels.draw_dots(ax, one, colors, options) for one in series]
+            return [draw_dots(ax, one, colors, options) for one in series]
         if len(series) > 1 and self.places["x"].scale == "equal" and len(series[0].levels) > 1:
             series = [one.moved(0.5 * ((one.hue + 0.5) / len(colors) - 0.5)) for one in series]
-        return [
-            plot_panels.draw_curve(ax, one, colors[one.hue], self.kind, options) for one in series
-        ]
+        return [draw_curve(ax, one, colors[one.hue], self.kind, options) for one in series]
 
     def _maps(self, panels: Sequence[tuple[Any, Plot]]) -> Any:
         contents = [self._content(panel) for _, panel in panels]
@@ -100,7 +111,7 @@ class Painter:
         is_mean = any(isinstance(c, Cells) for c in contents) and self.plot.scattered()
         if is_mean:
             attrs = {k: v for k, v in attrs.items() if not k.startswith("flag_")}
-        colors = plot_color.colors_of([c.values for c in contents], attrs, options, kind=self.kind)
+        colors = colors_of([c.values for c in contents], attrs, options, kind=self.kind)
         needs_bar = self.kind != "surface" or len(panels) > 1
         drawn = None
         for (ax, _), content in zip(panels, contents, strict=True):
@@ -116,17 +127,17 @@ class Painter:
                 ax.set_zlabel(textwrap.fill(self.text, 24))
         if options.get("add_colorbar", needs_bar) and drawn is not None:
             text = f"{self.text}, mean of the points in each cell" if is_mean else self.text
-            plot_color.add_color_bar(drawn, colors, self.figure.axes, text, options)
+            add_color_bar(drawn, colors, self.figure.axes, text, options)
         return drawn
 
-    def _draw_map(self, ax: Any, content: Cells | Points, colors: plot_color.Colors) -> Any:
+    def _draw_map(self, ax: Any, content: Cells | Points, colors: Colors) -> Any:
         options = dict(self.keywords.drawn)
         if isinstance(content, Cells):
-            return plot_panels.draw_cells(ax, content, self.kind, colors, options)
+            return draw_cells(ax, content, self.kind, colors, options)
         if self.kind == "scatter":
-            return plot_panels.draw_points(ax, content, colors, options)
+            return draw_points(ax, content, colors, options)
         places = (self.places["x"], self.places["y"])
-        return plot_panels.draw_triangles(ax, content, places, self.kind, colors, options)
+        return draw_triangles(ax, content, places, self.kind, colors, options)
 
     def _content(self, panel: Plot) -> Cells | Points:
         values, x, y = panel.values, self.places["x"], self.places["y"]
@@ -145,17 +156,17 @@ class Painter:
         edges = [edges_between(at, p.scale == "log") for at, p in ((at_x, x), (at_y, y))]
         return Cells(at_x, at_y, edges[0], edges[1], grid)
 
-    def _hue_colors(self) -> plot_color.HueColors | None:
+    def _hue_colors(self) -> HueColors | None:
         if "hue" not in self.plot.roles:
             return None
         category = self.plot.is_category(self.plot.roles["hue"])
-        return plot_color.hue_colors(self.places["hue"], category, self.keywords.colors.get("cmap"))
+        return hue_colors(self.places["hue"], category, self.keywords.colors.get("cmap"))
 
-    def _add_key(self, hue: plot_color.HueColors, handles: list[Any]) -> None:
+    def _add_key(self, hue: HueColors, handles: list[Any]) -> None:
         options, panels = self.keywords.colors, self.figure.axes
         # A layout engine makes room for what is beside the panels.
         has_room = panels.flat[0].figure.get_layout_engine() is not None
-        plot_color.add_hue_key(hue, handles, panels, options, has_room)
+        add_hue_key(hue, handles, panels, options, has_room)
 
 
 def _series(panel: Plot, by_point: bool) -> list[Series]:
@@ -217,7 +228,7 @@ def _patches(drawn: Sequence[Any]) -> list[Any]:
     ]
 
 
-def _handles(hue: plot_color.HueColors, drawn: Sequence[Any]) -> list[Any]:
+def _handles(hue: HueColors, drawn: Sequence[Any]) -> list[Any]:
     """Return what the legend shows for each label of hue."""
     from matplotlib.lines import Line2D
 

@@ -1,0 +1,1 @@
+"""Plots of spaces and results, with matplotlib."""
