@@ -110,6 +110,17 @@ def test_functions_that_a_model_calls_back_are_called_by_one_thread():
     assert plan.n_threads == 1
 
 
+@pytest.mark.parametrize("n_pmap", [None, 2, THREADS])
+def test_routines_that_wait_for_each_other_run_one_at_a_time(n_pmap):
+    def model(state):
+        return jnp.linalg.eigvalsh(jnp.eye(40) + state["a"] * jnp.ones((40, 40)))[-1]
+
+    with on(n_pmap) as n_pmap:
+        plan = gx.ParallelExecution(model, product(a=gx.GridAxis(0, 1, 2000)), n_pmap=n_pmap).plan()
+    assert plan.n_parallel == 1
+    assert "may wait for each other" in plan.idle
+
+
 @pytest.mark.parametrize("n_pmap", [1, THREADS])
 def test_nan_is_still_found_where_jax_looks_for_it(n_pmap):
     with on(n_pmap) as n_pmap, jax.debug_nans(True):

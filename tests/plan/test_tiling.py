@@ -178,8 +178,24 @@ def test_a_call_evaluates_as_many_points_as_take_long_enough():
 
 
 def test_runs_of_deep_tiles_are_evened_out():
-    plan = sweep((1000,), Work({A: 3e4})).plan(n_vmap=1)
-    assert plan.tile == (500,)  # not 666 and 334
+    plan = sweep((1004,), Work({A: 3e4})).plan(n_vmap=1)
+    assert plan.tile == (112,)  # not eight of 125 and 4
+
+
+def test_a_sweep_that_takes_long_enough_to_be_measured_has_several_calls():
+    assert n_tiles(sweep((10_000,), Work({A: 1e3})).plan(n_vmap=16)) == 1
+    assert n_tiles(sweep((10_000,), Work({A: 3e3})).plan(n_vmap=16)) >= 8
+
+
+def test_levels_that_merge_a_stage_are_soon_tried_apart():
+    merged = sweep((60, 60, 60), Work({A | B | C: 100.0, A | C: 5.0}))
+    plan = merged.plan(n_vmap=64)
+    assert [level.dims for level in plan.levels] == [(0, 1, 2)]
+    others = [*merged.others(plan, 1e-6, most=10**4)]
+    assert [level.dims for level in others[1].levels] == [(0,), (1,), (2,)]
+    alike = sweep((60, 60, 60), Work({A | B | C: 100.0, A | C: 0.5}))
+    others = [*alike.others(alike.plan(n_vmap=64), 1e-6, most=10**4)]
+    assert [level.dims for level in others[1].levels] == [(0, 1, 2)]
 
 
 @pytest.mark.parametrize("n_devices", [2, 4])

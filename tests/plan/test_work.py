@@ -270,6 +270,39 @@ def test_large_matrices_that_vary_with_their_vectors_are_known(size, apart):
     assert work(model).apart == apart
 
 
+def test_a_product_of_matrices_that_takes_little_of_the_time_does_not_count():
+    def model(a, b):
+        x = jax.lax.fori_loop(0, 10_000, lambda _, x: jnp.sin(x) + a, jnp.ones(50) * b)
+        return (jnp.ones((50, 50)) * a) @ x
+
+    assert work(model).apart == NONE
+
+
+def test_of_a_linear_solve_only_the_program_that_solves_counts():
+    def model(a, b):
+        matrix = jnp.eye(30) * 5 + jnp.arange(900.0).reshape(30, 30) * 1e-3 * a
+        return jnp.linalg.solve(matrix, jnp.arange(30.0) * b)
+
+    found = work(model)
+    assert found.apart == NONE
+    assert found.outputs == (BOTH,)
+    assert found.time[A] > 4 * found.time[BOTH]  # the factorization does not depend on b
+
+
+@pytest.mark.parametrize(
+    ("function", "waits"),
+    [
+        (jnp.linalg.cholesky, True),
+        (jnp.linalg.inv, True),
+        (jnp.fft.fft2, True),
+        (jnp.sort, False),
+        (lambda x: x @ x, False),
+    ],
+)
+def test_routines_that_wait_for_threads_are_known(function, waits):
+    assert work(lambda a, b: function(jnp.eye(3) * a).real).waits == waits
+
+
 def test_a_loop_carries_what_varies_with_when_it_ends():
     assert work(turning(lambda c, a, b: c < a, lambda c, a, b: c + b)).live[BOTH] >= 4
     assert BOTH not in work(turning(lambda c, a, b: c < a, lambda c, a, b: c + 1)).live

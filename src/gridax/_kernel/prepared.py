@@ -91,8 +91,8 @@ class Prepared:
             cell_bytes=0 if reduced is None else sum(o.nbytes for o in reduced.stored),
             chain=arguments.points.chain,
         )
-        if n_pmap is None and self.sweep.is_short:
-            idle = "too little to compute for several" if self.sweep.n_parallel > 1 else ""
+        idle = self._idle(cpu, n_pmap)
+        if idle and self.sweep.n_parallel > 1:
             self.sweep = dataclasses.replace(self.sweep, n_devices=1, n_threads=1, idle=idle)
         self._share = self.sweep.n_parallel if cpu else 1  # CPU devices share one memory
         self._kernels: dict[tuple[Choice, Plan, bool, bool], Kernel] = {}
@@ -106,6 +106,15 @@ class Prepared:
         self._data: dict[tuple[Any, ...], Any] = {}
         # Plans that did not fit into memory, and the narrower plans that replaced them.
         self.narrowed: dict[Plan, Plan] = {}
+
+    def _idle(self, cpu: bool, n_pmap: int | None) -> str:
+        """Return why only one device or thread is used, if so."""
+        if cpu and any(traced.work.waits for traced in self._traced.values()):
+            # LAPACK and FFT distribute a batch over the threads of the CPU client and wait for
+            # them. Two such calls at the same time wait for each other (jaxlib 0.10.2).
+            return "several at a time may wait for each other in LAPACK or FFT routines"
+        short = n_pmap is None and self.sweep.is_short
+        return "too little to compute for several" if short else ""
 
     def _n_threads(self) -> int:
         """Return how many threads start programs on a CPU that is a single device."""

@@ -22,6 +22,8 @@ Groups = Sequence[tuple[tuple[int, ...], ...] | None]
 
 # Stages that take less than this fraction of the time together do not get levels of their own.
 _WORTH = 0.1
+# A stage that takes less than this is not worth a trial of levels that share it.
+_LITTLE = 0.01
 # Bytes of the outputs of a call, and of what straight code works on; and points.
 _MOST_BYTES, _MOST = 2**26, 2**20
 # Batches whose results wait for the host, in addition to the one that is being computed.
@@ -323,6 +325,7 @@ class Sweep:
         # With many points, XLA uses several threads for an operation.
         many = min(_MANY * self.start.width, math.prod(within.sizes) // 3)
         tries = [(within, same, n)] if not plan.lanes and n <= most else []
+        tries += [(within, nested, n)] if self._merges_stages() else []
         tries += [(within, bare, 4 * n), (within, bare, many), (within, nested, n)]
         tries += [(within, nested, 1), (within, bare, max(n // 4, 1)), (alone, bare, n)]
         tries += [(within, self._flat(), n), (within, self.levels(), n)]
@@ -354,6 +357,15 @@ class Sweep:
             return dim in self.work.apart, frozenset(stage for stage in stages if dim in stage)
 
         return self._merged(alike)
+
+    def _merges_stages(self) -> bool:
+        """Whether points of one level could share a stage that does not vary along all of it."""
+        least = _LITTLE * sum(self.work.time.values())
+        return any(
+            time > least and 0 < len(dims.intersection(level.dims)) < len(level.dims)
+            for dims, time in self.work.time.items()
+            for level in self.levels()
+        )
 
     def _flat(self) -> tuple[Level, ...]:
         return self._merged(lambda dim: None)
@@ -463,7 +475,8 @@ class Sweep:
     def _deep(self, levels: Sequence[Level], n: int) -> tuple[Level, ...]:
         """Let a call evaluate several tiles, one after the other, up to `n` points of them."""
         deep = list(levels)
-        if self.n_parallel > 1:  # every device and thread should have several tiles
+        # Every device and thread should have several tiles, and so should a sweep that is measured.
+        if self.n_parallel > 1 or self.seconds() > CALL:
             n = min(n, math.prod(self.sizes) * self._n_parts // (8 * self.n_parallel))
         n //= _n_points(levels)
         for i, level in enumerate(deep):

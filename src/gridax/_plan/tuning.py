@@ -98,7 +98,7 @@ class Tuner:
             return self.best, n if n <= _PART * n_left else n_left
         is_long = seconds * _n_at_a_time(self.best) > _LONG_CALL
         if self._resized is not None and is_long and seconds * n_left > max(_LONG, self._compiling):
-            return self._resized, n_left
+            return self._resized, min(n_left, _n_at_a_time(self._resized))
         for plan in self._untried:
             n = max(_n_at_a_time(plan), math.ceil(_TRIAL / seconds))
             if self._is_worth_it(plan, seconds * n_left):

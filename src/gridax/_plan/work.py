@@ -17,14 +17,20 @@ from typing import Any
 Dims = frozenset[int]
 
 # Relative cost per element of operations that are not simple, on a CPU core.
-_FUNCTIONS = {"exp", "exp2", "log", "log1p", "expm1", "sin", "cos", "tan", "tanh", "logistic"}
-_FUNCTIONS |= {"atan2", "erf", "erf_inv", "pow", "lgamma", "digamma"}
-_WEIGHTS = dict.fromkeys(_FUNCTIONS, 8.0) | dict.fromkeys(("div", "sqrt", "rsqrt", "rem"), 3.0)
-_WEIGHTS |= dict.fromkeys(("random_bits", "threefry2x32"), 60.0)
-_WEIGHTS |= dict.fromkeys(("sort", "top_k", "fft"), 40.0)
+_WEIGHTS = {
+    3.0: "div sqrt rsqrt rem",
+    8.0: "exp exp2 log log1p expm1 tanh logistic erf erf_inv",
+    20.0: "sin cos tan atan2 pow cbrt lgamma digamma argmax argmin",
+    40.0: "cumsum cumprod cummax cummin fft",
+    60.0: "random_bits threefry2x32",
+    600.0: "sort top_k cumlogsumexp igamma igammac regularized_incomplete_beta random_gamma_grad",
+}
+_WEIGHT_OF = {name: weight for weight, names in _WEIGHTS.items() for name in names.split()}
 # Operations on matrices that take a number of steps per element that grows with the matrix.
 _CUBIC = {"lu", "cholesky", "qr", "geqrf", "householder_product", "triangular_solve"}
 _CUBIC |= {"eigh", "eig", "svd", "schur", "hessenberg", "tridiagonal"}
+# Operations that may wait for other threads of the CPU client.
+_WAITING = _CUBIC | {"fft", "ffi_call"}
 # What JAX does with a callback or a foreign function in place of vectorizing it: refuse, or loop.
 _BY_POINT = (None, "sequential", "sequential_unrolled")
 _OPERATION, _MULTIPLY_ADD = 0.04, 0.01  # nanoseconds
@@ -37,6 +43,8 @@ _CALLS |= {"custom_jvp_call_jaxpr", "custom_vjp_call_jaxpr"}
 _UNKNOWN_TURNS, _UNKNOWN_TURNS_WITHIN = 100, 4
 # Elements of a matrix above which a routine for one product beats the one for a batch of them.
 _LARGE = 256
+# Products of matrices that take less than this fraction of the time do not determine a tile.
+_DOMINANT = 0.1
 # What is done so many times less often than something else does not determine what is live.
 _SELDOM = 10
 
@@ -59,6 +67,7 @@ class Work:
     apart : dimensions along which products of large matrices would become one of many matrices.
     serial : dimensions along which something varies that is called point by point.
     drawn : kinds of PRNG keys that the program creates, or draws from point by point.
+    waits : whether it calls routines that wait for other threads of a CPU.
     """
 
     time: dict[Dims, float] = dataclasses.field(default_factory=dict)
@@ -72,12 +81,16 @@ class Work:
     apart: Dims = frozenset()
     serial: Dims = frozenset()
     drawn: frozenset[str] = frozenset()
+    waits: bool = False
 
 
 def work_of(jaxpr: Any, varies: Sequence[Dims]) -> Work:
     """Return the work of a traced program whose inputs vary along some dimensions each."""
     work = Work()
-    work.outputs = tuple(_Walk(work).outputs(jaxpr, varies))
+    walk = _Walk(work)
+    work.outputs = tuple(walk.outputs(jaxpr, varies))
+    least = _DOMINANT * sum(work.time.values())
+    work.apart = frozenset().union(*(dims for dims, time in walk.apart.items() if time > least))
     return work
 
 
@@ -127,6 +140,7 @@ class _Walk:
 
     def __init__(self, work: Work | None) -> None:
         self.work = work
+        self.apart: dict[Dims, float] = {}  # time of products of matrices that vary, both of them
         self._searches = 0  # number of enclosing `while` loops
         self._branches = 0  # number of enclosing branches
         self.writes = False  # whether values are changed in place, which the walk does not follow
@@ -169,11 +183,20 @@ class _Walk:
         callee = called(equation)
         if callee is not None:
             return self.through(_open(callee), inputs, turns)
+        if name == "custom_linear_solve":
+            return self._solve(params, inputs, turns)
         varies: Dims = frozenset().union(*inputs)
         for program in map(_open, programs_in(tuple(params.values()))):
             self.through(program, [varies] * len(program.invars), turns)
         self._count(equation, inputs, turns)
         return [varies] * len(equation.outvars)
+
+    def _solve(self, params: Any, inputs: list[Dims], turns: float) -> list[Dims]:
+        """Follow the program that solves equations; the others are for derivatives."""
+        lengths = params["const_lengths"]
+        first = lengths.matvec + lengths.vecmat
+        mine = inputs[first : first + lengths.solve]
+        return self.through(_open(params["jaxprs"].solve), [*mine, *inputs[sum(lengths) :]], turns)
 
     def _note_keys(self, equation: Any, inputs: list[Dims]) -> None:
         if self.work is None:
@@ -229,7 +252,8 @@ class _Walk:
         if (by_point or equation.primitive.name == "io_callback") and not self._branches:
             self.work.serial |= varies
         if equation.primitive.name == "dot_general" and max(map(_size, equation.invars)) >= _LARGE:
-            self.work.apart |= inputs[0] & inputs[1]
+            _add(self.apart, inputs[0] & inputs[1], turns * self._cost(equation))
+        self.work.waits |= equation.primitive.name in _WAITING
         outputs = [varies] * len(equation.outvars)
         self._keep_live([*equation.invars, *equation.outvars], [*inputs, *outputs], turns)
 
@@ -249,7 +273,7 @@ class _Walk:
             return n_elements * equation.invars[0].aval.shape[-1] * 10 * _MULTIPLY_ADD
         if name in ("pure_callback", "io_callback"):
             return 0.0 if self._branches else _CALLBACK  # some branches only raise errors
-        return max(size, largest) * _WEIGHTS.get(name, 1.0) * _OPERATION
+        return max(size, largest) * _WEIGHT_OF.get(name, 1.0) * _OPERATION
 
     def _keep_live(self, variables: Sequence[Any], varies: Sequence[Dims], turns: float) -> None:
         """Record the bytes of what is in use at the same time, if there are more than before."""
