@@ -17,6 +17,7 @@ from gridax._kernel.derivatives import Directions
 from gridax._kernel.fingerprint import calls_back, fingerprint
 from gridax._kernel.layout import vectors_first, with_own_constants
 from gridax._kernel.loops import with_single_conditions
+from gridax._kernel.ordering import one_at_a_time
 from gridax._kernel.program import Lookup, Program
 from gridax._kernel.split import Split, Unsplit, split
 from gridax._kernel.start import Start
@@ -111,6 +112,8 @@ def trace(model: Callable[..., Any], arguments: Arguments, choice: tuple[int, ..
     if start is not None:
         chain = _chain(start, arguments, closed, numbers, directions)
         varies += [dims | {chain.dim} for dims in chain.dims]
+    if jax.local_devices()[0].platform == "cpu":
+        closed = one_at_a_time(closed, varies)
     work = work_of(closed.jaxpr, varies)
     if chain is None:
         in_parts = _in_parts(closed, arguments, work)

@@ -30,7 +30,7 @@ _WEIGHT_OF = {name: weight for weight, names in _WEIGHTS.items() for name in nam
 _CUBIC = {"lu", "cholesky", "qr", "geqrf", "householder_product", "triangular_solve"}
 _CUBIC |= {"eigh", "eig", "svd", "schur", "hessenberg", "tridiagonal"}
 # Operations that may wait for other threads of the CPU client.
-_WAITING = _CUBIC | {"fft", "ffi_call"}
+WAITING = _CUBIC | {"fft", "ffi_call"}
 # What JAX does with a callback or a foreign function in place of vectorizing it: refuse, or loop.
 _BY_POINT = (None, "sequential", "sequential_unrolled")
 _OPERATION, _MULTIPLY_ADD = 0.04, 0.01  # nanoseconds
@@ -253,7 +253,7 @@ class _Walk:
             self.work.serial |= varies
         if equation.primitive.name == "dot_general" and max(map(_size, equation.invars)) >= _LARGE:
             _add(self.apart, inputs[0] & inputs[1], turns * self._cost(equation))
-        self.work.waits |= equation.primitive.name in _WAITING
+        self.work.waits |= equation.primitive.name in WAITING
         outputs = [varies] * len(equation.outvars)
         self._keep_live([*equation.invars, *equation.outvars], [*inputs, *outputs], turns)
 
