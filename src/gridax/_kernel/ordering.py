@@ -79,12 +79,10 @@ def _ordered(jaxpr: Any, known: dict[Any, Dims]) -> Any:
 
 def _by_dims(jaxpr: Any, known: dict[Any, Dims]) -> list[tuple[Dims, Any]]:
     """Return the equations with the dimensions along which they vary, those with few first."""
-    dims_of: dict[Any, Dims] = {}
+    dims_of = dict(known)
     equations = []
     for equation in jaxpr.eqns:
-        ins = (
-            known.get(v, frozenset()) | dims_of.get(v, frozenset()) for v in _variables(equation)
-        )
+        ins = (dims_of.get(v, frozenset()) for v in _variables(equation))
         outs = (known.get(v, frozenset()) for v in equation.outvars)
         dims = frozenset[int]().union(*ins, *outs)
         dims_of.update(dict.fromkeys(equation.outvars, dims))
