@@ -8,6 +8,7 @@ import time
 
 import pytest
 
+from gridax._plan.plan import Level
 from gridax._plan.tiling import ACCELERATOR, CALL, CPU, IN_FLIGHT, Sweep
 from gridax._plan.work import Work
 
@@ -430,3 +431,13 @@ def test_series_that_loops_write_stay_in_the_caches_unless_one_point_needs_more(
     assert sweep((16, 16), shared).plan().n_vmap == 256
     huge = Work({A: 1e5}, live={A: 1000}, stacked={A: 2 * CPU.series}, turns=1000)
     assert sweep((16,), huge).plan().n_vmap == 1
+
+
+def test_no_tile_is_wide_at_the_price_of_computing_points_twice():
+    shared = {A | B | C: 30.0, A: 1e-3, B: 1e-3, C: 1e-3}
+    tiles = sweep((158, 159, 159), Work(shared))
+    levels = [Level((dim,)) for dim in range(3)]
+    wide = tiles._wide(levels, 128_852, False, None)
+    computed = [math.ceil(159 / level.width) * level.width / 159 for level in wide]
+    assert math.prod(computed) < 1.1
+    assert math.prod(level.width for level in wide) > 128_852 / 2

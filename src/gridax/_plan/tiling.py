@@ -22,6 +22,8 @@ Groups = Sequence[tuple[tuple[int, ...], ...] | None]
 
 # Stages that take less than this fraction of the time together do not get levels of their own.
 _WORTH = 0.1
+# How often a point may be computed for the sake of a wider tile.
+_WASTE = 1.25
 # A stage that takes less than this is not worth a trial of levels that share it.
 _LITTLE = 0.01
 # Bytes of the outputs of a call, and of what straight code works on; and points.
@@ -137,6 +139,8 @@ class Sweep:
             most = min(most or memory, max(1, memory // waiting))
         n = min(n_vmap or self._width(), most or _MOST, _MOST)
         levels = self._wide(self.levels(), n, n_vmap is None, memory)
+        if n_vmap is not None and 2 * _n_points(levels) <= n:
+            levels = self._grown(self.levels(), n, False, memory)
         if self.work.uneven:
             most = min(most or _MOST, _UNKNOWN * _n_points(levels))
         return self._planned(levels, self._point_seconds(), most)
@@ -387,8 +391,21 @@ class Sweep:
     ) -> tuple[Level, ...]:
         """Return levels that vectorize up to `n` points, more than half as many if possible.
 
-        Each step doubles the width that makes a point cheapest, because it shares the most. A
-        `cautious` choice stays within the cache and does not make batches of large matrices.
+        A `cautious` choice stays within the cache and does not make batches of large matrices.
+        """
+        levels = self._grown(bare, n, cautious, memory)
+        even, before = self._evened(levels), ()
+        while even != before:  # there may be room for more
+            even, before = self._evened(self._grown(even, n, cautious, memory)), even
+        is_wide = 2 * _n_points(even) > min(n, _n_points(levels))
+        return even if is_wide or self._n_computed(levels) > _WASTE else levels
+
+    def _grown(
+        self, bare: Sequence[Level], n: int, cautious: bool, memory: int | None
+    ) -> tuple[Level, ...]:
+        """Return wider levels, of up to `n` points.
+
+        Each step doubles the width that makes a point cheapest, because it shares the most.
         """
         levels = tuple(bare)
         while True:
@@ -400,10 +417,8 @@ class Sweep:
                 and (memory is None or self.nbytes(wide) <= memory)
             ]
             if not wider:
-                break
+                return levels
             levels = min(wider, key=self._cost)
-        even = tuple(self._evened(levels))
-        return even if 2 * _n_points(even) > min(n, _n_points(levels)) else levels
 
     def _doubled(
         self, levels: tuple[Level, ...], n: int, apart: Dims
@@ -444,12 +459,18 @@ class Sweep:
     def _varying(self) -> dict[Dims, int]:
         return {dims: nbytes for dims, nbytes in self.work.live.items() if dims}
 
-    def _evened(self, levels: Sequence[Level]) -> Iterator[Level]:
-        """Yield levels with as many runs, of nearly equal lengths, so that none is nearly empty."""
-        for level in levels:
-            longest = level.longest(self.sizes)
-            width = math.ceil(longest / math.ceil(longest / level.width))
-            yield dataclasses.replace(level, width=width)
+    def _evened(self, levels: Sequence[Level]) -> tuple[Level, ...]:
+        """Return levels with as many runs, but of equal lengths, so that none is nearly empty."""
+        longest = [level.longest(self.sizes) for level in levels]
+        return tuple(
+            dataclasses.replace(level, width=math.ceil(size / math.ceil(size / level.width)))
+            for level, size in zip(levels, longest, strict=True)
+        )
+
+    def _n_computed(self, levels: Sequence[Level]) -> float:
+        """Return how often a point is computed, since the last runs are moved to fit."""
+        longest = [(level.width, level.longest(self.sizes)) for level in levels]
+        return math.prod(math.ceil(size / width) * width / size for width, size in longest)
 
     def _planned(self, levels: Sequence[Level], seconds: float, most: int | None) -> Plan:
         """Return the plan with some levels, made deep enough that a call is worth its cost."""
