@@ -12,7 +12,7 @@ import pytest
 import gridax as gx
 from gridax._kernel import tuners
 from gridax._kernel.program import Kernel
-from gridax._plan import tiling, tuning
+from gridax._plan import tiling, tuning, widths
 
 
 def product(**axes):
@@ -23,7 +23,7 @@ def product(**axes):
 def restless(monkeypatch):
     """Every tuner tries all plans on small tiles, whatever it costs; yields the plans."""
     monkeypatch.setattr(tiling, "CALL", 1e-9)
-    monkeypatch.setattr(tiling, "CPU", tiling.Start(width=16, cache=0))
+    monkeypatch.setattr(widths, "CPU", widths.Start(width=16, cache=0))
     monkeypatch.setattr(tiling, "_MOST", 16)
     monkeypatch.setattr(tuning.Tuner, "_is_worth_it", lambda self, plan, left: True)
     monkeypatch.setattr(tuning, "_TRIAL", 0.0)

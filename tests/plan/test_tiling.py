@@ -9,7 +9,8 @@ import time
 import pytest
 
 from gridax._plan.plan import Level
-from gridax._plan.tiling import ACCELERATOR, CALL, CPU, IN_FLIGHT, Sweep
+from gridax._plan.tiling import CALL, IN_FLIGHT, Sweep
+from gridax._plan.widths import ACCELERATOR, CPU
 from gridax._plan.work import Work
 
 A, B, C = frozenset({0}), frozenset({1}), frozenset({2})
@@ -38,37 +39,43 @@ def n_tiles(plan):
 
 
 def test_dimensions_that_always_vary_together_are_one_level():
-    assert dims_of(sweep((10, 20), Work({A | B: 1e6})).levels()) == [(0, 1)]
+    assert dims_of(sweep((10, 20), Work({A | B: 1e6})).widths.levels()) == [(0, 1)]
 
 
 def test_a_stage_along_one_dimension_gives_it_a_level_of_its_own():
     work = Work({C: 1e6, A | B | C: 1e6})
-    assert dims_of(sweep((4, 5, 6), work).levels()) == [(0, 1), (2,)]
+    assert dims_of(sweep((4, 5, 6), work).widths.levels()) == [(0, 1), (2,)]
 
 
 def test_a_stage_that_costs_next_to_nothing_gives_no_level():
-    assert dims_of(sweep((4, 5), Work({A: 1.0, A | B: 1e6})).levels()) == [(0, 1)]
+    assert dims_of(sweep((4, 5), Work({A: 1.0, A | B: 1e6})).widths.levels()) == [(0, 1)]
 
 
 def test_many_cheap_stages_together_give_levels():
     stages = {frozenset({d}): 1e5 for d in range(12)}
     many = sweep((6, 7) * 6, Work(stages | {frozenset(range(12)): 1e5}))
-    assert len(many.levels()) == 12
+    assert len(many.widths.levels()) == 12
 
 
 def test_a_stage_that_only_moves_much_memory_gives_a_level():
-    assert dims_of(sweep((4, 5), Work({A | B: 1e3}, stacked={A: 10**6})).levels()) == [(0,), (1,)]
+    assert dims_of(sweep((4, 5), Work({A | B: 1e3}, stacked={A: 10**6})).widths.levels()) == [
+        (0,),
+        (1,),
+    ]
 
 
 def test_levels_need_not_be_neighbors():
-    assert dims_of(sweep((4, 5, 6), Work({B: 1e6, A | B | C: 1e6})).levels()) == [(0, 2), (1,)]
+    assert dims_of(sweep((4, 5, 6), Work({B: 1e6, A | B | C: 1e6})).widths.levels()) == [
+        (0, 2),
+        (1,),
+    ]
 
 
 def test_a_static_choice_is_a_level_of_its_own():
     groups = (((0,), (1,)), None)
     chosen = sweep((2, 5), Work({B: 1e6}), groups=groups)
-    assert dims_of(chosen.levels()) == [(0,), (1,)]
-    assert [level.groups for level in chosen.levels()] == list(groups)
+    assert dims_of(chosen.widths.levels()) == [(0,), (1,)]
+    assert [level.groups for level in chosen.widths.levels()] == list(groups)
     assert chosen.plan().tile[0] == 1
 
 
@@ -100,7 +107,7 @@ def test_runs_have_nearly_equal_lengths():
 def test_a_bound_on_the_memory_makes_smaller_tiles(memory):
     wide = sweep((64, 64), Work({A | B: 1e3}, live={A | B: 1000}, stacked={A: 500}))
     chosen = wide.plan(memory=memory)
-    assert wide.nbytes(chosen.levels) <= memory
+    assert wide.widths.nbytes(chosen.levels) <= memory
     assert 1 <= chosen.n_vmap <= wide.plan().n_vmap
 
 
@@ -327,7 +334,9 @@ def test_bytes_are_those_of_stacks_of_what_is_live_twice_and_of_the_outputs():
     both = sweep((8, 8), work, point_bytes=7)
     plan = both.plan(n_vmap=8)
     a, b = widths_of(plan)
-    assert both.nbytes(plan.levels) == a * 1000 + a * b * 3 + 2 * (b * 100 + a * b) + a * b * 7
+    assert (
+        both.widths.nbytes(plan.levels) == a * 1000 + a * b * 3 + 2 * (b * 100 + a * b) + a * b * 7
+    )
 
 
 def test_the_estimate_of_a_plan_has_the_outputs_that_wait_for_the_host():
@@ -437,7 +446,7 @@ def test_no_tile_is_wide_at_the_price_of_computing_points_twice():
     shared = {A | B | C: 30.0, A: 1e-3, B: 1e-3, C: 1e-3}
     tiles = sweep((158, 159, 159), Work(shared))
     levels = [Level((dim,)) for dim in range(3)]
-    wide = tiles._wide(levels, 128_852, False, None)
+    wide = tiles.widths.wide(levels, 128_852, False, None)
     computed = [math.ceil(159 / level.width) * level.width / 159 for level in wide]
     assert math.prod(computed) < 1.1
     assert math.prod(level.width for level in wide) > 128_852 / 2

@@ -12,7 +12,8 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from gridax._plan.plan import n_points
-from gridax._plan.tiling import ACCELERATOR, CPU, Sweep
+from gridax._plan.tiling import Sweep
+from gridax._plan.widths import ACCELERATOR, CPU
 from gridax._plan.work import Work
 
 MOST_POINTS = 1500  # of a grid, so that each can be looked at
@@ -238,7 +239,7 @@ def test_no_bound_is_exceeded_but_by_a_single_point(sweep, limits):
     assert plan.n_vmap <= limits.get("n_vmap", math.inf)
     assert math.prod(plan.tile) <= limits.get("most", math.inf)
     if "memory" in limits and plan.n_vmap > 1:
-        assert sweep.nbytes(plan.levels) <= limits["memory"]
+        assert sweep.widths.nbytes(plan.levels) <= limits["memory"]
 
 
 @given(sweeps(), bounds, st.floats(1e-9, 1e3), st.integers(1, 200))

@@ -22,7 +22,7 @@ from gridax._kernel.program import Kernel, on_devices
 from gridax._kernel.trace import trace
 from gridax._outputs.derivatives import has_derivatives, own_outputs
 from gridax._outputs.template import Template, warn_of_attributes
-from gridax._plan import tiling
+from gridax._plan import tiling, widths
 from gridax._plan.blocks import Wish
 from gridax._plan.limits import Limits
 from gridax._plan.plan import Plan
@@ -86,7 +86,7 @@ class Prepared:
             n_devices=n_pmap or jax.local_device_count(),
             n_threads=self._n_threads() if cpu and n_pmap is None else 1,
             groups=tuple(arguments.groups()),
-            start=tiling.CPU if cpu else tiling.ACCELERATOR,
+            start=widths.CPU if cpu else widths.ACCELERATOR,
             cells=cells,
             cell_bytes=0 if reduced is None else sum(o.nbytes for o in reduced.stored),
             chain=arguments.points.chain,

@@ -9,25 +9,19 @@ be a good start.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import itertools
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 from gridax._plan.cells import Cells, levels_of_points, narrower_within, of_cells
 from gridax._plan.chain import Chain
 from gridax._plan.plan import Level, Plan
-from gridax._plan.work import Dims, Work, repeated
+from gridax._plan.widths import CPU, MOST_BYTES, Groups, Points, Start, Widths, n_vectorized
+from gridax._plan.work import Work, repeated
 
-Groups = Sequence[tuple[tuple[int, ...], ...] | None]
-
-# Stages that take less than this fraction of the time together do not get levels of their own.
-_WORTH = 0.1
-# How often a point may be computed for the sake of a wider tile.
-_WASTE = 1.25
-# A stage that takes less than this is not worth a trial of levels that share it.
-_LITTLE = 0.01
-# Bytes of the outputs of a call, and of what straight code works on; and points.
-_MOST_BYTES, _MOST = 2**26, 2**20
+# Most points of a tile.
+_MOST = 2**20
 # Batches whose results wait for the host, in addition to the one that is being computed.
 IN_FLIGHT = 2
 # Seconds that a call should take: starting one takes less than 100 µs, and nothing shows until it
@@ -37,31 +31,6 @@ CALL = 0.02
 _MANY = 8
 # Seconds of a sweep below which a device, or a thread, is enough.
 _DEVICES, _THREADS = 0.002, 0.0004
-
-
-@dataclasses.dataclass(frozen=True)
-class Start:
-    """Widths to begin with on a kind of device.
-
-    Attributes
-    ----------
-    width : points that are vectorized if a loop works on few bytes of each.
-    uneven : the same if loops have different trip counts, where points wait for the slowest.
-    lanes : points that are in a loop at a time if they leave it one by one.
-    cache, series : bytes within which what a loop works on should stay, and the series that it
-        reads or writes.
-    """
-
-    width: int = 2048
-    uneven: int = 512
-    lanes: int = 256
-    cache: int = 2**23
-    series: int = 2**25
-
-
-CPU, ACCELERATOR = Start(), Start(width=2**14, uneven=2**12, lanes=2**12, cache=2**30, series=2**32)
-# How many times as many bytes are reduced at a time in a trial as to begin with.
-_WIDER = 2
 # Tiles per call while the number of iterations, and so the time of a call, is unknown.
 _UNKNOWN = 32
 # Points per lane in a tile; and seconds that a call should take in which they follow each other.
@@ -114,6 +83,20 @@ class Sweep:
     cell_bytes: int = 0
     chain: Chain | None = None
 
+    @functools.cached_property
+    def widths(self) -> Widths:
+        """Which levels there are, and how wide they may be."""
+        return Widths(
+            self.sizes,
+            self.work,
+            self.point_bytes,
+            self.groups,
+            self.start,
+            None if self.chain is None else self.chain.dim,
+            self._reduced,
+            0 if self.cells is None else self.cells.n_points,
+        )
+
     def plan(
         self,
         n_vmap: int | None = None,
@@ -138,11 +121,11 @@ class Sweep:
             waiting = (1 + IN_FLIGHT) * max(self.point_bytes, 1)
             most = min(most or memory, max(1, memory // waiting))
         n = min(n_vmap or self._width(), most or _MOST, _MOST)
-        levels = self._wide(self.levels(), n, n_vmap is None, memory)
-        if n_vmap is not None and 2 * _n_points(levels) <= n:
-            levels = self._grown(self.levels(), n, False, memory)
+        levels = self.widths.wide(self.widths.levels(), n, n_vmap is None, memory)
+        if n_vmap is not None and 2 * n_vectorized(levels) <= n:
+            levels = self.widths.grown(self.widths.levels(), n, False, memory)
         if self.work.uneven:
-            most = min(most or _MOST, _UNKNOWN * _n_points(levels))
+            most = min(most or _MOST, _UNKNOWN * n_vectorized(levels))
         return self._planned(levels, self._point_seconds(), most)
 
     def in_lanes(
@@ -172,13 +155,13 @@ class Sweep:
         n_entering = math.prod(self.sizes[dim] for dim in self.work.lanes)
         seconds = self._point_seconds() if seconds is None else seconds
         n = max(_PER_LANE * n_lanes * (n_points // n_entering), _LONG_CALL / max(seconds, 1e-12))
-        bounds = (n, _MOST_BYTES / max(self.point_bytes, 1), n_points / self.n_parallel)
+        bounds = (n, MOST_BYTES / max(self.point_bytes, 1), n_points / self.n_parallel)
         n = min(_MOST, most or _MOST, max(1, math.ceil(min(bounds))))
-        levels = self._wide(self._covering(self.levels()), n, False, None)
+        levels = self.widths.wide(self.widths.covering(self.widths.levels()), n, False, None)
         # One vectorized run per call, whatever it takes: lanes take the place of depth.
         plan = dataclasses.replace(self._planned(levels, math.inf, None), is_counted=False)
         along = [level for level in levels if not self.work.lanes.isdisjoint(level.dims)]
-        return dataclasses.replace(plan, lanes=min(n_lanes, _n_points(along)))
+        return dataclasses.replace(plan, lanes=min(n_lanes, n_vectorized(along)))
 
     def _within(self, block: tuple[int, ...] | None) -> Sweep:
         """Return the sweep of one block; of chains, that of their first points."""
@@ -244,24 +227,15 @@ class Sweep:
             return of_cells(self.cells, plan, block, self.dims, self.cell_bytes)
         return dataclasses.replace(plan, sizes=self.sizes, block=block or self.sizes)
 
-    def _covering(self, levels: Sequence[Level]) -> tuple[Level, ...]:
-        """Return levels of which those of a cell have all of its points at a time."""
-        return tuple(
-            dataclasses.replace(level, width=level.size(self.sizes))
-            if level.dims[0] in self._reduced
-            else level
-            for level in levels
-        )
-
     def _n_lanes(self) -> int:
         """Return how many points are in the loop at a time, to begin with."""
         n_entering = math.prod(self.sizes[dim] for dim in self.work.lanes) // self.n_parallel
-        live = max(sum(self._varying().values()), 1)
+        live = max(sum(self.widths.varying().values()), 1)
         return max(1, min(self.start.lanes, self.start.cache // live, n_entering // _ROUNDS))
 
     def _width(self) -> int:
         """Return how many points to vectorize, unless the cache is too small for them."""
-        n_points, live = math.prod(self.sizes), sum(self._varying().values())
+        n_points, live = math.prod(self.sizes), sum(self.widths.varying().values())
         each = max(n_points // self.n_parallel, 1)
         if self.work.turns <= 1:
             return each
@@ -273,7 +247,7 @@ class Sweep:
 
     def seconds(self) -> float:
         """Return the estimated time of the sweep on one device."""
-        points = _Points([Level((dim,), size) for dim, size in enumerate(self.sizes)])
+        points = Points([Level((dim,), size) for dim, size in enumerate(self.sizes)])
         return points.total(self.work.time) * self._n_parts * 1e-9
 
     def _point_seconds(self) -> float:
@@ -325,19 +299,19 @@ class Sweep:
             levels = levels_of_points(self.cells, plan.levels, plan.inner)
         same = tuple(dataclasses.replace(level, depth=1) for level in levels)
         bare = tuple(dataclasses.replace(level, width=1) for level in same)
-        n, nested = plan.n_vmap, self._nested()
+        n, nested = plan.n_vmap, self.widths.nested()
         # With many points, XLA uses several threads for an operation.
         many = min(_MANY * self.start.width, math.prod(within.sizes) // 3)
         tries = [(within, same, n)] if not plan.lanes and n <= most else []
-        tries += [(within, nested, n)] if self._merges_stages() else []
+        tries += [(within, nested, n)] if self.widths.merges_stages() else []
         tries += [(within, bare, 4 * n), (within, bare, many), (within, nested, n)]
         tries += [(within, nested, 1), (within, bare, max(n // 4, 1)), (alone, bare, n)]
-        tries += [(within, self._flat(), n), (within, self.levels(), n)]
+        tries += [(within, self.widths.flat(), n), (within, self.widths.levels(), n)]
         for sweep, levels, width in tries:
-            wide = sweep._wide(levels, min(width, most), False, None)
+            wide = sweep.widths.wide(levels, min(width, most), False, None)
             each = seconds * plan.n_parallel / sweep.n_parallel
             # Narrower tiles take as long per point or, at worst, per tile; this is in between.
-            each *= math.sqrt(max(1.0, n / _n_points(wide)))
+            each *= math.sqrt(max(1.0, n / n_vectorized(wide)))
             other = sweep._planned(wide, each, most)
             yield self._placed(other, plan.block)
 
@@ -353,128 +327,9 @@ class Sweep:
             levels[i] = dataclasses.replace(levels[i], width=levels[i].width // 2)
         return dataclasses.replace(plan, levels=tuple(levels), tile_bytes=plan.tile_bytes // 2)
 
-    def levels(self) -> tuple[Level, ...]:
-        """Return the levels: dimensions along which the same stages vary are vectorized as one."""
-        stages = _stages(self.work)
-
-        def alike(dim: int) -> object:
-            return dim in self.work.apart, frozenset(stage for stage in stages if dim in stage)
-
-        return self._merged(alike)
-
-    def _merges_stages(self) -> bool:
-        """Whether points of one level could share a stage that does not vary along all of it."""
-        least = _LITTLE * sum(self.work.time.values())
-        return any(
-            time > least and 0 < len(dims.intersection(level.dims)) < len(level.dims)
-            for dims, time in self.work.time.items()
-            for level in self.levels()
-        )
-
-    def _flat(self) -> tuple[Level, ...]:
-        return self._merged(lambda dim: None)
-
-    def _nested(self) -> tuple[Level, ...]:
-        return self._merged(lambda dim: dim)
-
-    def _merged(self, alike: Callable[[int], object]) -> tuple[Level, ...]:
-        together: dict[object, list[int]] = {}
-        for dim in range(len(self.sizes)):
-            # A dimension with static choices cannot be merged with another one.
-            own = self.groups[dim] is not None or self._is_along(dim)
-            key = (dim in self._reduced, own, dim if own else alike(dim))
-            together.setdefault(key, []).append(dim)
-        return tuple(Level(tuple(dims), groups=self.groups[dims[0]]) for dims in together.values())
-
-    def _wide(
-        self, bare: Sequence[Level], n: int, cautious: bool, memory: int | None
-    ) -> tuple[Level, ...]:
-        """Return levels that vectorize up to `n` points, more than half as many if possible.
-
-        A `cautious` choice stays within the cache and does not make batches of large matrices.
-        """
-        levels = self._grown(bare, n, cautious, memory)
-        even, before = self._evened(levels), ()
-        while even != before:  # there may be room for more
-            even, before = self._evened(self._grown(even, n, cautious, memory)), even
-        is_wide = 2 * _n_points(even) > min(n, _n_points(levels))
-        return even if is_wide or self._n_computed(levels) > _WASTE else levels
-
-    def _grown(
-        self, bare: Sequence[Level], n: int, cautious: bool, memory: int | None
-    ) -> tuple[Level, ...]:
-        """Return wider levels, of up to `n` points.
-
-        Each step doubles the width that makes a point cheapest, because it shares the most.
-        """
-        levels = tuple(bare)
-        while True:
-            wider = [
-                wide
-                for wide in self._doubled(levels, n, self.work.apart if cautious else frozenset())
-                if self._is_reduced_in_caches(wide, cautious)
-                and (not cautious or self._stays_in_caches(wide))
-                and (memory is None or self.nbytes(wide) <= memory)
-            ]
-            if not wider:
-                return levels
-            levels = min(wider, key=self._cost)
-
-    def _doubled(
-        self, levels: tuple[Level, ...], n: int, apart: Dims
-    ) -> Iterator[tuple[Level, ...]]:
-        """Yield the levels with one of them up to twice as wide, of at most `n` points."""
-        single = apart | self.work.serial
-        points = _n_points(levels)
-        for i, level in enumerate(levels):
-            width = min(2 * level.width, level.longest(self.sizes), n * level.width // points)
-            if width > level.width and single.isdisjoint(level.dims):
-                yield (*levels[:i], dataclasses.replace(level, width=width), *levels[i + 1 :])
-
-    def _cost(self, levels: Sequence[Level]) -> tuple[float, int]:
-        """Return the estimated time per point, and what favors nearly cubic tiles.
-
-        Times are rounded, so that rounding errors do not tell levels apart.
-        """
-        each = _Points(levels).total(self.work.time) / _n_points(levels)
-        return round(each, 6), sum(level.width for level in levels)
-
-    def _stays_in_caches(self, levels: Sequence[Level]) -> bool:
-        """Whether what loops work on, and the series that they read or write, fit into caches."""
-        points = _Points(levels)
-        cache = self.start.cache if self.work.turns > 1 else _MOST_BYTES
-        series = {dims: nbytes for dims, nbytes in self.work.stacked.items() if dims}
-        return points.total(self._varying()) <= cache and points.total(series) <= self.start.series
-
-    def _is_reduced_in_caches(self, levels: Sequence[Level], cautious: bool) -> bool:
-        """Whether a tile is a single cell, or what it reduces was in a cache just before.
-
-        Memory is a reason, too: the outputs are several times in use until they are reduced.
-        """
-        n_points = _n_points(self._covering(levels))
-        is_single = n_points == self._n_together or self.cells is None
-        most = self.start.cache if cautious else _WIDER * self.start.cache
-        return is_single or n_points * self.point_bytes <= most
-
-    def _varying(self) -> dict[Dims, int]:
-        return {dims: nbytes for dims, nbytes in self.work.live.items() if dims}
-
-    def _evened(self, levels: Sequence[Level]) -> tuple[Level, ...]:
-        """Return levels with as many runs, but of equal lengths, so that none is nearly empty."""
-        longest = [level.longest(self.sizes) for level in levels]
-        return tuple(
-            dataclasses.replace(level, width=math.ceil(size / math.ceil(size / level.width)))
-            for level, size in zip(levels, longest, strict=True)
-        )
-
-    def _n_computed(self, levels: Sequence[Level]) -> float:
-        """Return how often a point is computed, since the last runs are moved to fit."""
-        longest = [(level.width, level.longest(self.sizes)) for level in levels]
-        return math.prod(math.ceil(size / width) * width / size for width, size in longest)
-
     def _planned(self, levels: Sequence[Level], seconds: float, most: int | None) -> Plan:
         """Return the plan with some levels, made deep enough that a call is worth its cost."""
-        points = int(min(CALL / max(seconds, 1e-12), _MOST_BYTES / max(self.point_bytes, 1)))
+        points = int(min(CALL / max(seconds, 1e-12), MOST_BYTES / max(self.point_bytes, 1)))
         deep = self._deep(levels, min(points, most or points))
         n_tiles = math.prod(map(_n_runs, deep, itertools.repeat(self.sizes)))
         n_tiles *= self._n_parts
@@ -490,7 +345,7 @@ class Sweep:
             idle=self.idle,
             pace=self.work.no_lanes,
             is_counted=bool(self.work.lanes),
-            tile_bytes=self.nbytes(levels) + waiting,
+            tile_bytes=self.widths.nbytes(levels) + waiting,
         )
 
     def _deep(self, levels: Sequence[Level], n: int) -> tuple[Level, ...]:
@@ -499,7 +354,7 @@ class Sweep:
         # Every device and thread should have several tiles, and so should a sweep that is measured.
         if self.n_parallel > 1 or self.seconds() > CALL:
             n = min(n, math.prod(self.sizes) * self._n_parts // (8 * self.n_parallel))
-        n //= _n_points(levels)
+        n //= n_vectorized(levels)
         for i, level in enumerate(deep):
             if level.dims[0] in self._reduced:  # a tile has all points of a cell
                 depth = math.ceil(level.size(self.sizes) / level.width)
@@ -516,40 +371,6 @@ class Sweep:
             deep[i] = dataclasses.replace(deep[i], depth=depth)
             n //= depth
         return tuple(deep)
-
-    def nbytes(self, levels: Sequence[Level]) -> int:
-        """Estimate the bytes that a tile needs while it is computed."""
-        points = _Points(levels)
-        outputs = _n_points(levels) * self.point_bytes
-        return int(points.total(self.work.stacked) + 2 * points.total(self.work.live) + outputs)
-
-
-class _Points:
-    """How often a tile computes something that varies along some dimensions."""
-
-    def __init__(self, levels: Sequence[Level]) -> None:
-        self._along = [(frozenset(level.dims), level.width) for level in levels]
-
-    def of(self, dims: Dims) -> int:
-        return math.prod(width for along, width in self._along if dims & along)
-
-    def total(self, amounts: dict[Dims, float] | dict[Dims, int]) -> float:
-        return sum(amount * self.of(dims) for dims, amount in amounts.items())
-
-
-def _stages(work: Work) -> list[Dims]:
-    """Return the sets of dimensions along which the expensive stages vary."""
-    cost = dict(work.time)
-    for dims, nbytes in work.stacked.items():
-        cost[dims] = cost.get(dims, 0.0) + nbytes * 0.05
-    ranked = sorted((dims for dims in cost if dims), key=cost.__getitem__)
-    until = itertools.accumulate(cost[dims] for dims in ranked)
-    total = sum(cost[dims] for dims in ranked)
-    return [dims for dims, so_far in zip(ranked, until, strict=True) if so_far > _WORTH * total]
-
-
-def _n_points(levels: Sequence[Level]) -> int:
-    return math.prod(level.width for level in levels)
 
 
 def _n_runs(level: Level, sizes: Sequence[int]) -> int:

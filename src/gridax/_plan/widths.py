@@ -1,0 +1,239 @@
+"""Which levels a sweep can be vectorized along, and how wide they are to begin with."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import math
+from collections.abc import Callable, Iterator, Sequence
+
+from gridax._plan.plan import Level
+from gridax._plan.work import Dims, Work
+
+Groups = Sequence[tuple[tuple[int, ...], ...] | None]
+
+# Stages that take less than this fraction of the time together do not get levels of their own.
+_WORTH = 0.1
+# A stage that takes less than this is not worth a trial of levels that share it.
+_LITTLE = 0.01
+# How often a point may be computed for the sake of a wider tile.
+_WASTE = 1.25
+# Bytes of the outputs of a call, and of what straight code works on.
+MOST_BYTES = 2**26
+# How many times as many bytes are reduced at a time in a trial as to begin with.
+_WIDER = 2
+
+
+@dataclasses.dataclass(frozen=True)
+class Start:
+    """Widths to begin with on a kind of device.
+
+    Attributes
+    ----------
+    width : points that are vectorized if a loop works on few bytes of each.
+    uneven : the same if loops have different trip counts, where points wait for the slowest.
+    lanes : points that are in a loop at a time if they leave it one by one.
+    cache, series : bytes within which what a loop works on should stay, and the series that it
+        reads or writes.
+    """
+
+    width: int = 2048
+    uneven: int = 512
+    lanes: int = 256
+    cache: int = 2**23
+    series: int = 2**25
+
+
+CPU, ACCELERATOR = Start(), Start(width=2**14, uneven=2**12, lanes=2**12, cache=2**30, series=2**32)
+
+
+@dataclasses.dataclass(frozen=True)
+class Widths:
+    """The levels of a sweep, or of a block of it.
+
+    Attributes
+    ----------
+    sizes : of the dimensions.
+    work : work of one point.
+    point_bytes : bytes of one point's outputs.
+    groups : per dimension, the positions that may share a run, or None.
+    start : of the kind of device.
+    along : the dimension along which points follow each other, if so.
+    reduced : dimensions along which outputs are reduced.
+    n_together : points that are reduced together, or 0 if nothing is reduced.
+    """
+
+    sizes: tuple[int, ...]
+    work: Work
+    point_bytes: int
+    groups: Groups
+    start: Start
+    along: int | None = None
+    reduced: tuple[int, ...] = ()
+    n_together: int = 0
+
+    def levels(self) -> tuple[Level, ...]:
+        """Return the levels: dimensions along which the same stages vary are vectorized as one."""
+        stages = _stages(self.work)
+
+        def alike(dim: int) -> object:
+            return dim in self.work.apart, frozenset(stage for stage in stages if dim in stage)
+
+        return self._merged(alike)
+
+    def merges_stages(self) -> bool:
+        """Whether points of one level could share a stage that does not vary along all of it."""
+        least = _LITTLE * sum(self.work.time.values())
+        return any(
+            time > least and 0 < len(dims.intersection(level.dims)) < len(level.dims)
+            for dims, time in self.work.time.items()
+            for level in self.levels()
+        )
+
+    def flat(self) -> tuple[Level, ...]:
+        return self._merged(lambda dim: None)
+
+    def nested(self) -> tuple[Level, ...]:
+        return self._merged(lambda dim: dim)
+
+    def _merged(self, alike: Callable[[int], object]) -> tuple[Level, ...]:
+        together: dict[object, list[int]] = {}
+        for dim in range(len(self.sizes)):
+            # A dimension with static choices cannot be merged with another one.
+            own = self.groups[dim] is not None or dim == self.along
+            key = (dim in self.reduced, own, dim if own else alike(dim))
+            together.setdefault(key, []).append(dim)
+        return tuple(Level(tuple(dims), groups=self.groups[dims[0]]) for dims in together.values())
+
+    def wide(
+        self, bare: Sequence[Level], n: int, cautious: bool, memory: int | None
+    ) -> tuple[Level, ...]:
+        """Return levels that vectorize up to `n` points, more than half as many if possible.
+
+        A `cautious` choice stays within the cache and does not make batches of large matrices.
+        """
+        levels = self.grown(bare, n, cautious, memory)
+        even = self._evened(levels)
+        while True:  # there may be room for more
+            wider = self._evened(self.grown(even, n, cautious, memory))
+            if wider == even:
+                break
+            even = wider
+        is_wide = 2 * n_vectorized(even) > min(n, n_vectorized(levels))
+        return even if is_wide or self._n_computed(levels) > _WASTE else levels
+
+    def grown(
+        self, bare: Sequence[Level], n: int, cautious: bool, memory: int | None
+    ) -> tuple[Level, ...]:
+        """Return wider levels, of up to `n` points.
+
+        Each step doubles the width that makes a point cheapest, because it shares the most.
+        """
+        levels = tuple(bare)
+        while True:
+            wider = [
+                wide
+                for wide in self._doubled(levels, n, self.work.apart if cautious else frozenset())
+                if self._is_reduced_in_caches(wide, cautious)
+                and (not cautious or self._stays_in_caches(wide))
+                and (memory is None or self.nbytes(wide) <= memory)
+            ]
+            if not wider:
+                return levels
+            levels = min(wider, key=self._cost)
+
+    def _doubled(
+        self, levels: tuple[Level, ...], n: int, apart: Dims
+    ) -> Iterator[tuple[Level, ...]]:
+        """Yield the levels with one of them up to twice as wide, of at most `n` points."""
+        single = apart | self.work.serial
+        points = n_vectorized(levels)
+        for i, level in enumerate(levels):
+            width = min(2 * level.width, level.longest(self.sizes), n * level.width // points)
+            if width > level.width and single.isdisjoint(level.dims):
+                yield (*levels[:i], dataclasses.replace(level, width=width), *levels[i + 1 :])
+
+    def _cost(self, levels: Sequence[Level]) -> tuple[float, int]:
+        """Return the estimated time per point, and what favors nearly cubic tiles.
+
+        Times are rounded, so that rounding errors do not tell levels apart.
+        """
+        each = Points(levels).total(self.work.time) / n_vectorized(levels)
+        return round(each, 6), sum(level.width for level in levels)
+
+    def _stays_in_caches(self, levels: Sequence[Level]) -> bool:
+        """Whether what loops work on, and the series that they read or write, fit into caches."""
+        points = Points(levels)
+        cache = self.start.cache if self.work.turns > 1 else MOST_BYTES
+        series = {dims: nbytes for dims, nbytes in self.work.stacked.items() if dims}
+        return points.total(self.varying()) <= cache and points.total(series) <= self.start.series
+
+    def _is_reduced_in_caches(self, levels: Sequence[Level], cautious: bool) -> bool:
+        """Whether a tile is a single cell, or what it reduces was in a cache just before.
+
+        Memory is a reason, too: the outputs are several times in use until they are reduced.
+        """
+        n_points = n_vectorized(self.covering(levels))
+        is_single = n_points == self.n_together or not self.n_together
+        most = self.start.cache if cautious else _WIDER * self.start.cache
+        return is_single or n_points * self.point_bytes <= most
+
+    def varying(self) -> dict[Dims, int]:
+        return {dims: nbytes for dims, nbytes in self.work.live.items() if dims}
+
+    def _evened(self, levels: Sequence[Level]) -> tuple[Level, ...]:
+        """Return levels with as many runs, but of equal lengths, so that none is nearly empty."""
+        longest = [level.longest(self.sizes) for level in levels]
+        return tuple(
+            dataclasses.replace(level, width=math.ceil(size / math.ceil(size / level.width)))
+            for level, size in zip(levels, longest, strict=True)
+        )
+
+    def _n_computed(self, levels: Sequence[Level]) -> float:
+        """Return how often a point is computed, since the last runs are moved to fit."""
+        longest = [(level.width, level.longest(self.sizes)) for level in levels]
+        return math.prod(math.ceil(size / width) * width / size for width, size in longest)
+
+    def covering(self, levels: Sequence[Level]) -> tuple[Level, ...]:
+        """Return levels of which those of a cell have all of its points at a time."""
+        return tuple(
+            dataclasses.replace(level, width=level.size(self.sizes))
+            if level.dims[0] in self.reduced
+            else level
+            for level in levels
+        )
+
+    def nbytes(self, levels: Sequence[Level]) -> int:
+        """Estimate the bytes that a tile needs while it is computed."""
+        points = Points(levels)
+        outputs = n_vectorized(levels) * self.point_bytes
+        return int(points.total(self.work.stacked) + 2 * points.total(self.work.live) + outputs)
+
+
+class Points:
+    """How often a tile computes something that varies along some dimensions."""
+
+    def __init__(self, levels: Sequence[Level]) -> None:
+        self._along = [(frozenset(level.dims), level.width) for level in levels]
+
+    def of(self, dims: Dims) -> int:
+        return math.prod(width for along, width in self._along if dims & along)
+
+    def total(self, amounts: dict[Dims, float] | dict[Dims, int]) -> float:
+        return sum(amount * self.of(dims) for dims, amount in amounts.items())
+
+
+def _stages(work: Work) -> list[Dims]:
+    """Return the sets of dimensions along which the expensive stages vary."""
+    cost = dict(work.time)
+    for dims, nbytes in work.stacked.items():
+        cost[dims] = cost.get(dims, 0.0) + nbytes * 0.05
+    ranked = sorted((dims for dims in cost if dims), key=cost.__getitem__)
+    until = itertools.accumulate(cost[dims] for dims in ranked)
+    total = sum(cost[dims] for dims in ranked)
+    return [dims for dims, so_far in zip(ranked, until, strict=True) if so_far > _WORTH * total]
+
+
+def n_vectorized(levels: Sequence[Level]) -> int:
+    """Return the number of points that levels vectorize."""
+    return math.prod(level.width for level in levels)
