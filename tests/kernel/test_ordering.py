@@ -1,13 +1,17 @@
 """Routines that wait for threads depend on each other, and compute what they did."""
 
+import itertools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax._src.lax import linalg
 
 import gridax as gx
-from gridax._kernel.ordering import one_at_a_time
-from gridax._plan.work import dependencies
+from gridax._kernel.ordering import one_after_another, one_at_a_time
+from gridax._plan import work
+from gridax._plan.work import work_of
 
 MATRIX = jnp.eye(4) * 3 + jnp.arange(16.0).reshape(4, 4) / 50
 MATRIX = MATRIX + MATRIX.T
@@ -80,16 +84,139 @@ def test_each_depends_on_all_before_it():
     one, two, last = routines(after.jaxpr)
     assert one in sources(after.jaxpr, two)
     assert {id(one), id(two)} <= {id(e) for e in sources(after.jaxpr, last)}
-    assert "solve_triangular" in str(last)  # which varies along both dimensions
+    assert last.primitive.name == "triangular_solve"  # which varies along both dimensions
+
+
+def called_twice(a, b):
+    function = jax.jit(lambda x, y: (jnp.linalg.inv(x), jnp.linalg.inv(x * y[0])))
+    return function(a, b), function(a + 1, b)
+
+
+def with_keys(a, b):
+    draw = jax.jit(lambda key: jnp.linalg.inv(jax.random.normal(key, (4, 4))).sum())
+    one, two = jax.random.split(jax.random.key(0))
+    return draw(one), draw(two)
+
+
+def in_a_loop_that_reads_one(a, b):
+    def step(carry):
+        x, y = carry
+        return jnp.linalg.inv(x), jnp.linalg.inv(y * b[0])
+
+    return jax.lax.while_loop(lambda carry: carry[0].sum() < 0, step, (a, a))
 
 
 @pytest.mark.parametrize("dims", [({0}, {0, 1}), ({0}, {1}), ((), {0})])
-def test_nothing_varies_along_more_dimensions_than_before(dims):
-    before, after = traced(three, *dims)
-    varies = [frozenset(each) for each in dims]
-    for one, other in zip(before.jaxpr.outvars, after.jaxpr.outvars, strict=True):
-        known = dependencies(before.jaxpr, varies)[one], dependencies(after.jaxpr, varies)[other]
-        assert known[0] == known[1]
+@pytest.mark.parametrize(
+    "function", [three, called_twice, in_a_loop, in_a_branch, in_a_loop_that_reads_one]
+)
+def test_nothing_varies_along_more_dimensions_than_before(function, dims):
+    before, after = traced(function, *dims)
+    one, other = (work_of(each.jaxpr, [frozenset(d) for d in dims]) for each in (before, after))
+    assert one.outputs == other.outputs
+    assert one.uneven == other.uneven
+
+
+@pytest.mark.parametrize("function", [called_twice, with_keys])
+def test_what_is_called_is_ordered_too(function):
+    _, after = traced(function, {0}, {0})
+    found = routines(after.jaxpr)
+    assert len(found) > 1
+    for one, two in itertools.pairwise(found):
+        assert one in sources(after.jaxpr, two)
+
+
+def test_the_sign_of_zero_does_not_change():
+    def model(x):
+        angle = jax.jit(
+            lambda z: jnp.arctan2(z, -1.0) + 0 * jnp.abs(jnp.fft.fft(z * jnp.ones(4))).sum()
+        )
+        power = jnp.abs(jnp.fft.fft(jnp.ones(4) * x)).sum()
+        return angle(-0.0 * x), power, jnp.linalg.inv((1 + 1j) * x * jnp.eye(2))
+
+    closed = jax.make_jaxpr(model)(1.5)
+    after = one_at_a_time(closed, [frozenset({0})])
+    for one, other in zip(
+        jax.core.eval_jaxpr(closed.jaxpr, closed.consts, 1.5),
+        jax.core.eval_jaxpr(after.jaxpr, after.consts, 1.5),
+        strict=True,
+    ):
+        np.testing.assert_array_equal(np.signbit(np.real(one)), np.signbit(np.real(other)))
+        np.testing.assert_array_equal(one, other)
+
+
+def test_programs_that_change_arrays_in_place_stay_as_they_are():
+    eye = jnp.eye(3) * 2
+
+    def model(state):
+        ref = jax.new_ref(jnp.zeros((3, 3)))
+
+        def step(i, carry):
+            ref[...] += jnp.linalg.cholesky(eye * (state["a"] + i))
+            ref[...] += jnp.linalg.inv(eye * (state["a"] + i))
+            return carry
+
+        jax.lax.fori_loop(0, 3, step, 0)
+        return ref[...].sum()
+
+    space = gx.Space({"a": gx.GridAxis(1, 2, 5)}, mode="product")
+    found = gx.ParallelExecution(model, space).run(progress=False).dataset
+    expected = gx.SequentialExecution(model, space).run(progress=False).dataset
+    np.testing.assert_allclose(found["value"], expected["value"], rtol=1e-5)
+
+
+def test_functions_of_reductions_are_ordered():
+    def spread(values):
+        matrix = values.T @ values + jnp.eye(values.shape[1])
+        return jnp.linalg.eigvalsh(matrix)[-1] + jnp.linalg.inv(matrix)[0, 0]
+
+    function = one_after_another(spread)
+    assert function.__name__ == "spread"
+    values = jnp.arange(12.0).reshape(4, 3) / 7
+    np.testing.assert_allclose(function(values), spread(values), rtol=1e-6)
+    closed = jax.make_jaxpr(function)(values)
+    one, two = [e for e in closed.jaxpr.eqns if e.primitive.name in ("eigh", "lu")]
+    assert one in sources(closed.jaxpr, two)
+
+
+@pytest.mark.parametrize(
+    "state",
+    [
+        {"b": gx.GridAxis(0, 1, 50), "k": gx.GridAxis(0, 1, 60)},
+        {
+            "b": gx.GridAxis(0, 1, 50),
+            "k": gx.GridAxis(0, 1, 60),
+            "x": gx.Carried(lambda s: jnp.linalg.inv(jnp.eye(2) * (2 + s["b"]))[0, 0], "y", "k"),
+        },
+    ],
+)
+def test_reductions_and_starts_of_chains_count_as_well(state):
+    def largest(values):
+        return jnp.linalg.eigvalsh(jnp.outer(values, values))[-1]
+
+    def model(state):
+        start = state.get("x", 0.5)
+        turn = lambda i, x: jnp.tanh(x + state["b"] + state["k"])  # noqa: E731
+        return {"y": jax.lax.fori_loop(0, 500, turn, jnp.float32(start))}
+
+    executor = gx.ParallelExecution(model, gx.Space(state, mode="product"))
+    reduce = {} if "x" in state else {"reduce": {"k": [largest]}}
+    assert executor.plan(**reduce).n_parallel == 1
+
+
+def routine_names():
+    """Names of JAX's operations of linear algebra."""
+    return [
+        value.name
+        for name, value in vars(linalg).items()
+        if name.endswith("_p") and hasattr(value, "name")
+    ]
+
+
+@pytest.mark.parametrize("name", routine_names())
+def test_every_operation_of_linear_algebra_is_known(name):
+    plain = {"lu_pivots_to_permutation", "symmetric_product"}  # which XLA compiles itself
+    assert name in work._WAITING | plain
 
 
 def test_programs_without_such_routines_stay_as_they_are():

@@ -95,9 +95,26 @@ def test_a_cpu_that_is_a_single_device_has_a_thread_per_core():
         half = gx.ParallelExecution(looping, space).plan(memory=plan.tile_bytes)
     assert (plan.n_devices, plan.n_threads, plan.n_parallel) == (1, 3, 3)
     assert "Devices: 1 with 3 threads, about" in repr(plan)
+    assert "in each at a time" in repr(plan)
     assert small.n_threads == 2
     assert alone.n_threads == 1
     assert half.n_threads * half.tile_bytes <= plan.tile_bytes
+
+
+def test_points_that_are_too_large_for_several_threads_are_computed_one_by_one():
+    def model(state):
+        return jax.lax.fori_loop(
+            0, 2, lambda i, x: jnp.sin(x) + state["b"], jnp.ones(10**6) * state["b"]
+        ).sum()
+
+    with on(THREADS):
+        executor = gx.ParallelExecution(model, product(b=gx.GridAxis(0, 1, 6)))
+        needed = executor.plan().tile_bytes
+        plan = executor.plan(memory=int(1.5 * needed))
+        found = executor.run(memory=int(1.5 * needed), progress=False).dataset["value"]
+    assert (plan.n_threads, plan.n_vmap) == (1, 1)
+    assert plan.tile_bytes <= 1.5 * needed
+    np.testing.assert_allclose(found[3], model({"b": jnp.float32(0.6)}), rtol=1e-5)
 
 
 def test_functions_that_a_model_calls_back_are_called_by_one_thread():

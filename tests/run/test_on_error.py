@@ -14,6 +14,7 @@ import pandas as pd
 import pytest
 
 import gridax as gx
+from gridax._plan import tiling
 
 
 @pytest.fixture
@@ -492,7 +493,8 @@ def test_other_ways_to_treat_errors_are_refused_before_anything_runs(kind, on_er
     assert simulator.asked == []
 
 
-def test_what_is_known_of_a_point_stays_though_a_tile_covers_it(path):
+def test_what_is_known_of_a_point_stays_though_a_tile_covers_it(path, monkeypatch):
+    monkeypatch.setattr(tiling, "CALL", 1.0)  # one call for all points
     simulator = Simulator((0, 0), (0, 2))
 
     def stop(done, total):

@@ -8,104 +8,166 @@ each depends on the one before.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import functools
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jax.extend.core import ClosedJaxpr, jaxpr_as_fun
 
-from gridax._kernel.layout import Rewriting
-from gridax._kernel.moving import is_inexact
-from gridax._plan.work import WAITING, Dims, dependencies, programs_in
+from gridax._kernel.moving import has_references, is_inexact, opened
+from gridax._plan.work import Dims, called, dependencies, inner_dims, may_wait
+
+_NONE: Dims = frozenset()
 
 
 def one_at_a_time(closed: Any, varies: Sequence[Dims]) -> Any:
     """Return a closed jaxpr in which such routines depend on each other.
 
+    Nothing becomes dependent on more dimensions than before, since points could not share it any
+    more: of two routines that vary along different dimensions, neither waits for the other. Nor
+    do those in a program that changes arrays in place.
+
     Parameters
     ----------
     closed : the program of one point.
-    varies : dimensions along which its inputs vary. What varies along few of them does not become
-        dependent on what varies along others, since points could not share it any more.
+    varies : dimensions along which its inputs vary.
     """
-    if not _waits(closed.jaxpr):
+    if not any(map(may_wait, closed.jaxpr.eqns)) or has_references(closed.jaxpr):
         return closed
-    known = dependencies(closed.jaxpr, varies)
-    return Rewriting(program=lambda jaxpr: _ordered(jaxpr, known)).closed(closed)
+    flat = _retraced(closed.jaxpr, _inlined)
+    known = dependencies(flat, varies)
+    inner = flat.replace(eqns=[_within(equation, known) for equation in flat.eqns])
+    if sum(map(may_wait, inner.eqns)) > 1:
+        inner = _retraced(inner, lambda jaxpr, values: _ordered(jaxpr, values, known))
+    return closed.replace(jaxpr=inner)
 
 
-def _waits(jaxpr: Any) -> bool:
-    return any(map(_is_waiting, jaxpr.eqns))
+def one_after_another(function: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """Return a function of an array in which such routines depend on each other."""
+
+    @functools.wraps(function)
+    def ordered(array: Any) -> Any:
+        closed, shape = jax.make_jaxpr(function, return_shape=True)(array)
+        outputs = jaxpr_as_fun(one_at_a_time(closed, [_NONE]))(array)
+        return jax.tree.unflatten(jax.tree.structure(shape), outputs)
+
+    return ordered
 
 
-def _is_waiting(equation: Any) -> bool:
-    programs = programs_in(tuple(equation.params.values()))
-    return equation.primitive.name in WAITING or any(
-        _waits(getattr(program, "jaxpr", program)) for program in programs
-    )
-
-
-def _ordered(jaxpr: Any, known: dict[Any, Dims]) -> Any:
-    """Return a program in which each such routine depends on an earlier one."""
-    if sum(map(_is_waiting, jaxpr.eqns)) < 2:
-        return jaxpr
+def _retraced(jaxpr: Any, evaluate: Callable[[Any, dict[Any, Any]], dict[Any, Any]]) -> Any:
+    """Return the program that evaluates another one in some way."""
     inputs = [*jaxpr.constvars, *jaxpr.invars]
 
-    def evaluate(*values: Any) -> list[Any]:
-        value_of = dict(zip(inputs, values, strict=True))
-        earlier: list[tuple[Dims, Any]] = []
-        for dims, equation in _by_dims(jaxpr, known):
-            atoms = _variables(equation)
-            ins = [value_of[atom] for atom in atoms]
-            is_waiting = _is_waiting(equation)
-            if is_waiting:
-                marks = [mark for along, mark in earlier if along <= dims]
-                ins = _after(ins, marks[-1]) if marks else ins
-            alone = jaxpr.replace(
-                constvars=[], invars=atoms, outvars=equation.outvars, eqns=[equation]
-            )
-            outs = jaxpr_as_fun(ClosedJaxpr(alone, ()))(*ins)
-            value_of.update(zip(equation.outvars, outs, strict=True))
-            if is_waiting:
-                earlier += [(dims, out.ravel()[0].real) for out in outs if _is_mark(out)][:1]
-        return [v.val if hasattr(v, "val") else value_of[v] for v in jaxpr.outvars]
+    def outputs(*values: Any) -> list[Any]:
+        known = evaluate(jaxpr, dict(zip(inputs, values, strict=True)))
+        return [_value(atom, known) for atom in jaxpr.outvars]
 
     avals = [jax.ShapeDtypeStruct(v.aval.shape, v.aval.dtype) for v in inputs]
-    new = jax.make_jaxpr(evaluate)(*avals).jaxpr
+    new = jax.make_jaxpr(outputs)(*avals).jaxpr
     n = len(jaxpr.constvars)
     return new.replace(constvars=new.invars[:n], invars=new.invars[n:])
 
 
-def _by_dims(jaxpr: Any, known: dict[Any, Dims]) -> list[tuple[Dims, Any]]:
-    """Return the equations with the dimensions along which they vary, those with few first."""
-    dims_of = dict(known)
-    equations = []
+def _value(atom: Any, known: dict[Any, Any]) -> Any:
+    return atom.val if hasattr(atom, "val") else known[atom]
+
+
+def _evaluated(jaxpr: Any, equation: Any, known: dict[Any, Any]) -> list[Any]:
+    variables = [*dict.fromkeys(atom for atom in equation.invars if not hasattr(atom, "val"))]
+    alone = jaxpr.replace(constvars=[], invars=variables, outvars=equation.outvars, eqns=[equation])
+    return list(jaxpr_as_fun(ClosedJaxpr(alone, ()))(*(known[v] for v in variables)))
+
+
+def _inlined(jaxpr: Any, known: dict[Any, Any]) -> dict[Any, Any]:
+    """Evaluate a program with what it calls in place of the calls."""
     for equation in jaxpr.eqns:
-        ins = (dims_of.get(v, frozenset()) for v in _variables(equation))
-        outs = (known.get(v, frozenset()) for v in equation.outvars)
-        dims = frozenset[int]().union(*ins, *outs)
-        dims_of.update(dict.fromkeys(equation.outvars, dims))
-        equations.append((dims, equation))
+        program = called(equation) if may_wait(equation) else None
+        if program is None:
+            outs = _evaluated(jaxpr, equation, known)
+        else:
+            inner, constants = opened(program)
+            ins = [_value(atom, known) for atom in equation.invars]
+            mine = dict(zip([*inner.constvars, *inner.invars], [*constants, *ins], strict=True))
+            mine = _inlined(inner, mine)
+            outs = [_value(atom, mine) for atom in inner.outvars]
+        known.update(zip(equation.outvars, outs, strict=True))
+    return known
+
+
+def _within(equation: Any, known: dict[Any, Dims]) -> Any:
+    """Order what is within a loop or a branch."""
+    if not may_wait(equation):
+        return equation
+    params = dict(equation.params)
+    for name, dims in inner_dims(equation, known).items():
+        programs = params[name] if isinstance(params[name], tuple) else (params[name],)
+        new = tuple(one_at_a_time(program, dims) for program in programs)
+        params[name] = new if isinstance(params[name], tuple) else new[0]
+    return equation.replace(params=params)
+
+
+def _ordered(jaxpr: Any, values: dict[Any, Any], known: dict[Any, Dims]) -> dict[Any, Any]:
+    """Evaluate a program in which each such routine depends on an earlier one."""
+    earlier: list[tuple[Dims, Any]] = []
+    for equation in _few_dims_first(jaxpr, known):
+        mine = values
+        if may_wait(equation):
+            mine = _after(equation, values, known, earlier)
+        outs = _evaluated(jaxpr, equation, mine)
+        values.update(zip(equation.outvars, outs, strict=True))
+        if may_wait(equation):
+            marks = [
+                (known.get(v, _NONE), out)
+                for v, out in zip(equation.outvars, outs, strict=True)
+                if is_inexact(out) and out.size
+            ]
+            earlier += marks[-1:]
+    return values
+
+
+def _few_dims_first(jaxpr: Any, known: dict[Any, Dims]) -> list[Any]:
+    """Return the equations with those first that vary along few dimensions.
+
+    Each then comes after what it uses, and after all that it can depend on.
+    """
     if any(equation.effects for equation in jaxpr.eqns):  # which happen in the order of the model
-        return equations
-    # What an equation uses varies along no more than itself, and so comes before it.
-    return sorted(equations, key=lambda each: len(each[0]))
+        return list(jaxpr.eqns)
+    dims_of = dict(known)
+    keyed = []
+    for equation in jaxpr.eqns:
+        variables = [v for v in (*equation.invars, *equation.outvars) if not hasattr(v, "val")]
+        dims = _NONE.union(*(dims_of.get(v, _NONE) for v in variables))
+        dims_of.update(dict.fromkeys(equation.outvars, dims))
+        keyed.append((len(dims), equation))
+    return [equation for _, equation in sorted(keyed, key=lambda each: each[0])]
 
 
-def _variables(equation: Any) -> list[Any]:
-    return [*dict.fromkeys(atom for atom in equation.invars if not hasattr(atom, "val"))]
+def _after(
+    equation: Any,
+    values: dict[Any, Any],
+    known: dict[Any, Dims],
+    earlier: Sequence[tuple[Dims, Any]],
+) -> dict[Any, Any]:
+    """Return values of which an operand depends on the last routine that it may depend on."""
+    for dims, out in reversed(earlier):
+        for variable in equation.invars:
+            if hasattr(variable, "val") or not is_inexact(variable.aval):
+                continue
+            if dims <= known.get(variable, _NONE):
+                zero = _negative_zero(out, values[variable].dtype)
+                return {**values, variable: values[variable] + zero}
+    return values
 
 
-def _is_mark(out: Any) -> bool:
-    return bool(is_inexact(out) and out.size)
-
-
-def _after(ins: list[Any], mark: Any) -> list[Any]:
-    """Return operands of which one depends on a number, whatever that is."""
-    for i, value in enumerate(ins):
-        if is_inexact(value):
-            # Both are zero, which the compiler does not know.
-            zero = jnp.where(mark > 0, jnp.zeros((), value.dtype), -jnp.zeros((), value.dtype))
-            return [*ins[:i], value + zero, *ins[i + 1 :]]
-    return ins
+def _negative_zero(array: Any, dtype: Any) -> Any:
+    """Return -0.0, to which every number can be added; the compiler does not know what it is."""
+    mark = array.ravel()[0].real.astype(jnp.float32)
+    sign = jnp.uint32(2**31)
+    bits = (jax.lax.bitcast_convert_type(mark, jnp.uint32) | sign) & sign
+    zero = jax.lax.bitcast_convert_type(bits, jnp.float32)
+    if jnp.issubdtype(dtype, jnp.complexfloating):
+        part = zero.astype(jnp.finfo(dtype).dtype)
+        return jax.lax.complex(part, part)
+    return zero.astype(dtype)

@@ -109,7 +109,8 @@ class Prepared:
 
     def _idle(self, cpu: bool, n_pmap: int | None) -> str:
         """Return why only one device or thread is used, if so."""
-        if cpu and any(traced.work.waits for traced in self._traced.values()):
+        waits = any(traced.work.waits for traced in self._traced.values())
+        if cpu and (waits or self._reduces_by_functions):
             # LAPACK and FFT distribute a batch over the threads of the CPU client and wait for
             # them. Two such calls at the same time wait for each other (jaxlib 0.10.2).
             return "several at a time may wait for each other in LAPACK or FFT routines"
@@ -121,6 +122,11 @@ class Prepared:
         if jax.local_device_count() > 1 or self._calls_back:  # functions may not be thread-safe
             return 1
         return _devices.n_cores()
+
+    @property
+    def _reduces_by_functions(self) -> bool:
+        """Whether functions of the user's reduce outputs on the devices."""
+        return self._reduced is not None and self._reduced.reduction.holds_functions
 
     @property
     def _calls_back(self) -> bool:

@@ -249,7 +249,8 @@ class Kernel:
     def compile(self) -> int:
         """Compile the program; return the bytes that a device needs for a tile."""
         index = np.zeros((self._n_devices, sum(self._plan.lengths)), np.int32)
-        found = self._run.lower(*self._all(index, ())).compile().memory_analysis()
+        self._executable = self._run.lower(*self._all(index, ())).compile()
+        found = self._executable.memory_analysis()
         return 0 if found is None else found.temp_size_in_bytes + found.output_size_in_bytes
 
     def _all(self, index: np.ndarray, carried: Sequence[np.ndarray]) -> list[Any]:

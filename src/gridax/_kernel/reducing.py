@@ -12,11 +12,13 @@ import jax.numpy as jnp
 import numpy as np
 
 from gridax._arrays import x64
+from gridax._kernel.ordering import one_after_another
 from gridax._plan.cells import levels_of_points
 from gridax._plan.plan import Level
 from gridax._plan.work import Dims
 from gridax._reduce import arithmetic
-from gridax._reduce.request import Reduction, n_arrays
+from gridax._reduce.methods import Function
+from gridax._reduce.request import Reduced, Reduction, n_arrays
 
 
 @dataclasses.dataclass(frozen=True)
@@ -118,7 +120,7 @@ class Reducer:
             x = self._spread(outs[each.output], n_lead, lengths)
             with x64(True):
                 arrays, has_nan = arithmetic.output(
-                    jnp, x, n_lead, each, cells.reduced, indices, there, self.skips_nan
+                    jnp, x, n_lead, _ordered(each), cells.reduced, indices, there, self.skips_nan
                 )
             nan = nan if self.skips_nan else nan | has_nan
             found += [jnp.expand_dims(array, axes) for array in arrays]
@@ -148,3 +150,12 @@ class Reducer:
         order = [n_lead + axes.index(dim) for dim in sorted(axes)]
         own = range(n_lead + len(axes), out.ndim)
         return jnp.transpose(out, (*range(n_lead), *order, *own))
+
+
+def _ordered(output: Reduced) -> Reduced:
+    """Return how an output is reduced, with functions whose routines do not wait for each other."""
+    methods = (
+        Function(one_after_another(each.call)) if isinstance(each, Function) else each
+        for each in output.methods
+    )
+    return dataclasses.replace(output, methods=tuple(methods))

@@ -11,7 +11,8 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-# One thread each, so that it is known which thread starts a program.
+# One thread each, so that it is known which thread starts a program. Sweeps that begin at the same
+# time may create more than they use.
 _threads: list[ThreadPoolExecutor] = []
 if hasattr(os, "register_at_fork"):  # Windows does not fork
     os.register_at_fork(after_in_child=_threads.clear)  # a copy of the process has no threads
@@ -31,6 +32,10 @@ def started(function: Callable[..., Any], calls: Sequence[Sequence[Any]]) -> lis
     """
     while len(_threads) < len(calls) - 1:
         _threads.append(ThreadPoolExecutor(1, "gridax"))
-    others = [one.submit(function, *args) for one, args in zip(_threads, calls[1:], strict=False)]
+    pairs = zip(_threads, calls[1:], strict=False)
+    try:
+        others = [one.submit(function, *args) for one, args in pairs]
+    except RuntimeError:  # Python is about to end, and starts nothing more in other threads
+        return [function(*args) for args in calls]
     first = function(*calls[0])
     return [first, *(other.result() for other in others)]

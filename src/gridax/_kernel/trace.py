@@ -23,7 +23,7 @@ from gridax._kernel.split import Split, Unsplit, split
 from gridax._kernel.start import Start
 from gridax._outputs.derivatives import with_derivatives
 from gridax._outputs.template import Template, arrays_of, template_of
-from gridax._plan.work import Work, dims_of_outputs, work_of
+from gridax._plan.work import Dims, Work, dims_of_outputs, may_wait, work_of
 
 # Constants of a model above this size are arguments of the compiled program: nothing compiles again
 # when they change. XLA folds smaller ones, such as indices, into the code.
@@ -112,9 +112,10 @@ def trace(model: Callable[..., Any], arguments: Arguments, choice: tuple[int, ..
     if start is not None:
         chain = _chain(start, arguments, closed, numbers, directions)
         varies += [dims | {chain.dim} for dims in chain.dims]
-    if jax.local_devices()[0].platform == "cpu":
-        closed = one_at_a_time(closed, varies)
+    closed = _ordered(closed, varies)
     work = work_of(closed.jaxpr, varies)
+    if chain is not None:
+        work.waits |= any(map(may_wait, chain.initial.jaxpr.eqns))
     if chain is None:
         in_parts = _in_parts(closed, arguments, work)
     else:
@@ -137,6 +138,12 @@ def trace(model: Callable[..., Any], arguments: Arguments, choice: tuple[int, ..
         work=work,
         original=original,
     )
+
+
+def _ordered(closed: Any, varies: Sequence[Dims]) -> Any:
+    """Return a program whose routines do not wait for each other on a CPU."""
+    on_cpu = jax.local_devices()[0].platform == "cpu"
+    return one_at_a_time(closed, varies) if on_cpu else closed
 
 
 def _with_dtypes(template: Template, shapes: Sequence[Any]) -> Template:
@@ -186,7 +193,7 @@ def _chain(
     initial = with_single_conditions(jax.make_jaxpr(start.arrays)(*arguments.one_point()))
     if directions is not None:
         initial = directions.of_start(initial)
-    initial = with_own_constants(initial)
+    initial = _ordered(with_own_constants(initial), varies)
     dims = [each - {dim} for each in dims_of_outputs(initial.jaxpr, varies)]
     while True:
         outputs = dims_of_outputs(closed.jaxpr, [*varies, *(each | {dim} for each in dims)])

@@ -133,8 +133,8 @@ class Plan(Displayed):
     idle : str
         Why not all devices are used, if so.
     tile_bytes : int
-        Bytes that a device needs at a time in addition to the arrays of the state, according to the
-        compiled program or an estimate.
+        Bytes that a device, or each of its threads, needs at a time in addition to the arrays of
+        the state, according to the compiled program or an estimate.
     lanes : int
         Points that are in the model's loop at a time, each of which makes room for the next one as
         soon as it is done; 0 if the points of a tile stay together.

@@ -303,8 +303,8 @@ class Sweep:
         # With many points, XLA uses several threads for an operation.
         many = min(_MANY * self.start.width, math.prod(within.sizes) // 3)
         tries = [(within, same, n)] if not plan.lanes and n <= most else []
-        tries += [(within, nested, n)] if self.widths.merges_stages() else []
-        tries += [(within, bare, 4 * n), (within, bare, many), (within, nested, n)]
+        wider, apart = [(within, bare, 4 * n), (within, bare, many)], [(within, nested, n)]
+        tries += [*apart, *wider] if self.widths.merges_stages() else [*wider, *apart]
         tries += [(within, nested, 1), (within, bare, max(n // 4, 1)), (alone, bare, n)]
         tries += [(within, self.widths.flat(), n), (within, self.widths.levels(), n)]
         for sweep, levels, width in tries:
@@ -316,10 +316,15 @@ class Sweep:
             yield self._placed(other, plan.block)
 
     def narrower(self, plan: Plan) -> Plan | None:
-        """Return a plan with tiles of half as many points or fewer; None for single points."""
+        """Return a plan with tiles of half as many points or fewer, or None.
+
+        If tiles are single points already, it has one of them at a time.
+        """
         levels = list(plan.levels)
         if plan.n_together == 1:
-            return None if self.cells is None else narrower_within(self.cells, plan)
+            within = None if self.cells is None else narrower_within(self.cells, plan)
+            alone = dataclasses.replace(plan, n_threads=1) if plan.n_threads > 1 else None
+            return within or alone
         i = max(range(len(levels)), key=lambda i: 0 if i == plan.along else levels[i].length)
         if levels[i].depth > 1:
             levels[i] = dataclasses.replace(levels[i], depth=levels[i].depth // 2)

@@ -84,10 +84,11 @@ class Widths:
     def merges_stages(self) -> bool:
         """Whether points of one level could share a stage that does not vary along all of it."""
         least = _LITTLE * sum(self.work.time.values())
+        stages = [dims for dims, time in self.work.time.items() if time > least]
         return any(
-            time > least and 0 < len(dims.intersection(level.dims)) < len(level.dims)
-            for dims, time in self.work.time.items()
+            0 < len(dims.intersection(level.dims)) < len(level.dims)
             for level in self.levels()
+            for dims in stages
         )
 
     def flat(self) -> tuple[Level, ...]:

@@ -27,10 +27,10 @@ _WEIGHTS = {
 }
 _WEIGHT_OF = {name: weight for weight, names in _WEIGHTS.items() for name in names.split()}
 # Operations on matrices that take a number of steps per element that grows with the matrix.
-_CUBIC = {"lu", "cholesky", "qr", "geqrf", "householder_product", "triangular_solve"}
-_CUBIC |= {"eigh", "eig", "svd", "schur", "hessenberg", "tridiagonal"}
+_CUBIC = {"lu", "cholesky", "qr", "geqrf", "geqp3", "householder_product", "triangular_solve"}
+_CUBIC |= {"eigh", "eig", "svd", "schur", "hessenberg", "tridiagonal", "ormqr", "cholesky_update"}
 # Operations that may wait for other threads of the CPU client.
-WAITING = _CUBIC | {"fft", "ffi_call"}
+_WAITING = _CUBIC | {"tridiagonal_solve", "fft", "ffi_call"}
 # What JAX does with a callback or a foreign function in place of vectorizing it: refuse, or loop.
 _BY_POINT = (None, "sequential", "sequential_unrolled")
 _OPERATION, _MULTIPLY_ADD = 0.04, 0.01  # nanoseconds
@@ -253,7 +253,7 @@ class _Walk:
             self.work.serial |= varies
         if equation.primitive.name == "dot_general" and max(map(_size, equation.invars)) >= _LARGE:
             _add(self.apart, inputs[0] & inputs[1], turns * self._cost(equation))
-        self.work.waits |= equation.primitive.name in WAITING
+        self.work.waits |= equation.primitive.name in _WAITING
         outputs = [varies] * len(equation.outvars)
         self._keep_live([*equation.invars, *equation.outvars], [*inputs, *outputs], turns)
 
@@ -312,6 +312,44 @@ def _carried(params: Any, inputs: Sequence[Dims]) -> tuple[Dims, list[Dims]]:
         if grown == carry:
             return going, carry
         carry = grown
+
+
+def inner_dims(equation: Any, known: dict[Any, Dims]) -> dict[str, list[Dims]]:
+    """Return along which dimensions the inputs of the programs in a loop or branch vary.
+
+    Parameters
+    ----------
+    equation : the loop or branch; others have no such programs.
+    known : of its operands and results.
+
+    Returns
+    -------
+    The dimensions of all inputs, by the parameter that has the program or, of a branch, programs.
+    """
+    name, params = equation.primitive.name, equation.params
+    ins = [dims_of(atom, known) for atom in equation.invars]
+    outs = [known.get(v, frozenset()) for v in equation.outvars]
+    if name == "scan":
+        first, begin = params["num_consts"], params["num_consts"] + params["num_carry"]
+        carry = [a | b for a, b in zip(ins[first:begin], outs, strict=False)]
+        return {"jaxpr": [*ins[:first], *carry, *ins[begin:]]}
+    if name == "while":
+        n_cond = params["cond_nconsts"]
+        begin = n_cond + params["body_nconsts"]
+        carry = [a | b for a, b in zip(ins[begin:], outs, strict=True)]
+        return {
+            "cond_jaxpr": [*ins[:n_cond], *carry],
+            "body_jaxpr": [*ins[n_cond:begin], *carry],
+        }
+    return {"branches": ins[1:]} if name == "cond" else {}
+
+
+def may_wait(equation: Any) -> bool:
+    """Whether an operation may wait for threads of the CPU client, or holds one that may."""
+    programs = programs_in(tuple(equation.params.values()))
+    return equation.primitive.name in _WAITING or any(
+        map(may_wait, (inner for program in programs for inner in _open(program).eqns))
+    )
 
 
 def called(equation: Any) -> Any | None:

@@ -128,7 +128,7 @@ class Run:
         local = evaluator.local
         seconds = measured(local, request, sizes, wish)
         share = 1.0
-        if local is not evaluator:  # each worker has one device, and here there may be several
+        if local is not evaluator:  # a worker has a core of its own, and here there may be several
             plan = local.plan(options.memory, options.lanes, reduced)
             share = plan.n_parallel / wish.n_workers
         low, likely, high = (share * each for each in seconds)

@@ -65,7 +65,8 @@ def _rows(plan: Plan, width: int) -> Iterator[tuple[str, str]]:
     if plan.n_workers > 1:
         yield "Workers:", str(plan.n_workers)
     why = f" ({plan.idle})" if plan.idle else ""
-    each = f", about {human(plan.tile_bytes)} on each at a time" if plan.tile_bytes else ""
+    where = "in" if plan.n_threads > 1 else "on"
+    each = f", about {human(plan.tile_bytes)} {where} each at a time" if plan.tile_bytes else ""
     threads = f" with {plan.n_threads} threads" if plan.n_threads > 1 else ""
     yield "Devices:", f"{plan.n_devices}{threads}{why}{each}"
 
