@@ -104,6 +104,26 @@ def test_an_option_of_run_that_was_given_to_the_executor_is_told(execution):
         execution(twice, line(), store="sweep.zarr")
 
 
+@pytest.mark.parametrize(
+    ("executor", "keyword", "owner"),
+    [
+        (gx.ParallelExecution, "n_workers", "SequentialExecution"),
+        (gx.ParallelExecution, "client", "DaskExecution"),
+        (gx.SequentialExecution, "n_vmap", "ParallelExecution or DaskExecution"),
+        (gx.SequentialExecution, "n_pmap", "ParallelExecution"),
+        (gx.SequentialExecution, "jit", "DaskExecution"),
+        (gx.DaskExecution, "n_workers", "SequentialExecution"),
+    ],
+)
+def test_an_option_of_another_executor_is_told_unless_the_model_takes_it(executor, keyword, owner):
+    text = f"{executor.__name__} got {keyword}=, which is an option of {owner}: keywords of an"
+    with pytest.raises(TypeError, match=f"^{re.escape(text)}"):
+        executor(twice, line(), **{keyword: 2})
+    assert (
+        executor(lambda state, **options: state["x"], line(), **{keyword: 2}).kwargs[keyword] == 2
+    )
+
+
 @pytest.mark.parametrize("argument", [1, [2], {"a": 3}], ids=plain)
 def test_a_model_that_does_not_take_an_argument_says_so(execution, argument):
     with pytest.raises(TypeError, match="takes 1 positional argument but 2 were given"):
