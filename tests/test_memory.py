@@ -234,3 +234,11 @@ def test_a_cpu_of_this_machine_has_less_than_all_memory():
     if there is None:
         pytest.skip("the system does not say how much memory it has")
     assert 0 < free(jax.local_devices(backend="cpu")[0]) < there
+
+
+def test_what_does_not_fit_is_refused_with_both_sizes(monkeypatch):
+    monkeypatch.setattr(_memory, "physical", lambda: 80)
+    _memory.check_fits(80, "ten numbers", "use fewer")
+    text = "eleven numbers need 88 B, but the machine has 80 B of memory; use fewer"
+    with pytest.raises(MemoryError, match=f"^{text}$"):
+        _memory.check_fits(88, "eleven numbers", "use fewer")

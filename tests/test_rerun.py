@@ -198,3 +198,15 @@ def test_it_takes_one_point(arguments, labels, error, text):
     result = gx.ParallelExecution(model, SPACE, 0.5).run(progress=False)
     with pytest.raises(error, match=re.escape(text)):
         result.rerun(*arguments, **labels)
+
+
+def test_an_output_below_a_key_called_result_is_recognized(tmp_path):
+    def model(state):
+        return {"result": {"y": 2 * state["x"]}, "y": state["x"], "x": 3 * state["x"]}
+
+    space = gx.Space({"x": gx.GridAxis(0, 1, 3)}, mode="product")
+    result = gx.SequentialExecution(model, space).run(progress=False)
+    assert float(result.rerun(1)["result"]["y"]) == 1.0
+    result.to_netcdf(tmp_path / "result.nc")
+    again = gx.open_result(tmp_path / "result.nc").rerun(1, model=model)
+    assert (float(again["y"]), float(again["x"])) == (0.5, 1.5)

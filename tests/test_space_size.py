@@ -106,3 +106,37 @@ def test_2_to_the_63_points_are_the_first_that_no_int64_counts() -> None:
     assert picked.dataset["g"].values.tolist() == [0.0, 1.0, 1.0, 0.0]
     with pytest.raises(IndexError, match=f"point {2**63} is out of range"):
         space[[2**63]]
+
+
+@pytest.mark.parametrize(
+    ("table", "text"),
+    [
+        (
+            lambda space: space.to_dataframe(),
+            r"the rows of 1,?0+.* points need 24 TB, but the mach",
+        ),
+        (lambda space: space.collect(), r"the states of .* points need 12 TB, but the machine has"),
+    ],
+    ids=["to_dataframe", "collect"],
+)
+def test_a_table_of_too_many_points_is_refused_before_it_is_made(table, text):
+    axes = {name: gx.GridAxis(0, 1, 10**4) for name in "abc"}
+    with pytest.raises(MemoryError, match=text):
+        table(gx.Space(axes, mode="product"))
+
+
+@pytest.mark.parametrize(
+    "axis",
+    [
+        gx.GridAxis(0, 1, 10**12),
+        gx.LogGridAxis(1, 10, 10**12),
+        gx.UniformAxis(0, 1, 10**12),
+    ],
+    ids=lambda axis: type(axis).__name__,
+)
+def test_an_axis_of_too_many_labels_is_refused_before_they_are_made(axis):
+    text = (
+        r"axis 'x'.*: 1000000000000 labels need 8 TB, but the machine has .* of memory; use fewer"
+    )
+    with pytest.raises(MemoryError, match=text):
+        gx.Space({"x": axis})

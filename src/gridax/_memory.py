@@ -74,6 +74,27 @@ def physical() -> int | None:
     return min(there, _of_container("max") or there)
 
 
+def check_fits(nbytes: int, what: str, advice: str) -> None:
+    """Reject what would not fit into the memory of the machine, before it is allocated.
+
+    Parameters
+    ----------
+    nbytes : that are needed, at least.
+    what : needs them, in the plural.
+    advice : what to do instead.
+
+    Raises
+    ------
+    MemoryError
+        If the machine has less; the message names both sizes.
+    """
+    there = physical()
+    if there and nbytes > there:
+        raise MemoryError(
+            f"{what} need {human(nbytes)}, but the machine has {human(there)} of memory; {advice}"
+        )
+
+
 def free(device: Any) -> int | None:
     """Return the bytes that are free on a JAX device, or None if they are unknown."""
     stats = device.memory_stats()

@@ -104,6 +104,26 @@ def test_an_option_of_run_that_was_given_to_the_executor_is_told(execution):
         execution(twice, line(), store="sweep.zarr")
 
 
+@pytest.mark.parametrize(
+    ("executor", "keyword", "owner"),
+    [
+        (gx.ParallelExecution, "n_workers", "SequentialExecution"),
+        (gx.ParallelExecution, "client", "DaskExecution"),
+        (gx.SequentialExecution, "n_vmap", "ParallelExecution or DaskExecution"),
+        (gx.SequentialExecution, "n_pmap", "ParallelExecution"),
+        (gx.SequentialExecution, "jit", "DaskExecution"),
+        (gx.DaskExecution, "n_workers", "SequentialExecution"),
+    ],
+)
+def test_an_option_of_another_executor_is_told_unless_the_model_takes_it(executor, keyword, owner):
+    text = f"{executor.__name__} got {keyword}=, which is an option of {owner}: keywords of an"
+    with pytest.raises(TypeError, match=f"^{re.escape(text)}"):
+        executor(twice, line(), **{keyword: 2})
+    assert (
+        executor(lambda state, **options: state["x"], line(), **{keyword: 2}).kwargs[keyword] == 2
+    )
+
+
 @pytest.mark.parametrize("argument", [1, [2], {"a": 3}], ids=plain)
 def test_a_model_that_does_not_take_an_argument_says_so(execution, argument):
     with pytest.raises(TypeError, match="takes 1 positional argument but 2 were given"):
@@ -707,3 +727,48 @@ def with_attributes(on, attrs):
         return array.assign_coords(t=("t", [0, 1], mine))
 
     return model
+
+
+@pytest.mark.parametrize("how", ["memory", "store", "reduce"])
+def test_two_outputs_that_would_get_one_name_are_refused(execution, how, tmp_path):
+    def model(state):
+        return {"result": {"x": state["x"] * 10.0}, "x": state["x"] + 1}
+
+    option = {"store": tmp_path / "s.zarr"} if how == "store" else {}
+    if how == "reduce":
+        option = {"reduce": {"x": "mean"}}
+    space = gx.Space({"x": gx.DataAxis([1, 2, 3])}, mode="product")
+    with pytest.raises(ValueError, match=re.escape("returns two outputs named 'result.x'")):
+        execution(model, space).run(progress=False, **option)
+
+
+def with_time(state):
+    time = jnp.arange(3.0) / 10
+    return {"time": time, "x": state["a"] * time}
+
+
+def with_labeled_time(state):
+    times = xr.DataArray(jnp.arange(3.0) / 10, {"t": [0.0, 0.1, 0.2]}, ["t"], name="t")
+    return {"t": times, "x": state["a"] * times.variable}
+
+
+@pytest.mark.parametrize(
+    ("model", "dims"),
+    [(with_time, {"x": ("time",), "time": ("time",)}), (with_labeled_time, None)],
+    ids=["named by dims=", "named by the model"],
+)
+def test_an_output_with_the_name_of_a_dimension_is_kept(execution, model, dims, tmp_path):
+    space = gx.Space({"a": gx.GridAxis(0, 1, 3)}, mode="product")
+    result = execution(model, space).run(progress=False, dims=dims)
+    stored = execution(model, space).run(store=tmp_path / "s.zarr", progress=False, dims=dims)
+    result.to_netcdf(tmp_path / "result.nc")
+    reopened = [gx.open_result(tmp_path / name) for name in ("s.zarr", "result.nc")]
+    name = "time" if dims else "t"
+    for each in (result, stored, *reopened):
+        variable = each.dataset[f"result.{name}"]
+        assert variable.dims == ("a", name)
+        np.testing.assert_allclose(variable.sel(a=0.5), [0, 0.1, 0.2], rtol=1e-6)
+        point = each[2]
+        assert list(point) == [name, "x"]
+        np.testing.assert_allclose(point[name], [0, 0.1, 0.2], rtol=1e-6)
+        assert getattr(point[name], "name", None) == (None if dims else "t")

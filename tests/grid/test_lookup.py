@@ -42,6 +42,10 @@ def space() -> gx.Space:
         ({"x": slice(0.1 + 0.2, np.float32(0.5))}, None, {"x": [3, 4, 5]}),
         ({"x": slice(0.15, np.float32(0.35))}, None, {"x": [2, 3]}),
         ({"x": slice(0, 1, 5)}, None, {"x": [0, 5, 10]}),
+        ({"x": slice(0.5, 0.2, -1)}, None, {"x": [5, 4, 3, 2]}),
+        ({"x": slice(0.5, None, -2)}, None, {"x": [5, 3, 1]}),
+        ({"x": slice(None, 0.8, -1)}, None, {"x": [10, 9, 8]}),
+        ({"s": slice("high", "mid", -1)}, None, {"s": [2, 1]}),
         ({"x": np.float32(0.3)}, None, {"x": 3}),
         ({"x": jnp.array([0.3, 0.1])}, None, {"x": [3, 1]}),
         ({"x": jnp.bfloat16(0.3)}, None, {"x": 3}),
@@ -297,3 +301,14 @@ def test_texts_of_any_dtype_are_labels() -> None:
     dataset = xr.Dataset(coords={"s": ("s", np.array(["b", "a"], object))})
     assert by_label(dataset, {"s": "a"}) == {"s": 1}
     assert sel(dataset, {"s": ["a", "b"]})["s"].values.tolist() == ["a", "b"]
+
+
+@pytest.mark.parametrize("labels", [[3, 2, 1], [1, 3, 2]], ids=["descending", "unsorted"])
+def test_a_negative_step_needs_ascending_labels(labels):
+    space = gx.Space({"a": gx.DataAxis(labels)}, mode="product")
+    text = (
+        "a slice of labels of 'a', which are not in ascending order, cannot have a negative step, "
+        "got slice(3, 1, -1); select with isel() afterwards"
+    )
+    with pytest.raises(ValueError, match=f"^{re.escape(text)}$"):
+        space.sel(a=slice(3, 1, -1))

@@ -141,9 +141,65 @@ def test_a_name_that_cannot_be_stored_is_refused():
 
 
 def test_a_prefixed_name_that_is_taken_too_is_refused():
-    text = "output 'a' cannot be stored under that name: it is the name of a coordinate"
+    text = (
+        "output 'a' cannot be stored under that name: it is the name of a coordinate or dimension"
+    )
     with pytest.raises(ValueError, match=re.escape(text)):
         labeled(template_of({"a": 1.0}), {"a", "result.a"}, (), None)
+
+
+@pytest.mark.parametrize("name", ["x", "status", "t"])
+def test_a_prefixed_name_that_another_output_has_is_refused(name):
+    raw = template_of({"result": {name: 1.0}, name: 2.0, "z": xr.Variable("t", np.zeros(2))})
+    text = (
+        f"the model returns two outputs named 'result.{name}': the name {name!r} is already in "
+        f"use, so that output is stored as 'result.{name}'; rename one of them"
+    )
+    with pytest.raises(ValueError, match=f"^{re.escape(text)}$"):
+        labeled(raw, {"x"}, (), None)
+
+
+SERIES_T = xr.Variable("t", np.zeros(3))
+
+
+@pytest.mark.parametrize(
+    ("result", "dims", "names"),
+    [
+        ({"t": SERIES_T}, None, {"result.t": ("t",)}),
+        ({"t": 1.0, "x": SERIES_T}, None, {"result.t": (), "x": ("t",)}),
+        (
+            {"t": np.zeros(3), "x": SERIES_T},
+            None,
+            {"result.t": ("result.t_dim_0",), "x": ("t",)},
+        ),
+        (
+            {"t": np.zeros(3), "x": np.zeros(3)},
+            {"t": ("t",), "x": ("t",)},
+            {"result.t": ("t",), "x": ("t",)},
+        ),
+        (
+            {"x": np.zeros(3), "x_dim_0": np.zeros(2), "x_dim_0_dim_0": 1.0},
+            None,
+            {"x": ("x_dim_0",), "result.x_dim_0": ("result.x_dim_0_dim_0",), "x_dim_0_dim_0": ()},
+        ),
+        (
+            {"a": xr.Dataset({"b": ("a.b", np.zeros(2))})},
+            None,
+            {"result.a.b": ("a.b",)},
+        ),
+    ],
+    ids=["its own", "of another", "an array", "named by dims=", "default names", "a Dataset"],
+)
+def test_a_name_that_a_dimension_bears_gets_a_prefix(result, dims, names):
+    assert outputs(labeled(template_of(result), (), (), dims)) == names
+
+
+def test_a_prefixed_name_that_a_dimension_bears_is_refused():
+    text = (
+        "output 't' cannot be stored under that name: it is the name of a coordinate or dimension"
+    )
+    with pytest.raises(ValueError, match=re.escape(text)):
+        labeled(template_of({"t": np.zeros((1, 1))}), (), (), {"t": ("t", "result.t")})
 
 
 NAMED = labeled(SERIES, (), (), {"activity": ("time", "region")})

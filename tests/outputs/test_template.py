@@ -235,3 +235,22 @@ def test_keys_are_restored_as_typed_keys():
     again = restore(template, arrays_of({"k": KEY}), {})
     assert (jax.random.key_data(again["k"]) == jax.random.key_data(KEY)).all()
     assert again["k"].dtype == KEY.dtype
+
+
+@pytest.mark.parametrize(
+    "result",
+    [
+        1.0,
+        {"result": {"x": 1.0}, "y": (1.0, xr.Variable("t", np.zeros(2)))},
+        xr.DataArray(np.zeros(2), dims="t"),
+        xr.DataArray(np.zeros(2), dims="t", name="rate"),
+        {"r": xr.DataArray(np.zeros(2), dims="t", name="rate")},
+        xr.Dataset({"a": 1.0, "b": ("t", np.zeros(2))}),
+        {"d": xr.Dataset({"a": 1.0, "b": ("t", np.zeros(2))})},
+    ],
+    ids=["number", "tree", "array", "named", "named in a tree", "dataset", "dataset in a tree"],
+)
+def test_parts_know_the_names_of_their_outputs(result):
+    template = template_of(result)
+    names = [name for part in template.parts for name in part.output_names]
+    assert names == [output.name for output in template.outputs]

@@ -283,6 +283,13 @@ def test_axes_with_a_single_label_stay_as_they_are():
         gx.refine(result, "value", 3, dims=["x", "y"])
 
 
+def test_an_axis_with_a_single_label_is_named():
+    result = run(lambda s: s["a"] * 2, product(a=gx.DataAxis([2.0])))
+    text = "refine: axis 'a' has a single label, but refine needs at least two"
+    with pytest.raises(ValueError, match=f"^{text}$"):
+        gx.refine(result, "value", 3)
+
+
 def test_points_on_a_line_are_refined_along_the_axes():
     picked = run(ring, SQUARE[[3, 4, 5, 6]])
     assert len(gx.refine(picked, "z", 2)) == 6

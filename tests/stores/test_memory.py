@@ -6,10 +6,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from gridax import _memory
 from gridax._memory import human, physical
 from gridax._outputs.template import Output
 from gridax._plan.plan import Region
-from gridax._stores import memory
 from gridax._stores.memory import DONE, PENDING, MemoryStore
 from tests.ids import plain
 
@@ -197,12 +197,12 @@ def test_outputs_larger_than_the_machine_are_refused_before_anything_runs():
 
 
 def test_outputs_are_not_refused_where_the_memory_of_the_machine_is_unknown(monkeypatch):
-    monkeypatch.setattr(memory, "physical", lambda: None)
+    monkeypatch.setattr(_memory, "physical", lambda: None)
     assert store_of((10,)).arrays[0].shape == (10,)
 
 
 def test_outputs_that_just_fit_are_not_refused(monkeypatch):
-    monkeypatch.setattr(memory, "physical", lambda: 80)
+    monkeypatch.setattr(_memory, "physical", lambda: 80)
     store_of((10,))
     text = "the outputs of 11 points need 88 B, but the machine has 80 B of memory"
     with pytest.raises(MemoryError, match=re.escape(text)):

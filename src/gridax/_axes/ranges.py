@@ -14,6 +14,7 @@ from gridax import _checks
 from gridax._axes.base import LabeledAxis, default_key, owner
 from gridax._axes.table import Table, grid_table, number_table
 from gridax._decimals import linear, logarithmic
+from gridax._memory import check_fits
 
 
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
@@ -62,6 +63,7 @@ class _ComputedGrid(_RangeAxis):
 
     def table(self, key: jax.Array | None, owner: str) -> Table:
         """Return values and labels."""
+        check_fits(8 * self.n, f"{owner}: {self.n} labels", "use fewer")
         labels = self._labels()
         (equal,) = np.nonzero(labels[1:] <= labels[:-1])
         if equal.size and self.digits is not None:
@@ -194,6 +196,7 @@ class UniformAxis(_RangeAxis):
 
     def table(self, key: jax.Array | None, owner: str) -> Table:
         """Return values and labels."""
+        check_fits(8 * self.n, f"{owner}: {self.n} labels", "use fewer")
         key = default_key() if key is None else key
         # Bounds that are equal in JAX's default dtype would give the same value n times.
         low, high = grid_table(np.array([self.low, self.high]), owner).values

@@ -278,7 +278,7 @@ def checked_job(
     ------
     TypeError
         If the model is not callable, the space is not a Space, an argument is an axis, or a
-        keyword is one of `Execution.run`.
+        keyword is one of `Execution.run` or of another executor.
     """
     if not callable(model):
         raise TypeError(
@@ -301,10 +301,21 @@ def checked_job(
     return Job(model, points_of(space), owned(args), owned(kwargs))
 
 
+# Keywords that some executors have, and which ones.
+_OF_EXECUTORS = {
+    "n_vmap": "ParallelExecution or DaskExecution",
+    "n_pmap": "ParallelExecution",
+    "n_workers": "SequentialExecution",
+    "client": "DaskExecution",
+    "jit": "DaskExecution",
+}
+
+
 def _check_keywords(executor: str, model: Callable[..., Any], kwargs: Mapping[str, Any]) -> None:
-    """Reject a keyword of `run` that the model does not take."""
+    """Reject a keyword of `run` or of another executor that the model does not take."""
     of_run = set(kwargs) & set(inspect.signature(Execution.run).parameters)
-    if not of_run:
+    of_others = set(kwargs) & set(_OF_EXECUTORS)
+    if not of_run | of_others:
         return
     try:
         parameters = inspect.signature(model).parameters
@@ -316,4 +327,10 @@ def _check_keywords(executor: str, model: Callable[..., Any], kwargs: Mapping[st
         raise TypeError(
             f"{executor} got {name}=, which is an option of run(): keywords of an executor that "
             f"are not its own are passed to the model. Call {executor}(model, space).run({name}=…)"
+        )
+    for name in sorted(of_others - set(parameters)):
+        raise TypeError(
+            f"{executor} got {name}=, which is an option of {_OF_EXECUTORS[name]}: keywords of an "
+            "executor that are not its own are passed to the model, which does not take it. Leave "
+            "it out, or use that executor"
         )

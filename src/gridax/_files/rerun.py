@@ -33,9 +33,8 @@ def difference(result: Any, template: Template, stored: Sequence[Any]) -> str | 
     template, stored : the outputs of the result, and their values.
     """
     mine = {o.name: a for o, a in zip(template_of(result).outputs, arrays_of(result), strict=True)}
-    theirs = {
-        _own_name(o.name): a for o, a in zip(template.outputs, stored, strict=True) if not o.of
-    }
+    # Derivatives come last.
+    theirs = dict(zip(_own_names(template), stored, strict=False))
     if set(mine) != set(theirs):
         return f"the model returns {sorted(mine)}, but the result has {sorted(theirs)}"
     for name, value in mine.items():
@@ -51,12 +50,13 @@ def difference(result: Any, template: Template, stored: Sequence[Any]) -> str | 
 def is_alike(result: Any, template: Template) -> bool:
     """Whether a model returned outputs with the names and shapes of those of a result."""
     mine = {o.name: o.shape for o in template_of(result).outputs}
-    return mine == {_own_name(o.name): o.shape for o in own_outputs(template.outputs)}
+    shapes = [output.shape for output in own_outputs(template.outputs)]
+    return mine == dict(zip(_own_names(template), shapes, strict=True))
 
 
-def _own_name(name: str) -> str:
-    """Return the name of an output as the model returns it, which a coordinate may have taken."""
-    return name.removeprefix("result.")
+def _own_names(template: Template) -> list[str]:
+    """Return the names of outputs as the model returns them, where others may have been taken."""
+    return [name for part in template.parts for name in part.output_names]
 
 
 def _agree(now: np.ndarray, then: np.ndarray) -> bool:

@@ -11,6 +11,8 @@ import xarray as xr
 
 from gridax._arrays import is_floating
 from gridax._grid.grid import Column, Grid
+from gridax._memory import check_fits
+from gridax._text import number_of
 
 
 def parameter_columns(grid: Grid) -> dict[str, Any]:
@@ -21,6 +23,14 @@ def parameter_columns(grid: Grid) -> dict[str, Any]:
     only.
     """
     columns: dict[str, Any] = {}
+    # Cells have 8 bytes, or refer to an object by as many; some dtypes of labels are smaller.
+    nbytes = grid.n_points * sum(min(8, c.table.labels.dtype.itemsize) for c in grid.columns)
+    check_fits(
+        nbytes,
+        f"the rows of {number_of(grid.n_points, 'point')}",
+        "select some of the points first (sel, isel), or use the Dataset, which has one table per "
+        "dimension",
+    )
     for column in grid.columns:
         columns.update(_cells(column, grid))
     return columns

@@ -144,9 +144,17 @@ class Labels:
         """Return the positions of the labels from one end of a slice to the other, both included.
 
         Descending labels accept both directions. Strings that all differ are taken in their own
-        order, as pandas does.
+        order, as pandas does. A negative step goes backwards, from a larger label to a smaller one.
+
+        Raises
+        ------
+        ValueError
+            If the step is negative and the labels are not in ascending order.
         """
         start, stop = (self._end(end) for end in (part.start, part.stop))
+        if part.step is not None and part.step < 0:
+            self._check_ascending(part)
+            start, stop = stop, start
         if self.values.dtype.kind == "U" and len(self.distinct) == len(self.values):
             first, last = (
                 None if end is None else int(self.code(np.array([end]))[0]) for end in (start, stop)
@@ -163,6 +171,16 @@ class Labels:
         if stop is not None:
             mask &= self.values <= stop
         return np.flatnonzero(mask)[:: part.step]
+
+    def _check_ascending(self, part: slice) -> None:
+        """Reject a slice with a negative step along labels that have no order to go back in."""
+        is_sorted = bool((self.values[1:] >= self.values[:-1]).all())
+        are_words = self.values.dtype.kind == "U" and len(self.distinct) == len(self.values)
+        if not (is_sorted or are_words):
+            raise ValueError(
+                f"a slice of labels of {self.name!r}, which are not in ascending order, cannot "
+                f"have a negative step, got {text(part)}; select with isel() afterwards"
+            )
 
     @property
     def _descends(self) -> bool:

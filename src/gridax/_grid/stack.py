@@ -11,6 +11,8 @@ import numpy as np
 
 from gridax import _checks
 from gridax._grid.grid import Column, Grid
+from gridax._memory import check_fits
+from gridax._text import number_of
 from gridax._warnings import warn
 
 
@@ -36,6 +38,13 @@ def collect(
             f"{total - n} are padding (floats: {fill_value}; others repeat the last point)"
         )
     shape = (*batch, n_rest)
+    tables = [c.table for c in grid.columns if c.table.kind != "choice"]
+    check_fits(
+        total * sum(t.values[:1].nbytes * math.prod(t.shape or ()) for t in tables),
+        f"the states of {number_of(n, 'point')}",
+        "select some of the points first (sel, isel), or pass the space to an executor, which "
+        "evaluates it in parts",
+    )
     stacked, chosen = {}, {}
     for column in grid.columns:
         if column.table.kind == "choice":

@@ -24,13 +24,13 @@ def labeled(
 ) -> Template:
     """Return the template with final names and with names for all dimensions.
 
-    An output with the name of a coordinate becomes ``result.<name>``.
+    An output with the name of a coordinate or dimension becomes ``result.<name>``.
 
     Raises
     ------
     TypeError, ValueError
         If `dims` is not a mapping, names an unknown output, has the wrong length, or uses the name
-        of another dimension or coordinate.
+        of another dimension or coordinate; or if two outputs have the same name.
     """
     known = {output.name for output in own_outputs(template.outputs)}
     if not isinstance(dims, Mapping | None):
@@ -41,21 +41,7 @@ def labeled(
     for name in dims or {}:
         if name not in known:
             raise ValueError(f"dims= names an output {name!r}, but the outputs are {sorted(known)}")
-    final: dict[str, Output] = {}
-    for output in template.outputs:
-        if output.of:  # which has the dimensions of its source
-            source = final[output.of]
-            name = source.name + output.name.removeprefix(output.of)
-            if name in taken:
-                raise ValueError(
-                    f"the derivative {name!r} of output {output.of!r} has the name of a "
-                    "coordinate; rename the output"
-                )
-            output = dataclasses.replace(output, name=name, of=source.name, dims=source.dims)
-        else:
-            output = _labeled(output, taken, grid_dims, (dims or {}).get(output.name))
-        final[template.outputs[len(final)].name] = output
-    outputs = tuple(final.values())
+    outputs = _distinct(template.outputs, taken, grid_dims, dims or {})
     sizes: dict[str, tuple[int, str]] = {}
     for output in outputs:
         for dim, size in zip(output.dims or (), output.shape, strict=True):
@@ -68,6 +54,61 @@ def labeled(
     return dataclasses.replace(template, outputs=outputs)
 
 
+def _distinct(
+    outputs: Sequence[Output],
+    taken: Collection[str],
+    grid_dims: Collection[str],
+    dims: Mapping[str, Any],
+) -> tuple[Output, ...]:
+    """Return outputs whose names are neither those of other outputs nor of dimensions."""
+    final = _named(outputs, taken, grid_dims, dims)
+    # One at a time, since the default names of an output's dimensions change with its own name.
+    while clash := _named_like_a_dimension(final):
+        taken = {*taken, clash}
+        final = _named(outputs, taken, grid_dims, dims)
+    sources: dict[str, str] = {}
+    for output, named in zip(outputs, final, strict=True):
+        other = sources.setdefault(named.name, output.name)
+        if other != output.name:
+            renamed = output.name if output.name != named.name else other
+            raise ValueError(
+                f"the model returns two outputs named {named.name!r}: the name {renamed!r} is "
+                f"already in use, so that output is stored as {named.name!r}; rename one of them"
+            )
+    return final
+
+
+def _named_like_a_dimension(outputs: Sequence[Output]) -> str | None:
+    """Return the name of the first output that is also the name of a dimension, or None."""
+    own = {dim for output in outputs for dim in output.dims or ()}
+    return next((output.name for output in outputs if output.name in own), None)
+
+
+def _named(
+    outputs: Sequence[Output],
+    taken: Collection[str],
+    grid_dims: Collection[str],
+    dims: Mapping[str, Any],
+) -> tuple[Output, ...]:
+    """Return outputs with names that are not taken, and with names for their dimensions."""
+    final: dict[str, Output] = {}
+    for output in outputs:
+        if output.of:  # which has the dimensions of its source
+            source = final[output.of]
+            name = source.name + output.name.removeprefix(output.of)
+            if name in taken:
+                raise ValueError(
+                    f"the derivative {name!r} of output {output.of!r} has the name of a "
+                    "coordinate or dimension; rename the output"
+                )
+            final[output.name] = dataclasses.replace(
+                output, name=name, of=source.name, dims=source.dims
+            )
+        else:
+            final[output.name] = _labeled(output, taken, grid_dims, dims.get(output.name))
+    return tuple(final.values())
+
+
 def _labeled(
     output: Output, taken: Collection[str], grid_dims: Collection[str], dims: Any
 ) -> Output:
@@ -78,7 +119,7 @@ def _labeled(
     if problem or final in taken:
         raise ValueError(
             f"output {output.name!r} cannot be stored under that name: "
-            f"{problem or 'it is the name of a coordinate'}"
+            f"{problem or 'it is the name of a coordinate or dimension'}"
         )
     if dims is not None:
         if not isinstance(dims, str | Sequence):

@@ -59,6 +59,15 @@ class Part:
     names: tuple[str | None, ...]
     path: Path
 
+    @property
+    def output_names(self) -> tuple[str, ...]:
+        """Names of its outputs, before any of them was changed because it is in use."""
+        if self.kind == "dataset":
+            stem = f"{dotted(self.path)}." if self.path else ""
+            return tuple(f"{stem}{name}" for name in self.names)
+        (name,) = self.names
+        return (dotted(self.path) if self.path or name is None else name,)
+
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Template:

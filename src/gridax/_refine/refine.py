@@ -26,6 +26,7 @@ from gridax.space import Space, points_of, space_of
 
 # Most axes that are refined together, and most values of a point that are looked at.
 _AXES, _VALUES = 5, 32
+_SINGLE = "has a single label, but refine needs at least two"
 
 
 def refine(
@@ -134,6 +135,9 @@ def _columns(
     candidates = [c for c in grid.columns if c.dim is not None and c.dim in variable.dims]
     if dims is None:
         wanted = [c for c in candidates if (c.dim == POINT) == is_again and not _problem(c, grid)]
+        single = [c.name for c in candidates if _problem(c, grid) == _SINGLE]
+        if not wanted and single:
+            raise ValueError("refine: " + "; ".join(f"axis {name!r} {_SINGLE}" for name in single))
         if not wanted:
             raise ValueError(
                 "refine: none of the dimensions has a single axis of numbers; the axes are "
@@ -177,7 +181,7 @@ def _problem(column: Column, grid: Grid) -> str | None:
     if table.kind != "number" or table.labeled or table.labels.dtype.kind not in "iuf":
         return f"has no numbers halfway between its values ({call(column.axis)})"
     if _is_single(column, grid):
-        return "has a single label"
+        return _SINGLE
     if column.dim != POINT and len(grid.members(str(column.dim))) > 1:
         return f"shares the dimension {column.dim!r} with others; refine a product of axes"
     if table.extra:

@@ -9,7 +9,7 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-from gridax._memory import human, physical
+from gridax._memory import check_fits
 from gridax._outputs.template import Output
 from gridax._plan.plan import Box, Region, shape_of
 from gridax._stores.base import DONE, FAILED, NO_ERRORS, PENDING, Store, Task
@@ -46,14 +46,12 @@ class MemoryStore(Store):
         self.box, self._is_block, self._among = box, is_block, among
         self.shape = shape_of(box)
         needed = math.prod(self.shape) * sum(output.nbytes for output in outputs)
-        there = physical()
-        if there and needed > there:
-            raise MemoryError(
-                f"the outputs of {math.prod(self.shape)} points need {human(needed)}, but the "
-                f"machine has {human(there)} of memory; stream them to a store with "
-                "run(store='sweep.zarr'), run parts of the space (sel, isel), or return less per "
-                "point"
-            )
+        check_fits(
+            needed,
+            f"the outputs of {math.prod(self.shape)} points",
+            "stream them to a store with run(store='sweep.zarr'), run parts of the space (sel, "
+            "isel), or return less per point",
+        )
         self.outputs = tuple(outputs)
         self.arrays = [np.empty((*self.shape, *output.shape), output.dtype) for output in outputs]
         self.status = np.full(self.shape, PENDING, dtype=np.uint8)
