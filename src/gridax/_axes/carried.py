@@ -39,7 +39,7 @@ class Carried:
         The dimension whose labels follow each other, or the name of an axis along it.
     order : {"forward", "backward", "both"}, optional
         Whether to begin at the first label or at the last one. ``"both"`` does both, along the
-        dimension ``direction``, which has the labels ``forward`` and ``backward``.
+        dimension ``direction``, which has the labels ``forward`` and ``backward``, also in a zip.
 
     Raises
     ------

@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import zlib
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -239,10 +239,23 @@ class Grid:
         return coordinates
 
 
-def build(placed: Sequence[tuple[int, str, Axis]], mode: str, key: jax.Array) -> Grid:
-    """Build the grid of the axes of a state, given slot, dotted path and axis in order."""
+def build(
+    placed: Sequence[tuple[int, str, Axis]],
+    mode: str,
+    key: jax.Array,
+    directions: Collection[Axis] = (),
+) -> Grid:
+    """Build the grid of the axes of a state.
+
+    Parameters
+    ----------
+    placed : slot, dotted path and axis, in order.
+    mode : how the axes are composed.
+    key : of the random axes.
+    directions : axes that have a dimension of their own in any mode, since they are no parameters.
+    """
     names = [_name(axis, path) for _, path, axis in placed]
-    homes = _homes(names, [axis for _, _, axis in placed], mode)
+    homes = _homes(names, [axis for _, _, axis in placed], mode, directions)
     _check_unique(names, homes, placed)
     columns = []
     for name, home, (slot, _, axis) in zip(names, homes, placed, strict=True):
@@ -280,10 +293,14 @@ def _name(axis: Axis, path: str) -> str:
     return _checks.name(axis.name if axis.name is not None else path, f"axis at {path!r}")
 
 
-def _homes(names: Sequence[str], axes: Sequence[Axis], mode: str) -> list[str]:
+def _homes(
+    names: Sequence[str], axes: Sequence[Axis], mode: str, directions: Collection[Axis]
+) -> list[str]:
     """Return the dimension along which each axis varies; that of a group is the group as text."""
     if mode == "zip":
-        return [POINT] * len(axes)
+        pairs = zip(names, axes, strict=True)
+        own = set(map(id, directions))
+        return [name if id(axis) in own else POINT for name, axis in pairs]
     homes = list(names)
     texts: dict[Hashable, str] = {}
     for i, (name, axis) in enumerate(zip(names, axes, strict=True)):

@@ -59,7 +59,8 @@ class Points:
             raise ValueError(f"mode must be 'product' or 'zip', got {mode!r}")
         typed = _typed_key(key)
         skeleton = Skeleton.of(owned(state), is_axis)
-        points = cls(skeleton, build(_axes_of(skeleton), mode, typed), mode, typed)
+        grid = build(_axes_of(skeleton), mode, typed, _directions(skeleton))
+        points = cls(skeleton, grid, mode, typed)
         # What is wrong is reported now rather than at the first use.
         _ = points.coordinates(), points.chain
         return points
@@ -219,13 +220,18 @@ def _typed_key(key: Any) -> jax.Array:
     raise TypeError(f"key must be one PRNG key such as jax.random.key(0), or an int, got {key!r}")
 
 
+def _directions(skeleton: Skeleton) -> list[Axis]:
+    """Return the axes of leaves that are carried in both directions."""
+    directions = [leaf.direction for leaf in carried_leaves(skeleton.tree).values()]
+    return [axis for axis in directions if axis is not None]
+
+
 def _axes_of(skeleton: Skeleton) -> list[tuple[int, str, Axis]]:
     """Return slot, dotted path and axis of every axis, in the order in which they were written."""
     axes: list[tuple[int, str, Axis]] = []
     path_of: dict[int, str] = {}
     # Leaves that are carried in both directions share one axis of them, the first.
-    directions = [leaf.direction for leaf in carried_leaves(skeleton.tree).values()]
-    again = [axis for axis in directions if axis is not None][1:]
+    again = _directions(skeleton)[1:]
     for slot in skeleton.written:
         leaf, path = skeleton.leaves[slot], dotted(skeleton.paths[slot])
         if any(leaf is axis for axis in again):
