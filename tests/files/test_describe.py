@@ -458,6 +458,21 @@ def test_a_label_that_is_none_of_its_axis_is_refused(tmp_path):
         gx.open_result(file)
 
 
+@pytest.mark.parametrize(
+    "pick", [slice(0, 3), [9, 8, 7], slice(4, 7), slice(None)], ids=["first", "list", "both", "all"]
+)
+@pytest.mark.parametrize("weights", [np.ones((2, 2, 2)), np.ones(2)], ids=["arrays", "labeled"])
+def test_coordinates_of_arrays_come_back_with_scattered_points(weights, pick, tmp_path):
+    dims = ("subject", "region", "from")[: weights.ndim]
+    arrays = xr.DataArray(weights, {"subject": ["a", "b"], "age": ("subject", [23, 31])}, dims)
+    state = {"W": gx.DataAxis(arrays), "g": gx.QuadratureAxis(0, 1, 5)}
+    space = gx.Space(state, mode="product")[pick]
+    again = through(space, tmp_path)
+    assert again.dataset.identical(space.dataset)
+    assert again[1:].dataset.identical(space[1:].dataset)
+    assert again.isel(point=1).dataset.identical(space.isel(point=1).dataset)
+
+
 # --- what was run -----------------------------------------------------------------------------
 
 

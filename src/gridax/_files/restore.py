@@ -231,11 +231,25 @@ def _read_column(described: Mapping[str, Any], variables: Mapping[Any, xr.Variab
         key: variables[key] if dim is not None else variables[key].expand_dims(dim=name)
         for key in described["extra"]
     }
+    if dim is not None and rows is not None:
+        known["extra"] = _per_item(known["extra"], dim, rows, len(labels))
     table = Table(labels=labels, **known)
     _require(len(table.values) == len(labels), f"{name!r} does not have one label per value")
     attrs = {k: v for k, v in label.attrs.items()}
     axis = StoredAxis(table, str(described["axis"]), group=described["group"], attrs=attrs)
     return Column(name, axis, -1, table, dim=dim, home=str(described["home"]), rows=rows)
+
+
+def _per_item(
+    extra: Mapping[str, xr.Variable], dim: str, rows: np.ndarray, n_items: int
+) -> dict[str, xr.Variable]:
+    """Return coordinates by row of a table, given them along a dimension with some of its rows.
+
+    Nothing shows what they are at rows that no point has, so these have any of the values.
+    """
+    at = np.zeros(n_items, np.int64)
+    at[rows] = np.arange(len(rows))
+    return {key: variable.isel({dim: at}) for key, variable in extra.items()}
 
 
 def _read_template(dataset: xr.Dataset, dims: tuple[str, ...], are_reduced: bool) -> Template:

@@ -112,12 +112,11 @@ class Column:
         coordinates = {self.name: xr.Variable(along, fitted(table.labels[rows]), self.attrs)}
         if table.kept_beside:
             attrs = {"prng_impl": table.impl} if table.kind == "key" else self.attrs
-            values = self.values(size)
+            dims, values = along, self.values(size)
             if self.repeats:
                 coordinates[self.item_name] = xr.Variable((self.item_name,), table.labels)
-                along, values = (self.item_name,), read_only(table.values)
-            dims = along + self.value_dims()
-            coordinates[self.value_name] = xr.Variable(dims, values, attrs)
+                dims, values = (self.item_name,), read_only(table.values)
+            coordinates[self.value_name] = xr.Variable(dims + self.value_dims(), values, attrs)
         coordinates.update(table.coords)
         for name, variable in table.extra.items():
             inner = tuple(map(str, variable.dims[1:]))
