@@ -19,8 +19,9 @@ import pytest
 import xarray as xr
 
 import gridax as gx
+from gridax._axes.missing import Missing
 from gridax._files import describe, restore
-from gridax._files.restore import Missing, nest
+from gridax._files.restore import nest
 from tests.ids import plain
 from tests.models import reading
 

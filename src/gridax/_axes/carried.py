@@ -93,6 +93,10 @@ class Carried:
         """Return the same leaf with another axis of both directions."""
         return self.tree_unflatten((self.output, self.along, self.order), (self.initial, axis))
 
+    def with_initial(self, initial: Any) -> Carried:
+        """Return the same leaf with another initial value."""
+        return self.tree_unflatten((self.output, self.along, self.order), (initial, self.direction))
+
     def tree_flatten_with_keys(self) -> tuple[Any, Any]:
         """Return the initial value, and the axis of both directions if there are two."""
         children = (

@@ -19,7 +19,7 @@ import xarray as xr
 from gridax import _checks
 from gridax._arrays import is_keys
 from gridax._axes import Axis, default_key, is_axis
-from gridax._axes.carried import Carried
+from gridax._axes.carried import Carried, is_carried
 from gridax._decimals import as_decimals
 from gridax._grid.chains import carried_leaves, chain_of, resolved
 from gridax._grid.grid import Grid, build
@@ -74,6 +74,21 @@ class Points:
         points = dataclasses.replace(self, grid=grid)
         _ = points.chain  # which not all points can have
         return points
+
+    def with_initial(self, values: Sequence[Any]) -> Points:
+        """Return the same points with other initial values of the carried leaves."""
+        remaining = iter(values)
+        tree = jax.tree.map(
+            lambda leaf: leaf.with_initial(next(remaining)) if is_carried(leaf) else leaf,
+            self.skeleton.tree,
+            is_leaf=is_carried,
+        )
+        skeleton = Skeleton.of(tree, is_axis)
+        slots = {id(leaf): slot for slot, leaf in enumerate(skeleton.leaves)}
+        columns = tuple(
+            dataclasses.replace(column, slot=slots[id(column.axis)]) for column in self.grid.columns
+        )
+        return dataclasses.replace(self, skeleton=skeleton, grid=Grid(self.sizes, columns))
 
     def along(self, dims: Collection[str]) -> Points:
         """Return the points of some dimensions only, without the axes along the others."""
