@@ -474,6 +474,17 @@ def test_coordinates_of_arrays_come_back_with_scattered_points(weights, pick, tm
     assert again.isel(point=1).dataset.identical(space.isel(point=1).dataset)
 
 
+def test_a_file_without_a_record_of_wraps_opens(tmp_path):
+    space = gx.Space({"g": gx.GridAxis(1, 3, 3, wrap=lambda v: v**2)})
+    path = tmp_path / "run.nc"
+    gx.SequentialExecution(lambda s: s["g"], space).run(progress=False).to_netcdf(path)
+    with netCDF4.Dataset(path, "a") as file:
+        described = json.loads(file.getncattr("space"))
+        assert described["leaves"][0]["axis"].pop("wrap") == "<lambda>"
+        file.setncattr("space", json.dumps(described))
+    assert gx.open_result(path).space[-1]["g"] == 3.0
+
+
 # --- what was run -----------------------------------------------------------------------------
 
 
