@@ -126,7 +126,8 @@ def test_a_file_needs_a_model(suffix, tmp_path):
 
 
 def test_what_a_file_lacks_is_named(tmp_path):
-    result = gx.ParallelExecution(model, SPACE, 0.5).run(progress=False)
+    space = gx.Space({**STATE, "p": gx.DataAxis([1.0, 2.0], group="g")}, mode="product")
+    result = gx.ParallelExecution(model, space, 0.5).run(progress=False)
     result.to_netcdf(tmp_path / "result.nc")
     with pytest.raises(TypeError) as caught:
         gx.open_result(tmp_path / "result.nc").rerun(0, model=lambda s: model(s, 0.5))
@@ -160,6 +161,67 @@ def test_a_point_of_a_chain_starts_from_what_was_carried_to_it(execution, order)
     for i in range(len(result)):
         again = result.rerun(i)["end"]["v"]
         assert float(again) == pytest.approx(float(result[i]["end"]["v"]), rel=1e-5)
+
+
+def saved(execution, model, space, folder):
+    """Return a result as a file gives it back."""
+    execution(model, space).run(progress=False).to_netcdf(folder / "result.nc")
+    return gx.open_result(folder / "result.nc")
+
+
+START = {"v": jnp.ones(2), "key": jax.random.key(1)}
+INITIAL = {"array": {**START, "n": 3}, "function": lambda state: {**START, "n": 3}}
+
+
+@pytest.mark.parametrize("execution", EXECUTIONS)
+@pytest.mark.parametrize("order", ["forward", "both"])
+@pytest.mark.parametrize("initial", INITIAL.values(), ids=[*INITIAL])
+def test_a_file_needs_no_initial_value_at_later_points(initial, order, execution, tmp_path):
+    def step(state):
+        key, now = jax.random.split(state["end"]["key"])
+        v = 0.5 * state["end"]["v"] + state["r"] * state["k"] + jax.random.normal(now)
+        return {"end": {"v": v, "key": key, "n": state["end"]["n"] + 1}}
+
+    state = {"r": gx.GridAxis(0, 1, 3), "end": gx.Carried(initial, "end", "r", order)}
+    state["k"] = gx.DataAxis([1.0, 2.0])
+    space = gx.Space(state, mode="product")
+    opened = saved(execution, step, space, tmp_path)
+    at = {"k": 2.0} | ({"direction": "backward"} if order == "both" else {})
+    again = opened.rerun(r=0.5, model=step, **at)["end"]
+    np.testing.assert_allclose(again["v"], opened.sel(r=0.5, **at)["end.v"], rtol=1e-5)
+    assert int(again["n"]) == 5
+    first = 1.0 if order == "both" else 0.0
+    with pytest.raises(ValueError, match="starts from the initial value of 'end', which was"):
+        opened.rerun(r=first, model=step, **at)
+    with pytest.raises(ValueError, match="create the space again with the same initial="):
+        execution(step, opened.space).run(progress=False)
+
+
+@pytest.mark.parametrize("execution", EXECUTIONS)
+def test_a_file_does_not_know_wrapped_values(execution, tmp_path):
+    def model(state):
+        return state["g"] + state["h"]
+
+    def square(value):
+        return value**2
+
+    state = {"g": gx.GridAxis(1, 3, 3, wrap=square), "h": gx.GridAxis(0, 1, 2)}
+    opened = saved(execution, model, gx.Space(state, mode="product"), tmp_path)
+    text = "axis 'g' had wrap=square, but files do not hold functions, so the values that the"
+    for use in (
+        lambda: opened.rerun(0, model=model),
+        lambda: opened.space[-1],
+        lambda: execution(model, opened.space).run(progress=False),
+        lambda: execution(model, opened.space[1:3]).run(progress=False, on_error="record"),
+        lambda: execution(model, opened.space).plan(),
+    ):
+        with pytest.raises(ValueError, match=text):
+            use()
+    assert opened.sel(g=3.0, h=1.0)["value"] == 10.0
+    assert opened.space.sel(g=slice(2, 3)).dataset["g"].values.tolist() == [2.0, 3.0]
+    opened.to_netcdf(tmp_path / "again.nc")
+    with pytest.raises(ValueError, match=text):
+        gx.open_result(tmp_path / "again.nc").rerun(0, model=model)
 
 
 def test_what_was_carried_must_be_known():

@@ -21,6 +21,7 @@ from gridax._files.zarr import open_store, save_store, view_of_run
 from gridax._grid import frame, lookup, select
 from gridax._grid.index import without_point_indexes
 from gridax._grid.interp import interpolated, is_log
+from gridax._grid.missing import check_wraps, note_missing
 from gridax._grid.points import Points, point_labels
 from gridax._grid.unstack import unstack
 from gridax._kernel.once import Call, before, carried_numbers
@@ -298,7 +299,8 @@ class Result(Sequence[Any]):
             If a label does not exist.
         ValueError
             If labels select no single point, there is no model, or what was carried to the point is
-            not in the result.
+            not in the result; or if the point needs the wrap of an axis, or a computed initial
+            value, that a file does not hold.
 
         Warns
         -----
@@ -328,13 +330,14 @@ class Result(Sequence[Any]):
             call = Call(model, is_traced=rerun.was_traced(self.dataset, self._template))
         elif model is not None:
             call = call._replace(model=model)
+        check_wraps(points)
+        carried = self._carried_to(index, where)
+        startable = rerun.startable(points, self._template, carried)
         try:
-            returned = call.at(points, index, self._carried_to(index, where))
+            returned = call.at(startable, index, carried)
         except Exception as error:
             error.add_note(f"while the model was called again at {where}")
-            missing = rerun.missing_leaves(points)
-            if missing:
-                error.add_note(f"files do not hold the fixed values {', '.join(missing)}")
+            note_missing(error, startable)
             raise
         is_own = model is None or rerun.is_alike(returned, self._template)
         if self._kept is None and is_own and self._states_at(index) == DONE:

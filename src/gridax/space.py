@@ -35,7 +35,7 @@ class Space(Sequence[Any]):
         ``"product"`` combines every value of an axis with every value of the others: there is one
         dimension per ungrouped axis and one per group, in the order in which the state is written,
         and the last dimension varies fastest. ``"zip"`` varies all axes together along the
-        dimension ``point``.
+        dimension ``point``, except for the two directions of a `Carried`.
     key : jax.Array or int, optional
         PRNG key of the random axes (typed or legacy), or a seed. The default is
         ``jax.random.key(0)``. Each axis draws with this key and its own name, so that other axes

@@ -772,3 +772,24 @@ def test_an_output_with_the_name_of_a_dimension_is_kept(execution, model, dims, 
         assert list(point) == [name, "x"]
         np.testing.assert_allclose(point[name], [0, 0.1, 0.2], rtol=1e-6)
         assert getattr(point[name], "name", None) == (None if dims else "t")
+
+
+@pytest.mark.parametrize("execution", [gx.SequentialExecution, gx.ParallelExecution])
+def test_what_a_file_lacks_is_named_if_its_space_is_run(execution, tmp_path):
+    def model(state):
+        return state["f"](state["x"]) * state["W"].sum()
+
+    state = {"f": gx.ChoiceAxis([jnp.sin, jnp.cos]), "x": gx.GridAxis(0, 1, 3), "W": np.ones(2)}
+    run = execution(model, gx.Space(state, mode="product")).run(progress=False)
+    run.to_netcdf(tmp_path / "run.nc")
+    opened = gx.open_result(tmp_path / "run.nc").space
+    for use in (
+        lambda: execution(model, opened).run(progress=False),
+        lambda: execution(model, opened).plan(measure=True),
+    ):
+        with pytest.raises(TypeError) as caught:
+            use()
+        assert "files do not hold the fixed values W" in caught.value.__notes__
+        assert "files do not hold the choices of f" in caught.value.__notes__
+    unused = execution(lambda s: 2 * s["x"], opened).run(progress=False)
+    assert unused.dataset["value"].sel(f="cos", x=0.5) == 1.0

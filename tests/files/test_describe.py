@@ -19,8 +19,9 @@ import pytest
 import xarray as xr
 
 import gridax as gx
+from gridax._axes.missing import Missing
 from gridax._files import describe, restore
-from gridax._files.restore import Missing, nest
+from gridax._files.restore import nest
 from tests.ids import plain
 from tests.models import reading
 
@@ -456,6 +457,32 @@ def test_a_label_that_is_none_of_its_axis_is_refused(tmp_path):
         saved["W"][1] = 2
     with pytest.raises(ValueError, match="'W' has labels that are not in W_item"):
         gx.open_result(file)
+
+
+@pytest.mark.parametrize(
+    "pick", [slice(0, 3), [9, 8, 7], slice(4, 7), slice(None)], ids=["first", "list", "both", "all"]
+)
+@pytest.mark.parametrize("weights", [np.ones((2, 2, 2)), np.ones(2)], ids=["arrays", "labeled"])
+def test_coordinates_of_arrays_come_back_with_scattered_points(weights, pick, tmp_path):
+    dims = ("subject", "region", "from")[: weights.ndim]
+    arrays = xr.DataArray(weights, {"subject": ["a", "b"], "age": ("subject", [23, 31])}, dims)
+    state = {"W": gx.DataAxis(arrays), "g": gx.QuadratureAxis(0, 1, 5)}
+    space = gx.Space(state, mode="product")[pick]
+    again = through(space, tmp_path)
+    assert again.dataset.identical(space.dataset)
+    assert again[1:].dataset.identical(space[1:].dataset)
+    assert again.isel(point=1).dataset.identical(space.isel(point=1).dataset)
+
+
+def test_a_file_without_a_record_of_wraps_opens(tmp_path):
+    space = gx.Space({"g": gx.GridAxis(1, 3, 3, wrap=lambda v: v**2)})
+    path = tmp_path / "run.nc"
+    gx.SequentialExecution(lambda s: s["g"], space).run(progress=False).to_netcdf(path)
+    with netCDF4.Dataset(path, "a") as file:
+        described = json.loads(file.getncattr("space"))
+        assert described["leaves"][0]["axis"].pop("wrap") == "<lambda>"
+        file.setncattr("space", json.dumps(described))
+    assert gx.open_result(path).space[-1]["g"] == 3.0
 
 
 # --- what was run -----------------------------------------------------------------------------

@@ -38,6 +38,22 @@ def test_leaves_that_are_carried_in_both_directions_share_the_dimension():
     assert both[0] == {"r": 0.0, "x": -1.0, "y": 0.0}
 
 
+@pytest.mark.parametrize("along", ["point", "r"])
+def test_a_zip_has_both_directions_as_a_dimension_of_its_own(along):
+    state = {
+        "r": gx.DataAxis([0.0, 1.0, 3.0]),
+        "k": gx.DataAxis([5, 6, 7]),
+        "x": gx.Carried(1.0, "x", along, "both"),
+    }
+    zipped = gx.Space({**state, "y": gx.Carried(0.0, "y", along, "both")})
+    assert zipped.sizes == {"point": 3, "direction": 2}
+    assert zipped.sel(direction="forward").sizes == {"point": 3}
+    assert zipped[5] == {"r": 3.0, "k": 7, "x": 1.0, "y": 0.0}
+    for scattered in (lambda: zipped[[0, 3]], lambda: zipped.filter(lambda ds: ds.r > 0)):
+        with pytest.raises(ValueError, match="the points were picked one by one"):
+            scattered()
+
+
 def test_a_point_has_the_initial_value():
     assert [state["x"] for state in space()] == [-1.0] * 11
     computed = space(initial=lambda state: state["r"] * 2)

@@ -282,6 +282,20 @@ def test_coordinates_of_a_dataarray_follow_scattered_points() -> None:
     assert dataset["weight"].values.tolist() == [[3, 4, 5], [0, 1, 2]]
 
 
+@pytest.mark.parametrize(
+    "pick", [slice(0, 3), [9, 8, 7], slice(4, 7), slice(None)], ids=["first", "list", "both", "all"]
+)
+def test_coordinates_of_a_dataarray_follow_more_points_than_it_has_entries(pick: Any) -> None:
+    coords = {"age": ("subject", [23, 31]), "at": (("subject", "region"), [[1, 2], [3, 4]])}
+    arrays = xr.DataArray(np.ones((2, 2, 3)), coords, ("subject", "region", "from"))
+    space = gx.Space({"W": gx.DataAxis(arrays), "g": gx.GridAxis(0, 1, 5)}, mode="product")
+    dataset = space[pick].dataset
+    assert dataset["W_value"].dims == ("W_item", "region", "from")
+    assert dataset["age"].dims == ("point",)
+    np.testing.assert_array_equal(dataset["age"], np.repeat([23, 31], 5)[pick])
+    np.testing.assert_array_equal(dataset["at"], np.repeat([[1, 2], [3, 4]], 5, axis=0)[pick])
+
+
 def test_axes_may_share_the_dimensions_of_their_values() -> None:
     state = {"rates": gx.DataAxis(subjects()), "more": gx.DataAxis(subjects().drop_vars("age"))}
     assert gx.Space(state).dataset["more_value"].dims == ("point", "region")

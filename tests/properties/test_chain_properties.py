@@ -66,8 +66,6 @@ def spaces(draw):
     state["r"] = gx.DataAxis(np.arange(size) + 0.5, group=group)
     if group:
         state["q"] = gx.GridAxis(0, 1, size, group=group)
-    if mode == "zip" and order == "both":
-        order = "backward"  # the directions would be zipped, too
     state["x"] = gx.Carried(initial, "x", along, order)
     state["n"] = gx.Carried({"count": jnp.int32(1)}, "end", along, order)
     names = draw(st.permutations([*state]))

@@ -100,6 +100,24 @@ executions = pytest.mark.parametrize(
 )
 
 
+@pytest.mark.parametrize("execution", [gx.SequentialExecution, gx.ParallelExecution])
+def test_zipped_points_are_followed_in_both_directions(execution, tmp_path):
+    state = {"r": gx.DataAxis([0.0, 1.0, 3.0]), "k": gx.DataAxis([1.0, 2.0, 4.0])}
+    zipped = gx.Space({**state, "x": gx.Carried(1.0, "x", "point", "both")})
+
+    def model(s):
+        return {"x": 0.5 * s["x"] + s["r"] * s["k"]}
+
+    expected = np.stack([[0.5, 2.25, 13.125], [4.125, 8.25, 12.5]], axis=1)  # forward, backward
+    run = execution(model, zipped)
+    np.testing.assert_allclose(run.run(progress=False).dataset["x"], expected)
+    stored = run.run(store=tmp_path / "run.zarr", progress=False)
+    np.testing.assert_allclose(stored.dataset["x"], expected)
+    opened = gx.open_result(tmp_path / "run.zarr")
+    assert opened.space.sizes == {"point": 3, "direction": 2}
+    assert float(opened.rerun(r=1.0, direction="backward", model=model)["x"]) == 8.25
+
+
 @pytest.mark.parametrize("order", ["forward", "backward", "both"])
 @executions
 @pytest.mark.parametrize("block", [None, {"r": 2}, {"r": 1, "k": 2}])

@@ -39,7 +39,7 @@ class Carried:
         The dimension whose labels follow each other, or the name of an axis along it.
     order : {"forward", "backward", "both"}, optional
         Whether to begin at the first label or at the last one. ``"both"`` does both, along the
-        dimension ``direction``, which has the labels ``forward`` and ``backward``.
+        dimension ``direction``, which has the labels ``forward`` and ``backward``, also in a zip.
 
     Raises
     ------
@@ -92,6 +92,10 @@ class Carried:
     def with_direction(self, axis: Axis) -> Carried:
         """Return the same leaf with another axis of both directions."""
         return self.tree_unflatten((self.output, self.along, self.order), (self.initial, axis))
+
+    def with_initial(self, initial: Any) -> Carried:
+        """Return the same leaf with another initial value."""
+        return self.tree_unflatten((self.output, self.along, self.order), (initial, self.direction))
 
     def tree_flatten_with_keys(self) -> tuple[Any, Any]:
         """Return the initial value, and the axis of both directions if there are two."""

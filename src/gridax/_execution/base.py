@@ -13,6 +13,7 @@ import jax
 
 from gridax._axes import is_axis
 from gridax._axes.carried import is_carried
+from gridax._grid.missing import check_initial, check_wraps, note_missing
 from gridax._plan.plan import Plan
 from gridax._pytree import owned
 from gridax._run.assembly import Assembler
@@ -206,6 +207,8 @@ class Execution:
             return self._run(options).result()
         except BaseException as error:
             self.partial = getattr(error, "result", None)
+            if isinstance(error, Exception):
+                note_missing(error, self._job.points)
             raise
 
     def plan(
@@ -251,10 +254,16 @@ class Execution:
         """
         given = {"memory": memory, "lanes": lanes, "reduce": reduce, "derivatives": derivatives}
         run = self._run(Options.checked(given, self.space.sizes))
-        return run.plan(measure)
+        try:
+            return run.plan(measure)
+        except Exception as error:
+            note_missing(error, self._job.points)
+            raise
 
     def _run(self, options: Options) -> Run:
         """Return a run, not begun; what its derivatives need is kept for the next one."""
+        check_wraps(self._job.points)
+        check_initial(self._job.points)
         names = checked_names(options.derivatives, self._job.points)
         needed = self._job, self._evaluator, self._assembler
         if names:

@@ -19,6 +19,7 @@ import xarray as xr
 from gridax._axes import is_axis
 from gridax._axes.base import call
 from gridax._axes.carried import is_carried
+from gridax._axes.missing import name_of
 from gridax._files import script
 from gridax._grid.grid import Column
 from gridax._grid.points import MOST_FIXED, Points, fixed_scalar
@@ -236,6 +237,8 @@ def _column_to_json(column: Column, sizes: Mapping[str, int]) -> dict[str, Any]:
         "coords": sorted(table.coords),
         "extra": sorted(table.extra),
     }
+    if column.axis.wrap is not None:
+        found["wrap"] = name_of(column.axis.wrap)
     if table.kind == "choice":
         rows = column.all_rows(sizes)
         found["choices"] = [_fixed_to_json(table.values[row]) for row in rows]
@@ -258,7 +261,7 @@ def _fixed_to_json(leaf: Any) -> dict[str, Any]:
         return {"value": scalar.item(), "dtype": str(scalar.dtype)}
     if hasattr(leaf, "shape") and hasattr(leaf, "dtype"):
         return {"missing": f"{leaf.dtype}[{','.join(map(str, leaf.shape))}]"}
-    return {"missing": getattr(leaf, "__name__", type(leaf).__name__)}
+    return {"missing": name_of(leaf)}
 
 
 def _template_to_json(template: Template) -> dict[str, Any]:

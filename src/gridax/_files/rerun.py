@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import xarray as xr
 
-from gridax._files.restore import Missing
+from gridax._grid.missing import check_initial, missing_initial
 from gridax._grid.points import Points, point_labels
+from gridax._outputs.branch import branch, unflattened
 from gridax._outputs.derivatives import own_outputs
 from gridax._outputs.template import Template, arrays_of, template_of
-from gridax._pytree import dotted
 
 # Relative differences that the order of operations explains, in single and in double precision.
 _ROUNDING = {4: 1e-4, 8: 1e-9}
@@ -73,11 +75,33 @@ def _short(array: np.ndarray) -> str:
         return str(array).replace("\n", "")
 
 
-def missing_leaves(points: Points) -> list[str]:
-    """Return the leaves of a state that a file does not have."""
-    skeleton = points.skeleton
-    pairs = zip(skeleton.paths, skeleton.leaves, strict=True)
-    return [dotted(path) for path, leaf in pairs if isinstance(leaf, Missing)]
+def startable(points: Points, template: Template, carried: Sequence[Any] | None) -> Points:
+    """Return points whose carried leaves are known, although a file lacks initial values.
+
+    They are not needed where something was carried; what was carried then takes their place.
+
+    Parameters
+    ----------
+    points : from a file.
+    template : the outputs.
+    carried : the outputs that were carried to a point; None if it starts by itself.
+
+    Raises
+    ------
+    ValueError
+        If it starts by itself from an initial value that a file lacks.
+    """
+    if carried is None:
+        check_initial(points)
+    if carried is None or not missing_initial(points):
+        return points
+    branches = [branch(template, leaf.output, path) for path, leaf in points.carried.items()]
+    impls = [template.outputs[k].impl for each in branches for k in each.numbers]
+    leaves = [
+        array if impl is None else jax.random.wrap_key_data(jnp.asarray(array), impl=impl)
+        for array, impl in zip(carried, impls, strict=True)
+    ]
+    return points.with_initial(unflattened([each.structure for each in branches], leaves))
 
 
 def was_traced(dataset: xr.Dataset, template: Template) -> bool:

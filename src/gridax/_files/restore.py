@@ -21,6 +21,7 @@ from jax.tree_util import DictKey, SequenceKey
 from gridax import _checks
 from gridax._axes import Carried, StoredAxis, is_axis
 from gridax._axes.carried import Order
+from gridax._axes.missing import Missing, MissingWrap
 from gridax._axes.table import Table
 from gridax._files.describe import FORMAT, READABLE, is_result
 from gridax._files.merge import Summary
@@ -31,16 +32,6 @@ from gridax._outputs.template import Output, Part, PartKind, Template
 from gridax._pytree import Skeleton
 
 _LONGEST_JSON, _LONGEST_LIST = 2**26, 2**20
-
-
-@dataclasses.dataclass(frozen=True)
-class Missing:
-    """Placeholder, in a state that was read from a file, for what files do not store."""
-
-    what: str
-
-    def __repr__(self) -> str:
-        return f"<not stored: {self.what}>"
 
 
 def read(
@@ -231,11 +222,29 @@ def _read_column(described: Mapping[str, Any], variables: Mapping[Any, xr.Variab
         key: variables[key] if dim is not None else variables[key].expand_dims(dim=name)
         for key in described["extra"]
     }
+    if dim is not None and rows is not None:
+        known["extra"] = _per_item(known["extra"], dim, rows, len(labels))
     table = Table(labels=labels, **known)
     _require(len(table.values) == len(labels), f"{name!r} does not have one label per value")
     attrs = {k: v for k, v in label.attrs.items()}
-    axis = StoredAxis(table, str(described["axis"]), group=described["group"], attrs=attrs)
+    # Files that were written before wraps were recorded have none.
+    wrap = MissingWrap(name, str(described["wrap"])) if "wrap" in described else None
+    axis = StoredAxis(
+        table, str(described["axis"]), group=described["group"], attrs=attrs, wrap=wrap
+    )
     return Column(name, axis, -1, table, dim=dim, home=str(described["home"]), rows=rows)
+
+
+def _per_item(
+    extra: Mapping[str, xr.Variable], dim: str, rows: np.ndarray, n_items: int
+) -> dict[str, xr.Variable]:
+    """Return coordinates by row of a table, given them along a dimension with some of its rows.
+
+    Nothing shows what they are at rows that no point has, so these have any of the values.
+    """
+    at = np.zeros(n_items, np.int64)
+    at[rows] = np.arange(len(rows))
+    return {key: variable.isel({dim: at}) for key, variable in extra.items()}
 
 
 def _read_template(dataset: xr.Dataset, dims: tuple[str, ...], are_reduced: bool) -> Template:

@@ -79,7 +79,9 @@ def chain_of(leaves: Mapping[str, Carried], grid: Grid) -> Chain | None:
                 "in the same way"
             )
     dims = {column.dim for column in grid.columns if column.home == home}
-    if dims == {POINT} != {home}:
+    # In a zip, points that follow each other lie along `point`, but nothing else does.
+    others_there = {c.home for c in grid.columns if c.dim == POINT} - {POINT}
+    if dims == {POINT} and others_there:
         raise ValueError(
             f"{path!r} is carried along {home!r}, but the points were picked one by one, so that "
             "none follows another; select along the other dimensions with isel or sel instead"

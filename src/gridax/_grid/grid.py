@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import zlib
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -112,12 +112,11 @@ class Column:
         coordinates = {self.name: xr.Variable(along, fitted(table.labels[rows]), self.attrs)}
         if table.kept_beside:
             attrs = {"prng_impl": table.impl} if table.kind == "key" else self.attrs
-            values = self.values(size)
+            dims, values = along, self.values(size)
             if self.repeats:
                 coordinates[self.item_name] = xr.Variable((self.item_name,), table.labels)
-                along, values = (self.item_name,), read_only(table.values)
-            dims = along + self.value_dims()
-            coordinates[self.value_name] = xr.Variable(dims, values, attrs)
+                dims, values = (self.item_name,), read_only(table.values)
+            coordinates[self.value_name] = xr.Variable(dims + self.value_dims(), values, attrs)
         coordinates.update(table.coords)
         for name, variable in table.extra.items():
             inner = tuple(map(str, variable.dims[1:]))
@@ -239,10 +238,23 @@ class Grid:
         return coordinates
 
 
-def build(placed: Sequence[tuple[int, str, Axis]], mode: str, key: jax.Array) -> Grid:
-    """Build the grid of the axes of a state, given slot, dotted path and axis in order."""
+def build(
+    placed: Sequence[tuple[int, str, Axis]],
+    mode: str,
+    key: jax.Array,
+    directions: Collection[Axis] = (),
+) -> Grid:
+    """Build the grid of the axes of a state.
+
+    Parameters
+    ----------
+    placed : slot, dotted path and axis, in order.
+    mode : how the axes are composed.
+    key : of the random axes.
+    directions : axes that have a dimension of their own in any mode, since they are no parameters.
+    """
     names = [_name(axis, path) for _, path, axis in placed]
-    homes = _homes(names, [axis for _, _, axis in placed], mode)
+    homes = _homes(names, [axis for _, _, axis in placed], mode, directions)
     _check_unique(names, homes, placed)
     columns = []
     for name, home, (slot, _, axis) in zip(names, homes, placed, strict=True):
@@ -280,10 +292,14 @@ def _name(axis: Axis, path: str) -> str:
     return _checks.name(axis.name if axis.name is not None else path, f"axis at {path!r}")
 
 
-def _homes(names: Sequence[str], axes: Sequence[Axis], mode: str) -> list[str]:
+def _homes(
+    names: Sequence[str], axes: Sequence[Axis], mode: str, directions: Collection[Axis]
+) -> list[str]:
     """Return the dimension along which each axis varies; that of a group is the group as text."""
     if mode == "zip":
-        return [POINT] * len(axes)
+        pairs = zip(names, axes, strict=True)
+        own = set(map(id, directions))
+        return [name if id(axis) in own else POINT for name, axis in pairs]
     homes = list(names)
     texts: dict[Hashable, str] = {}
     for i, (name, axis) in enumerate(zip(names, axes, strict=True)):

@@ -19,7 +19,7 @@ import xarray as xr
 from gridax import _checks
 from gridax._arrays import is_keys
 from gridax._axes import Axis, default_key, is_axis
-from gridax._axes.carried import Carried
+from gridax._axes.carried import Carried, is_carried
 from gridax._decimals import as_decimals
 from gridax._grid.chains import carried_leaves, chain_of, resolved
 from gridax._grid.grid import Grid, build
@@ -59,7 +59,8 @@ class Points:
             raise ValueError(f"mode must be 'product' or 'zip', got {mode!r}")
         typed = _typed_key(key)
         skeleton = Skeleton.of(owned(state), is_axis)
-        points = cls(skeleton, build(_axes_of(skeleton), mode, typed), mode, typed)
+        grid = build(_axes_of(skeleton), mode, typed, _directions(skeleton))
+        points = cls(skeleton, grid, mode, typed)
         # What is wrong is reported now rather than at the first use.
         _ = points.coordinates(), points.chain
         return points
@@ -73,6 +74,21 @@ class Points:
         points = dataclasses.replace(self, grid=grid)
         _ = points.chain  # which not all points can have
         return points
+
+    def with_initial(self, values: Sequence[Any]) -> Points:
+        """Return the same points with other initial values of the carried leaves."""
+        remaining = iter(values)
+        tree = jax.tree.map(
+            lambda leaf: leaf.with_initial(next(remaining)) if is_carried(leaf) else leaf,
+            self.skeleton.tree,
+            is_leaf=is_carried,
+        )
+        skeleton = Skeleton.of(tree, is_axis)
+        slots = {id(leaf): slot for slot, leaf in enumerate(skeleton.leaves)}
+        columns = tuple(
+            dataclasses.replace(column, slot=slots[id(column.axis)]) for column in self.grid.columns
+        )
+        return dataclasses.replace(self, skeleton=skeleton, grid=Grid(self.sizes, columns))
 
     def along(self, dims: Collection[str]) -> Points:
         """Return the points of some dimensions only, without the axes along the others."""
@@ -219,13 +235,18 @@ def _typed_key(key: Any) -> jax.Array:
     raise TypeError(f"key must be one PRNG key such as jax.random.key(0), or an int, got {key!r}")
 
 
+def _directions(skeleton: Skeleton) -> list[Axis]:
+    """Return the axes of leaves that are carried in both directions."""
+    directions = [leaf.direction for leaf in carried_leaves(skeleton.tree).values()]
+    return [axis for axis in directions if axis is not None]
+
+
 def _axes_of(skeleton: Skeleton) -> list[tuple[int, str, Axis]]:
     """Return slot, dotted path and axis of every axis, in the order in which they were written."""
     axes: list[tuple[int, str, Axis]] = []
     path_of: dict[int, str] = {}
     # Leaves that are carried in both directions share one axis of them, the first.
-    directions = [leaf.direction for leaf in carried_leaves(skeleton.tree).values()]
-    again = [axis for axis in directions if axis is not None][1:]
+    again = _directions(skeleton)[1:]
     for slot in skeleton.written:
         leaf, path = skeleton.leaves[slot], dotted(skeleton.paths[slot])
         if any(leaf is axis for axis in again):
