@@ -215,7 +215,8 @@ def routine_names():
 
 @pytest.mark.parametrize("name", routine_names())
 def test_every_operation_of_linear_algebra_is_known(name):
-    plain = {"lu_pivots_to_permutation", "symmetric_product"}  # which XLA compiles itself
+    # XLA compiles these itself.
+    plain = {"lu_pivots_to_permutation", "symmetric_product", "eigh_jacobi"}
     assert name in work._WAITING | plain
 
 
