@@ -195,6 +195,15 @@ def test_a_sweep_that_takes_long_enough_to_be_measured_has_several_calls():
     assert n_tiles(sweep((10_000,), Work({A: 3e3})).plan(n_vmap=16)) >= 8
 
 
+def test_single_points_are_soon_tried_if_they_leave_out_branches():
+    branched = sweep((100, 100), Work({A | B: 100.0}, branched=40.0))
+    others = [*branched.others(branched.plan(n_vmap=64), 1e-6, most=10**4)]
+    assert others[1].n_vmap == 1
+    plain = sweep((100, 100), Work({A | B: 100.0}, branched=20.0))
+    others = [*plain.others(plain.plan(n_vmap=64), 1e-6, most=10**4)]
+    assert others[1].n_vmap > 1
+
+
 def test_levels_that_merge_a_stage_are_soon_tried_apart():
     merged = sweep((60, 60, 60), Work({A | B | C: 100.0, A | C: 5.0}))
     plan = merged.plan(n_vmap=64)

@@ -303,6 +303,17 @@ def test_routines_that_wait_for_threads_are_known(function, waits):
     assert work(lambda a, b: function(jnp.eye(3) * a).real).waits == waits
 
 
+def test_branches_that_a_point_does_not_take_are_known():
+    def model(index, a):
+        slow = lambda x: jax.lax.fori_loop(0, 100, lambda _, x: jnp.sin(x), x)  # noqa: E731
+        branches = [slow, lambda x: x, slow, slow]
+        return jax.lax.switch(jnp.int32(index), branches, a * jnp.ones(10))
+
+    found = work(model)
+    assert 0.7 < found.branched / sum(found.time.values()) < 0.76
+    assert work(lambda a, b: model(1.0, b)).branched == 0
+
+
 def test_a_loop_carries_what_varies_with_when_it_ends():
     assert work(turning(lambda c, a, b: c < a, lambda c, a, b: c + b)).live[BOTH] >= 4
     assert BOTH not in work(turning(lambda c, a, b: c < a, lambda c, a, b: c + 1)).live

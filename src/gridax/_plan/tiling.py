@@ -40,6 +40,9 @@ _ROUNDS = 4
 # Fractions of the iterations that points take part in: below which lanes are worth a trial, and
 # above which tiles may be as wide as if loops were even.
 _UNEVEN, _EVEN = 0.75, 0.9
+# Fraction of the time in branches that a point does not take above which single points are tried
+# first.
+_BRANCHED = 0.3
 # With uneven loops there are several tiles, unless they would have fewer points than this.
 _TILES, _LEAST = 4, 16
 # Bytes of a point above which operations on all points at once are large enough for threads.
@@ -303,6 +306,8 @@ class Sweep:
         # With many points, XLA uses several threads for an operation.
         many = min(_MANY * self.start.width, math.prod(within.sizes) // 3)
         tries = [(within, same, n)] if not plan.lanes and n <= most else []
+        if within.work.branched > _BRANCHED * sum(within.work.time.values()):
+            tries += [(within, nested, 1)]  # vectorized points take all branches
         wider, apart = [(within, bare, 4 * n), (within, bare, many)], [(within, nested, n)]
         tries += [*apart, *wider] if self.widths.merges_stages() else [*wider, *apart]
         tries += [(within, nested, 1), (within, bare, max(n // 4, 1)), (alone, bare, n)]

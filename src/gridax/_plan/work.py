@@ -55,7 +55,8 @@ class Work:
 
     Attributes
     ----------
-    time : estimated nanoseconds of arithmetic.
+    time : estimated nanoseconds of arithmetic, of all branches.
+    branched : how many of them are in branches that a point on its own would not take, on average.
     live : bytes that the largest operation reads and writes, or a loop carries; of what is done
         most often.
     stacked : bytes of arrays that loops read or write slice by slice.
@@ -71,6 +72,7 @@ class Work:
     """
 
     time: dict[Dims, float] = dataclasses.field(default_factory=dict)
+    branched: float = 0.0
     live: dict[Dims, int] = dataclasses.field(default_factory=dict)
     stacked: dict[Dims, int] = dataclasses.field(default_factory=dict)
     outputs: tuple[Dims, ...] = ()
@@ -109,6 +111,7 @@ def repeated(work: Work, dim: int, n: int) -> Work:
     return dataclasses.replace(
         work,
         time=without(work.time, n),
+        branched=work.branched * n,
         live=without(work.live, 1),
         stacked=without(work.stacked, 1),
         uneven=work.uneven - {dim},
@@ -176,9 +179,12 @@ class _Walk:
             return self._while(params, equation.invars, inputs, turns)
         if name == "cond":
             index, *rest = inputs
+            before = self._total()
             self._branches += 1
             branches = [self.through(_open(b), rest, turns) for b in params["branches"]]
             self._branches -= 1
+            if self.work is not None and index:
+                self.work.branched += (self._total() - before) * (1 - 1 / len(branches))
             return [index.union(*outs) for outs in zip(*branches, strict=True)]
         callee = called(equation)
         if callee is not None:
@@ -190,6 +196,9 @@ class _Walk:
             self.through(program, [varies] * len(program.invars), turns)
         self._count(equation, inputs, turns)
         return [varies] * len(equation.outvars)
+
+    def _total(self) -> float:
+        return 0.0 if self.work is None else sum(self.work.time.values())
 
     def _solve(self, params: Any, inputs: list[Dims], turns: float) -> list[Dims]:
         """Follow the program that solves equations; the others are for derivatives."""
