@@ -56,7 +56,6 @@ class Work:
     Attributes
     ----------
     time : estimated nanoseconds of arithmetic, of all branches.
-    branched : how many of them are in branches that a point on its own would not take, on average.
     live : bytes that the largest operation reads and writes, or a loop carries; of what is done
         most often.
     stacked : bytes of arrays that loops read or write slice by slice.
@@ -69,10 +68,10 @@ class Work:
     serial : dimensions along which something varies that is called point by point.
     drawn : kinds of PRNG keys that the program creates, or draws from point by point.
     waits : whether it calls routines that wait for other threads of a CPU.
+    branched : the time of branches that a point on its own would not take, on average.
     """
 
     time: dict[Dims, float] = dataclasses.field(default_factory=dict)
-    branched: float = 0.0
     live: dict[Dims, int] = dataclasses.field(default_factory=dict)
     stacked: dict[Dims, int] = dataclasses.field(default_factory=dict)
     outputs: tuple[Dims, ...] = ()
@@ -84,6 +83,7 @@ class Work:
     serial: Dims = frozenset()
     drawn: frozenset[str] = frozenset()
     waits: bool = False
+    branched: float = 0.0
 
 
 def work_of(jaxpr: Any, varies: Sequence[Dims]) -> Work:
