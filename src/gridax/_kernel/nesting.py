@@ -23,6 +23,24 @@ def evaluated(jaxpr: Any, values: Sequence[Any], constants: Sequence[Any] = ()) 
     return [jnp.asarray(out) for out in outputs]  # a literal output is a Python number
 
 
+def evaluated_alone(jaxpr: Any, equation: Any, ins: Sequence[Any]) -> list[Any]:
+    """Return the outputs of one equation of a jaxpr for some values of its operands."""
+    known = {
+        atom: value
+        for atom, value in zip(equation.invars, ins, strict=True)
+        if not hasattr(atom, "val")
+    }
+    alone = jaxpr.replace(
+        constvars=[], invars=[*known], outvars=[*equation.outvars], eqns=[equation]
+    )
+    return list(jaxpr_as_fun(ClosedJaxpr(alone, ()))(*known.values()))
+
+
+def value_of(atom: Any, known: dict[Any, Any]) -> Any:
+    """Return the value of an operand, given those of variables."""
+    return atom.val if hasattr(atom, "val") else known[atom]
+
+
 def nested(
     levels: Sequence[Level],
     function: Callable[[list[Any]], Sequence[Any]],

@@ -14,9 +14,10 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jax.extend.core import ClosedJaxpr, jaxpr_as_fun
+from jax.extend.core import jaxpr_as_fun
 
 from gridax._kernel.moving import has_references, is_inexact, opened
+from gridax._kernel.nesting import evaluated_alone, value_of
 from gridax._plan.work import Dims, called, dependencies, inner_dims, may_wait
 
 _NONE: Dims = frozenset()
@@ -62,7 +63,7 @@ def _retraced(jaxpr: Any, evaluate: Callable[[Any, dict[Any, Any]], dict[Any, An
 
     def outputs(*values: Any) -> list[Any]:
         known = evaluate(jaxpr, dict(zip(inputs, values, strict=True)))
-        return [_value(atom, known) for atom in jaxpr.outvars]
+        return [value_of(atom, known) for atom in jaxpr.outvars]
 
     avals = [jax.ShapeDtypeStruct(v.aval.shape, v.aval.dtype) for v in inputs]
     new = jax.make_jaxpr(outputs)(*avals).jaxpr
@@ -70,28 +71,18 @@ def _retraced(jaxpr: Any, evaluate: Callable[[Any, dict[Any, Any]], dict[Any, An
     return new.replace(constvars=new.invars[:n], invars=new.invars[n:])
 
 
-def _value(atom: Any, known: dict[Any, Any]) -> Any:
-    return atom.val if hasattr(atom, "val") else known[atom]
-
-
-def _evaluated(jaxpr: Any, equation: Any, known: dict[Any, Any]) -> list[Any]:
-    variables = [*dict.fromkeys(atom for atom in equation.invars if not hasattr(atom, "val"))]
-    alone = jaxpr.replace(constvars=[], invars=variables, outvars=equation.outvars, eqns=[equation])
-    return list(jaxpr_as_fun(ClosedJaxpr(alone, ()))(*(known[v] for v in variables)))
-
-
 def _inlined(jaxpr: Any, known: dict[Any, Any]) -> dict[Any, Any]:
     """Evaluate a program with what it calls in place of the calls."""
     for equation in jaxpr.eqns:
+        ins = [value_of(atom, known) for atom in equation.invars]
         program = called(equation) if may_wait(equation) else None
         if program is None:
-            outs = _evaluated(jaxpr, equation, known)
+            outs = evaluated_alone(jaxpr, equation, ins)
         else:
             inner, constants = opened(program)
-            ins = [_value(atom, known) for atom in equation.invars]
             mine = dict(zip([*inner.constvars, *inner.invars], [*constants, *ins], strict=True))
             mine = _inlined(inner, mine)
-            outs = [_value(atom, mine) for atom in inner.outvars]
+            outs = [value_of(atom, mine) for atom in inner.outvars]
         known.update(zip(equation.outvars, outs, strict=True))
     return known
 
@@ -115,7 +106,7 @@ def _ordered(jaxpr: Any, values: dict[Any, Any], known: dict[Any, Dims]) -> dict
         mine = values
         if may_wait(equation):
             mine = _after(equation, values, known, earlier)
-        outs = _evaluated(jaxpr, equation, mine)
+        outs = evaluated_alone(jaxpr, equation, [value_of(atom, mine) for atom in equation.invars])
         values.update(zip(equation.outvars, outs, strict=True))
         if may_wait(equation):
             marks = [

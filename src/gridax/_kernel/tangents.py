@@ -27,6 +27,7 @@ from gridax._kernel.moving import (
     moving_outputs,
     opened,
 )
+from gridax._kernel.nesting import evaluated_alone, value_of
 from gridax._plan.work import called, programs_in
 
 # By the number of a direction; zero tangents are left out.
@@ -58,10 +59,10 @@ def pushed(
     """
     if has_references(jaxpr):
         return _as_a_whole(jaxpr, constants, values, tangents)
-    value_of = dict(zip([*jaxpr.constvars, *jaxpr.invars], [*constants, *values], strict=True))
+    values_of = dict(zip([*jaxpr.constvars, *jaxpr.invars], [*constants, *values], strict=True))
     tangents_of: dict[Any, Tangents] = dict(zip(jaxpr.invars, tangents, strict=True))
     for equation in jaxpr.eqns:
-        ins = [_value(atom, value_of) for atom in equation.invars]
+        ins = [value_of(atom, values_of) for atom in equation.invars]
         moving = [_tangents(atom, tangents_of) for atom in equation.invars]
         alone = _Equation(jaxpr, equation)
         has_derivatives = any(is_inexact(variable.aval) for variable in equation.outvars)
@@ -70,9 +71,9 @@ def pushed(
             outs, moved = rule(alone, ins, moving)
         else:
             outs, moved = alone.evaluated(ins), [{} for _ in equation.outvars]
-        value_of.update(zip(equation.outvars, outs, strict=True))
+        values_of.update(zip(equation.outvars, outs, strict=True))
         tangents_of.update(zip(equation.outvars, moved, strict=True))
-    outputs = [_value(atom, value_of) for atom in jaxpr.outvars]
+    outputs = [value_of(atom, values_of) for atom in jaxpr.outvars]
     return outputs, [_tangents(atom, tangents_of) for atom in jaxpr.outvars]
 
 
@@ -116,10 +117,6 @@ def _differentiated(
     return jax.jvp(moved, tuple(values[i] for i in at), tuple(tangents))
 
 
-def _value(atom: Any, known: dict[Any, Any]) -> Any:
-    return atom.val if hasattr(atom, "val") else known[atom]
-
-
 def _tangents(atom: Any, known: dict[Any, Tangents]) -> Tangents:
     return {} if hasattr(atom, "val") else known.get(atom, {})
 
@@ -141,15 +138,7 @@ class _Equation:
 
     def evaluated(self, ins: Sequence[Any]) -> list[Any]:
         """Return its outputs for some values of its operands."""
-        known = {
-            atom: value
-            for atom, value in zip(self.equation.invars, ins, strict=True)
-            if not hasattr(atom, "val")
-        }
-        alone = self.jaxpr.replace(
-            constvars=[], invars=[*known], outvars=[*self.outvars], eqns=[self.equation]
-        )
-        return list(jaxpr_as_fun(ClosedJaxpr(alone, ()))(*known.values()))
+        return evaluated_alone(self.jaxpr, self.equation, ins)
 
     @contextlib.contextmanager
     def naming(self) -> Iterator[None]:
