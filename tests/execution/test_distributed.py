@@ -48,7 +48,7 @@ def client():
         # Nor is the client the default one, which nobody but its owner may rely on.
         with (
             distributed.SubprocessCluster(
-                n_workers=2, threads_per_worker=1, dashboard_address=None
+                n_workers=2, threads_per_worker=1, dashboard_address=":0"
             ) as cluster,
             distributed.Client(cluster, set_as_default=False) as client,
         ):

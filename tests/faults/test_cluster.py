@@ -46,7 +46,7 @@ def cluster_of(n):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("JAX_PLATFORMS", "cpu")  # two workers do not share a GPU
         with distributed.SubprocessCluster(
-            n_workers=n, threads_per_worker=1, dashboard_address=None
+            n_workers=n, threads_per_worker=1, dashboard_address=":0"
         ) as cluster:
             yield cluster
 

@@ -385,7 +385,12 @@ def test_float64_means_of_integers_are_exact(how):
 @pytest.mark.slow
 def test_a_cluster_reduces_its_blocks(tmp_path):
     distributed = pytest.importorskip("distributed")
-    with distributed.Client(n_workers=2, threads_per_worker=1, dashboard_address=None) as client:
+    with (
+        distributed.SubprocessCluster(
+            n_workers=2, threads_per_worker=1, dashboard_address=":0"
+        ) as cluster,
+        distributed.Client(cluster, set_as_default=False) as client,
+    ):
         for jit, model in ((True, traced_model), (False, python_model)):
             how = gx.ParallelExecution if jit else gx.SequentialExecution, model
             wanted = run(how).dataset

@@ -65,7 +65,8 @@ def _local_cluster() -> Iterator[Client]:
                 n_workers=n,
                 threads_per_worker=1,
                 dashboard_address=None,  # type: ignore[arg-type]
-                scheduler_kwargs={"preload": [watch]},
+                # Without a dashboard, the scheduler still has a page: on a port that is free.
+                scheduler_kwargs={"preload": [watch], "dashboard_address": ":0"},
                 worker_kwargs={"preload_nanny": [watch]},  # a worker ends with its nanny
             )
             stack.enter_context(local)
