@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from gridax._axes.scalars import Float, Int
 from gridax._outputs.alike import Alike
 from gridax._outputs.template import arrays_of, template_of
 
@@ -40,8 +39,7 @@ def alike(result):
         (True, False),
         (1, 2),
         (1j, 2.0 + 0j),
-        (Float(0.5), Float(0.7)),
-        (Int(1), Int(2)),
+        (np.float64(0.5), np.float64(0.7)),
         (np.float32(0.5), np.float32(0.7)),
         (ml_dtypes.bfloat16(0.5), ml_dtypes.bfloat16(0.75)),
         (np.zeros((2, 3), np.int8), np.ones((2, 3), np.int8)),

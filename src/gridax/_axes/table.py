@@ -14,7 +14,6 @@ import xarray as xr
 from gridax import _checks
 from gridax._arrays import device_values, is_floating, is_keys, native, whole
 from gridax._axes.labels import given_labels
-from gridax._axes.scalars import scalar
 from gridax._decimals import as_decimals
 
 
@@ -82,7 +81,11 @@ class Table:
         numbers = self.labels
         if self.labeled:  # a table that was read back from a file has the cast values only
             numbers = self.values if self.host is None else self.host
-        return scalar(numbers[row]) if self.shape is None else np.full(self.shape, numbers[row])
+        number = numbers[row]
+        if self.shape is not None:
+            return np.full(self.shape, number)
+        # A boolean stays NumPy's, because ~True is -2 in Python, and true.
+        return number if isinstance(number, np.bool_) else number.item()
 
     def stacked(self) -> jax.Array:
         """Return all values as one JAX array of shape ``(n, *value_shape)``."""

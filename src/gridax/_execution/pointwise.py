@@ -271,14 +271,17 @@ class PointwiseEvaluator(Evaluator):
         try:
             if self._pointwise is not None:
                 return _Outputs(*self._pointwise.at(index, carried))
-            if carried is None and self._points.chain is not None:
-                carried = self._carrying.start(index)
-            if hasattr(self._job.model, "lower"):  # compiled by another library than JAX itself
-                return self._job.call(self._points.at(index, carried))
-            return self._job.call(self._states.at(index, carried))
+            return self._states.given_to(lambda: self._called(index, carried))
         except Exception as error:
             note_labels(error, self._points, index)
             raise
+
+    def _called(self, index: tuple[int, ...], carried: Sequence[Any] | None) -> Any:
+        if carried is None and self._points.chain is not None:
+            carried = self._carrying.start(index)
+        if hasattr(self._job.model, "lower"):  # compiled by another library than JAX itself
+            return self._job.call(self._points.at(index, carried))
+        return self._job.call(self._states.at(index, carried))
 
 
 class _Outputs(NamedTuple):

@@ -19,10 +19,11 @@ class SequentialExecution(Execution):
 
     The model may be any callable: NumPy code, an external simulator, a function with side effects.
     Without `n_workers`, it is called exactly once per point, in the order of the points. It
-    receives plain values: the scalars of axes are floats and ints equal to their labels (which also
-    have the attributes of a NumPy scalar, such as `dtype` and `astype`), and arrays are as they
-    were given. NumPy arrays are read-only in the model, so that no point changes what the next one
-    receives.
+    receives plain values: the scalars of axes are floats and ints equal to their labels, and
+    arrays are as they were given. NumPy arrays are read-only in the model, so that no point changes
+    what the next one receives. If a model needs an attribute of arrays, such as that in
+    ``state["x"].astype(int)``, it is called again for this point with scalars of NumPy, which later
+    points receive at once.
 
     A model that was transformed by `jax.jit` receives what it would receive from
     `ParallelExecution`: axes are traced, with JAX's dtypes, while plain numbers, strings and other

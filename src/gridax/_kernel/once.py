@@ -41,8 +41,12 @@ class Call(NamedTuple):
             model = getattr(model, "__wrapped__", model)
         if not self.is_traced:
             states = HostStates(points)
-            values = None if carried is None else Carrying(points, states).values(carried)
-            return model(states.at(index, values), *self.args, **self.kwargs)
+
+            def called() -> Any:
+                values = None if carried is None else Carrying(points, states).values(carried)
+                return model(states.at(index, values), *self.args, **self.kwargs)
+
+            return states.given_to(called)
         arguments = Arguments(points, self.args, dict(self.kwargs))
         for dim, i, error in arguments.rejections():
             if dim is None or index[dim] == i:

@@ -8,11 +8,10 @@ import jax
 import numpy as np
 
 from gridax._arrays import is_keys
-from gridax._axes.scalars import Float, Int
 from gridax._outputs.template import Template
 
-# Python's numbers, and those of axes: anything else may have units or labels of its own.
-_NUMBERS = frozenset({bool, int, float, complex, Float, Int})
+# Anything else may have units or labels of its own.
+_NUMBERS = frozenset({bool, int, float, complex})
 
 
 class Alike:
