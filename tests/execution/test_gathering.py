@@ -46,12 +46,12 @@ def test_every_point_is_stored_where_it_belongs(stopped, size, step):
     assert sum(lengths) == len(positions)
 
 
-def test_at_most_one_of_64_points_is_kept_back(stopped):
+def test_at_most_one_of_16_points_is_kept_back(stopped):
     lengths, _ = stored(range(2000))
-    assert lengths[:128] == [1] * 128
+    assert lengths[:32] == [1] * 32
     done = np.cumsum([0, *lengths])
-    assert all(n == 1 or 64 * n <= before for n, before in zip(lengths, done, strict=False))
-    assert len(lengths) < 400
+    assert all(n == 1 or 16 * n <= before for n, before in zip(lengths, done, strict=False))
+    assert len(lengths) < 150
 
 
 def test_large_outputs_are_not_kept_back(stopped, monkeypatch):

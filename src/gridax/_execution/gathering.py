@@ -13,7 +13,7 @@ from gridax._plan.plan import Box, Region, n_points
 from gridax._run.evaluator import Computed
 
 # What is kept back at most: seconds, points and bytes, and one of so many points.
-_SECONDS, _POINTS, _BYTES, _ONE_OF = 0.05, 256, 2**20, 64
+_SECONDS, _POINTS, _BYTES, _ONE_OF = 0.05, 256, 2**20, 16
 
 
 class Gathered:
