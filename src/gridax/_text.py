@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import difflib
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -86,6 +87,18 @@ def listing(items: Sequence[object], most: int = 8, separator: str = ", ") -> st
     ('G, sigma', '0, 1, …, 99')
     """
     return separator.join("…" if item is None else str(item) for item in elide(items, most))
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """Return what a message about an unknown name ends with, if a known one is similar.
+
+    Examples
+    --------
+    >>> did_you_mean("sigm", ["G", "sigma"]), did_you_mean("tau", ["G", "sigma"])
+    ("; did you mean 'sigma'?", '')
+    """
+    close = difflib.get_close_matches(name, known, n=1)
+    return f"; did you mean {close[0]!r}?" if close else ""
 
 
 def join_within(parts: Sequence[str], separator: str, width: int) -> str:

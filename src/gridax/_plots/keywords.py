@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
 from collections.abc import Mapping, Sequence, Set
 from typing import Any
 
-from gridax._text import listing
+from gridax._text import did_you_mean, listing
 
 CURVES = ("line", "step")
 MAPS = ("pcolormesh", "contour", "contourf", "imshow", "surface")
@@ -65,7 +64,7 @@ class Keywords:
 def check_kind(kind: str | None) -> None:
     """Reject a kind that does not exist, naming the most similar one."""
     if kind is not None and kind not in KINDS:
-        meant = _meant(kind, KINDS) if isinstance(kind, str) else ""
+        meant = did_you_mean(kind, KINDS) if isinstance(kind, str) else ""
         raise ValueError(f"kind={kind!r} is unknown; choose from {listing(KINDS, 9)}{meant}")
 
 
@@ -92,7 +91,7 @@ def sorted_keywords(kind: str, given: Mapping[str, Any]) -> Keywords:
             where = f" (it belongs to kind={listing(list(map(repr, others)), 9)})" if others else ""
             raise TypeError(
                 f"plot: kind={kind!r} takes no keyword {name!r}{where}"
-                f"{_meant(name, [*OWN, *sorted(known)]) if not others else ''}. It takes "
+                f"{did_you_mean(name, [*OWN, *sorted(known)]) if not others else ''}. It takes "
                 f"{listing([*OWN, *FIGURE, *AXES, *colors, *OF_FUNCTION.get(kind, ())], 99)}, "
                 f"and the properties of matplotlib's {artist}"
             )
@@ -143,8 +142,3 @@ def _properties(kind: str) -> tuple[str, set[str]]:
     inspector = ArtistInspector(artist)
     aliases = {name for names in inspector.aliasd.values() for name in names}
     return artist.__name__, {*inspector.get_setters(), *aliases}
-
-
-def _meant(name: str, known: Sequence[str]) -> str:
-    close = difflib.get_close_matches(name, known, n=1)
-    return f"; did you mean {close[0]!r}?" if close else ""

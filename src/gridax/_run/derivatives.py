@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,7 +9,7 @@ import jax.numpy as jnp
 
 from gridax._grid.grid import Column
 from gridax._grid.points import Points
-from gridax._text import listing
+from gridax._text import did_you_mean, listing
 
 
 def checked_names(given: Any, points: Points) -> tuple[str, ...]:
@@ -43,7 +42,7 @@ def _check(name: str, points: Points) -> None:
         if members:
             hint = f"which is a dimension of the axes {listing(members)}; name those"
         else:
-            hint = f"which is not an axis of the space; {_advice(name, known, points)}"
+            hint = f"which is not an axis of the space{_advice(name, known, points)}"
         raise ValueError(f"derivatives= names {name!r}, {hint}")
     problem = _problem(columns[name])
     if problem:
@@ -57,12 +56,11 @@ def _check(name: str, points: Points) -> None:
 
 def _advice(name: str, known: Sequence[str], points: Points) -> str:
     """Say what to do about a name that is not that of an axis."""
-    close = difflib.get_close_matches(name, known, n=1)
-    if close:
-        return f"did you mean {close[0]!r}?"
+    if meant := did_you_mean(name, known):
+        return meant
     if name in dict(points.fixed):
-        return "it is fixed, so make it an axis"
-    return f"the axes of floats are {listing(known)}" if known else "no axis has floats"
+        return "; it is fixed, so make it an axis"
+    return f"; the axes of floats are {listing(known)}" if known else "; no axis has floats"
 
 
 def _problem(column: Column) -> str | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,7 +13,7 @@ from gridax._grid.points import Points, point_labels
 from gridax._outputs.derivatives import own_outputs
 from gridax._outputs.template import Output
 from gridax._sensitivity.parameters import names_of
-from gridax._text import count, listing, number_of
+from gridax._text import count, did_you_mean, listing, number_of
 
 # The states of points, as runs record them.
 _DONE, _FAILED = 1, 2
@@ -28,8 +27,7 @@ def split_names(
     known = [*output_names, *parameters]
     for name in names:
         if name not in known:
-            close = difflib.get_close_matches(str(name), known, n=1)
-            meant = f"; did you mean {close[0]!r}?" if close else "."
+            meant = did_you_mean(str(name), known) or "."
             raise ValueError(
                 f"sobol: no output or axis {name!r}{meant} The outputs are "
                 f"{listing(output_names)}, and the axes {listing(parameters)}"

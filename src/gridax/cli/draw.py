@@ -15,7 +15,7 @@ from gridax._checks import optional
 from gridax._memory import human
 from gridax._plots.keywords import KINDS
 from gridax._show.labels import label_texts
-from gridax._text import listing
+from gridax._text import did_you_mean, listing
 from gridax.cli._console import examples, note, opened, outputs, reported
 
 if TYPE_CHECKING:  # xarray takes a while to import
@@ -233,7 +233,7 @@ def _spread(texts: tuple[str, ...]) -> str | list[float] | None:
 
 
 def _texts(sel: Iterable[str]) -> dict[str, str]:
-    """Return NAME=LABEL texts as a mapping; an explorer finds the labels."""
+    """Return NAME=LABEL texts as a mapping."""
     pairs = [text.partition("=") for text in sel]
     for name, equals, label in pairs:
         if not equals:
@@ -284,21 +284,16 @@ def _known_output(result: gx.Result, output: str) -> str:
 def _check_name(values: xr.DataArray, name: str) -> None:
     names = [*map(str, dict.fromkeys((*values.dims, *values.coords)))]
     if name not in names:
-        close = difflib.get_close_matches(name, names, n=1)
-        meant = f"; did you mean '{close[0]}'?" if close else ""
         raise ValueError(
             f"'{values.name}' has no dimension '{name}'; its dimensions are "
-            f"{listing(values.dims)}{meant}"
+            f"{listing(values.dims)}{did_you_mean(name, names)}"
         )
 
 
 def _labels(values: xr.DataArray, sel: Iterable[str]) -> dict[str, Any]:
-    """Parse NAME=LABEL texts, converting each label to the type of that coordinate."""
+    """Return the labels that NAME=LABEL texts name, in the type of each coordinate."""
     selection: dict[str, Any] = {}
-    for text in sel:
-        name, equals, label = text.partition("=")
-        if not equals:
-            raise click.UsageError(f"--sel takes NAME=LABEL, such as --sel G=0.3; got '{text}'")
+    for name, label in _texts(sel).items():
         _check_name(values, name)
         selection[name] = _label(values, name, label)
     return selection

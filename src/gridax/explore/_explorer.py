@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import dataclasses
-import difflib
 import html
 import json
 import os
@@ -17,7 +16,7 @@ import xarray as xr
 from gridax import _checks, _memory
 from gridax._checks import optional
 from gridax._disk import check_target, whole
-from gridax._text import listing
+from gridax._text import did_you_mean, listing
 from gridax.explore import _page
 from gridax.explore._cube import STATES, Cube
 from gridax.explore._start import Style, known_output, start
@@ -223,7 +222,7 @@ def _bytes(max_bytes: int | str) -> int:
 def _check_arguments(style: Mapping[str, Any]) -> None:
     for name in style:
         if name not in ARGUMENTS:
-            close = difflib.get_close_matches(name, ARGUMENTS, n=1)
-            meant = f"; did you mean {close[0]!r}?" if close else ""
-            known = ", ".join(ARGUMENTS)
-            raise TypeError(f"explore() has no argument {name!r}; its arguments are {known}{meant}")
+            raise TypeError(
+                f"explore() has no argument {name!r}; its arguments are {', '.join(ARGUMENTS)}"
+                f"{did_you_mean(name, ARGUMENTS)}"
+            )
