@@ -13,7 +13,8 @@ import pandas as pd
 import xarray as xr
 
 from gridax import _checks
-from gridax._axes.base import is_refined
+from gridax._axes import ChoiceAxis
+from gridax._axes.base import is_refined, made_by
 from gridax._files import netcdf, rerun, restore, subset
 from gridax._files.merge import Summary
 from gridax._files.swept import with_swept, without_swept
@@ -696,8 +697,7 @@ class Result(Sequence[Any]):
         source = os.path.basename(str(self.dataset.encoding.get("source", "")).rstrip("/"))
         title = f"{source or 'gridax'}: {number_of(len(self), 'point', ' ')}"
         columns = [column for dim in grid.dims for column in grid.members(dim)]
-        # An axis that was read from a file is written like the one that it was.
-        choices = [c.name for c in columns if repr(c.axis).startswith("ChoiceAxis(")]
+        choices = [c.name for c in columns if made_by(c.axis, ChoiceAxis)]
         style = {"cmap": cmap, "vmin": vmin, "vmax": vmax, "norm": norm, "theme": theme, **unknown}
         return Explorer(
             self.dataset, grid.names_along(), title, output, x, y,

@@ -155,6 +155,11 @@ def call(axis: Axis) -> str:
     return axis._call() if isinstance(axis, LabeledAxis) else repr(axis)
 
 
+def made_by(axis: Axis, kind: type[Axis]) -> bool:
+    """Whether an axis is of some class, also if it was read from a file."""
+    return isinstance(axis, kind) or call(axis).startswith(f"{kind.__name__}(")
+
+
 # What the call of an axis ends with that has labels halfway between others.
 REFINED = ", refined"
 

@@ -9,14 +9,14 @@ import numpy as np
 import xarray as xr
 
 from gridax._axes import LogGridAxis
-from gridax._axes.base import call
+from gridax._axes.base import call, made_by
 from gridax._grid.grid import POINT, Column, Grid
 from gridax._text import listing
 
 
 def is_log(column: Column) -> bool:
     """Whether an axis is logarithmic, so that values between its labels are, too."""
-    return isinstance(column.axis, LogGridAxis) or call(column.axis).startswith("LogGridAxis")
+    return made_by(column.axis, LogGridAxis)
 
 
 def on_scale(labels: np.ndarray, scale: np.ndarray, is_log: bool) -> np.ndarray:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from gridax._axes import GridAxis, LogGridAxis, QuadratureAxis
-from gridax._axes.base import call
+from gridax._axes.base import made_by
 from gridax._grid.grid import POINT, Column, Grid
 from gridax._text import listing
 from gridax._warnings import warn
@@ -164,7 +164,7 @@ def _weights(grid: Grid, dim: str) -> np.ndarray:
 
 
 def _warn_of_missing(members: Sequence[Column], weights: np.ndarray) -> None:
-    names = [c.name for c in members if _made_by(c, QuadratureAxis)]
+    names = [c.name for c in members if made_by(c.axis, QuadratureAxis)]
     if names and weights.sum() < 1 - 1e-6:
         warn(
             f"sobol: the weights along {names[0]!r} add up to {weights.sum():.3g}, since nodes of "
@@ -175,14 +175,9 @@ def _warn_of_missing(members: Sequence[Column], weights: np.ndarray) -> None:
 
 def _is_log_grid(column: Column) -> bool | None:
     """Whether an axis is a logarithmic grid; None if it is no grid."""
-    if _made_by(column, GridAxis):
+    if made_by(column.axis, GridAxis):
         return False
-    return True if _made_by(column, LogGridAxis) else None
-
-
-def _made_by(column: Column, kind: type) -> bool:
-    """Whether an axis is of some class, also if it was read from a file."""
-    return isinstance(column.axis, kind) or call(column.axis).startswith(f"{kind.__name__}(")
+    return True if made_by(column.axis, LogGridAxis) else None
 
 
 def trapezoid(labels: np.ndarray, is_log: bool) -> np.ndarray:
