@@ -503,7 +503,7 @@ class Result(Sequence[Any]):
         inner = [str(dim) for dim in values.dims if dim not in known]
         refined = [dim for dim in members if all(is_refined(c.axis) for c in grid.members(dim))]
         logs = [c.name for c in grid.columns if is_log(c)]
-        nominal = [c.name for c in grid.columns if c.table.kind != "number" or c.table.labeled]
+        nominal = [c.name for c in grid.columns if not c.table.is_own_label]
         return draw(values, members, inner, roles, kind, kwargs, refined, logs, nominal)
 
     def interp(self, **coords: Any) -> xr.Dataset:

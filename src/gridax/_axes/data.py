@@ -102,8 +102,7 @@ class DataAxis(LabeledAxis):
             table = dataarray_table(self.values, self.labels, owner)
         else:
             table = array_table(np.asarray(self.values), self.labels, owner)
-        is_own_label = table.kind == "number" and not table.labeled
-        if is_own_label or (table.kind == "array" and isinstance(self.values, jax.Array)):
+        if table.is_own_label or (table.kind == "array" and isinstance(self.values, jax.Array)):
             return table
         return dataclasses.replace(table, host=read_only(np.asarray(self.values)))
 

@@ -54,6 +54,11 @@ class Table:
         return len(self.labels)
 
     @property
+    def is_own_label(self) -> bool:
+        """Whether the values are numbers, each of which is its own label."""
+        return self.kind == "number" and not self.labeled
+
+    @property
     def kept_beside(self) -> bool:
         """Whether the values are a coordinate of their own, as the labels do not determine them."""
         return self.kind in ("array", "key") or self.labeled

@@ -73,7 +73,7 @@ def _asked(name: str, value: Any, columns: Mapping[str, Column]) -> xr.DataArray
     if column is None:
         raise ValueError(f"interp: no axis {name!r} varies; the axes are {listing([*columns])}")
     table = column.table
-    if table.kind != "number" or table.labeled or table.labels.dtype.kind not in "iuf":
+    if not table.is_own_label or table.labels.dtype.kind not in "iuf":
         raise ValueError(
             f"interp: axis {name!r} has no numbers to interpolate between ({call(column.axis)})"
         )

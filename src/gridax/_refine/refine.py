@@ -178,7 +178,7 @@ def _columns(
 def _problem(column: Column, grid: Grid) -> str | None:
     """Say why an axis cannot be refined, or return None."""
     table = column.table
-    if table.kind != "number" or table.labeled or table.labels.dtype.kind not in "iuf":
+    if not table.is_own_label or table.labels.dtype.kind not in "iuf":
         return f"has no numbers halfway between its values ({call(column.axis)})"
     if _is_single(column, grid):
         return _SINGLE

@@ -304,7 +304,7 @@ def _keys(column: Column, points: Points, choices: Any) -> list[Any]:
     table = column.table
     rows = column.all_rows(points.sizes)
     labels = table.labels[rows].tolist()
-    if table.kind == "number" and not table.labeled:
+    if table.is_own_label:
         # Equal numbers of another dtype may give other results: 200 + 100 is 44 in uint8.
         return [(_dtype(table.values), label, table.shape) for label in labels]
     if table.kind == "choice":

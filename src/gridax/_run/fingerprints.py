@@ -182,7 +182,7 @@ def _axis(column: Column, sizes: Mapping[str, int], unknown: list[str]) -> list[
     few_labels = len(labels) <= 6
     shown = [*map(repr, (labels if few_labels else labels[:3]).tolist())]
     shown += [] if few_labels else ["…", *map(repr, labels[-2:].tolist())]
-    same = "" if table.kind == "number" and not table.labeled else f", values with digest {code}"
+    same = "" if table.is_own_label else f", values with digest {code}"
     return [code, f"{', '.join(shown)} ({len(labels)} along {column.dim!r}{same})"]
 
 

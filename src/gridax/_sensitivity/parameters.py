@@ -207,9 +207,7 @@ def _design(grid: Grid, dim: str) -> Design | None:
     columns = [
         (column.name, column.table.labels[column.all_rows(grid.sizes)])
         for column in grid.members(dim)
-        if column.table.kind == "number"
-        and not column.table.labeled
-        and column.table.labels.dtype.kind in "if"
+        if column.table.is_own_label and column.table.labels.dtype.kind in "if"
     ]
     size = grid.sizes[dim]
     for n_rows in range(len(columns) + 2, 2, -1):
