@@ -23,7 +23,7 @@ from gridax._grid import frame, lookup, select
 from gridax._grid.index import without_point_indexes
 from gridax._grid.interp import interpolated, is_log
 from gridax._grid.missing import check_wraps, note_missing
-from gridax._grid.points import Points, point_labels
+from gridax._grid.points import Points, labels_text, point_labels
 from gridax._grid.unstack import unstack
 from gridax._kernel.once import Call, before, carried_numbers
 from gridax._outputs.labels import own_coordinates
@@ -320,7 +320,7 @@ class Result(Sequence[Any]):
         """
         points = points_of(self.space)
         index = self._index_of(point, labels, method, tolerance)
-        where = rerun.labels_text(points, index)
+        where = labels_text(points, dict(zip(points.dims, index, strict=True)))
         call = self._call
         if call is None:
             if model is None:

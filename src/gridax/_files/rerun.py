@@ -11,19 +11,13 @@ import numpy as np
 import xarray as xr
 
 from gridax._grid.missing import check_initial, missing_initial
-from gridax._grid.points import Points, point_labels
+from gridax._grid.points import Points
 from gridax._outputs.branch import branch, unflattened
 from gridax._outputs.derivatives import own_outputs
 from gridax._outputs.template import Template, arrays_of, template_of
 
 # Relative differences that the order of operations explains, in single and in double precision.
 _ROUNDING = {4: 1e-4, 8: 1e-9}
-
-
-def labels_text(points: Points, index: Sequence[int]) -> str:
-    """Return the labels of a point."""
-    labels = point_labels(points, dict(zip(points.dims, index, strict=True)))
-    return ", ".join(f"{name}={along[0].item()!r}" for name, along in labels.items())
 
 
 def difference(result: Any, template: Template, stored: Sequence[Any]) -> str | None:

@@ -293,6 +293,16 @@ def point_labels(points: Points, indices: Mapping[str, Any]) -> dict[str, np.nda
     return labels
 
 
+def labels_text(points: Points, indices: Mapping[str, Any]) -> str:
+    """Return the labels of a point as text; of several points, those of the first and the last."""
+    parts = []
+    for name, labels in point_labels(points, indices).items():
+        first, last = labels[0].item(), labels[-1].item()
+        is_range = len(set(labels.tolist())) > 1
+        parts.append(f"{name}={first!r}…{last!r}" if is_range else f"{name}={first!r}")
+    return ", ".join(parts)
+
+
 def changed_start(points: Points, indexer: Any) -> str | None:
     """Say how selecting labels changes what follows what in a chain; None if it does not."""
     chain, grid = points.chain, points.grid

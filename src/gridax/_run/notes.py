@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from types import TracebackType
 from typing import Any
 
-import numpy as np
-
-from gridax._grid.points import Points, point_labels
+from gridax._grid.points import Points, labels_text
 
 
 def note_labels(error: Exception, points: Points, indices: Sequence[Any]) -> None:
@@ -20,13 +17,8 @@ def note_labels(error: Exception, points: Points, indices: Sequence[Any]) -> Non
     points : the points of the sweep.
     indices : the index or the indices at which it was raised, per dimension.
     """
-    by_dim = dict(zip(points.dims, map(np.atleast_1d, indices), strict=True))
-    parts = []
-    for name, labels in point_labels(points, by_dim).items():
-        first, last = labels[0].item(), labels[-1].item()
-        is_range = len(set(labels.tolist())) > 1
-        parts.append(f"{name}={first!r}…{last!r}" if is_range else f"{name}={first!r}")
-    error.add_note(f"while the model was evaluated at {', '.join(parts)}")
+    where = labels_text(points, dict(zip(points.dims, indices, strict=True)))
+    error.add_note(f"while the model was evaluated at {where}")
 
 
 class noting_labels:
@@ -46,11 +38,6 @@ class noting_labels:
     def __enter__(self) -> None:
         pass
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
         if isinstance(error, Exception):
             note_labels(error, self._points, self._indices())

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import xarray as xr
 
-from gridax._grid.points import Points, point_labels
+from gridax._grid.points import Points, labels_text
 from gridax._outputs.derivatives import own_outputs
 from gridax._outputs.template import Output
 from gridax._sensitivity.parameters import names_of
@@ -85,6 +85,4 @@ def check_complete(dataset: xr.Dataset, points: Points) -> None:
 
 def where(points: Points, dims: Sequence[str], index: Sequence[Any]) -> str:
     """Return the labels at an index along some dimensions."""
-    indices = dict(zip(dims, index, strict=True))
-    labels = point_labels(points.along(dims), indices)
-    return ", ".join(f"{name}={label[0].item()!r}" for name, label in labels.items())
+    return labels_text(points.along(dims), dict(zip(dims, index, strict=True)))

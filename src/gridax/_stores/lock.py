@@ -18,7 +18,6 @@ import time
 import uuid
 from collections.abc import Callable
 from pathlib import Path
-from types import TracebackType
 
 from gridax._disk import UNSUPPORTED, fitting, sync
 from gridax._warnings import warn
@@ -109,12 +108,7 @@ class Lock:
         threading.Thread(target=self._beat, daemon=True, name="gridax lock").start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *exception: object) -> None:
         self._over.set()
         self._release()
 
