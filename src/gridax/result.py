@@ -22,7 +22,7 @@ from gridax._files.zarr import open_store, save_store, view_of_run
 from gridax._grid import frame, lookup, select
 from gridax._grid.index import without_point_indexes
 from gridax._grid.interp import interpolated, is_log
-from gridax._grid.missing import check_wraps, note_missing
+from gridax._grid.missing import check_wraps, noting_missing
 from gridax._grid.points import Points, labels_text, point_labels
 from gridax._grid.unstack import unstack
 from gridax._kernel.once import Call, before, carried_numbers
@@ -334,12 +334,12 @@ class Result(Sequence[Any]):
         check_wraps(points)
         carried = self._carried_to(index, where)
         startable = rerun.startable(points, self._template, carried)
-        try:
-            returned = call.at(startable, index, carried)
-        except Exception as error:
-            error.add_note(f"while the model was called again at {where}")
-            note_missing(error, startable)
-            raise
+        with noting_missing(startable):
+            try:
+                returned = call.at(startable, index, carried)
+            except Exception as error:
+                error.add_note(f"while the model was called again at {where}")
+                raise
         is_own = model is None or rerun.is_alike(returned, self._template)
         if self._kept is None and is_own and self._states_at(index) == DONE:
             stored = [array[index] for array in self._arrays]

@@ -13,7 +13,7 @@ import jax
 
 from gridax._axes import is_axis
 from gridax._axes.carried import is_carried
-from gridax._grid.missing import check_initial, check_wraps, note_missing
+from gridax._grid.missing import check_initial, check_wraps, noting_missing
 from gridax._plan.plan import Plan
 from gridax._pytree import owned
 from gridax._run.assembly import Assembler
@@ -204,11 +204,10 @@ class Execution:
         options = Options.checked(given, self.space.sizes)
         self.partial = None
         try:
-            return self._run(options).result()
+            with noting_missing(self._job.points):
+                return self._run(options).result()
         except BaseException as error:
             self.partial = getattr(error, "result", None)
-            if isinstance(error, Exception):
-                note_missing(error, self._job.points)
             raise
 
     def plan(
@@ -254,11 +253,8 @@ class Execution:
         """
         given = {"memory": memory, "lanes": lanes, "reduce": reduce, "derivatives": derivatives}
         run = self._run(Options.checked(given, self.space.sizes))
-        try:
+        with noting_missing(self._job.points):
             return run.plan(measure)
-        except Exception as error:
-            note_missing(error, self._job.points)
-            raise
 
     def _run(self, options: Options) -> Run:
         """Return a run, not begun; what its derivatives need is kept for the next one."""

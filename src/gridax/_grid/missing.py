@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from typing import Any
 
 import jax
@@ -50,8 +52,17 @@ def check_initial(points: Points) -> None:
         )
 
 
-def note_missing(error: Exception, points: Points) -> None:
-    """Add a note to an error of the model: which values are placeholders, as files lack them."""
+@contextlib.contextmanager
+def noting_missing(points: Points) -> Iterator[None]:
+    """Note on any error raised in the block which values are placeholders, as files lack them."""
+    try:
+        yield
+    except Exception as error:
+        _note_missing(error, points)
+        raise
+
+
+def _note_missing(error: Exception, points: Points) -> None:
     skeleton = points.skeleton
     pairs = zip(skeleton.paths, skeleton.leaves, strict=True)
     fixed = [dotted(path) for path, leaf in pairs if isinstance(leaf, Missing)]
