@@ -20,9 +20,10 @@ from gridax._run.assembly import Assembler
 from gridax._run.derivatives import checked_names
 from gridax._run.evaluator import Evaluator
 from gridax._run.job import Job
-from gridax._run.options import Durability, OnError, Options, Order, Resume, Verify
+from gridax._run.options import OnError, Options, Order, Resume
 from gridax._run.progress import Progress
 from gridax._run.run import Run
+from gridax._stores.base import Durability, Verify
 from gridax.result import Result
 from gridax.space import Space, points_of
 

@@ -113,10 +113,7 @@ class Assembly:
         if not store.is_complete:
             dataset["status"] = (self._points.dims, store.status, FLAGS)
         if store.errors:
-            messages = np.full(self._points.shape, "", dtype=object)
-            for index, text in store.errors.items():
-                messages[index] = text
-            dataset["error"] = (self._points.dims, messages)
+            dataset["error"] = (self._points.dims, store.messages())
         # The Dataset is a copy already, and assign_attrs would copy all of its indexes again.
         dataset.attrs.update(describe.stamped(run, self._job.deed, before))
         return dataset

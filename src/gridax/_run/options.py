@@ -10,12 +10,10 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from gridax import _checks, _memory
 from gridax._run.progress import Progress
-from gridax._stores.base import StoreOptions
+from gridax._stores.base import Durability, StoreOptions, Verify
 
 OnError = Literal["raise", "record"]
 Resume = Literal[True, False, "force"]
-Verify = Literal["none", "size", "full"]
-Durability = Literal["process", "power"]
 Order = Literal["grid", "coarse"]
 
 

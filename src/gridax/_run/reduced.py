@@ -106,10 +106,7 @@ class ReducedAssembly:
             dataset = self._empty.copy(data={o.name: arrays[o.name] for o in self.template.outputs})
             dataset.attrs.update(describe.stamped(run, self._job.deed, before))
             return dataset
-        messages = np.full(store.shape, "", object)
-        for index, text in store.errors.items():
-            messages[index] = text
-        stored = xr.Dataset(self._stored(arrays, store.status, messages))
+        stored = xr.Dataset(self._stored(arrays, store.status, store.messages()))
         found = merged(stored, self._summary, store.is_complete)
         dataset = self._labels.assign(found)
         dataset.attrs.update(describe.stamped(run, self._job.deed, before))

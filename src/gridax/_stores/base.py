@@ -13,6 +13,7 @@ from gridax._plan.chain import Chain
 from gridax._plan.plan import Box, Region, Take
 
 Verify = Literal["none", "size", "full"]
+Durability = Literal["process", "power"]
 
 # States of a point. A failed one has been evaluated, but the model raised an error.
 PENDING, DONE, FAILED = 0, 1, 2
@@ -46,7 +47,7 @@ class StoreOptions:
 
     shard: tuple[int, int] = (0, 1)
     verify: Verify = "size"
-    durability: Literal["process", "power"] = "process"
+    durability: Durability = "process"
     retry_failed: bool = False
     chain: Chain | None = None
     is_coarse: bool = False

@@ -115,6 +115,13 @@ class MemoryStore(Store):
             self.status[at], self.errors[at] = FAILED, text
             self._with_values.add(at)
 
+    def messages(self, dtype: Any = object) -> np.ndarray:
+        """Return the message of each point, empty where the model did not fail."""
+        messages = np.full(self.shape, "", dtype)
+        for index, text in self.errors.items():
+            messages[index] = text
+        return messages
+
     def _position(self, box: Box, local: Sequence[Any]) -> tuple[int, ...]:
         """Return the position in this box of one in another box."""
         origin = (a - b for (a, _), (b, _) in zip(box, self.box, strict=True))

@@ -345,9 +345,7 @@ class ZarrStore(Store):
             for array, values in zip(self._arrays, buffer.arrays, strict=True):
                 files.update(array.split(block, values.astype(array.dtype, copy=False)))
             if buffer.errors or buffer.box in self._rewritten:
-                messages = np.full(buffer.shape, "", dtype=self._errors.dtype)
-                for index, text in buffer.errors.items():
-                    messages[index] = text
+                messages = buffer.messages(self._errors.dtype)
                 files.update(self._errors.split(block, messages))
             self._write_files(files)
             self._write_files({status_key: self._status.encode(buffer.status)})
