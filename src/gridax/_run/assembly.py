@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,7 @@ import xarray as xr
 
 from gridax._files import describe
 from gridax._grid.index import attach_all
+from gridax._grid.points import Points
 from gridax._outputs.labels import coordinates, labeled
 from gridax._outputs.template import Output, Template
 from gridax._run import fingerprints
@@ -126,11 +127,6 @@ class Assembly:
         about : fingerprints of what is run.
         before : the history of the result that is extended.
         """
-        import dask.array as da  # slow to import
-
-        def zeros(shape: tuple[int, ...], dtype: Any) -> Any:
-            return da.zeros(shape, dtype=dtype, chunks=-1)
-
         grid = self._points.shape
         outputs = {o.name: zeros((*grid, *o.shape), o.dtype) for o in self.template.outputs}
         dataset = self._empty.copy(data=outputs)
@@ -146,15 +142,7 @@ class Assembly:
 
         It is kept for the next run, since building its indexes takes the most time.
         """
-        variables = {}
-        for output in self.template.outputs:
-            attrs = dict(output.attrs)
-            if output.impl is not None:
-                attrs["prng_impl"] = output.impl
-            # Strides of zero: as large as the grid, and yet one element.
-            empty = np.broadcast_to(np.zeros((), output.dtype), self._points.shape + output.shape)
-            dims = (*self._points.dims, *(output.dims or ()))
-            variables[output.name] = xr.Variable(dims, empty, attrs)
+        variables = without_memory(self.template.outputs, self._points)
         own = xr.Coordinates(self.coords, indexes={})
         dataset = attach_all(self._points.dataset.assign_coords(own).assign(variables), {})
         described = {**fingerprints.of_job(self._job), "template": self.fingerprints}
@@ -164,3 +152,23 @@ class Assembly:
             ),
             **{fingerprints.ATTRIBUTE: json.dumps(described)},
         )
+
+
+def without_memory(outputs: Sequence[Output], points: Points) -> dict[str, xr.Variable]:
+    """Return variables over some points whose arrays take no memory."""
+    variables = {}
+    for output in outputs:
+        attrs = dict(output.attrs)
+        if output.impl is not None:
+            attrs["prng_impl"] = output.impl
+        # Strides of zero: as large as the grid, and yet one element.
+        empty = np.broadcast_to(np.zeros((), output.dtype), points.shape + output.shape)
+        variables[output.name] = xr.Variable((*points.dims, *(output.dims or ())), empty, attrs)
+    return variables
+
+
+def zeros(shape: Sequence[int], dtype: Any) -> Any:
+    """Return a dask array of zeros in one chunk."""
+    import dask.array as da  # slow to import
+
+    return da.zeros(shape, dtype=dtype, chunks=-1)

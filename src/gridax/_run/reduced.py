@@ -23,7 +23,7 @@ from gridax._reduce.outputs import ReducedOutputs
 from gridax._reduce.request import Reduction
 from gridax._reduce.variables import coordinates_of, variables_of
 from gridax._run import fingerprints
-from gridax._run.assembly import Assembly
+from gridax._run.assembly import Assembly, without_memory, zeros
 from gridax._run.fingerprints import Parts
 from gridax._run.job import Job
 from gridax._stores.base import ERROR, FLAGS, PENDING, STATUS
@@ -127,26 +127,11 @@ class ReducedAssembly:
     @functools.cached_property
     def _empty(self) -> xr.Dataset:
         """The Dataset with arrays that take no memory, as it is where nothing must be merged."""
-        dims, shape = self.kept.dims, self.kept.shape
-        variables = {
-            o.name: xr.Variable(
-                (*dims, *(o.dims or ())),
-                np.broadcast_to(np.zeros((), o.dtype), shape + o.shape),
-                o.attrs,
-            )
-            for o in self.template.outputs
-        }
-        return self._labels.assign(variables)
+        return self._labels.assign(without_memory(self.template.outputs, self.kept))
 
     def skeleton(self, about: Parts, before: str = "") -> xr.Dataset:
         """Return the Dataset of an empty store; its data are dask arrays of zeros."""
-        import dask.array as da  # slow to import
-
         grid = self.reduced.cells.shape
-
-        def zeros(shape: tuple[int, ...], dtype: Any) -> Any:
-            return da.zeros(shape, dtype=dtype, chunks=-1)
-
         arrays = {o.name: zeros((*grid, *o.shape), o.dtype) for o in self.reduced.stored}
         status, messages = zeros(grid, np.uint8), zeros(grid, np.dtypes.StringDType())
         stored = self._labels.assign(self._stored(arrays, status, messages))
