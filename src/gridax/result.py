@@ -14,14 +14,14 @@ import xarray as xr
 
 from gridax import _checks
 from gridax._axes import ChoiceAxis
-from gridax._axes.base import is_refined, made_by
+from gridax._axes.base import made_by
 from gridax._files import netcdf, rerun, restore, subset
 from gridax._files.merge import Summary
 from gridax._files.swept import with_swept, without_swept
 from gridax._files.zarr import open_store, save_store, view_of_run
 from gridax._grid import frame, lookup, select
 from gridax._grid.index import without_point_indexes
-from gridax._grid.interp import interpolated, is_log
+from gridax._grid.interp import interpolated
 from gridax._grid.missing import check_wraps, noting_missing
 from gridax._grid.points import Points, labels_text, point_labels
 from gridax._grid.unstack import unstack
@@ -30,8 +30,6 @@ from gridax._outputs.labels import own_coordinates
 from gridax._outputs.template import Template
 from gridax._outputs.template import restore as restore_output
 from gridax._plan.progress import Progress
-from gridax._plots import data as plot_data
-from gridax._plots import spread as plot_spread
 from gridax._reduce.variables import FAILED as FAILED_POINTS
 from gridax._sensitivity.indices import sobol_indices
 from gridax._show import reprs
@@ -484,27 +482,11 @@ class Result(Sequence[Any]):
         """
         from gridax._plots.result import draw  # matplotlib is optional
 
-        grid = self._points.grid
-        members = grid.names_along()
         roles = {"x": x, "y": y, "hue": hue, "row": row, "col": col}
-        over, averaged = _names("band", band), _names("mean", mean)
-        plot_spread.check_names({"mean": averaged, "band": over}, roles)
-        values = plot_data.select(self.dataset, output, sel or {})
-        values = plot_spread.mean(values, averaged, members)
-        if not over and kind in (None, "line", "step"):
-            over = plot_spread.quantiles_without_role(values, roles)
-        beside = plot_spread.std_beside(self.dataset, values, over)
-        if beside is not None and spread in (None, "sd") and not mean:
-            std = plot_data.select(self.dataset, beside, sel or {})
-            values = plot_spread.band_beside(values, std, over)
-        else:
-            values = plot_spread.band(values, over, spread, members)
-        known = (*self._points.dims, plot_spread.LEVELS)
-        inner = [str(dim) for dim in values.dims if dim not in known]
-        refined = [dim for dim in members if all(is_refined(c.axis) for c in grid.members(dim))]
-        logs = [c.name for c in grid.columns if is_log(c)]
-        nominal = [c.name for c in grid.columns if not c.table.is_own_label]
-        return draw(values, members, inner, roles, kind, kwargs, refined, logs, nominal)
+        return draw(
+            self.dataset, self._points.grid, output, roles,
+            mean=mean, band=band, spread=spread, sel=sel, kind=kind, kwargs=kwargs,
+        )  # fmt: skip
 
     def interp(self, **coords: Any) -> xr.Dataset:
         """Return the outputs between points, by linear interpolation.
@@ -899,14 +881,6 @@ class Result(Sequence[Any]):
 
     def _repr_html_(self) -> str:
         return reprs.result_html(facts_of(self), self.dataset)
-
-
-def _names(role: str, given: str | Sequence[str] | None) -> list[str]:
-    names: Any = [given] if isinstance(given, str) else given
-    names = () if names is None else names
-    if not np.iterable(names) or not all(isinstance(name, str) for name in names):
-        raise TypeError(f"{role}={given!r} must be the name of a dimension, or a list of names")
-    return list(names)
 
 
 def facts_of(result: Result) -> ResultFacts:

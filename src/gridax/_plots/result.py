@@ -5,53 +5,53 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import xarray as xr
 
+from gridax._axes.base import is_refined
 from gridax._checks import optional
+from gridax._grid.grid import Grid
+from gridax._grid.interp import is_log
+from gridax._plots import spread as bands
+from gridax._plots.data import select
 from gridax._plots.figure import Figure, set_axes
 from gridax._plots.keywords import CURVES, MAPS, check_kind, sorted_keywords
 from gridax._plots.painter import Painter
 from gridax._plots.panels import TOO_MANY
 from gridax._plots.positions import in_panel, placed, prepared
 from gridax._plots.roles import Plot, assigned
+from gridax._plots.spread import LEVELS
 
 
 def draw(
-    values: xr.DataArray,
-    members: Mapping[str, Sequence[str]],
-    inner: Sequence[str],
+    dataset: xr.Dataset,
+    grid: Grid,
+    output: str | None,
     roles: Mapping[str, str | None],
+    *,
+    mean: str | Sequence[str] | None,
+    band: str | Sequence[str] | None,
+    spread: Any,
+    sel: Mapping[str, Any] | None,
     kind: str | None,
     kwargs: Mapping[str, Any],
-    refined: Sequence[str] = (),
-    logs: Sequence[str] = (),
-    nominal: Sequence[str] = (),
 ) -> Any:
-    """Plot an output; return what matplotlib returns, or a FacetGrid for several panels.
+    """Plot an output; the arguments, errors and what is returned are those of `Result.plot`.
 
     Parameters
     ----------
-    values : the output, after the selection and averaging of all else.
-    members : names of the axes along each dimension.
-    inner : the output's own dimensions.
+    dataset, grid : the outputs, and the grid of their points.
     roles : coordinate or dimension for x, y, hue, row and col, or None to choose one here.
-    kind : the kind of plot, or None to choose one here.
-    kwargs : for the figure, its axes, colors, and what matplotlib draws.
-    refined : dimensions whose points are dense where they matter, which are triangulated.
-    logs : axes along them that are logarithmic.
-    nominal : axes whose labels are names, even where they are numbers.
-
-    Raises
-    ------
-    TypeError
-        If the kind of plot does not take a keyword.
-    ValueError
-        If nothing is left to plot, if there are too many dimensions or panels, or if a role names
-        no dimension of the output.
     """
+    values = _values(dataset, grid, output, roles, mean, band, spread, sel, kind)
     plt = optional("matplotlib.pyplot", "plot")
     check_kind(kind)
     given = {role: name for role, name in roles.items() if name is not None}
+    members = grid.names_along()
+    inner = [str(dim) for dim in values.dims if dim not in (*grid.dims, LEVELS)]
+    refined = [dim for dim in members if all(is_refined(c.axis) for c in grid.members(dim))]
+    logs = [c.name for c in grid.columns if is_log(c)]
+    nominal = [c.name for c in grid.columns if not c.table.is_own_label]
     plot = assigned(Plot(values, given, members, kind, refined, logs, nominal), inner)
     drawn_as = _kind(plot)
     keywords = sorted_keywords(drawn_as, kwargs)
@@ -66,6 +66,38 @@ def draw(
             ax.set_box_aspect(1)
     figure.finish(plot)
     return figure.grid or drawn
+
+
+def _values(
+    dataset: xr.Dataset,
+    grid: Grid,
+    output: str | None,
+    roles: Mapping[str, str | None],
+    mean: str | Sequence[str] | None,
+    band: str | Sequence[str] | None,
+    spread: Any,
+    sel: Mapping[str, Any] | None,
+    kind: str | None,
+) -> xr.DataArray:
+    """Return an output after selection and averaging, with the levels of a band if there is one."""
+    over, averaged = _names("band", band), _names("mean", mean)
+    bands.check_names({"mean": averaged, "band": over}, roles)
+    members = grid.names_along()
+    values = bands.mean(select(dataset, output, sel or {}), averaged, members)
+    if not over and kind in (None, "line", "step"):
+        over = bands.quantiles_without_role(values, roles)
+    beside = bands.std_beside(dataset, values, over)
+    if beside is not None and spread in (None, "sd") and not mean:
+        return bands.band_beside(values, select(dataset, beside, sel or {}), over)
+    return bands.band(values, over, spread, members)
+
+
+def _names(role: str, given: str | Sequence[str] | None) -> list[str]:
+    names: Any = [given] if isinstance(given, str) else given
+    names = () if names is None else names
+    if not np.iterable(names) or not all(isinstance(name, str) for name in names):
+        raise TypeError(f"{role}={given!r} must be the name of a dimension, or a list of names")
+    return list(names)
 
 
 def _kind(plot: Plot) -> str:
