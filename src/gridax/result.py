@@ -317,18 +317,9 @@ class Result(Sequence[Any]):
         0.25
         """
         points = points_of(self.space)
-        index = self._index_of(point, labels, method, tolerance)
+        index = rerun.index_of(points, point, labels, method, tolerance)
         where = labels_text(points, dict(zip(points.dims, index, strict=True)))
-        call = self._call
-        if call is None:
-            if model is None:
-                raise ValueError(
-                    "this result was opened from a file or copied, and files do not hold models; "
-                    "pass model="
-                )
-            call = Call(model, is_traced=rerun.was_traced(self.dataset, self._template))
-        elif model is not None:
-            call = call._replace(model=model)
+        call = rerun.call_of(self._call, model, self.dataset, self._template)
         check_wraps(points)
         carried = self._carried_to(index, where)
         startable = rerun.startable(points, self._template, carried)
@@ -345,33 +336,6 @@ class Result(Sequence[Any]):
             if problem:
                 warn(f"at {where}, {problem}")
         return returned
-
-    def _index_of(
-        self,
-        point: int | None,
-        labels: Mapping[str, Any],
-        method: str | None,
-        tolerance: float | None,
-    ) -> tuple[int, ...]:
-        """Return the index of a point that is given by its position or by labels."""
-        points = points_of(self.space)
-        if point is not None:
-            i = select.single(point, points.n)
-            if i is None or labels:
-                raise ValueError(
-                    f"rerun takes one point: a flat position or labels, got {point!r}"
-                    + (f" and labels of {', '.join(labels)}" if labels else "")
-                )
-            return points.grid.unravel(i)
-        found = lookup.by_label(points.dataset, labels, method, tolerance)
-        open_dims = [d for d, n in points.sizes.items() if d not in found and n > 1]
-        several = [d for d, along in found.items() if np.ndim(along)]
-        if open_dims or several:
-            raise ValueError(
-                "rerun takes one point, but several are selected along "
-                f"{', '.join(map(repr, [*open_dims, *several]))}; pass one label for each"
-            )
-        return tuple(int(found.get(dim, 0)) for dim in points.dims)
 
     def _states_at(self, index: tuple[int, ...]) -> int:
         return DONE if "status" not in self.dataset else int(self.dataset["status"].values[index])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -10,14 +10,64 @@ import jax.numpy as jnp
 import numpy as np
 import xarray as xr
 
+from gridax._grid import lookup, select
 from gridax._grid.missing import check_initial, missing_initial
 from gridax._grid.points import Points
+from gridax._kernel.once import Call
 from gridax._outputs.branch import branch, unflattened
 from gridax._outputs.derivatives import own_outputs
 from gridax._outputs.template import Template, arrays_of, template_of
 
 # Relative differences that the order of operations explains, in single and in double precision.
 _ROUNDING = {4: 1e-4, 8: 1e-9}
+
+
+def index_of(
+    points: Points,
+    point: int | None,
+    labels: Mapping[str, Any],
+    method: str | None,
+    tolerance: float | None,
+) -> tuple[int, ...]:
+    """Return the index of a point that is given by its position or by labels."""
+    if point is not None:
+        i = select.single(point, points.n)
+        if i is None or labels:
+            raise ValueError(
+                f"rerun takes one point: a flat position or labels, got {point!r}"
+                + (f" and labels of {', '.join(labels)}" if labels else "")
+            )
+        return points.grid.unravel(i)
+    found = lookup.by_label(points.dataset, labels, method, tolerance)
+    open_dims = [d for d, n in points.sizes.items() if d not in found and n > 1]
+    several = [d for d, along in found.items() if np.ndim(along)]
+    if open_dims or several:
+        raise ValueError(
+            "rerun takes one point, but several are selected along "
+            f"{', '.join(map(repr, [*open_dims, *several]))}; pass one label for each"
+        )
+    return tuple(int(found.get(dim, 0)) for dim in points.dims)
+
+
+def call_of(
+    call: Call | None, model: Callable[..., Any] | None, dataset: xr.Dataset, template: Template
+) -> Call:
+    """Return what is to be called: the model of a run, or another one in its place.
+
+    Parameters
+    ----------
+    call : the model of the run and its arguments; None if the result comes from a file.
+    model : takes its place, unless it is None.
+    dataset, template : of the result.
+    """
+    if call is not None:
+        return call if model is None else call._replace(model=model)
+    if model is None:
+        raise ValueError(
+            "this result was opened from a file or copied, and files do not hold models; pass "
+            "model="
+        )
+    return Call(model, is_traced=_was_traced(dataset, template))
 
 
 def difference(result: Any, template: Template, stored: Sequence[Any]) -> str | None:
@@ -98,7 +148,7 @@ def startable(points: Points, template: Template, carried: Sequence[Any] | None)
     return points.with_initial(unflattened([each.structure for each in branches], leaves))
 
 
-def was_traced(dataset: xr.Dataset, template: Template) -> bool:
+def _was_traced(dataset: xr.Dataset, template: Template) -> bool:
     """Whether a result in a file comes from a compiled program, as far as its dtypes say."""
     kinds = {np.dtype(output.dtype) for output in template.outputs}
     return bool(dataset.attrs.get("x64")) or np.dtype("float64") not in kinds
