@@ -62,79 +62,83 @@ class Plot:
             toolbar_location="above" if large else None,
         )
         self.figure.toolbar.update(logo=None, stylesheets=[TOOLBAR])
-        self.source = ColumnDataSource()
-        self.mark = ColumnDataSource({"x": [], "y": []})
-        self.mapper = LinearColorMapper(palette=Viridis256)
-        number, ticks = javascript("number"), javascript("ticks")
-        text = f"{number}\n{javascript('labels')}"
-        most = 20 if large else 12  # letters of a tick label
-        # Of the x axis, the y axis and the color bar.
-        tickers = [
-            CustomJSTicker(args={"scale": SCALE, "most": n}, major_code=ticks)
-            for n in ((8, 8, 6) if large else (5, 5, 4))
-        ]
-        formats = [
-            CustomJSTickFormatter(args={"scale": SCALE, "letters": most}, code=text)
-            for _ in tickers
-        ]
+        tickers, formats = _ticks(large)
         for axis, ticker, formatter in zip(self.figure.axis, tickers, formats, strict=False):
             axis.ticker, axis.formatter, axis.minor_tick_line_color = ticker, formatter, None
             axis.axis_label_text_font_style = "normal"
-        self.bar = ColorBar(
-            color_mapper=self.mapper,
-            ticker=tickers[2],
-            formatter=formats[2],
-            width=14,
-            title_standoff=8,
-            title_text_font_style="normal",
-        )
-        row = {"title": "", "units": ""}
-        self.hovers = [CustomJSHover(args={**row, "texts": []}, code=HOVER) for _ in "xy"]
-        self.value = CustomJSHover(
-            args={**row, "kind": "f", "source": self.source}, code=f"{number}\n{VALUE}"
-        )
-        self.hover = HoverTool(
-            tooltips=[("", "$x")],
-            formatters={"$x": self.hovers[0], "$y": self.hovers[1], "@x": self.value},
-        )
-        if "limit" in HoverTool.properties():  # not in the oldest versions of Bokeh
-            self.hover.limit = 3  # of points that are close together
-        self.models = {
+        source, mapper = ColumnDataSource(), LinearColorMapper(palette=Viridis256)
+        self.models: dict[str, Any] = {
             "kind": kind,
             "large": large,
             "figure": self.figure,
-            "source": self.source,
-            "mark": self.mark,
-            "mapper": self.mapper,
-            "bar": self.bar,
+            "source": source,
+            "mark": ColumnDataSource({"x": [], "y": []}),
+            "mapper": mapper,
+            "bar": ColorBar(
+                color_mapper=mapper,
+                ticker=tickers[2],
+                formatter=formats[2],
+                width=14,
+                title_standoff=8,
+                title_text_font_style="normal",
+            ),
             "formats": formats,
             "tickers": tickers,
-            "hovers": self.hovers,
-            "value": self.value,
-            "hover": self.hover,
+            **_hover(source),
         }
         self._glyphs(kind)
 
     def _glyphs(self, kind: str) -> None:
-        fig = self.figure
+        fig, models = self.figure, self.models
+        source, mapper = models["source"], models["mapper"]
         if kind == "map":
             # JavaScript creates further two-dimensional arrays with the class of this one.
             cell = [np.zeros((1, 1), np.float64)]
-            self.source.data = {"z": cell, "value": cell, "x": [0], "y": [0], "n": [1], "m": [1]}
-            cells = fig.image("z", "x", "y", "n", "m", color_mapper=self.mapper, source=self.source)
+            source.data = {"z": cell, "value": cell, "x": [0], "y": [0], "n": [1], "m": [1]}
+            cells = fig.image("z", "x", "y", "n", "m", color_mapper=mapper, source=source)
             fig.grid.visible = False
         else:
-            self.source.data = {"x": [], "y": [], "z": [], "line": [], "value": []}
-            line = fig.line("x", "line", source=self.source, line_width=2)
-            color = {"field": "z", "transform": self.mapper}
-            cells = fig.scatter("x", "y", source=self.source, size=7, color=color)
-            self.models |= {"dots": cells.glyph, "curve": line.glyph}
-        fig.add_layout(self.bar, "right")
-        self.hover.renderers = [cells]
-        fig.add_tools(self.hover)
+            source.data = {"x": [], "y": [], "z": [], "line": [], "value": []}
+            line = fig.line("x", "line", source=source, line_width=2)
+            color = {"field": "z", "transform": mapper}
+            cells = fig.scatter("x", "y", source=source, size=7, color=color)
+            models |= {"dots": cells.glyph, "curve": line.glyph}
+        fig.add_layout(models["bar"], "right")
+        models["hover"].renderers = [cells]
+        fig.add_tools(models["hover"])
         # A dark ring within a light one is seen on every color.
         for width, ring in ((6, "#ffffff"), (2.5, "#c2185b")):
             fig.scatter(
-                "x", "y", source=self.mark, marker="circle", size=15, line_width=width,
+                "x", "y", source=models["mark"], marker="circle", size=15, line_width=width,
                 fill_alpha=0, line_color=ring,
             )  # fmt: skip
+
+
+def _ticks(large: bool) -> tuple[list[Any], list[Any]]:
+    """Return the positions and the texts of the ticks of the x axis, the y axis and the bar."""
+    code = f"{javascript('number')}\n{javascript('labels')}"
+    letters, places = 20 if large else 12, javascript("ticks")
+    tickers = [
+        CustomJSTicker(args={"scale": SCALE, "most": n}, major_code=places)
+        for n in ((8, 8, 6) if large else (5, 5, 4))
+    ]
+    formats = [
+        CustomJSTickFormatter(args={"scale": SCALE, "letters": letters}, code=code) for _ in tickers
+    ]
+    return tickers, formats
+
+
+def _hover(source: ColumnDataSource) -> dict[str, Any]:
+    """Return the tooltip of a plot, and what writes its rows: x, y and the value."""
+    row = {"title": "", "units": ""}
+    hovers = [CustomJSHover(args={**row, "texts": []}, code=HOVER) for _ in "xy"]
+    value = CustomJSHover(
+        args={**row, "kind": "f", "source": source}, code=f"{javascript('number')}\n{VALUE}"
+    )
+    hover = HoverTool(
+        tooltips=[("", "$x")],
+        formatters={"$x": hovers[0], "$y": hovers[1], "@x": value},
+    )
+    if "limit" in HoverTool.properties():  # not in the oldest versions of Bokeh
+        hover.limit = 3  # of points that are close together
+    return {"hovers": hovers, "value": value, "hover": hover}
