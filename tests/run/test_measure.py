@@ -150,7 +150,7 @@ def test_points_that_are_timed_are_spread_over_the_grid_and_their_number_is_know
     plan = dataclasses.replace(plan, sizes=sizes, block=sizes)
     request = types.SimpleNamespace(reduced=None)
     wish = blocks.Wish(seconds=1e-3, nbytes=4, tile=(1, 8))
-    sample = measure._Sample(sizes, wish, plan, request)
+    sample = measure._sample(sizes, wish, plan, request)
     tasks = list(itertools.islice(sample.tasks(), 20))
     for task in tasks:
         for run, size in zip(task.take, sizes, strict=True):

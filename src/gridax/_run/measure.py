@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -26,60 +26,26 @@ _TILES = 8
 
 
 class _Sample(Store):
-    """Points that are evaluated only to see how long they take, spread over the grid.
+    """Points that are evaluated only to see how long they take.
 
     Parameters
     ----------
-    sizes, wish, plan : of the grid, which blocks suit the evaluator, and how it divides them.
-    request : as for a run.
+    tasks : the points, in an order in which the first ones are spread over the grid.
+    total : number of points that the whole sweep computes.
+    n_new : returns how many points of a tile are new.
 
     Attributes
     ----------
     events : when so many points were computed.
-    total : number of points that the whole sweep computes.
     """
 
-    def __init__(
-        self, sizes: Sequence[int], wish: blocks.Wish, plan: Plan, request: Request
-    ) -> None:
-        self._sizes, self._wish, self._plan = sizes, wish, plan
-        # Any points can be evaluated together, unless they depend on each other.
-        self._is_spread = request.reduced is None and wish.chain is None and plan.n_together > 1
-        self._done: dict[Box, np.ndarray] = {}
+    def __init__(self, tasks: Iterator[Task], total: int, n_new: Callable[[Region], int]) -> None:
+        self._tasks, self.total, self._n_new = tasks, total, n_new
         self.events: list[tuple[float, int]] = []
-        self.total = math.prod(sizes)
-        if self._is_spread:  # points that are computed twice take time, too
-            self.total = plan.n_tiles(tuple((0, n) for n in sizes)) * math.prod(plan.tile)
 
     def tasks(self) -> Iterator[Task]:
-        """Yield points that are spread over the grid, or blocks; of chains, their first points."""
-        n_together = math.prod(self._plan.tile) * self._plan.n_parallel
-        # Some tiles, so that the last one, which may be computed in part twice, hardly counts.
-        n_points = _TILES * n_together if n_together > 1 else 1
-        if self._is_spread:
-            yield from self._spread(blocks.nearly_cubic(self._sizes, self._plan.lengths, n_points))
-            return
-        tile = blocks.nearly_cubic(self._sizes, self._wish.tile, n_points)
-        chain = self._wish.chain
-        if chain is not None:
-            along = self._sizes[chain.dim]
-            steps = along if self._wish.seconds * along < _TIMED / _PARTS else 1
-            tile = (*tile[: chain.dim], steps, *tile[chain.dim + 1 :])
-            tile = chain.fitting(tile, self._sizes)
-        for group in blocks.grouped(self._sizes, tile, chain, is_coarse=True):
-            yield Task(group[0])
-
-    def _spread(self, lengths: Sequence[int]) -> Iterator[Task]:
-        """Yield products of indices that are spread along each dimension, each time others."""
-        whole = tuple((0, size) for size in self._sizes)
-        for i in range(math.ceil(self.total / math.prod(lengths))):
-            # The fractional parts of multiples of the golden ratio fill the gaps evenly.
-            shift = (0.5 + i * 0.6180339887498949) % 1.0
-            take = tuple(
-                ((np.arange(n) + shift) * (size / n)).astype(np.int64)
-                for n, size in zip(lengths, self._sizes, strict=True)
-            )
-            yield Task(whole, take=take)
+        """Return the points."""
+        return self._tasks
 
     def write(
         self,
@@ -89,13 +55,7 @@ class _Sample(Store):
         errors: Mapping[tuple[int, ...], str] = NO_ERRORS,
     ) -> int:
         """Count the points of a tile that are new."""
-        if self._is_spread:
-            new = math.prod(self._plan.tile)
-        else:
-            done = self._done.setdefault(region.box, np.zeros(shape_of(region.box), bool))
-            done = done.reshape(region.shape)
-            new = int(np.size(done[region.where]) - np.count_nonzero(done[region.where]))
-            done[region.where] = True
+        new = self._n_new(region)
         self.events.append((time.perf_counter(), new))
         return new
 
@@ -119,6 +79,55 @@ class _Sample(Store):
         return 0
 
 
+def _sample(sizes: Sequence[int], wish: blocks.Wish, plan: Plan, request: Request) -> _Sample:
+    """Return points, or blocks of them, that are spread over a grid of some sizes."""
+    n_tile = math.prod(plan.tile)
+    n_together = n_tile * plan.n_parallel
+    # Some tiles, so that the last one, which may be computed in part twice, hardly counts.
+    n_points = _TILES * n_together if n_together > 1 else 1
+    # Any points can be evaluated together, unless they depend on each other.
+    if request.reduced is None and wish.chain is None and plan.n_together > 1:
+        # Points that are computed twice take time, too.
+        total = plan.n_tiles(tuple((0, n) for n in sizes)) * n_tile
+        lengths = blocks.nearly_cubic(sizes, plan.lengths, n_points)
+        return _Sample(_spread(sizes, lengths, total), total, lambda region: n_tile)
+    done: dict[Box, np.ndarray] = {}
+
+    def n_new(region: Region) -> int:
+        there = done.setdefault(region.box, np.zeros(shape_of(region.box), bool))
+        there = there.reshape(region.shape)
+        new = int(np.size(there[region.where]) - np.count_nonzero(there[region.where]))
+        there[region.where] = True
+        return new
+
+    return _Sample(_blocks(sizes, wish, n_points), math.prod(sizes), n_new)
+
+
+def _spread(sizes: Sequence[int], lengths: Sequence[int], total: int) -> Iterator[Task]:
+    """Yield products of indices that are spread along each dimension, each time others."""
+    whole = tuple((0, size) for size in sizes)
+    for i in range(math.ceil(total / math.prod(lengths))):
+        # The fractional parts of multiples of the golden ratio fill the gaps evenly.
+        shift = (0.5 + i * 0.6180339887498949) % 1.0
+        take = tuple(
+            ((np.arange(n) + shift) * (size / n)).astype(np.int64)
+            for n, size in zip(lengths, sizes, strict=True)
+        )
+        yield Task(whole, take=take)
+
+
+def _blocks(sizes: Sequence[int], wish: blocks.Wish, n_points: int) -> Iterator[Task]:
+    """Yield blocks that are spread over the grid; of chains, their first points."""
+    tile, chain = blocks.nearly_cubic(sizes, wish.tile, n_points), wish.chain
+    if chain is not None:
+        along = sizes[chain.dim]
+        steps = along if wish.seconds * along < _TIMED / _PARTS else 1
+        tile = (*tile[: chain.dim], steps, *tile[chain.dim + 1 :])
+        tile = chain.fitting(tile, sizes)
+    for group in blocks.grouped(sizes, tile, chain, is_coarse=True):
+        yield Task(group[0])
+
+
 def measured(
     evaluator: Evaluator, request: Request, sizes: Sequence[int], wish: blocks.Wish
 ) -> tuple[float, float, float]:
@@ -132,23 +141,23 @@ def measured(
     wish : which blocks suit the evaluator.
     """
     plan = evaluator.plan(request.memory, request.lanes, request.reduced)
-    _timed(evaluator, request, _Sample(sizes, wish, plan, request), _WARM)
+    _timed(evaluator, request, _sample(sizes, wish, plan, request), _WARM)
     plan = evaluator.plan(request.memory, request.lanes, request.reduced)
-    sample = _Sample(sizes, wish, plan, request)
+    points = _sample(sizes, wish, plan, request)
     begun = time.perf_counter()
-    _timed(evaluator, dataclasses.replace(request, explores=False), sample, _TIMED)
-    times = np.array([begun, *(at for at, _ in sample.events)])
-    counts = np.array([0, *(n for _, n in sample.events)])
-    if counts.sum() >= sample.total:
+    _timed(evaluator, dataclasses.replace(request, explores=False), points, _TIMED)
+    times = np.array([begun, *(at for at, _ in points.events)])
+    counts = np.array([0, *(n for _, n in points.events)])
+    if counts.sum() >= points.total:
         seconds = float(times[-1] - begun)
         return seconds, seconds, seconds
-    return _estimated(times, counts.cumsum(), sample.total)
+    return _estimated(times, counts.cumsum(), points.total)
 
 
-def _timed(evaluator: Evaluator, request: Request, sample: _Sample, seconds: float) -> None:
+def _timed(evaluator: Evaluator, request: Request, points: _Sample, seconds: float) -> None:
     deadline = Deadline(time.monotonic() + seconds)
     for _ in store_evaluated(
-        evaluator, dataclasses.replace(request, store=sample, deadline=deadline)
+        evaluator, dataclasses.replace(request, store=points, deadline=deadline)
     ):
         pass
 
