@@ -181,9 +181,6 @@ class Sweep:
             point_bytes=self.point_bytes * length,
         )
 
-    def _is_along(self, dim: int) -> bool:
-        return self.chain is not None and self.chain.dim == dim
-
     def _n_steps(self, block: tuple[int, ...] | None) -> int:
         """Return how many points of a chain a block has, or 1 if there is no chain."""
         if self.chain is None:

@@ -154,7 +154,7 @@ def _flag_colors(named: Mapping[float, str], cmap: Any) -> Colors:
 
 def add_color_bar(
     drawn: Any, colors: Colors, panels: np.ndarray, text: str, options: Mapping[str, Any]
-) -> Any:
+) -> None:
     """Draw the color bar of a color map beside its panels."""
     keywords: dict[str, Any] = {
         "label": textwrap.fill(text, WRAP),
@@ -174,7 +174,6 @@ def add_color_bar(
     if colors.ticks is not None:
         bar.set_ticks([*colors.ticks], labels=[*colors.ticks.values()])
         bar.ax.minorticks_off()
-    return bar
 
 
 @dataclasses.dataclass(frozen=True)

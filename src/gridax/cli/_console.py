@@ -25,11 +25,11 @@ WIDTH = 80
 INTERRUPTED = 130
 
 
-def console(stderr: bool = False) -> Console:
-    """Return standard output or standard error, which print text without interpreting markup."""
+def console() -> Console:
+    """Return standard output, which prints text without interpreting markup."""
     from rich.console import Console
 
-    stream = Console(stderr=stderr, markup=False, highlight=False, emoji=False)
+    stream = Console(markup=False, highlight=False, emoji=False)
     if not stream.is_terminal and "COLUMNS" not in os.environ:
         stream.width = WIDTH
     return stream
