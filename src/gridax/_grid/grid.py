@@ -185,32 +185,27 @@ class Grid:
         rest = points
         for dim, size in reversed(self.sizes.items()):
             rest, index[dim] = rest // size, (rest % size).astype(np.int64)
-        columns = tuple(
-            column
-            if column.dim is None
-            else dataclasses.replace(column, dim=POINT, rows=column.take(index[column.dim]))
-            for column in self.columns
-        )
-        return Grid({POINT: len(points)}, columns)
+        return self._picked(index, len(points))
 
     def stacked(self, dims: Sequence[str]) -> Grid:
         """Return the grid with all points along some dimensions along ``point``, in its order."""
         shape = tuple(self.sizes[dim] for dim in dims)
-        along = np.unravel_index(np.arange(math.prod(shape)), shape)
-        index = dict(zip(dims, along, strict=True))
+        n = math.prod(shape)
+        along = np.unravel_index(np.arange(n), shape)
+        return self._picked(dict(zip(dims, along, strict=True)), n)
+
+    def _picked(self, index: dict[str, np.ndarray], n: int) -> Grid:
+        """Return the grid with n points along ``point``, given their indices along some dims."""
         columns = tuple(
-            column
-            if column.dim not in index
-            else dataclasses.replace(column, dim=POINT, rows=column.take(index[column.dim]))
+            dataclasses.replace(column, dim=POINT, rows=column.take(index[column.dim]))
+            if column.dim in index
+            else column
             for column in self.columns
         )
-        sizes = {}
+        sizes: dict[str, int] = {}
         for dim, size in self.sizes.items():
-            if dim == dims[0]:
-                sizes[POINT] = math.prod(shape)
-            elif dim not in index:
-                sizes[dim] = size
-        return Grid(sizes, columns)
+            sizes |= {POINT: n} if dim in index else {dim: size}
+        return Grid(sizes or {POINT: n}, columns)
 
     def coordinates(self) -> dict[str, xr.Variable]:
         """Return all coordinates, rejecting different ones of the same name."""
