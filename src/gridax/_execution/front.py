@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from gridax._grid.points import Points
 from gridax._outputs.template import Output
 from gridax._plan.blocks import pieces
 from gridax._plan.chain import Chain
@@ -41,8 +42,7 @@ class Front:
 
     Parameters
     ----------
-    chain : along which dimension points follow each other.
-    size : number of points along it.
+    points : of the sweep, which follow each other along a dimension.
     numbers, outputs : which outputs are carried, and what they are.
     box : the block.
 
@@ -53,10 +53,12 @@ class Front:
     """
 
     def __init__(
-        self, chain: Chain, size: int, numbers: Sequence[int], outputs: Sequence[Output], box: Box
+        self, points: Points, numbers: Sequence[int], outputs: Sequence[Output], box: Box
     ) -> None:
+        chain = points.chain
+        assert chain is not None
         self.chain, self.numbers, self.box = chain, tuple(numbers), box
-        self._size, self._length = size, shape_of(box)[chain.dim]
+        self._size, self._length = points.shape[chain.dim], shape_of(box)[chain.dim]
         self._origin = [start for start, _ in box]
         across = [1 if d == chain.dim else n for d, n in enumerate(shape_of(box))]
         self.before = [np.zeros((*across, *o.shape), o.dtype) for o in outputs]

@@ -363,10 +363,8 @@ class Pipeline:
 
 def front_of(points: Points, prepared: Prepared, box: Box) -> Front:
     """Return the front of the chains through a block."""
-    assert points.chain is not None
     outputs = [prepared.template.outputs[k] for k in prepared.carried]
-    size = points.shape[points.chain.dim]
-    return Front(points.chain, size, prepared.carried, outputs, box)
+    return Front(points, prepared.carried, outputs, box)
 
 
 def _of_model(error: Exception) -> bool:

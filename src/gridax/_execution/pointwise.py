@@ -116,7 +116,7 @@ class PointwiseEvaluator(Evaluator):
                 if self._points.chain is None:
                     yield from self._evaluated(task, request, reader)
                 else:
-                    front = self._front(task.box)
+                    front = Front(self._points, *self.carried(), task.box)
                     front.begin(request.store, task, last)
                     last = front
                     yield from self._chained(task, front, request, reader)
@@ -207,13 +207,6 @@ class PointwiseEvaluator(Evaluator):
                 numbers = self._carrying.numbers(self._template)
             self._carried = numbers, [self._template.outputs[k] for k in numbers]
         return self._carried
-
-    def _front(self, box: Box) -> Front:
-        """Return the front of the chains through a block."""
-        chain = self._points.chain
-        assert chain is not None
-        numbers, outputs = self.carried()
-        return Front(chain, self._points.shape[chain.dim], numbers, outputs, box)
 
     def plan(
         self, memory: int | None, lanes: bool | int, reduced: ReducedOutputs | None = None
