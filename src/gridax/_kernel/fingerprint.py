@@ -22,6 +22,7 @@ import jax
 import numpy as np
 
 from gridax._arrays import bytes_of, is_keys
+from gridax._plan.programs import is_literal
 
 # How a function is differentiated is settled when it is traced.
 _RULES = frozenset({"jvp_jaxpr_fun", "jvp_jaxpr_thunk", "fwd_jaxpr_thunk", "bwd", "out_trees"})
@@ -106,7 +107,7 @@ def _inner(jaxpr: Any, seen: set[int], ignored: frozenset[str]) -> Iterator[Any]
     seen.add(id(jaxpr))
     for equation in jaxpr.eqns:
         for atom in equation.invars:
-            if hasattr(atom, "val"):
+            if is_literal(atom):
                 yield atom.val
         if equation.primitive.name not in _PRINTING or ignored:
             for name, value in equation.params.items():

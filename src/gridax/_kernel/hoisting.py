@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from gridax._kernel.nesting import evaluated, nested
 from gridax._plan.plan import Level
+from gridax._plan.programs import has_reference, variables
 from gridax._plan.work import Dims, dependencies, nbytes_of, work_of, work_of_one
 
 # Fraction of the estimated time that must be saved, and bytes that may be kept meanwhile.
@@ -54,14 +55,14 @@ def hoisted(jaxpr: Any, varies: Sequence[Dims], levels: Sequence[Level]) -> Hois
     late: list[Any] = []
     made: set[Any] = set()  # by equations that stay
     for equation in jaxpr.eqns:
-        reads = _variables(equation.invars)
+        reads = variables(equation.invars)
         stays = any(v in made or not along[v].isdisjoint(deep) for v in reads)
-        if stays or equation.effects or _writes(equation):
+        if stays or equation.effects or has_reference((*equation.invars, *equation.outvars)):
             late.append(equation)
             made.update(equation.outvars)
         else:
             (early if reads else free).append(equation)
-    read = {*_variables(jaxpr.outvars), *(v for e in late for v in _variables(e.invars))}
+    read = {*variables(jaxpr.outvars), *(v for e in late for v in variables(e.invars))}
     kept = [v for e in early for v in e.outvars if v in read]
     before = whole.replace(eqns=[*free, *early], outvars=kept, effects=set())
     if not kept or not _is_worth_it(early, whole, varies, kept, along, levels):
@@ -70,15 +71,6 @@ def hoisted(jaxpr: Any, varies: Sequence[Dims], levels: Sequence[Level]) -> Hois
     again = [e for e in free if not read.isdisjoint(e.outvars)]
     after = whole.replace(eqns=[*again, *late], invars=[*inputs, *kept])
     return Hoisted(before, after, [along[v] for v in kept])
-
-
-def _variables(atoms: Iterable[Any]) -> list[Any]:
-    return [atom for atom in atoms if not hasattr(atom, "val")]
-
-
-def _writes(equation: Any) -> bool:
-    variables = (*equation.invars, *equation.outvars)
-    return any(type(v.aval).__name__ == "AbstractRef" for v in variables)
 
 
 def _is_worth_it(

@@ -7,7 +7,7 @@ from typing import Any
 
 import jax.numpy as jnp
 
-from gridax._plan.work import called
+from gridax._plan.programs import bare, called, has_reference, is_literal
 
 # Directions in which something moves.
 Directions = frozenset[int]
@@ -37,8 +37,7 @@ def moving_outputs(jaxpr: Any, moving: Sequence[Directions]) -> list[Directions]
 
 def has_references(jaxpr: Any) -> bool:
     """Whether a program changes arrays in place, whose tangents then change as well."""
-    variables = (v for e in jaxpr.eqns for v in (*e.invars, *e.outvars))
-    return any(type(v.aval).__name__ == "AbstractRef" for v in variables)
+    return has_reference(v for e in jaxpr.eqns for v in (*e.invars, *e.outvars))
 
 
 def moving_carry(
@@ -64,11 +63,11 @@ def moving_carry(
 
 def opened(program: Any) -> tuple[Any, Sequence[Any]]:
     """Return the jaxpr of a program, which may be a closed one, and its constants."""
-    return getattr(program, "jaxpr", program), getattr(program, "consts", ())
+    return bare(program), getattr(program, "consts", ())
 
 
 def _directions(atom: Any, known: dict[Any, Directions]) -> Directions:
-    return _NONE if hasattr(atom, "val") else known.get(atom, _NONE)
+    return _NONE if is_literal(atom) else known.get(atom, _NONE)
 
 
 def _outputs(equation: Any, ins: Sequence[Directions]) -> Sequence[Directions]:

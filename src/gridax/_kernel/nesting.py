@@ -14,6 +14,7 @@ import jax.numpy as jnp
 from jax.extend.core import ClosedJaxpr, jaxpr_as_fun
 
 from gridax._plan.plan import Level
+from gridax._plan.programs import is_literal
 from gridax._plan.work import Dims
 
 
@@ -28,7 +29,7 @@ def evaluated_alone(jaxpr: Any, equation: Any, ins: Sequence[Any]) -> list[Any]:
     known = {
         atom: value
         for atom, value in zip(equation.invars, ins, strict=True)
-        if not hasattr(atom, "val")
+        if not is_literal(atom)
     }
     alone = jaxpr.replace(
         constvars=[], invars=[*known], outvars=[*equation.outvars], eqns=[equation]
@@ -38,7 +39,7 @@ def evaluated_alone(jaxpr: Any, equation: Any, ins: Sequence[Any]) -> list[Any]:
 
 def value_of(atom: Any, known: dict[Any, Any]) -> Any:
     """Return the value of an operand, given those of variables."""
-    return atom.val if hasattr(atom, "val") else known[atom]
+    return atom.val if is_literal(atom) else known[atom]
 
 
 def nested(

@@ -18,7 +18,8 @@ from jax.extend.core import jaxpr_as_fun
 
 from gridax._kernel.moving import has_references, is_inexact, opened
 from gridax._kernel.nesting import evaluated_alone, value_of
-from gridax._plan.work import Dims, called, dependencies, inner_dims, may_wait
+from gridax._plan.programs import called, is_literal, variables
+from gridax._plan.work import Dims, dependencies, inner_dims, may_wait
 
 _NONE: Dims = frozenset()
 
@@ -128,8 +129,8 @@ def _few_dims_first(jaxpr: Any, known: dict[Any, Dims]) -> list[Any]:
     dims_of = dict(known)
     keyed = []
     for equation in jaxpr.eqns:
-        variables = [v for v in (*equation.invars, *equation.outvars) if not hasattr(v, "val")]
-        dims = _NONE.union(*(dims_of.get(v, _NONE) for v in variables))
+        operands = [*variables(equation.invars), *equation.outvars]
+        dims = _NONE.union(*(dims_of.get(v, _NONE) for v in operands))
         dims_of.update(dict.fromkeys(equation.outvars, dims))
         keyed.append((len(dims), equation))
     return [equation for _, equation in sorted(keyed, key=lambda each: each[0])]
@@ -144,7 +145,7 @@ def _after(
     """Return values of which an operand depends on the last routine that it may depend on."""
     for dims, out in reversed(earlier):
         for variable in equation.invars:
-            if hasattr(variable, "val") or not is_inexact(variable.aval):
+            if is_literal(variable) or not is_inexact(variable.aval):
                 continue
             if dims <= known.get(variable, _NONE):
                 zero = _negative_zero(out, values[variable].dtype)

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from gridax._kernel.layout import Rewriting
+from gridax._plan.programs import is_literal
 
 
 def without_repeats(closed: Any) -> Any:
@@ -20,9 +21,7 @@ def _merged(jaxpr: Any) -> Any:
     known: dict[Any, Sequence[Any]] = {}
     equations = []
     for equation in jaxpr.eqns:
-        invars = [
-            atom if hasattr(atom, "val") else same.get(atom, atom) for atom in equation.invars
-        ]
+        invars = [atom if is_literal(atom) else same.get(atom, atom) for atom in equation.invars]
         key = _key(equation, invars)
         if key in known:
             same.update(zip(equation.outvars, known[key], strict=True))
@@ -30,7 +29,7 @@ def _merged(jaxpr: Any) -> Any:
         if key is not None and not any(map(_is_dropped, equation.outvars)):
             known[key] = equation.outvars
         equations.append(equation.replace(invars=invars))
-    outvars = [atom if hasattr(atom, "val") else same.get(atom, atom) for atom in jaxpr.outvars]
+    outvars = [atom if is_literal(atom) else same.get(atom, atom) for atom in jaxpr.outvars]
     return jaxpr.replace(eqns=equations, outvars=outvars)
 
 
@@ -43,7 +42,7 @@ def _key(equation: Any, invars: Sequence[Any]) -> Any:
     if equation.effects:
         return None
     atoms = tuple(
-        (str(atom.aval), np.asarray(atom.val).tobytes()) if hasattr(atom, "val") else atom
+        (str(atom.aval), np.asarray(atom.val).tobytes()) if is_literal(atom) else atom
         for atom in invars
     )
     key = (

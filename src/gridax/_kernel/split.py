@@ -17,7 +17,8 @@ from jax.extend.core import ClosedJaxpr
 
 from gridax._kernel.fingerprint import calls_back
 from gridax._kernel.layout import Rewriting
-from gridax._plan.work import Dims, called, dependencies, dims_of, leaving, nbytes_of, work_of_one
+from gridax._plan.programs import bare, called, has_reference, is_literal, variables
+from gridax._plan.work import Dims, dependencies, dims_of, leaving, nbytes_of, work_of_one
 
 # Fraction of the estimated time of a point that its loop must take.
 _DOMINANT = 0.4
@@ -61,7 +62,7 @@ class Split:
 
     def operand(self, atom: Any, known: dict[Any, Any]) -> Any:
         """Return the value of an operand of the loop, given those of variables."""
-        return jnp.asarray(atom.val, atom.aval.dtype) if _is_literal(atom) else known[atom]
+        return jnp.asarray(atom.val, atom.aval.dtype) if is_literal(atom) else known[atom]
 
     @property
     def moving(self) -> list[Any]:
@@ -91,10 +92,10 @@ def split(closed: Any, varies: Sequence[Dims]) -> Split:
     results = [*zip(loop.outvars, loop.invars[n_consts:], changes, strict=True)]
     names = {result: begin for result, begin, moves in results if not moves}
     later, outvars = _renamed_in(later, names), [_renamed(atom, names) for atom in jaxpr.outvars]
-    after = dict.fromkeys(_variables([*_inputs(later), *outvars]))
+    after = dict.fromkeys(variables([*_inputs(later), *outvars]))
     finals = [result for result, _, moves in results if moves and result in after]
     written = {v for equation in jaxpr.eqns[:k] for v in equation.outvars}
-    made = [v for v in dict.fromkeys([*_variables(loop.invars), *after]) if v in written]
+    made = [v for v in dict.fromkeys([*variables(loop.invars), *after]) if v in written]
     _check(loop, made)
     known = [*jaxpr.constvars, *jaxpr.invars, *constants]
     before = jaxpr.replace(constvars=[], invars=known, outvars=made, eqns=jaxpr.eqns[:k])
@@ -142,11 +143,11 @@ def _changes(loop: Any, read: set[Any]) -> list[bool]:
 
 def _read(equations: Sequence[Any], outputs: Iterable[Any]) -> set[Any]:
     """Return the variables that some equations read in order to compute some outputs."""
-    read = {*_variables(outputs)}
+    read = {*variables(outputs)}
     for equation in reversed(equations):
         wanted = [v in read for v in equation.outvars]
         if any(wanted) or not wanted or equation.effects:
-            read.update(_variables(_needed(equation, wanted)))
+            read.update(variables(_needed(equation, wanted)))
     return read
 
 
@@ -162,7 +163,7 @@ def _needed(equation: Any, wanted: Sequence[bool]) -> list[Any]:
     else:
         return inputs
     needed = chooses
-    for program in (getattr(each, "jaxpr", each) for each in programs):
+    for program in map(bare, programs):
         outs = [out for out, mine in zip(program.outvars, wanted, strict=True) if mine]
         within = _read(program.eqns, outs)
         needed += [atom for atom, v in zip(inputs, program.invars, strict=True) if v in within]
@@ -218,7 +219,7 @@ def _renamed_in(equations: Iterable[Any], names: dict[Any, Any]) -> list[Any]:
 
 
 def _renamed(atom: Any, names: dict[Any, Any]) -> Any:
-    return atom if _is_literal(atom) else names.get(atom, atom)
+    return atom if is_literal(atom) else names.get(atom, atom)
 
 
 def _check(loop: Any, made: Sequence[Any]) -> None:
@@ -226,19 +227,11 @@ def _check(loop: Any, made: Sequence[Any]) -> None:
     programs = [loop.params["cond_jaxpr"].jaxpr, loop.params["body_jaxpr"].jaxpr]
     if any(program.effects or calls_back(program) for program in programs):
         raise Unsplit("the loop calls back to Python or has other effects")
-    if any(type(v.aval).__name__ == "AbstractRef" for v in [*loop.invars, *made]):
+    if has_reference([*loop.invars, *made]):
         raise Unsplit("the model changes arrays in place")
     if sum(map(nbytes_of, loop.outvars)) > _MOST_BYTES:
         raise Unsplit("the loop carries too much for each point")
 
 
-def _is_literal(atom: Any) -> bool:
-    return hasattr(atom, "val")
-
-
 def _inputs(equations: Iterable[Any]) -> list[Any]:
     return [atom for equation in equations for atom in equation.invars]
-
-
-def _variables(atoms: Iterable[Any]) -> list[Any]:
-    return [atom for atom in atoms if not _is_literal(atom)]

@@ -28,7 +28,7 @@ from gridax._kernel.moving import (
     opened,
 )
 from gridax._kernel.nesting import evaluated_alone, value_of
-from gridax._plan.work import called, programs_in
+from gridax._plan.programs import called, is_literal, programs_in
 
 # By the number of a direction; zero tangents are left out.
 Tangents = dict[int, Any]
@@ -118,7 +118,7 @@ def _differentiated(
 
 
 def _tangents(atom: Any, known: dict[Any, Tangents]) -> Tangents:
-    return {} if hasattr(atom, "val") else known.get(atom, {})
+    return {} if is_literal(atom) else known.get(atom, {})
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

@@ -11,8 +11,10 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
+
+from gridax._plan.programs import bare, called, has_reference, is_literal, programs_in, variables
 
 Dims = frozenset[int]
 
@@ -35,10 +37,6 @@ _WAITING = _CUBIC | {"tridiagonal_solve", "fft", "ffi_call"}
 _BY_POINT = (None, "sequential", "sequential_unrolled")
 _OPERATION, _MULTIPLY_ADD = 0.04, 0.01  # nanoseconds
 _CALLBACK = 2e6  # a callback to Python, whatever it does
-# Operations whose inputs and outputs are those of their program, one to one.
-_CALLS = frozenset({"jit", "pjit", "closed_call", "core_call", "core_closed_call", "xla_call"})
-_CALLS |= {"checkpoint", "remat", "remat2", "custom_jvp_call", "custom_vjp_call"}
-_CALLS |= {"custom_jvp_call_jaxpr", "custom_vjp_call_jaxpr"}
 # Assumed iterations of a `while` loop; within another one, it is usually a short search.
 _UNKNOWN_TURNS, _UNKNOWN_TURNS_WITHIN = 100, 4
 # Elements of a matrix above which a routine for one product beats the one for a batch of them.
@@ -123,7 +121,7 @@ def repeated(work: Work, dim: int, n: int) -> Work:
 
 def work_of_one(jaxpr: Any, equation: Any, known: dict[Any, Dims]) -> Work:
     """Return the work of a single equation, given the dimensions along which variables vary."""
-    inputs = [*dict.fromkeys(atom for atom in equation.invars if not hasattr(atom, "val"))]
+    inputs = [*dict.fromkeys(variables(equation.invars))]
     alone = jaxpr.replace(constvars=[], invars=inputs, outvars=[], eqns=[equation])
     return work_of(alone, [dims_of(v, known) for v in inputs])
 
@@ -170,8 +168,7 @@ class _Walk:
 
     def _equation(self, equation: Any, inputs: list[Dims], turns: float) -> list[Dims]:
         name, params = equation.primitive.name, equation.params
-        variables = (*equation.invars, *equation.outvars)
-        self.writes |= any(type(v.aval).__name__ == "AbstractRef" for v in variables)
+        self.writes |= has_reference((*equation.invars, *equation.outvars))
         self._note_keys(equation, inputs)
         if name == "scan":
             return self._scan(equation, inputs, turns)
@@ -181,18 +178,18 @@ class _Walk:
             index, *rest = inputs
             before = self._total()
             self._branches += 1
-            branches = [self.through(_open(b), rest, turns) for b in params["branches"]]
+            branches = [self.through(bare(b), rest, turns) for b in params["branches"]]
             self._branches -= 1
             if self.work is not None and index:
                 self.work.branched += (self._total() - before) * (1 - 1 / len(branches))
             return [index.union(*outs) for outs in zip(*branches, strict=True)]
         callee = called(equation)
         if callee is not None:
-            return self.through(_open(callee), inputs, turns)
+            return self.through(bare(callee), inputs, turns)
         if name == "custom_linear_solve":
             return self._solve(params, inputs, turns)
         varies: Dims = frozenset().union(*inputs)
-        for program in map(_open, programs_in(tuple(params.values()))):
+        for program in map(bare, programs_in(tuple(params.values()))):
             self.through(program, [varies] * len(program.invars), turns)
         self._count(equation, inputs, turns)
         return [varies] * len(equation.outvars)
@@ -205,7 +202,7 @@ class _Walk:
         lengths = params["const_lengths"]
         first = lengths.matvec + lengths.vecmat
         mine = inputs[first : first + lengths.solve]
-        return self.through(_open(params["jaxprs"].solve), [*mine, *inputs[sum(lengths) :]], turns)
+        return self.through(bare(params["jaxprs"].solve), [*mine, *inputs[sum(lengths) :]], turns)
 
     def _note_keys(self, equation: Any, inputs: list[Dims]) -> None:
         if self.work is None:
@@ -218,7 +215,7 @@ class _Walk:
 
     def _scan(self, equation: Any, inputs: list[Dims], turns: float) -> list[Dims]:
         params = equation.params
-        body, length = _open(params["jaxpr"]), params["length"]
+        body, length = bare(params["jaxpr"]), params["length"]
         first, n_carry = params["num_consts"], params["num_carry"]
         consts, carry, xs = (
             inputs[:first],
@@ -244,8 +241,8 @@ class _Walk:
         n_cond, n_consts = params["cond_nconsts"], len(inputs) - len(carry)
         turns *= _UNKNOWN_TURNS_WITHIN if self._searches else _UNKNOWN_TURNS
         self._searches += 1
-        self.through(_open(params["cond_jaxpr"]), [*inputs[:n_cond], *carry], turns)
-        self.through(_open(params["body_jaxpr"]), [*inputs[n_cond:n_consts], *carry], turns)
+        self.through(bare(params["cond_jaxpr"]), [*inputs[:n_cond], *carry], turns)
+        self.through(bare(params["body_jaxpr"]), [*inputs[n_cond:n_consts], *carry], turns)
         self._searches -= 1
         self._keep_live(variables[n_consts:], carry, turns)
         if self.work is not None:
@@ -300,7 +297,7 @@ class _Walk:
 
 def dims_of(atom: Any, known: dict[Any, Dims]) -> Dims:
     """Return the dimensions along which an operand varies, given those of variables."""
-    return frozenset() if hasattr(atom, "val") else known.get(atom, frozenset())
+    return frozenset() if is_literal(atom) else known.get(atom, frozenset())
 
 
 def leaving(equation: Any, varies: Sequence[Dims]) -> Dims:
@@ -314,8 +311,8 @@ def _carried(params: Any, inputs: Sequence[Dims]) -> tuple[Dims, list[Dims]]:
     cond_consts, body_consts = inputs[:n_cond], inputs[n_cond : n_cond + n_body]
     carry = [*inputs[n_cond + n_body :]]
     while True:
-        (going,) = _Walk(None).through(_open(params["cond_jaxpr"]), [*cond_consts, *carry], 1.0)
-        outs = _Walk(None).through(_open(params["body_jaxpr"]), [*body_consts, *carry], 1.0)
+        (going,) = _Walk(None).through(bare(params["cond_jaxpr"]), [*cond_consts, *carry], 1.0)
+        outs = _Walk(None).through(bare(params["body_jaxpr"]), [*body_consts, *carry], 1.0)
         # If points leave a loop at different iterations, everything that it carries is batched.
         grown = [a | b | going for a, b in zip(carry, outs, strict=True)]
         if grown == carry:
@@ -357,34 +354,8 @@ def may_wait(equation: Any) -> bool:
     """Whether an operation may wait for threads of the CPU client, or holds one that may."""
     programs = programs_in(tuple(equation.params.values()))
     return equation.primitive.name in _WAITING or any(
-        map(may_wait, (inner for program in programs for inner in _open(program).eqns))
+        map(may_wait, (inner for program in programs for inner in bare(program).eqns))
     )
-
-
-def called(equation: Any) -> Any | None:
-    """Return the program of an operation that does nothing but call it; None for any other."""
-    if equation.primitive.name not in _CALLS:
-        return None
-    programs = [*programs_in(tuple(equation.params.values()))]
-    if len(programs) != 1:
-        return None
-    program = _open(programs[0])
-    same = len(program.invars) == len(equation.invars)
-    return programs[0] if same and len(program.outvars) == len(equation.outvars) else None
-
-
-def _open(program: Any) -> Any:
-    """Return the bare program in a closed one."""
-    return getattr(program, "jaxpr", program)
-
-
-def programs_in(value: Any) -> Iterator[Any]:
-    """Yield the programs among the parameters of an operation, closed ones as they are."""
-    if hasattr(_open(value), "eqns"):
-        yield value
-    elif isinstance(value, (tuple, list)):
-        for each in value:
-            yield from programs_in(each)
 
 
 def _dtype(variable: Any) -> str:

@@ -1,0 +1,52 @@
+"""What traced programs consist of: operands, references, and the programs that they call."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+# Operations whose inputs and outputs are those of their program, one to one.
+_CALLS = frozenset({"jit", "pjit", "closed_call", "core_call", "core_closed_call", "xla_call"})
+_CALLS |= {"checkpoint", "remat", "remat2", "custom_jvp_call", "custom_vjp_call"}
+_CALLS |= {"custom_jvp_call_jaxpr", "custom_vjp_call_jaxpr"}
+
+
+def is_literal(atom: Any) -> bool:
+    """Whether an operand is a constant in the program rather than a variable."""
+    return hasattr(atom, "val")
+
+
+def variables(atoms: Iterable[Any]) -> list[Any]:
+    """Return those of some operands that are variables."""
+    return [atom for atom in atoms if not is_literal(atom)]
+
+
+def has_reference(atoms: Iterable[Any]) -> bool:
+    """Whether any of some operands is an array that is changed in place."""
+    return any(type(atom.aval).__name__ == "AbstractRef" for atom in atoms)
+
+
+def bare(program: Any) -> Any:
+    """Return the bare program in a closed one."""
+    return getattr(program, "jaxpr", program)
+
+
+def called(equation: Any) -> Any | None:
+    """Return the program of an operation that does nothing but call it; None for any other."""
+    if equation.primitive.name not in _CALLS:
+        return None
+    programs = [*programs_in(tuple(equation.params.values()))]
+    if len(programs) != 1:
+        return None
+    program = bare(programs[0])
+    same = len(program.invars) == len(equation.invars)
+    return programs[0] if same and len(program.outvars) == len(equation.outvars) else None
+
+
+def programs_in(value: Any) -> Iterator[Any]:
+    """Yield the programs among the parameters of an operation, closed ones as they are."""
+    if hasattr(bare(value), "eqns"):
+        yield value
+    elif isinstance(value, (tuple, list)):
+        for each in value:
+            yield from programs_in(each)
