@@ -10,7 +10,7 @@ import numpy as np
 from gridax._execution.front import whole_chains
 from gridax._grid.points import Points, point_labels
 from gridax._outputs.template import Template
-from gridax._plan.plan import Box, Region, boxes, shape_of
+from gridax._plan.plan import Box, Region, box_of, boxes, shape_of
 from gridax._reduce import arithmetic
 from gridax._run.evaluator import Computed, Evaluated, Evaluator, Request, store_evaluated
 from gridax._stores.base import DONE, FAILED, PENDING, Task
@@ -44,7 +44,7 @@ class HostCells:
 
     def evaluate(self) -> Iterator[Evaluated]:
         """Evaluate what the store lacks."""
-        whole = Task(tuple((0, size) for size in self._cells.shape))
+        whole = Task(box_of(self._cells.shape))
         chain = self._points.chain
         for task in self._request.store.tasks() or [whole]:
             if chain is not None:

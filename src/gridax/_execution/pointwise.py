@@ -23,7 +23,7 @@ from gridax._outputs.alike import Alike
 from gridax._outputs.template import Output, Template, arrays_of, template_of, warn_of_attributes
 from gridax._plan.blocks import Wish
 from gridax._plan.cells import of_cells
-from gridax._plan.plan import Box, Level, Plan, Region, shape_of
+from gridax._plan.plan import Box, Level, Plan, Region, box_of, shape_of
 from gridax._reduce.outputs import ReducedOutputs
 from gridax._run.evaluator import Computed, Evaluated, Evaluator, Failed, Request
 from gridax._run.job import Job
@@ -109,7 +109,7 @@ class PointwiseEvaluator(Evaluator):
             return
         reader = _Reader(request.check_template)
         last: Front | None = None
-        for task in request.store.tasks() or [Task(tuple((0, n) for n in self._points.shape))]:
+        for task in request.store.tasks() or [Task(box_of(self._points.shape))]:
             if request.is_over:
                 return
             try:

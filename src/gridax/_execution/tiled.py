@@ -21,7 +21,7 @@ from gridax._kernel.prepared import Choice, Prepared
 from gridax._outputs.template import Template
 from gridax._plan.blocks import Wish, pieces
 from gridax._plan.limits import Limits
-from gridax._plan.plan import Plan, Region, Tile, n_points, shape_of
+from gridax._plan.plan import Plan, Region, Tile, box_of, n_points, shape_of
 from gridax._plan.slices import Slices
 from gridax._plan.tuning import Tuner
 from gridax._reduce.outputs import ReducedOutputs
@@ -139,7 +139,7 @@ class TiledEvaluator(Evaluator):
             shape = reduced.cells.shape
         pipeline = Pipeline(self._points, prepared, tuner, request, host)
         tasks = request.store.tasks()
-        whole = Task(tuple((0, size) for size in shape))
+        whole = Task(box_of(shape))
         if tasks is None and self._rejections:
             yield from self._rejected(whole, reduced)[0]
             tasks = request.store.tasks()

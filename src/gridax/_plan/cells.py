@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from gridax._plan.plan import Box, Level, Plan, shape_of
+from gridax._plan.plan import Box, Level, Plan, box_of, shape_of
 
 
 @dataclasses.dataclass(frozen=True)
@@ -147,8 +147,7 @@ class Cells:
 
     def n_points_in(self, cells: np.ndarray) -> int:
         """Return the number of points in some cells, which are True in an array of all cells."""
-        whole = tuple((0, size) for size in self.shape)
-        return int((self.counts(whole) * cells).sum())
+        return int((self.counts(box_of(self.shape)) * cells).sum())
 
     def first_point(self, index: Sequence[int]) -> list[int]:
         """Return the index along each dimension of the space of a point of a cell."""

@@ -334,6 +334,11 @@ class Plan(Displayed):
         return Region(tile.box, shape, tuple(mesh[dim] for dim in range(len(shape))))
 
 
+def box_of(sizes: Sequence[int]) -> Box:
+    """Return the box of all points of a grid."""
+    return tuple((0, size) for size in sizes)
+
+
 def shape_of(box: Box) -> tuple[int, ...]:
     """Return the number of points of a box along each dimension."""
     return tuple(stop - start for start, stop in box)

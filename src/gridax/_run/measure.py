@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from gridax._plan import blocks
-from gridax._plan.plan import Box, Plan, Region, shape_of
+from gridax._plan.plan import Box, Plan, Region, box_of, shape_of
 from gridax._run.evaluator import Deadline, Evaluator, Request, store_evaluated
 from gridax._stores.base import NO_ERRORS, PENDING, Store, Task
 
@@ -88,7 +88,7 @@ def _sample(sizes: Sequence[int], wish: blocks.Wish, plan: Plan, request: Reques
     # Any points can be evaluated together, unless they depend on each other.
     if request.reduced is None and wish.chain is None and plan.n_together > 1:
         # Points that are computed twice take time, too.
-        total = plan.n_tiles(tuple((0, n) for n in sizes)) * n_tile
+        total = plan.n_tiles(box_of(sizes)) * n_tile
         lengths = blocks.nearly_cubic(sizes, plan.lengths, n_points)
         return _Sample(_spread(sizes, lengths, total), total, lambda region: n_tile)
     done: dict[Box, np.ndarray] = {}
@@ -105,7 +105,6 @@ def _sample(sizes: Sequence[int], wish: blocks.Wish, plan: Plan, request: Reques
 
 def _spread(sizes: Sequence[int], lengths: Sequence[int], total: int) -> Iterator[Task]:
     """Yield products of indices that are spread along each dimension, each time others."""
-    whole = tuple((0, size) for size in sizes)
     for i in range(math.ceil(total / math.prod(lengths))):
         # The fractional parts of multiples of the golden ratio fill the gaps evenly.
         shift = (0.5 + i * 0.6180339887498949) % 1.0
@@ -113,7 +112,7 @@ def _spread(sizes: Sequence[int], lengths: Sequence[int], total: int) -> Iterato
             ((np.arange(n) + shift) * (size / n)).astype(np.int64)
             for n, size in zip(lengths, sizes, strict=True)
         )
-        yield Task(whole, take=take)
+        yield Task(box_of(sizes), take=take)
 
 
 def _blocks(sizes: Sequence[int], wish: blocks.Wish, n_points: int) -> Iterator[Task]:

@@ -21,7 +21,7 @@ from gridax._files.merge import Summary
 from gridax._kernel.once import Call
 from gridax._outputs.template import Template, unit_difference
 from gridax._plan import blocks
-from gridax._plan.plan import Box, Plan
+from gridax._plan.plan import Box, Plan, box_of
 from gridax._reduce.outputs import ReducedOutputs
 from gridax._run import fingerprints
 from gridax._run.assembly import Assembler, Assembly
@@ -141,7 +141,7 @@ class Run:
             check = _checks(old)
             self._trace(old, None, check)
             labels = self._labels(old)
-            store = MemoryStore(tuple((0, size) for size in labels.grid), labels.outputs)
+            store = MemoryStore(box_of(labels.grid), labels.outputs)
             count = _counting(points.n, store.status.size)
             if old is not None:
                 self._filling(old)(store)
