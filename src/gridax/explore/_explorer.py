@@ -22,7 +22,8 @@ from gridax.explore._cube import STATES, Cube
 from gridax.explore._start import Style, known_output, start
 from gridax.explore._values import compact
 
-ARGUMENTS = ("output", "x", "y", "sel", "mean", "cmap", "vmin", "vmax", "norm", "theme")
+_LOOKS = (field.name for field in dataclasses.fields(Style))
+ARGUMENTS = ("output", "x", "y", "sel", "mean", *_LOOKS)
 
 
 class Explorer:
