@@ -105,32 +105,42 @@ class Run:
         """Return how the sweep will be divided, and if measured, how long it will take."""
         if self._reducing is not None:
             self._trace(None, None, lambda assembly: None)
-        seconds = self._measured(self._reduced) if measure else None
-        options = self._options
-        plan = self._evaluator.plan(options.memory, options.lanes, self._reduced)
-        return dataclasses.replace(plan, seconds=seconds)
+        seconds = self._measured() if measure else None
+        return dataclasses.replace(self._planned(self._evaluator), seconds=seconds)
 
-    def _measured(self, reduced: ReducedOutputs | None) -> tuple[float, float, float]:
-        """Return about how long the run will take: at least, likely, and at most."""
-        evaluator, options = self._evaluator, self._options
-        evaluator.template(None, record=True)
-        sizes = self._job.points.shape if reduced is None else reduced.cells.shape
-        wish = evaluator.wish(options.memory, options.lanes, reduced)
-        request = Request(
-            MemoryStore((), ()),
-            None,
+    def _planned(self, evaluator: Evaluator) -> Plan:
+        return evaluator.plan(self._options.memory, self._options.lanes, self._reduced)
+
+    def _wish(self) -> blocks.Wish:
+        return self._evaluator.wish(self._options.memory, self._options.lanes, self._reduced)
+
+    def _request(
+        self, store: Store, block: tuple[int, ...] | None, check: Callable[[Template], None]
+    ) -> Request:
+        options = self._options
+        return Request(
+            store,
+            block,
             options.memory,
             options.lanes,
-            True,
-            lambda template: None,
-            reduced,
+            options.record,
+            check,
+            self._reduced,
+            self._deadline,
         )
-        local = evaluator.local
-        seconds = measured(local, request, sizes, wish)
+
+    def _measured(self) -> tuple[float, float, float]:
+        """Return about how long the run will take: at least, likely, and at most."""
+        self._evaluator.template(None, record=True)
+        sizes = self._job.points.shape if self._reduced is None else self._reduced.cells.shape
+        wish = self._wish()
+        request = self._request(MemoryStore((), ()), None, lambda template: None)
+        local = self._evaluator.local
+        seconds = measured(local, dataclasses.replace(request, record=True), sizes, wish)
         share = 1.0
-        if local is not evaluator:  # a worker has a core of its own, and here there may be several
-            plan = local.plan(options.memory, options.lanes, reduced)
-            share = plan.n_parallel / wish.n_workers
+        # A worker has a core of its own, and here there may be several.
+        if local is not self._evaluator:
+            share = self._planned(local).n_parallel / wish.n_workers
         low, likely, high = (share * each for each in seconds)
         return low, likely, high
 
@@ -164,9 +174,8 @@ class Run:
         """Divide what is kept in memory into blocks, if their order matters; return their shape."""
         if self._options.order == "grid":
             return None
-        options = self._options
-        wish = self._evaluator.wish(options.memory, options.lanes, self._reduced)
         nbytes = sum(output.nbytes for output in store.outputs)
+        wish = self._wish()
         wish = dataclasses.replace(wish, nbytes=nbytes, is_whole=wish.chain is not None)
         block = blocks.shape(labels.grid, wish, least=blocks.MANY)
 
@@ -229,10 +238,7 @@ class Run:
         stored.check_program(about["model"]["program"])
         if not exists:
             labels = self._labels(old)
-            wish = functools.partial(
-                self._evaluator.wish, self._options.memory, self._options.lanes, self._reduced
-            )
-            stored.create(labels, wish, "" if old is None else old.history)
+            stored.create(labels, self._wish, "" if old is None else old.history)
             if self._reducing is not None and stored.summary is not None:
                 labels = self._reducing.adopt(stored.summary)
                 self._assembly = self._assembly and labels
@@ -285,17 +291,7 @@ class Run:
             check(assembly)
             self._assembly = assembly
 
-        options = self._options
-        request = Request(
-            store,
-            block,
-            options.memory,
-            options.lanes,
-            options.record,
-            check_template,
-            self._reduced,
-            self._deadline,
-        )
+        request = self._request(store, block, check_template)
         for n_new in store_evaluated(self._evaluator, request):
             meter.add(count(n_new))
 
