@@ -18,7 +18,7 @@ import re
 import socket
 import threading
 import types
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import jax
@@ -148,9 +148,7 @@ class Walk:
             yield from self._of_class(value, name)
         elif isinstance(value, types.FunctionType):
             if origin.is_library_code(value) and "<locals>" not in value.__code__.co_qualname:
-                yield from self._of_library(
-                    value.__globals__.get("__name__", ""), value.__qualname__
-                )
+                yield from self._of_library_function(value)
             else:
                 self.functions[id(value)] = value
                 yield self._node(self._of_function, value, name)
@@ -191,9 +189,7 @@ class Walk:
         yield f"{module}: {name}".encode()
 
     def _of_library_function(self, function: types.FunctionType) -> Iterator[bytes]:
-        # `functools.wraps` may have given it another name and module.
-        module, name = function.__globals__.get("__name__", ""), function.__code__.co_qualname
-        yield from self._of_library(module, name)
+        yield from self._of_library(function.__globals__.get("__name__", ""), function.__qualname__)
 
     def _of_class(self, value: type, name: str) -> Iterator[bytes]:
         if origin.library(value.__module__) is not None:
@@ -226,23 +222,24 @@ class Walk:
 
     def _of_own_module(self, value: types.ModuleType, name: str) -> Iterator[bytes]:
         """Yield all of a module that is passed on as a whole."""
-        for key, item in sorted(vars(value).items()):
-            if not key.startswith("__") and (id(value), key) not in self._changing.attributes:
+        yield from self._of_attributes(value, _own_items(value), name)
+
+    def _of_attributes(
+        self, value: Any, items: Iterable[tuple[str, Any]], name: str
+    ) -> Iterator[bytes]:
+        """Yield attributes of an object, except those that the code changes itself."""
+        for key, item in items:
+            if (id(value), key) not in self._changing.attributes:
                 yield key.encode()
                 yield self._of(item, f"{name}.{key}")
 
     def _of_function(self, function: types.FunctionType, name: str) -> Iterator[bytes]:
         if origin.is_library_code(function):
-            yield from self._of_library(
-                function.__globals__.get("__name__", ""), function.__qualname__
-            )
+            yield from self._of_library_function(function)
         else:
             yield syntax(function.__code__)
         yield self._of([function.__defaults__, function.__kwdefaults__], name)
-        for key, item in sorted(vars(function).items()):
-            if not key.startswith("__") and (id(function), key) not in self._changing.attributes:
-                yield key.encode()
-                yield self._of(item, f"{name}.{key}")
+        yield from self._of_attributes(function, _own_items(function), name)
         for each in referenced(function, self._changing):
             yield each.label.encode()
             if each.package is not None:
@@ -259,10 +256,7 @@ class Walk:
         if isinstance(value, enum.Enum):
             yield value.name.encode()
             return
-        for key, item in attributes(value):
-            if (id(value), key) not in self._changing.attributes:
-                yield key.encode()
-                yield self._of(item, f"{name}.{key}")
+        yield from self._of_attributes(value, attributes(value), name)
         content = base_content(value)
         if content is not None:
             yield self._of(content, name)
@@ -330,10 +324,12 @@ class Walk:
                 kind = f"{type(value).__module__}.{type(value).__qualname__}"
                 yield self._no_digest(f"{name} ({kind})")
             return
-        for key, item in content:
-            if (id(value), key) not in self._changing.attributes:
-                yield key.encode()
-                yield self._of(item, f"{name}.{key}")
+        yield from self._of_attributes(value, content, name)
+
+
+def _own_items(value: Any) -> list[tuple[str, Any]]:
+    """Return what a module or a function holds, without what Python itself puts there."""
+    return [(key, item) for key, item in sorted(vars(value).items()) if not key.startswith("__")]
 
 
 _DESCRIPTORS = (
