@@ -259,9 +259,12 @@ class Run:
     def _reduced(self) -> ReducedOutputs | None:
         return None if self._reducing is None else self._reducing.outputs
 
-    def _assembled(self, raw: Template) -> AnyAssembly:
-        assembly = self._assembler.assembly(raw, self._options.dims, self._options.coords)
-        return assembly if self._reducing is None else self._reducing.labels(assembly)
+    def _take(self, raw: Template, check: Check) -> None:
+        """Label what the model returns, once it is known and suits what there is."""
+        plain = self._assembler.assembly(raw, self._options.dims, self._options.coords)
+        assembly = plain if self._reducing is None else self._reducing.labels(plain)
+        check(assembly)
+        self._assembly = assembly
 
     def _trace(self, old: AnyExtension | None, stored: StoredRun | None, check: Check) -> None:
         """Determine what the model returns, unless only evaluating it will tell."""
@@ -273,8 +276,7 @@ class Run:
         if self._reducing is not None and summary is not None:
             self._reducing.adopt(summary)
         if raw is not None:
-            self._assembly = self._assembled(raw)
-            check(self._assembly)
+            self._take(raw, check)
 
     def _fill(
         self,
@@ -285,13 +287,7 @@ class Run:
         count: Callable[[int], int],
     ) -> None:
         """Evaluate and store what the store lacks."""
-
-        def check_template(raw: Template) -> None:
-            assembly = self._assembled(raw)
-            check(assembly)
-            self._assembly = assembly
-
-        request = self._request(store, block, check_template)
+        request = self._request(store, block, functools.partial(self._take, check=check))
         for n_new in store_evaluated(self._evaluator, request):
             meter.add(count(n_new))
 
