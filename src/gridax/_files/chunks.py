@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from gridax._stores.arrays import DamagedChunk, Number, StoredArray
+from gridax._stores.arrays import DamagedChunk, Number, StoredArray, piece
 from gridax._stores.base import ERROR, STATUS
 from gridax._stores.location import Location
 
@@ -140,5 +140,4 @@ class _ByChunk:
         return np.asarray(self._variable.values, dtype)
 
     def _chunk(self, numbers: tuple[int, ...]) -> np.ndarray:
-        pairs = zip(numbers, self._sizes, strict=True)
-        return self._variable[tuple(slice(k * size, (k + 1) * size) for k, size in pairs)].values
+        return self._variable[piece(numbers, self._sizes)].values

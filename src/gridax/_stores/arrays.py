@@ -236,8 +236,7 @@ class StoredArray:
             return
         n_grid = len(block)
         for number in self.numbers(block):
-            inner = zip(number[n_grid:], self.chunks[n_grid:], strict=True)
-            here: tuple[Any, ...] = (..., *(slice(k * n, (k + 1) * n) for k, n in inner))
+            here: tuple[Any, ...] = (..., *piece(number[n_grid:], self.chunks[n_grid:]))
             yield self.key_of(number), self.encode(values[here])
 
     def join(
@@ -270,6 +269,11 @@ class StoredArray:
         """Return all values, or those of a block, from the contents of its chunks in order."""
         contents = dict(zip(self.numbers(block), raw, strict=True))
         return self.join(self.along(block), lambda number: self.decode(contents[number]))
+
+
+def piece(number: Sequence[int], sizes: Sequence[int]) -> tuple[slice, ...]:
+    """Return where a chunk is in its array, by its number and its size along each dimension."""
+    return tuple(slice(k * size, (k + 1) * size) for k, size in zip(number, sizes, strict=True))
 
 
 def with_checksum(content: bytes) -> bytes:

@@ -18,7 +18,7 @@ import numpy as np
 
 from gridax._memory import human
 from gridax._plan.plan import boxes
-from gridax._stores.arrays import StoredArray, plain_json
+from gridax._stores.arrays import StoredArray, piece, plain_json
 from gridax._stores.base import DONE, FAILED, STATUS
 from gridax._stores.inventory import Inventory
 from gridax._stores.location import ROOT, Location
@@ -161,8 +161,7 @@ def split_all(array: StoredArray, values: Any) -> Iterator[tuple[str, bytes]]:
     values : what it holds; a NumPy array, or a variable of which each chunk is computed in turn.
     """
     for number in array.numbers():
-        pairs = zip(number, array.chunks, strict=True)
-        chunk = values[tuple(slice(k * size, (k + 1) * size) for k, size in pairs)]
+        chunk = values[piece(number, array.chunks)]
         yield array.key_of(number), array.encode(np.asarray(chunk))
 
 
