@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import xarray as xr
 
 from gridax._plots.keywords import Keywords
@@ -60,7 +60,7 @@ class Figure:
     ) -> Figure:
         from xarray.plot import FacetGrid
 
-        labels = {role: pd.unique(plot.labels(role)) for role in facets}
+        labels = plot.labels_of_panels()
         if [*facets] == ["col"]:
             n = len(labels["col"])
             options.setdefault("col_wrap", min(n, 3 if n in (5, 6, 9) else 4))
@@ -85,13 +85,12 @@ class Figure:
         if self.grid is None:
             yield self.axes[0], {}
             return
-        facets = plot.facets()
-        unique = {role: pd.unique(plot.labels(role)) for role in facets}
-        indices = np.ndindex(*(len(unique[role]) for role in facets))
-        for flat, index in enumerate(indices):
-            at = np.unravel_index(flat, self.axes.shape) if len(facets) == 1 else index
-            yield self.axes[at], {r: unique[r][i] for r, i in zip(facets, index, strict=True)}
-        for ax in self.axes.flat[int(np.prod([len(u) for u in unique.values()])) :]:
+        labels = plot.labels_of_panels()
+        shape = [len(each) for each in labels.values()]
+        for flat, index in enumerate(np.ndindex(*shape)):
+            at = np.unravel_index(flat, self.axes.shape) if len(labels) == 1 else index
+            yield self.axes[at], {r: labels[r][i] for r, i in zip(labels, index, strict=True)}
+        for ax in self.axes.flat[math.prod(shape) :]:
             ax.set_visible(False)
 
     def finish(self, plot: Plot) -> None:
@@ -112,11 +111,12 @@ class Figure:
         set_title(self.axes, _selected(plot))
 
     def _set_titles(self, plot: Plot) -> None:
-        facets = plot.facets()
-        for role, name in facets.items():
+        labels = plot.labels_of_panels()
+        for role, each in labels.items():
+            name = plot.roles[role]
             attrs = plot.values[name].attrs if name in plot.values.coords else {}
-            titles = panel_title(name, attrs, np.asarray(pd.unique(plot.labels(role))))
-            if role == "row" and len(facets) == 2:
+            titles = panel_title(name, attrs, each)
+            if role == "row" and len(labels) == 2:
                 self._set_titles_of_rows(titles)
                 continue
             for ax, title in zip(self.axes.flat, titles, strict=False):

@@ -74,6 +74,10 @@ class Plot:
         """Return the names in the roles row and col."""
         return {role: self.roles[role] for role in ("row", "col") if role in self.roles}
 
+    def labels_of_panels(self) -> dict[str, np.ndarray]:
+        """Return the different labels in the roles row and col."""
+        return {role: np.asarray(pd.unique(self.labels(role))) for role in self.facets()}
+
     def free(self) -> list[str]:
         """Return the dimensions without a role."""
         taken = {LEVELS, *(self.dim(name) for name in self.roles.values())}
@@ -257,8 +261,8 @@ def _pair(plot: Plot, dim: str) -> tuple[str, str | None]:
 
 
 def _check_panels(plot: Plot) -> None:
-    facets = [role for role in plot.roles if role in ("row", "col")]
-    sizes = {plot.roles[role]: len(pd.unique(plot.labels(role))) for role in facets}
+    labels = plot.labels_of_panels()
+    sizes = {name: len(labels[role]) for role, name in plot.roles.items() if role in labels}
     n_panels = math.prod(sizes.values())
     if n_panels > MOST_FACETS:
         product = " × ".join(f"{name} {size}" for name, size in sizes.items())

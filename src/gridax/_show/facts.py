@@ -119,7 +119,7 @@ class ResultFacts:
 def space_facts(points: Points) -> SpaceFacts:
     """Return the facts of a space."""
     grid = points.grid
-    place = {dim: i for i, dim in enumerate(grid.dims)}
+    place = points.dim_numbers
     columns = sorted(grid.columns, key=lambda c: len(place) if c.dim is None else place[c.dim])
     tables = [column.table for column in columns]
     return SpaceFacts(
