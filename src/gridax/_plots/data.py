@@ -6,11 +6,10 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import xarray as xr
 
 from gridax._grid.lookup import sel
-from gridax._show.labels import is_number, label_texts
+from gridax._show.labels import as_times, distances, is_number, unknown_label
 from gridax._text import listing
 
 
@@ -53,9 +52,9 @@ def _as_numbers(values: xr.DataArray) -> xr.DataArray:
 
 def _nearest(dataset: xr.Dataset, labels: Mapping[str, Any]) -> xr.Dataset:
     """Select the nearest label for numbers and dates, and the exact one for anything else."""
-    labels = {name: _as_times(dataset, name, query) for name, query in labels.items()}
     numbers = [name for name, query in labels.items() if _is_numeric(dataset, name, query)]
-    nearest = {name: _closest(name, dataset[name].values, labels[name]) for name in numbers}
+    asked = {name: _asked(name, dataset[name].values, labels[name]) for name in numbers}
+    nearest = {name: _closest(name, dataset[name].values, asked[name]) for name in numbers}
     try:
         return sel(dataset, {**labels, **nearest})
     except KeyError:
@@ -63,26 +62,11 @@ def _nearest(dataset: xr.Dataset, labels: Mapping[str, Any]) -> xr.Dataset:
         # the index looks for the point that is nearest in all of them together.
         others = {name: query for name, query in labels.items() if name not in nearest}
         exact = sel(dataset, others)
-        return sel(exact, {name: labels[name] for name in nearest}, method="nearest")
+        return sel(exact, asked, method="nearest")
 
 
-def _as_times(dataset: xr.Dataset, name: str, query: Any) -> Any:
-    """Return dates or durations in place of texts, if the labels of a coordinate are such."""
-    kind = dataset[name].dtype.kind if name in dataset.coords else ""
-    if kind not in ("m", "M") or isinstance(query, slice):
-        return query
-    what, convert = ("dates", pd.Timestamp) if kind == "M" else ("durations", pd.Timedelta)
-    try:
-        kind = np.asarray(query).dtype.kind
-        is_time = kind in "OUSmM"
-        # Older versions of pandas take no texts of NumPy.
-        each = [str(q) if kind in "US" else q for q in np.atleast_1d(query)]
-        times = [convert(q).to_numpy() for q in each] if is_time else []
-    except (TypeError, ValueError):
-        is_time = False
-    if not is_time:
-        raise ValueError(f"sel={name!r}: the labels are {what}, got {query!r}")
-    return times[0] if np.ndim(query) == 0 else times
+def _asked(name: str, labels: np.ndarray, query: Any) -> Any:
+    return as_times(name, labels, query) if labels.dtype.kind in "mM" else query
 
 
 def _is_numeric(dataset: xr.Dataset, name: str, query: Any) -> bool:
@@ -109,32 +93,13 @@ def _is_numeric(dataset: xr.Dataset, name: str, query: Any) -> bool:
         return True
     for label in np.atleast_1d(query):
         if label not in labels:
-            known = list(dict.fromkeys(map(str, labels.tolist())))
-            raise ValueError(
-                f"sel={name!r}: no label {str(label)!r}; the labels are {listing(known)}"
-            )
+            raise unknown_label(name, label, labels)
     return False
 
 
 def _closest(name: str, labels: np.ndarray, query: Any) -> Any:
-    """Return the label nearest to a number, or the different labels nearest to several numbers."""
-    labels = labels[labels == labels]  # without NaN and NaT
-    if not labels.size:
-        raise ValueError(f"sel={name!r}: all labels are missing, so that none is nearest")
-    low, high = labels.min(), labels.max()
+    """Return the label nearest to a number or time, or the different ones nearest to several."""
     if np.size(query) == 0:
         raise ValueError(f"sel={name!r}: give one label or several, got {query!r}")
-    closest = []
-    is_time = labels.dtype.kind in "mM"
-    places = labels if is_time else labels.astype(float)
-    for number in np.atleast_1d(query).astype(places.dtype):
-        near = not is_time and np.isclose(number, (low, high)).any()
-        if not low <= number <= high and not near:
-            ends = np.array([low, high], labels.dtype)
-            first, last = label_texts(ends) if is_time else [str(low), str(high)]
-            shown = label_texts(np.atleast_1d(number))[0] if is_time else f"{number:g}"
-            raise ValueError(
-                f"sel={name!r}: {shown} is outside the range of the labels, {first} to {last}"
-            )
-        closest.append(labels[np.argmin(np.abs(places - number))])
+    closest = [labels[distances(name, labels, each).argmin()] for each in np.atleast_1d(query)]
     return closest[0] if np.ndim(query) == 0 else list(dict.fromkeys(closest))

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
+from gridax._show.labels import as_times, distances, unknown_label
 from gridax._text import listing
 from gridax.explore._cube import Cube, View
 from gridax.explore._labels import is_position
@@ -216,35 +216,18 @@ def _selected(cube: Cube, sel: Mapping[str, Any]) -> dict[str, int]:
 
 
 def _distance(name: str, labels: np.ndarray, label: Any) -> np.ndarray:
-    """Return the distance of all labels to one, in units of their range; infinite for texts."""
+    """Return how far labels are from one, as fractions of their range; other texts infinitely."""
     if np.ndim(label) != 0 or isinstance(label, slice):
         raise ValueError(f"sel={name!r}: give one label, got {label!r}")
-    if labels.dtype.kind not in "iufmM":
-        same = np.array([str(known) == str(label) for known in labels.tolist()])
-        if not same.any():
-            known = list(dict.fromkeys(map(str, labels.tolist())))
-            raise ValueError(
-                f"sel={name!r}: no label {str(label)!r}; the labels are {listing(known)}"
-            )
-        return np.where(same, 0, np.inf)
-    kind = "dates" if labels.dtype.kind == "M" else "durations" if labels.dtype.kind == "m" else ""
-    try:
-        if kind:
-            wanted = (pd.Timestamp if kind == "dates" else pd.Timedelta)(label).to_numpy()
-            far = np.abs((labels - wanted) / np.timedelta64(1, "s"))
-        else:
-            far = np.abs(labels.astype(float) - float(label))
-    except (TypeError, ValueError):
-        raise ValueError(
-            f"sel={name!r}: the labels are {kind or 'numbers'}, got {label!r}"
-        ) from None
-    known = labels[labels == labels]  # without NaN and NaT
-    low, high = (known.min(), known.max()) if known.size else (labels[0], labels[0])
-    extent = float((high - low) / (np.timedelta64(1, "s") if kind else 1))
-    within = np.isfinite(far).any() and np.nanmin(far) <= np.nanmax(far)
-    outside = not within or (np.nanmax(far) > extent * (1 + 1e-9) and extent > 0)
-    if outside or (extent == 0 and not np.isclose(np.nanmin(far), 0)):
-        raise ValueError(
-            f"sel={name!r}: {label} is outside the range of the labels, {low} to {high}"
-        )
-    return np.nan_to_num(far, nan=np.inf) / (extent or 1)
+    if labels.dtype.kind in "mM":
+        return distances(name, labels, as_times(name, labels, label))
+    if labels.dtype.kind in "iuf":
+        try:
+            number = float(label)
+        except (TypeError, ValueError):
+            raise ValueError(f"sel={name!r}: the labels are numbers, got {label!r}") from None
+        return distances(name, labels, number)
+    same = np.array([str(known) == str(label) for known in labels.tolist()])
+    if not same.any():
+        raise unknown_label(name, label, labels)
+    return np.where(same, 0, np.inf)
