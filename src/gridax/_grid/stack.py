@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from gridax import _checks
+from gridax._grid.frame import spread
 from gridax._grid.grid import Column, Grid
 from gridax._memory import check_fits
 from gridax._text import number_of
@@ -66,7 +67,7 @@ def _chosen(column: Column) -> Any:
 
 def _stack(column: Column, grid: Grid, shape: tuple[int, ...], fill_value: Any) -> Any:
     table = column.table
-    values = table.values[point_rows(column, grid)]
+    values = table.values[spread(column.all_rows(grid.sizes), column.dim, grid)]
     missing = math.prod(shape) - len(values)
     if missing:
         padding = np.repeat(values[-1:], missing, axis=0)
@@ -85,12 +86,3 @@ def _stack(column: Column, grid: Grid, shape: tuple[int, ...], fill_value: Any) 
             wrap = jax.vmap(wrap)
         stacked = wrap(stacked)
     return stacked
-
-
-def point_rows(column: Column, grid: Grid) -> np.ndarray:
-    """Return the row of the table of a column at every point, in the order of the points."""
-    if column.dim is None:
-        return np.full(grid.n_points, column.rows)
-    shape = [size if dim == column.dim else 1 for dim, size in grid.sizes.items()]
-    rows = column.take(np.arange(grid.sizes[column.dim])).reshape(shape)
-    return np.broadcast_to(rows, tuple(grid.sizes.values())).reshape(-1)
