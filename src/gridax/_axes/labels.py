@@ -15,14 +15,9 @@ def given_labels(labels: Any, size: int, owner: str, *, exact: bool = False) -> 
 
     Parameters
     ----------
-    labels : array_like
-        What the user passed.
-    size : int
-        Number of values to be labeled.
-    owner : str
-        Start of error messages.
-    exact : bool, optional
-        Whether floats stay as they are, so that they align with the coordinate that they came
+    labels, size : what the user passed, and the number of values to be labeled.
+    owner : start of error messages.
+    exact : whether floats stay as they are, so that they align with the coordinate that they came
         from. Otherwise, rounding noise is removed.
 
     Raises

@@ -134,16 +134,11 @@ def number_table(
 
     Parameters
     ----------
-    values : numpy.ndarray, shape (n,)
-        The numbers.
-    owner : str
-        Start of error messages.
-    shape : tuple of int, optional
-        Shape to which each number is broadcast inside the model.
-    drawn : bool, optional
-        Whether the numbers are random draws, which must be finite.
-    exact : bool, optional
-        Whether labels are the numbers bit for bit, even if they contain rounding noise.
+    values : the numbers, of shape ``(n,)``.
+    owner : start of error messages.
+    shape : to which each number is broadcast inside the model.
+    drawn : whether the numbers are random draws, which must be finite.
+    exact : whether labels are the numbers bit for bit, even if they contain rounding noise.
     """
     values = native(values)
     if not is_floating(values.dtype):

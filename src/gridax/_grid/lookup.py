@@ -26,15 +26,10 @@ def by_label(
 
     Parameters
     ----------
-    dataset : xarray.Dataset
-        Coordinates with an index can be selected by.
-    queries : mapping of str to label, list, array, DataArray or slice
-        Labels by coordinate. Several coordinates along one dimension select the points that have
-        all of them.
-    method : {None, "nearest"}, optional
-        How to select numbers. Slices and other labels always match exactly.
-    tolerance : float, optional
-        Largest distance at which a nearest label is accepted.
+    dataset : coordinates with an index can be selected by.
+    queries : a label, list, array, DataArray or slice of labels by coordinate. Several coordinates
+        along one dimension select the points that have all of them.
+    method, tolerance : as in `Space.sel`.
 
     Returns
     -------
@@ -133,14 +128,8 @@ def find(
 
     Parameters
     ----------
-    labels : mapping of str to Labels
-        The coordinates along the dimension.
-    dim : hashable
-        Name of the dimension.
-    queries : mapping of str to label, list, array, DataArray or slice
-        Labels by coordinate; lists for several coordinates are read in pairs.
-    method, tolerance
-        As in `by_label`.
+    labels, dim : the coordinates along the dimension, and its name.
+    queries, method, tolerance : as in `by_label`; lists for several coordinates are read in pairs.
 
     Returns
     -------

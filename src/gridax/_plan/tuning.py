@@ -48,22 +48,17 @@ class Tuner:
 
     Parameters
     ----------
-    plan : Plan
-        The first plan.
-    others : callable, optional
-        Returns the plans to try, given the fastest one and the seconds that it takes per point. By
-        default, the first plan is used throughout.
-    clock : callable, optional
-        Returns a time in seconds.
-    suggested : callable, optional
-        Returns the plan that is probably faster, given the first one, the seconds that it takes per
-        point, and `even`.
+    plan : the first one.
+    others : returns the plans to try, given the fastest one and the seconds that it takes per
+        point. By default, the first plan is used throughout.
+    clock : returns a time in seconds.
+    suggested : returns the plan that is probably faster, given the first one, the seconds that it
+        takes per point, and `even`.
 
     Attributes
     ----------
-    even : float or None
-        The fraction of the iterations of a loop that points take part in, rather than wait for the
-        slowest one in their tile; None if it was not counted.
+    even : the fraction of the iterations of a loop that points take part in, rather than wait for
+        the slowest one in their tile; None if it was not counted.
     """
 
     def __init__(

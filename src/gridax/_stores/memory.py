@@ -21,14 +21,10 @@ class MemoryStore(Store):
 
     Parameters
     ----------
-    box : Box
-        First and one past the last index along each dimension.
-    outputs : sequence of Output
-        Each gets an array of shape ``(*shape, *output.shape)``.
-    is_block : bool
-        Whether the grid is larger than the box.
-    among : sequence of int, optional
-        Which of the values that are written these outputs are, if there are others.
+    box : first and one past the last index along each dimension.
+    outputs : each gets an array of shape ``(*shape, *output.shape)``.
+    is_block : whether the grid is larger than the box.
+    among : which of the values that are written these outputs are, if there are others.
 
     Raises
     ------
