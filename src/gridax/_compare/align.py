@@ -19,8 +19,8 @@ import xarray as xr
 
 from gridax._grid.labels import Labels
 from gridax._grid.lookup import common
+from gridax._outputs.labels import without_states
 from gridax._reduce.variables import FAILED as FAILED_POINTS
-from gridax._stores.base import ERROR, STATUS
 from gridax._text import listing
 from gridax.result import Result, kept_dims
 from gridax.space import points_of
@@ -57,9 +57,8 @@ class Side:
     @functools.cached_property
     def outputs(self) -> dict[str, xr.Variable]:
         """The outputs by name."""
-        states = (STATUS, ERROR, FAILED_POINTS)
-        variables = self.dataset.data_vars.items()
-        return {str(name): v.variable for name, v in variables if name not in states}
+        outputs = without_states(self.dataset)
+        return {name: v.variable for name, v in outputs.items() if name != FAILED_POINTS}
 
     def labels(self, axes: tuple[str, ...]) -> dict[str, xr.Variable]:
         """Return the labels of the axes that there are, along a dimension or single ones."""

@@ -11,6 +11,7 @@ import xarray as xr
 from gridax._axes import LogGridAxis
 from gridax._axes.base import call, made_by
 from gridax._grid.grid import POINT, Column, Grid
+from gridax._outputs.labels import without_states
 from gridax._text import listing
 
 
@@ -105,8 +106,8 @@ def _stacked(dataset: xr.Dataset, dims: Sequence[str]) -> xr.Dataset:
 def _as_numbers(dataset: xr.Dataset) -> xr.Dataset:
     """Return the outputs that are numbers, as floats (or complex), without the status."""
     outputs = {}
-    for name, variable in dataset.data_vars.items():
-        if name in ("status", "error") or "prng_impl" in variable.attrs:
+    for name, variable in without_states(dataset).items():
+        if "prng_impl" in variable.attrs:
             continue
         if variable.dtype.kind in "biu":
             variable = variable.astype(float).assign_attrs(variable.attrs)

@@ -15,6 +15,9 @@ from gridax._decimals import as_decimals
 from gridax._outputs.derivatives import own_outputs
 from gridax._outputs.template import Output, Template
 
+# The variables of a Dataset that are no outputs: the state of each point, and messages.
+STATES = ("status", "error")
+
 
 def labeled(
     template: Template,
@@ -191,6 +194,11 @@ def coordinates(
             )
         coords.setdefault(name, variable)
     return {name: variable for name, variable in coords.items() if name not in taken}
+
+
+def without_states(dataset: xr.Dataset) -> dict[str, xr.DataArray]:
+    """Return the outputs in the Dataset of a result, without what it says about its points."""
+    return {str(name): v for name, v in dataset.data_vars.items() if name not in STATES}
 
 
 def own_coordinates(dataset: xr.Dataset, template: Template) -> dict[str, xr.Variable]:

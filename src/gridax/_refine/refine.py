@@ -16,6 +16,7 @@ from gridax._axes.table import Table
 from gridax._grid.grid import POINT, Column, Grid
 from gridax._grid.interp import is_log
 from gridax._grid.points import Points
+from gridax._outputs.labels import without_states
 from gridax._pytree import Skeleton
 from gridax._refine.proposals import By, proposed
 from gridax._refine.ticks import Ticks
@@ -112,9 +113,9 @@ def refine(
 def _variable(result: Result, output: str) -> xr.Variable:
     """Return an output, NaN where it is not known."""
     dataset = result.dataset
-    names = [str(name) for name in dataset.data_vars if name not in ("status", "error")]
-    if output not in names:
-        raise ValueError(f"refine: no output {output!r}; the outputs are {listing(names)}")
+    outputs = without_states(dataset)
+    if output not in outputs:
+        raise ValueError(f"refine: no output {output!r}; the outputs are {listing([*outputs])}")
     variable = dataset.variables[output]
     if variable.dtype.kind not in "biuf":
         raise ValueError(f"refine: output {output!r} is {variable.dtype}, not real numbers")

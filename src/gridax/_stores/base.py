@@ -9,6 +9,7 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
+from gridax._outputs.labels import STATES
 from gridax._plan.chain import Chain
 from gridax._plan.plan import Box, Region, Take
 
@@ -18,7 +19,7 @@ Durability = Literal["process", "power"]
 # States of a point. A failed one has been evaluated, but the model raised an error.
 PENDING, DONE, FAILED = 0, 1, 2
 # The variable of the states in a Dataset, and that of the messages of failed points.
-STATUS, ERROR = "status", "error"
+STATUS, ERROR = STATES
 NO_ERRORS: Mapping[tuple[int, ...], str] = {}
 FLAGS = {"flag_values": [PENDING, DONE, FAILED], "flag_meanings": "pending done failed"}
 

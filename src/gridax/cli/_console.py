@@ -14,7 +14,6 @@ import gridax as gx
 from gridax._text import one_line
 
 if TYPE_CHECKING:  # rich takes a while to import
-    import xarray as xr
     from rich.console import Console
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -63,12 +62,6 @@ def _open(path: str) -> gx.Result:
         raise
     except Exception as error:  # fsspec's file systems raise errors of their own
         raise ValueError(f"{path!r} cannot be opened ({type(error).__name__}: {error})") from error
-
-
-def outputs(result: gx.Result) -> dict[str, xr.DataArray]:
-    """Return the outputs of the model, without the variables about the state of the run."""
-    states = ("status", "error")
-    return {str(n): v for n, v in result.dataset.data_vars.items() if n not in states}
 
 
 def reported_as(exit_code: int) -> Callable[[Command], Command]:

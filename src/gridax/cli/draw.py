@@ -13,10 +13,11 @@ import click
 import gridax as gx
 from gridax._checks import optional
 from gridax._memory import human
+from gridax._outputs.labels import without_states
 from gridax._plots.keywords import KINDS
 from gridax._show.labels import label_texts
 from gridax._text import did_you_mean, listing
-from gridax.cli._console import examples, note, opened, outputs, reported
+from gridax.cli._console import examples, note, opened, reported
 
 if TYPE_CHECKING:  # xarray takes a while to import
     import xarray as xr
@@ -91,7 +92,7 @@ def plot(
     if figure is not None and figure.suffix not in FORMATS:
         raise click.UsageError(f"the name of FIGURE must end in {listing(FORMATS)}; got '{figure}'")
     with opened(file) as result:
-        output = _known_output(result, output or next(iter(outputs(result))))
+        output = _known_output(result, output or next(iter(without_states(result.dataset))))
         selection = _labels(result.dataset[output], sel)
         along = () if output.endswith(".mean") else band  # its band may be another output
         for name in (*mean, *along, *filter(None, roles.values())):
@@ -275,7 +276,7 @@ def _in_options(error: ValueError) -> ValueError:
 
 
 def _known_output(result: gx.Result, output: str) -> str:
-    names = [*outputs(result)]
+    names = [*without_states(result.dataset)]
     if output not in names:
         raise ValueError(f"no output '{output}'; the outputs are {listing(names)}")
     return output

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from gridax._outputs.labels import STATES, without_states
 from gridax._show.labels import label_texts, unit_suffix
 from gridax._text import listing
 from gridax.explore import _labels
@@ -24,7 +25,6 @@ from gridax.explore._values import Output, compact, outputs_of
 # Most cells of a map and most points, which a browser draws without delay.
 MOST_CELLS, MOST_POINTS = 1_000_000, 100_000
 MOST_DETAILS = 4  # plots of one point
-STATES = ("status", "error")
 _HOPELESS = 20  # times too large for a page
 
 
@@ -63,7 +63,7 @@ class Cube:
         members: Mapping[str, Sequence[str]],
         choices: Collection[str] = (),
     ) -> None:
-        names = [str(name) for name in dataset.data_vars if name not in STATES]
+        names = [*without_states(dataset)]
         if not any(dataset[name].ndim for name in names):
             # A single point without arrays is a line of one point.
             dataset, members = dataset.expand_dims("point"), {"point": ["point"]}

@@ -16,9 +16,10 @@ import xarray as xr
 from gridax import _checks, _memory
 from gridax._checks import optional
 from gridax._disk import check_target, whole
+from gridax._outputs.labels import STATES
 from gridax._text import did_you_mean, listing
 from gridax.explore import _page
-from gridax.explore._cube import STATES, Cube
+from gridax.explore._cube import Cube
 from gridax.explore._start import Style, known_output, start
 from gridax.explore._values import compact
 
