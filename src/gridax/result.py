@@ -861,11 +861,6 @@ def facts_of(result: Result) -> ResultFacts:
     )
 
 
-def own_dims(result: Result) -> dict[str, tuple[str, ...]]:
-    """Return the names of each output's own dimensions."""
-    return {output.name: output.dims or () for output in result._template.outputs}
-
-
 def with_outputs(result: Result, names: Sequence[str]) -> Result:
     """Return a result with some of its outputs, as `gridax export` saves it.
 

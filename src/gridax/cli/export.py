@@ -13,7 +13,7 @@ import gridax as gx
 from gridax._disk import check_parent, whole
 from gridax._text import listing
 from gridax.cli._console import examples, note, opened, reported
-from gridax.result import own_dims, with_outputs
+from gridax.result import template_of_result, with_outputs
 
 KINDS = (".nc", ".zarr", ".csv")
 
@@ -90,7 +90,7 @@ def _to_zarr(result: gx.Result, path: Path, overwrite: bool) -> None:
 
 def _to_csv(result: gx.Result, file: Path, names: Sequence[str]) -> None:
     """Write a table without arrays in cells; the file is written completely or not at all."""
-    own = own_dims(result)
+    own = {o.name: o.dims or () for o in template_of_result(result).outputs}
     arrays = {name: dims for name, dims in own.items() if dims}
     are_chosen = bool(names)
     names = names or [name for name in own if name not in arrays]
