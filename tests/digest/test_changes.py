@@ -8,7 +8,7 @@ import functools
 import numpy as np
 import pytest
 
-from gridax._digest.digest import digest
+from gridax._digest.digest import digest, examine
 
 N_CALLS = 0
 SEEN: list = []
@@ -184,3 +184,151 @@ def test_methods_of_arrays_and_modules_that_are_named_like_changes_are_none():
     before = digest(model)
     weights["w"][0] = 5.0
     assert digest(model) != before
+
+
+def item_of_a_dict(tau):
+    parameters = {"tau": tau, "x": 0.0}
+
+    def model(state):
+        parameters["x"] = state["x"]
+        return parameters["x"] * parameters["tau"]
+
+    return model
+
+
+def item_of_an_item(tau):
+    parameters = {"tau": tau, "inner": {"tau": tau, "x": 0.0}}
+
+    def model(state):
+        parameters["inner"]["x"] = state["x"]
+        return parameters["inner"]["x"] * parameters["inner"]["tau"]
+
+    return model
+
+
+def updated(tau):
+    parameters = {"tau": tau}
+
+    def model(state):
+        parameters.update(x=state["x"])
+        parameters.update({"y": state["x"]})
+        return parameters["x"] * parameters["tau"]
+
+    return model
+
+
+def item_of_a_list(tau):
+    parameters = [0.0, tau]
+
+    def model(state):
+        parameters[-2] = state["x"]
+        return parameters[0] * parameters[1]
+
+    return model
+
+
+def element_of_an_array(tau):
+    parameters = np.array([[0.0, tau]])
+
+    def model(state):
+        parameters[0, 0] = state["x"]
+        return parameters[0, 0] * parameters[0, 1]
+
+    return model
+
+
+class WithParameters:
+    def __init__(self, tau):
+        self.parameters = collections.OrderedDict(tau=tau, x=0.0)
+
+    def __call__(self, state):
+        self.parameters["x"] = state["x"]
+        return self.parameters["x"] * self.parameters["tau"]
+
+
+class Parameters(dict):
+    def set(self, x):
+        self["x"] = x
+
+
+def own_dict(tau):
+    parameters = Parameters(tau=tau)
+
+    def model(state):
+        parameters.set(state["x"])
+        return parameters["x"] * parameters["tau"]
+
+    return model
+
+
+def own_cache(tau):
+    class Memory(dict):
+        def __missing__(self, x):
+            self[x] = tau * x
+            return self[x]
+
+    memory = Memory()
+    return lambda state: memory[state["x"]]
+
+
+def default_factory(tau):
+    memory = collections.defaultdict(lambda: tau)
+
+    def model(state):
+        memory[state["x"]] += state["x"]
+        return state["x"]
+
+    return model
+
+
+def attribute_by_name(tau):
+    parameters = Simulator(tau)
+
+    def model(state):
+        setattr(parameters, "n", state["x"])  # noqa: B010
+        return parameters.n * parameters.gain
+
+    return model
+
+
+PARAMETERS = {
+    "item of a dict": item_of_a_dict,
+    "item of an item": item_of_an_item,
+    "updated": updated,
+    "item of a list": item_of_a_list,
+    "element of an array": element_of_an_array,
+    "attribute of an object": WithParameters,
+    "own dict": own_dict,
+    "own cache": own_cache,
+    "default factory": default_factory,
+    "attribute by name": attribute_by_name,
+}
+
+
+@pytest.mark.parametrize("make", PARAMETERS.values(), ids=PARAMETERS)
+def test_what_stands_beside_what_a_model_changes_counts(make):
+    model, other = make(2.0), make(3.0)
+    before = examine({"model": model})
+    assert before.unknown == ()
+    assert digest(make(2.0)) == before.digest
+    assert digest(other) != before.digest
+    for x in (1.0, 2.0):
+        model({"x": x})
+        assert digest(model) == before.digest
+
+
+def test_parameters_that_a_model_changes_under_computed_names_are_named():
+    parameters, weights, cache = {"tau": 2.0, "x": 0.0}, np.ones(3), {}
+
+    def model(state):
+        parameters.update(state)
+        for i in range(3):
+            weights[i] = parameters["x"]
+        cache[state["x"]] = weights.sum() * parameters["tau"]
+        return cache[state["x"]]
+
+    before = examine({"model": model})
+    names = ("parameters (which the model changes)", "weights (which the model changes)")
+    assert before.unknown == names
+    model({"x": 1.0})
+    assert examine({"model": model}) == before

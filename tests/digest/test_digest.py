@@ -594,6 +594,35 @@ class Holder:
         self.held = held
 
 
+@pytest.mark.parametrize("option", ["eq", "order", "frozen", "unsafe_hash"])
+def test_what_a_dataclass_can_do_counts(option):
+    def made(**options):
+        @dataclasses.dataclass(**options)
+        class Settings:
+            gain: float
+
+        return Settings
+
+    one, same, other = (digest(made(**{option: value})) for value in (False, False, True))
+    assert one == same != other
+
+
+def test_the_fields_that_a_dataclass_compares_count():
+    def made(compare):
+        @dataclasses.dataclass
+        class Settings:
+            gain: float = dataclasses.field(compare=compare)
+
+        return Settings
+
+    assert digest(made(True)) == digest(made(True)) != digest(made(False))
+
+
+def test_the_default_of_a_default_dict_counts():
+    one, same, other = (collections.defaultdict(with_gain(k)) for k in (2.0, 2.0, 3.0))
+    assert digest(one) == digest(same) != digest(other)
+
+
 def test_more_objects_than_can_be_followed_are_named(monkeypatch):
     monkeypatch.setattr(walk, "_MOST", 10)
     (name,) = examine({"it": [Holder(i) for i in range(10)]}).unknown

@@ -8,7 +8,7 @@ import textwrap
 
 import pytest
 
-from gridax._digest.syntax import Import, references, syntax
+from gridax._digest.syntax import Import, Item, references, syntax
 
 
 def made(text, tmp_path=None, name="f"):
@@ -161,23 +161,60 @@ def test_what_a_function_changes_is_known(function):
     def f(self):
         global N
         N += 1
-        CACHE["a"] = N
+        CACHE[self] = N
+        PARAMETERS["a"] = N
         SEEN.append(N)
         OBJECT.count += 1
         self.n = N
         self.inner.seen.append(1)
-        module.CACHE["a"] = 1
+        module.PARAMETERS["a"] = 1
     """
     found = references(function(text).__code__)
     assert found.rebound == {"N"}
-    assert found.filled >= {("CACHE",), ("module", "CACHE")}
     assert ("SEEN",) in found.called
-    assert ("OBJECT", "count") in found.stored
+    assert found.stored >= {
+        ("OBJECT", "count"),
+        ("PARAMETERS", Item("a")),
+        ("module", "PARAMETERS", Item("a")),
+    }
+
+
+CHANGED = {
+    "P[k] = 1": ("filled", ("P",)),
+    "P['a'] = 1": ("stored", ("P", Item("a"))),
+    "P['a']['b'] += 1": ("stored", ("P", Item("a"), Item("b"))),
+    "P['a'][k] = 1": ("filled", ("P", Item("a"))),
+    "P[k]['a'] = 1": ("filled", ("P",)),
+    "del P[-1]": ("stored", ("P", Item(-1))),
+    "P[0, 1] = 1": ("stored", ("P", Item((0, 1)))),
+    "P[:] = [1]": ("stored", ("P", Item(...))),
+    "P[:, :] = 1": ("stored", ("P", Item(...))),
+    "P[1:] = [1]": ("filled", ("P",)),
+    "P[k].b = 1": ("filled", ("P",)),
+    "P.a['b'].c = 1": ("stored", ("P", "a", Item("b"), "c")),
+    "setattr(P, 'a', 1)": ("stored", ("P", "a")),
+    "P.update(a=1)": ("stored", ("P", Item("a"))),
+    "P.update({'a': 1})": ("stored", ("P", Item("a"))),
+    "P.update(k)": ("filled", ("P",)),
+    "P.update(**k)": ("filled", ("P",)),
+    "P.update({k: 1})": ("filled", ("P",)),
+    "P[k].update(a=1)": ("filled", ("P",)),
+    "P['a'].append(1)": ("called", ("P", Item("a"))),
+    "P, *P['a'] = k": ("stored", ("P", Item("a"))),
+}
+
+
+@pytest.mark.parametrize(("statement", "change"), CHANGED.items(), ids=CHANGED)
+def test_what_is_changed_is_known_to_the_item(tmp_path, statement, change):
+    found = references(made(f"def f(k):\n    {statement}", tmp_path).__code__)
+    kind, chain = change
+    assert getattr(found, kind) == {chain}
+    assert not (found.stored | found.filled | found.called) - {chain}
 
 
 def test_what_a_method_changes_of_its_object_is_known(tmp_path):
     text = "def f(self):\n    self.n = 1\n    self.a.seen.append(1)\n    self.b[0].c = 2\n    del self.d"
     found = references(made(text, tmp_path).__code__)
-    assert found.stored == {("self", "n"), ("self", "d")}
+    assert found.stored == {("self", "n"), ("self", "d"), ("self", "b", Item(0), "c")}
     assert found.called == {("self", "a", "seen")}
-    assert found.filled == {("self", "b")}
+    assert not found.filled

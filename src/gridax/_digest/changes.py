@@ -8,6 +8,8 @@ the model never calls, could change it.
 from __future__ import annotations
 
 import collections
+import contextlib
+import copy
 import dataclasses
 import types
 from collections.abc import Iterable, MutableMapping, MutableSequence, MutableSet
@@ -15,10 +17,11 @@ from typing import Any
 
 import numpy as np
 
-from gridax._digest.syntax import attribute_names, references
+from gridax._digest.syntax import Item, attribute_names, references
 
 # What a method of theirs named `append`, `update` or the like changes.
 _CONTAINERS = (MutableMapping, MutableSequence, MutableSet, collections.deque)
+_FILLED = (*_CONTAINERS, np.ndarray)
 # Methods that run before a model does.
 _BEFORE = frozenset({"__init__", "__new__", "__post_init__", "__setstate__", "__init_subclass__"})
 
@@ -31,15 +34,33 @@ class Changes:
     ----------
     names : variables that it rebinds, as the identity of a namespace or a cell, and the name.
     attributes : attributes that it sets, as the identity of the object and the name.
-    objects : identities of containers and arrays that it changes in place.
+    items : items that it sets, as the identity of the container or array and the key.
+    objects : identities of containers and arrays of which it may change any item.
+    filled : those of them that it changes under keys that it computes.
     """
 
     names: set[tuple[int, str]] = dataclasses.field(default_factory=set)
     attributes: set[tuple[int, str]] = dataclasses.field(default_factory=set)
+    items: set[tuple[int, Any]] = dataclasses.field(default_factory=set)
     objects: set[int] = dataclasses.field(default_factory=set)
+    filled: set[int] = dataclasses.field(default_factory=set)
 
     def __bool__(self) -> bool:
-        return bool(self.names or self.attributes or self.objects)
+        return bool(self.names or self.attributes or self.items or self.objects)
+
+    def rest(self, owner: Any, content: Any) -> Any:
+        """Return the content of a container or an array without the items that change."""
+        keys = [key for identity, key in self.items if identity == id(owner)]
+        if not keys:
+            return content
+        kept = copy.copy(content)
+        for key in keys:
+            with contextlib.suppress(LookupError, TypeError):  # not there, or no key of this
+                if isinstance(kept, MutableMapping):
+                    del kept[key]
+                else:
+                    kept[key] = np.zeros((), kept.dtype) if isinstance(kept, np.ndarray) else None
+        return kept
 
 
 def changes(
@@ -126,28 +147,46 @@ def _add(function: types.FunctionType, name: str, value: Any, found: Changes) ->
     """Add what a function changes of the value of one of its variables."""
     refers = references(function.__code__)
     for chain in refers.stored:
-        if chain[0] == name:
-            owner = _at(value, chain[1:-1])
-            if owner is not None:
-                found.attributes.add((id(owner), chain[-1]))
-    for chains, kinds in (
-        (refers.filled, (*_CONTAINERS, np.ndarray)),
-        (refers.called, _CONTAINERS),
-    ):
+        owner = _at(value, chain[1:-1]) if chain[0] == name else None
+        if owner is not None:
+            _add_step(owner, chain[-1], found)
+    for chains, kinds in ((refers.filled, _FILLED), (refers.called, _CONTAINERS)):
         for chain in chains:
             changed = _at(value, chain[1:]) if chain[0] == name else None
             if isinstance(changed, kinds):
                 found.objects.add(id(changed))
+                if chains is refers.filled:
+                    found.filled.add(id(changed))
 
 
-def _at(value: Any, attributes: tuple[str, ...]) -> Any:
-    """Return what attributes lead to, without running properties, or None."""
-    for attribute in attributes:
-        own = getattr(value, "__dict__", {})
-        if attribute in own:
-            value = own[attribute]
+def _add_step(owner: Any, step: Any, found: Changes) -> None:
+    """Add an attribute or an item of an object that is assigned."""
+    if not isinstance(step, Item):
+        found.attributes.add((id(owner), step))
+    elif isinstance(owner, _FILLED):
+        if step.key is ...:
+            found.objects.add(id(owner))
         else:
-            member = getattr(type(value), attribute, None)
+            found.items.add((id(owner), step.key))
+
+
+def _at(value: Any, steps: tuple[Any, ...]) -> Any:
+    """Return what attributes and items lead to, without running the user's code, or None."""
+    for step in steps:
+        own = getattr(value, "__dict__", {})
+        if isinstance(step, Item):
+            value = _item(value, step.key)
+        elif step in own:
+            value = own[step]
+        else:
+            member = getattr(type(value), step, None)
             is_slot = isinstance(member, types.MemberDescriptorType)
-            value = getattr(value, attribute, None) if is_slot else member
+            value = getattr(value, step, None) if is_slot else member
     return value
+
+
+def _item(container: Any, key: Any) -> Any:
+    try:
+        return container[key] if type(container) in (dict, list, tuple) else None
+    except (LookupError, TypeError):
+        return None

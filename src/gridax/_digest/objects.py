@@ -149,13 +149,9 @@ def class_contents(kind: type) -> Iterator[tuple[str, Any]]:
     fields = vars(kind).get("__dataclass_fields__")
     if fields is not None:
         made |= {"__dataclass_fields__"}
-        yield (
-            "__dataclass_fields__",
-            [
-                (f.name, f.init, f.kw_only, _default(f.default), _default(f.default_factory))
-                for f in fields.values()
-            ],
-        )
+        yield "__dataclass_fields__", [_field(each) for each in fields.values()]
+        params = vars(kind).get("__dataclass_params__")
+        yield "__dataclass_params__", [getattr(params, name, None) for name in _DATACLASS_PARAMS]
     if issubclass(kind, enum.Enum):
         yield "__members__", [(name, member.value) for name, member in kind.__members__.items()]
         made |= {name for name in vars(kind) if _is_private_to_enum(name)} | set(kind.__members__)
@@ -167,6 +163,15 @@ def class_contents(kind: type) -> Iterator[tuple[str, Any]]:
 
 
 _SLOTS = (types.MemberDescriptorType, types.GetSetDescriptorType)
+
+
+# Of the parameters of a dataclass, those that change what its objects do.
+_DATACLASS_PARAMS = ("eq", "order", "unsafe_hash", "frozen")
+
+
+def _field(field: dataclasses.Field[Any]) -> tuple[Any, ...]:
+    flags = field.init, field.kw_only, field.compare, field.hash
+    return field.name, *flags, _default(field.default), _default(field.default_factory)
 
 
 def _default(value: Any) -> Any:

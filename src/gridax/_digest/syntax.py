@@ -37,7 +37,19 @@ _MEANINGFUL = (
     | inspect.CO_ASYNC_GENERATOR
 )
 
-Chain = tuple[str, ...]
+
+@dataclasses.dataclass(frozen=True)
+class Item:
+    """A step from a container to one of its items, by a key that stands in the source.
+
+    The key is ``...`` for all items, as in ``a[:] = x``.
+    """
+
+    key: Any
+
+
+# Names of attributes, of which the first is that of a variable; where changes are, also items.
+Chain = tuple[Any, ...]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,8 +76,10 @@ class References:
         where the name stands alone.
     imports : import statements inside.
     rebound : names that are assigned, by ``global`` and ``nonlocal``.
-    stored : attributes that are assigned: ``self.n += 1`` gives ``("self", "n")``.
-    filled : what has items assigned: ``CACHE[k] = v`` gives ``("CACHE",)``.
+    stored : attributes and items that are assigned: ``self.n += 1`` gives ``("self", "n")``, and
+        ``P["tau"] = x`` gives ``("P", Item("tau"))``.
+    filled : what has items assigned under keys that are computed: ``CACHE[k] = v`` gives
+        ``("CACHE",)``.
     called : what has a method called that may change it: ``self.seen.append(x)`` gives
         ``("self", "seen")``.
     """
@@ -154,20 +168,30 @@ class _Reader(ast.NodeVisitor):
         else:
             self._found.reads.setdefault(name, set()).add(tuple(attributes))
         if not isinstance(node.ctx, ast.Load):
-            if name is not None:
-                self._found.stored.add((name, *attributes))
-            else:
-                self._changes(node.value, self._found.filled)
+            self._assigns(node)
 
     def visit_Subscript(self, node: ast.Subscript) -> None:
         self.generic_visit(node)
         if not isinstance(node.ctx, ast.Load):
-            self._changes(node.value, self._found.filled)
+            self._assigns(node)
 
     def visit_Call(self, node: ast.Call) -> None:
         self.generic_visit(node)
-        if isinstance(node.func, ast.Attribute) and node.func.attr in _MUTATORS:
-            self._changes(node.func.value, self._found.called)
+        if isinstance(node.func, ast.Name) and node.func.id in ("setattr", "delattr"):
+            name = node.args[1].value if isinstance(node.args[1], ast.Constant) else None
+            if isinstance(name, str):
+                self._assigns(ast.Attribute(node.args[0], name, ast.Store()))
+        if not isinstance(node.func, ast.Attribute) or node.func.attr not in _MUTATORS:
+            return
+        chain, is_exact = _target(node.func.value)
+        if node.func.attr == "update" and chain:
+            keys = _updated(node)
+            if keys is None or not is_exact:
+                self._found.filled.add(chain)
+            else:
+                self._found.stored |= {(*chain, Item(key)) for key in keys}
+        elif chain:
+            self._found.called.add(chain)
 
     def visit_Import(self, node: ast.Import) -> None:
         for alias in node.names:
@@ -179,13 +203,56 @@ class _Reader(ast.NodeVisitor):
             name = alias.asname or alias.name
             self._found.imports.append(Import(node.module or "", node.level, name, alias.name))
 
-    def _changes(self, node: ast.expr, changed: set[Chain]) -> None:
-        """Note that what an expression gives changes, or the variable in which that is an item."""
-        name, *attributes = _chain(node)
-        if name is not None:
-            changed.add((name, *attributes))
-        elif isinstance(node, (ast.Subscript, ast.Attribute, ast.Starred)):
-            self._changes(node.value, changed)
+    def _assigns(self, node: ast.expr) -> None:
+        """Note what an assignment changes: an attribute, an item, or any item of a container."""
+        chain, is_exact = _target(node)
+        if chain:
+            (self._found.stored if is_exact else self._found.filled).add(chain)
+
+
+def _target(node: ast.expr) -> tuple[Chain, bool]:
+    """Return the variable, attributes and items to which an expression leads.
+
+    They end where a key is computed; whether they do not is returned, too. An expression that does
+    not begin with a variable leads to nothing.
+    """
+    match node:
+        case ast.Name():
+            return (node.id,), True
+        case ast.Starred():
+            return _target(node.value)
+        case ast.Attribute() | ast.Subscript():
+            chain, is_exact = _target(node.value)
+            step = node.attr if isinstance(node, ast.Attribute) else _key(node.slice)
+            if chain and is_exact and step is not None:
+                return (*chain, step), True
+            return chain, False
+    return (), False
+
+
+def _key(node: ast.expr) -> Item | None:
+    """Return the item that a key stands for, or None if it is computed."""
+    slices = node.elts if isinstance(node, ast.Tuple) and node.elts else [node]
+    if all(isinstance(each, ast.Slice) and ast.unparse(each) == ":" for each in slices):
+        return Item(...)
+    try:
+        key = ast.literal_eval(node)
+        hash(key)
+    except (ValueError, TypeError):
+        return None
+    return Item(key)
+
+
+def _updated(node: ast.Call) -> list[Any] | None:
+    """Return the keys that ``.update(…)`` of a dict sets, or None if they are computed."""
+    keys: list[Any] = [each.arg for each in node.keywords]
+    for each in node.args:
+        if not isinstance(each, ast.Dict):
+            return None
+        for key in each.keys:
+            item = None if key is None else _key(key)
+            keys.append(None if item is None else item.key)
+    return None if None in keys else keys
 
 
 def _chain(node: ast.expr) -> list[Any]:
@@ -201,10 +268,11 @@ def _read_instructions(code: types.CodeType, found: References) -> None:
     """Collect what code without a source refers to, as far as its instructions tell."""
     chain: list[str] = []
     last: Chain = ()
+    key: Item | None = None
     for step in dis.get_instructions(code):
         if chain and step.opname in ("LOAD_ATTR", "LOAD_METHOD"):
             if step.argval in _MUTATORS:
-                found.called.add(tuple(chain))
+                (found.filled if step.argval == "update" else found.called).add(tuple(chain))
             chain.append(step.argval)
             continue
         if chain and step.opname == "STORE_ATTR":
@@ -215,10 +283,14 @@ def _read_instructions(code: types.CodeType, found: References) -> None:
         if step.opname.startswith(("LOAD_GLOBAL", "LOAD_NAME", "LOAD_DEREF")):
             chain = [step.argval]
         elif step.opname == "STORE_SUBSCR" and last:
-            found.filled.add(last)
+            (found.filled if key is None else found.stored).add(
+                last if key is None else (*last, key)
+            )
         elif step.opname == "IMPORT_NAME":
             name = step.argval.partition(".")[0]
             found.imports.append(Import(step.argval, 0, name, None, is_top=True))
+        is_key = step.opname == "LOAD_CONST" and not isinstance(step.argval, slice)
+        key = Item(step.argval) if is_key else None
     for inner in _inner(code):
         _read_instructions(inner, found)
 

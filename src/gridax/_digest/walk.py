@@ -108,8 +108,8 @@ class Walk:
             return _hashed([f"{type(value).__name__} {value!r}".encode()])
         while (inner := wrapped(value)) is not None:
             value = inner
-        if id(value) in self._changing.objects:
-            return b"changing"
+        if id(value) in self._changing.filled and _may_hold_parameters(value):
+            self._no_digest(f"{name} (which the model changes)")
         if id(value) in self._open:
             return f"circle {len(self._open) - self._open.index(id(value))}".encode()
         if len(self._open) >= _DEEPEST:
@@ -139,6 +139,13 @@ class Walk:
     def _parts(self, value: Any, name: str) -> Iterator[Any]:
         """Yield what tells a value from others."""
         content = contents(value)
+        is_own = origin.library(type(value).__module__) is None and is_python(type(value))
+        if isinstance(value, np.ndarray) or not is_own:
+            if id(value) in self._changing.objects:
+                yield b"changing"
+                yield self._of(getattr(value, "default_factory", None), name)
+                return
+            value = self._changing.rest(value, value)
         if content is not None:
             yield f"{type(value).__name__} {len(content)}".encode()
             yield from (self._of(each, name) for each in content)
@@ -158,7 +165,7 @@ class Walk:
             yield b"idle"
         elif isinstance(value, _OPAQUE) or type(value).__module__ in ("ctypes", "_ctypes"):
             yield self._no_digest(f"{name} ({type(value).__qualname__})")
-        elif origin.library(type(value).__module__) is None and is_python(type(value)):
+        elif is_own:
             yield self._node(self._of_instance, value, name)
         else:
             yield from self._of_other(value, name)
@@ -258,13 +265,15 @@ class Walk:
             return
         yield from self._of_attributes(value, attributes(value), name)
         content = base_content(value)
-        if content is not None:
-            yield self._of(content, name)
+        if content is not None and id(value) not in self._changing.objects:
+            yield self._of(self._changing.rest(value, content), name)
 
     def _of_other(self, value: Any, name: str) -> Iterator[bytes]:
         """Yield the content of an object of Python's or a library's."""
         if isinstance(value, Mapping):
             yield f"{type(value).__name__} of {len(value)}".encode()
+            if isinstance(value, collections.defaultdict):
+                yield self._of(value.default_factory, f"{name}.default_factory")
             # Equal dicts may differ in the order of their keys.
             pairs = [(self._alone(key), key, item) for key, item in value.items()]
             if not isinstance(value, collections.OrderedDict):
@@ -330,6 +339,13 @@ class Walk:
 def _own_items(value: Any) -> list[tuple[str, Any]]:
     """Return what a module or a function holds, without what Python itself puts there."""
     return [(key, item) for key, item in sorted(vars(value).items()) if not key.startswith("__")]
+
+
+def _may_hold_parameters(container: Any) -> bool:
+    """Whether a container that a model changes looks like its parameters, not like a cache."""
+    if isinstance(container, Mapping):
+        return any(isinstance(key, str) for key in container)
+    return isinstance(container, (list, np.ndarray)) and len(container) > 0
 
 
 _DESCRIPTORS = (
