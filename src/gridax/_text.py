@@ -174,7 +174,11 @@ def error_text(error: BaseException) -> str:
     >>> error_text(ValueError("too large"))
     'ValueError: too large'
     """
-    text = f"{type(error).__name__}: {error}"
+    try:
+        message = str(error)
+    except Exception:  # of the user's class; the point is to be recorded all the same
+        message = "its message cannot be shown"
+    text = f"{type(error).__name__}: {message}"
     _, marker, traceback = text.rpartition("Traceback (most recent call last):")
     # The lines of a traceback are indented; the message follows.
     cause = [line for line in traceback.splitlines() if line and not line.startswith(" ")]

@@ -85,6 +85,11 @@ def test_sizes_count_all_outputs_of_a_point():
     assert template.nbytes == 3 * 2 * 8 + 4
 
 
+LONG = pytest.mark.skipif(
+    np.dtype(np.longdouble) == np.float64, reason="numbers have at most 64 bits on this platform"
+)
+
+
 @pytest.mark.parametrize(
     ("result", "text"),
     [
@@ -119,6 +124,23 @@ def test_sizes_count_all_outputs_of_a_point():
             "output 'value' is the integer 1180591620717411303424, which is too large, but a model",
         ),
         (
+            {"r": np.zeros(2, [("a", int), ("b", float)])},
+            "output 'r' is an array of [('a', '<i8'), ('b', '<f8')], but a model must return",
+        ),
+        (np.void(b"abc"), "output 'value' is an array of |V3, but a model must return arrays"),
+        pytest.param(
+            {"x": np.longdouble(1)},
+            f"output 'x' is an array of {np.dtype(np.longdouble)}, but a model must return arrays "
+            "or numbers; convert it to float64",
+            marks=LONG,
+        ),
+        pytest.param(
+            {"x": np.ones(2, np.clongdouble)},
+            f"output 'x' is an array of {np.dtype(np.clongdouble)}, but a model must return arrays "
+            "or numbers; convert it to complex128",
+            marks=LONG,
+        ),
+        (
             xr.Dataset({"s": "text"}),
             "output 's' is an array of <U4, but a model must return arrays",
         ),
@@ -129,6 +151,29 @@ def test_what_is_no_array_is_refused_with_the_output_named(result, text):
     for reader in (template_of, arrays_of):
         with pytest.raises(TypeError, match=re.escape(text)):
             reader(result)
+
+
+MASKED = np.ma.masked_array([1, 2], [True, False])
+
+
+@pytest.mark.parametrize(
+    ("result", "values"),
+    [
+        (MASKED, [np.nan, 2.0]),
+        (np.ma.masked_array([1, 2]), [1.0, 2.0]),
+        (MASKED > 1, [np.nan, 1.0]),
+        (MASKED.astype(np.float32), [np.nan, 2.0]),
+        (MASKED.astype(complex), [np.nan, 2.0]),
+        (np.ma.masked, np.nan),
+        (MASKED[:1].mean(), np.nan),
+    ],
+    ids=["integers", "none is masked", "bools", "float32", "complex", "a constant", "a mean"],
+)
+def test_masked_values_are_nan(result, values):
+    (array,), (output,) = arrays_of({"x": result}), template_of({"x": result}).outputs
+    np.testing.assert_array_equal(array, values)
+    assert array.dtype == output.dtype
+    assert array.dtype == (result.dtype if result.dtype.kind in "fc" else np.float64)
 
 
 def test_two_outputs_of_one_name_are_refused():

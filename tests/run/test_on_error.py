@@ -484,6 +484,36 @@ def test_long_and_odd_messages_are_kept(kept):
     assert result.failed["error"].tolist() == [f"Diverged: {text}" for text in texts]
 
 
+class Silent(Exception):
+    def __str__(self):
+        raise KeyError("message")
+
+
+@pytest.mark.parametrize(
+    ("error", "text"),
+    [
+        (
+            StopIteration,
+            "RuntimeError: the model raised StopIteration, such as by next() at the end",
+        ),
+        (Silent, "Silent: its message cannot be shown"),
+    ],
+)
+def test_errors_that_python_treats_specially_cost_no_other_point(kept, error, text):
+    def model(state):
+        if state["x"] == 2:
+            raise error
+        return state["x"]
+
+    executor = gx.SequentialExecution(model, gx.Space({"x": gx.DataAxis(range(4))}, "product"))
+    with pytest.raises((RuntimeError, Silent)) as caught:
+        executor.run(progress=False)
+    assert caught.value.__notes__[0] == "while the model was evaluated at x=2"
+    result = executor.run(on_error="record", progress=False, **kept)
+    assert result.failed["error"].tolist() == [text]
+    assert result.progress == (3, 1, 4)
+
+
 @pytest.mark.parametrize("on_error", ["ignore", True, None, "Record"])
 def test_other_ways_to_treat_errors_are_refused_before_anything_runs(kind, on_error):
     simulator = Simulator()

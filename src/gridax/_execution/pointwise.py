@@ -265,6 +265,10 @@ class PointwiseEvaluator(Evaluator):
             if self._pointwise is not None:
                 return _Outputs(*self._pointwise.at(index, carried))
             return self._states.given_to(lambda: self._called(index, carried))
+        except StopIteration as error:  # it would end the generators through which it passes
+            stopped = RuntimeError("the model raised StopIteration, such as by next() at the end")
+            note_labels(stopped, self._points, index)
+            raise stopped from error
         except Exception as error:
             note_labels(error, self._points, index)
             raise

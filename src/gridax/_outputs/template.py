@@ -249,15 +249,32 @@ def _array(value: Any, name: str) -> Any:
     is_number = isinstance(data, (bool, int, float, complex, np.generic))
     is_jax_like = hasattr(data, "__jax_array__")
     if is_number or is_jax_like or (hasattr(data, "__array__") and not hasattr(data, "iloc")):
-        array = jnp.asarray(data) if is_jax_like else np.asarray(data)
-        if array.dtype.kind not in "OUSMmT":
+        array = jnp.asarray(data) if is_jax_like else np.asarray(_without_mask(data))
+        if array.dtype.kind not in "OUSMmT" and array.dtype.type not in _UNSTORABLE:
             return native(array) if isinstance(array, np.ndarray) else array
     advice = "leave it out or convert it to a number"
+    if getattr(data, "dtype", None) in (np.longdouble, np.clongdouble):
+        advice = f"convert it to {'float64' if data.dtype.kind == 'f' else 'complex128'}"
     if hasattr(data, "to_xarray"):
         advice = "return .to_xarray(), which keeps its index as a coordinate, or .to_numpy()"
     raise TypeError(
         f"output {name!r} is {_a(data)}, but a model must return arrays or numbers; {advice}"
     )
+
+
+# Records and bytes are no numbers; numbers of more than 64 bits exist neither in files nor in JAX.
+_UNSTORABLE = (np.void, np.record, np.longdouble, np.clongdouble)
+
+
+def _without_mask(data: Any) -> Any:
+    """Return a masked array as xarray keeps it: floats, with NaN where values are masked.
+
+    Integers become floats whether any is masked or not, so that all points have the same dtype.
+    """
+    if not isinstance(data, np.ma.MaskedArray) or data.dtype.kind not in "biufc":
+        return data
+    exact = data.dtype.kind in "biu"
+    return np.ma.filled(data.astype(np.float64 if exact else data.dtype), np.nan)
 
 
 def _a(value: Any) -> str:
