@@ -240,3 +240,84 @@ def test_a_source_that_changes_while_it_traces_to_the_same_is_the_same_model(sto
     path = store(gx.ParallelExecution(lambda s: 2.0 * s["x"], product()))
     result = gx.ParallelExecution(lambda s: (1.0 + 1.0) * s["x"], product())
     assert result.run(store=path, progress=False).progress == (4, 0, 4)
+
+
+class Simulator:
+    def __init__(self, tau):
+        self.tau, self.x = tau, 0.0
+
+    def configure(self, **parameters):
+        for name, value in parameters.items():
+            setattr(self, name, value)
+
+    def run(self):
+        return self.tau * self.x
+
+
+def configured(tau):
+    simulator = Simulator(tau)
+
+    def model(state):
+        simulator.configure(x=state["x"])
+        return simulator.run()
+
+    return model, {}, lambda: simulator.configure(tau=3.0)
+
+
+def passed_on(tau):
+    parameters = {"tau": tau}
+
+    def simulate(given, x):
+        given["x"] = x
+        return given["tau"] * given["x"]
+
+    return lambda state: simulate(parameters, state["x"]), {}, lambda: parameters.update(tau=3.0)
+
+
+def one_of_many(tau):
+    simulators = [Simulator(tau), Simulator(tau)]
+
+    def model(state):
+        for each in simulators:
+            each.x = state["x"]
+        return sum(each.run() for each in simulators)
+
+    return model, {}, lambda: simulators[0].configure(tau=3.0)
+
+
+def in_the_state(tau):
+    simulator = Simulator(tau)
+
+    def model(state):
+        state["tool"].configure(x=state["x"])
+        return state["tool"].run()
+
+    return model, {"tool": simulator}, lambda: simulator.configure(tau=3.0)
+
+
+def a_choice(tau):
+    simulator = Simulator(tau)
+
+    def model(state):
+        state["tool"].configure(x=state["x"])
+        return state["tool"].run()
+
+    axis = gx.ChoiceAxis([simulator], labels=["a"])
+    return model, {"tool": axis}, lambda: simulator.configure(tau=3.0)
+
+
+STATEFUL = [configured, passed_on, one_of_many, in_the_state, a_choice]
+
+
+@pytest.mark.parametrize("make", STATEFUL)
+def test_objects_that_a_model_sets_up_do_not_keep_the_same_line_from_going_on(store, make):
+    model, state, change = make(2.0)
+    path = store(gx.SequentialExecution(model, product(**state)))
+    for _ in range(2):
+        result = gx.SequentialExecution(model, product(**state)).run(store=path, progress=False)
+        assert result.progress == (4, 0, 4)
+    same, state_of_same, _ = make(2.0)  # as in another process
+    gx.SequentialExecution(same, product(**state_of_same)).run(store=path, progress=False)
+    change()
+    with pytest.raises(ValueError, match=r"another model|'tool' is"):
+        gx.SequentialExecution(model, product(**state)).run(store=path, progress=False)

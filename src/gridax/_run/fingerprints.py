@@ -15,7 +15,7 @@ import numpy as np
 import xarray as xr
 
 from gridax._axes import is_axis
-from gridax._digest.digest import digest, examine
+from gridax._digest.digest import Examined, digest, examine
 from gridax._grid.chains import carried_text
 from gridax._grid.grid import Column
 from gridax._grid.points import Points, fixed_scalar
@@ -31,6 +31,9 @@ _DIGESTS = 2
 _SHOWN_DIGEST = re.compile(r"(, values)? with digest \w+")
 # A hostile file could name any length.
 _LONGEST = 2**24
+
+# What models and objects of this process were before runs changed them: digests, by those after.
+_original: dict[str, str] = {}
 
 Parts = dict[str, Any]
 
@@ -75,6 +78,23 @@ def of_job(job: Job) -> Parts:
     parts = of_space(job.points, job.args, job.kwargs)
     model = of_model(job.model, job.points, job.args, job.kwargs)
     return {**parts, "derivatives": list(job.derivatives), "model": model}
+
+
+def remember_changes(before: Parts, after: Parts) -> None:
+    """Remember what a run made of its model and of what is fixed, such as a simulator.
+
+    Until the process ends, they count as what they were before the run: the same line resumes it
+    even if the model changed an object in a way that its code does not show.
+    """
+    pairs = [(before["model"]["source"], after["model"]["source"])]
+    for part in ("axes", "fixed"):
+        pairs += [(pair[0], after[part][name][0]) for name, pair in before[part].items()]
+    _original.update({now: then for then, now in pairs if then != now})
+
+
+def _digest_of(examined: Examined) -> str:
+    """Return the digest of what was examined as it was before runs changed it."""
+    return _original.get(examined.digest, examined.digest)
 
 
 def of_reduction(given: Any) -> list[str] | None:
@@ -128,7 +148,7 @@ def of_model(
     functions = [each for each in given if callable(each) and not is_axis(each)]
     source = examine({"model": model, "functions": functions})
     return {
-        "source": source.digest,
+        "source": _digest_of(source),
         "unknown": list(source.unknown),
         "libraries": source.libraries,
         "jax": jax.__version__,
@@ -176,7 +196,7 @@ def _axis(column: Column, sizes: Mapping[str, int], unknown: list[str]) -> list[
     about = [column.dim, table.kind, table.shape, table.impl]
     examined = examine({"axis": about, "labels": labels, column.name: values})
     unknown += examined.unknown
-    code = examined.digest
+    code = _digest_of(examined)
     if column.dim is None:
         return [code, repr(labels[0].item())]
     few_labels = len(labels) <= 6
@@ -198,9 +218,10 @@ def _value(leaf: Any, name: str, unknown: list[str]) -> list[str]:
         return [digest(scalar.item(), kind), f"{scalar.item()!r}{kind}"]
     examined = examine({name: _plain(leaf)})
     unknown += examined.unknown
+    code = _digest_of(examined)
     if hasattr(leaf, "shape") and hasattr(leaf, "dtype"):
-        return [examined.digest, f"{leaf.dtype}{list(leaf.shape)} with digest {examined.digest}"]
-    return [examined.digest, f"{getattr(leaf, '__qualname__', type(leaf).__qualname__)}"]
+        return [code, f"{leaf.dtype}{list(leaf.shape)} with digest {code}"]
+    return [code, f"{getattr(leaf, '__qualname__', type(leaf).__qualname__)}"]
 
 
 def read(attrs: Mapping[str, Any]) -> Parts:

@@ -193,7 +193,7 @@ class Run:
         if stored.open() and stored.store().scan():
             stored.check_model(self._evaluator.program)
             return self._from_store(location)
-        with _exiting_on_sigterm(), stored.lock() as lock:
+        with _exiting_on_sigterm(), stored.lock() as lock, self._remembering(about):
             old = self._prepare(stored, about, location)
             store = stored.store()
             store.prefill = None if old is None else self._filling(old)
@@ -226,6 +226,17 @@ class Run:
                 store.rescue()  # a block that was begun when the time was over
             store.finish()
         return self._from_store(location)
+
+    @contextlib.contextmanager
+    def _remembering(self, about: Parts) -> Iterator[None]:
+        """Remember how the model changes itself, where it is neither traced nor has a version."""
+        try:
+            yield
+        finally:
+            model = about["model"]
+            if not (model["version"] or model.get("program")):
+                with contextlib.suppress(Exception):  # why the run ended matters more
+                    fingerprints.remember_changes(about, fingerprints.of_job(self._job))
 
     def _prepare(self, stored: StoredRun, about: Parts, location: Location) -> AnyExtension | None:
         """Trace the model and compare it with the store, or create one; return what it extends."""
