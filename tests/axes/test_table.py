@@ -233,6 +233,30 @@ def test_a_dataarray_with_unusable_names_is_refused(
         dataarray_table(array, None, OWNER)
 
 
+LEVELS = pd.MultiIndex.from_product([["p"], [0, 1]], names=["a", "b"])
+
+
+@pytest.mark.parametrize(
+    ("coordinate", "message"),
+    [
+        (pd.date_range("2020-01-01", periods=2), "has dates"),
+        (pd.to_timedelta([1, 2], "s"), "has durations"),
+        (xr.Coordinates.from_pandas_multiindex(LEVELS, "x"), "has several levels"),
+    ],
+)
+def test_a_coordinate_that_cannot_be_the_labels_is_named_with_what_to_do(coordinate, message):
+    coords = coordinate if isinstance(coordinate, xr.Coordinates) else {"x": coordinate}
+    array = xr.DataArray([1.0, 2.0], dims="x", coords=coords)
+    start = f"axis 'G': the coordinate 'x' of its DataArray {message}, but labels must be all"
+    with pytest.raises(TypeError, match=re.escape(start)) as caught:
+        dataarray_table(array, None, "axis 'G'")
+    assert list(dataarray_table(array, np.array(["a", "b"]), "axis 'G'").labels) == ["a", "b"]
+    change = re.search(r"or array\.(\w+)\('x'\)", str(caught.value))[1]
+    table = dataarray_table(getattr(array, change)("x"), None, "axis 'G'")
+    assert table.labels.tolist() == [1.0, 2.0]
+    assert set(table.extra) == ({"a", "b"} if change == "reset_index" else set())
+
+
 def test_a_dataarray_whose_coordinate_repeats_itself_is_refused() -> None:
     array = xr.DataArray([1.0, 2.0], dims="x", coords={"x": [5, 5]})
     message = "axis 'G': duplicate label 5; pass unique labels="

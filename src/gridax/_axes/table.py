@@ -193,7 +193,7 @@ def dataarray_table(array: xr.DataArray, labels: Any, owner: str) -> Table:
     exact = False
     if labels is None and along in array.coords:
         coordinate = native(array.coords[along].to_numpy())
-        labels = given_labels(coordinate, len(array), owner, exact=True)
+        labels = _coordinate_labels(array, along, owner)
         if values.ndim == 1 and values.dtype.kind in "fiub":
             exact = np.array_equal(coordinate, values)
             if exact or np.array_equal(labels, _own_labels(values)):
@@ -207,6 +207,21 @@ def dataarray_table(array: xr.DataArray, labels: Any, owner: str) -> Table:
         coords={str(name): v for name, v in others.items() if along not in v.dims},
         extra={str(name): v.transpose(along, ...) for name, v in others.items() if along in v.dims},
     )
+
+
+def _coordinate_labels(array: xr.DataArray, along: Any, owner: str) -> np.ndarray:
+    """Return the labels that a DataArray has along its first dimension."""
+    coordinate = native(array.coords[along].to_numpy())
+    holds = {"M": "dates", "m": "durations"}.get(coordinate.dtype.kind)
+    change = f"drop_vars({along!r})"
+    if isinstance(array.xindexes.get(along), xr.indexes.PandasMultiIndex):
+        holds, change = "several levels", f"reset_index({along!r}), which keeps its levels"
+    if holds:
+        raise TypeError(
+            f"{owner}: the coordinate {along!r} of its DataArray has {holds}, but labels must be "
+            f"all numbers, all booleans or all strings; pass labels=, or array.{change}"
+        )
+    return given_labels(coordinate, len(coordinate), owner, exact=True)
 
 
 def _own_labels(values: np.ndarray) -> np.ndarray:
