@@ -96,6 +96,24 @@ def test_outputs_whose_units_differ_between_points_are_rejected():
 
 
 @pytest.mark.parametrize("execution", [gx.SequentialExecution, gx.ParallelExecution])
+def test_outputs_whose_units_differ_from_those_in_a_store_are_rejected(execution, tmp_path):
+    def model(units):
+        return lambda state: Quantity(2 * state["x"], units)
+
+    def stop(done, total):
+        raise KeyboardInterrupt
+
+    space = gx.Space({"x": gx.DataAxis([1.0, 2.0])}, "product")
+    options = {"store": tmp_path / "run.zarr", "block": {"x": 1}}
+    with pytest.raises(KeyboardInterrupt):
+        execution(model("ms"), space).run(progress=stop, **options)
+    with pytest.raises(ValueError, match=r"has the units 's', but had 'ms' before|another model"):
+        execution(model("s"), space).run(progress=False, **options)
+    result = execution(model("ms"), space).run(progress=False, **options)
+    assert result.dataset["value"].attrs["units"] == "ms"
+
+
+@pytest.mark.parametrize("execution", [gx.SequentialExecution, gx.ParallelExecution])
 def test_pandas_objects_are_rejected_with_what_to_do(execution):
     run = execution(lambda s: pd.Series([1.0, 2.0]), gx.Space({"x": gx.DataAxis([1.0, 2.0])}))
     text = (

@@ -195,6 +195,15 @@ def test_values_of_another_precision_are_others():
     assert between(one, other) == text
 
 
+def test_other_draws_of_the_same_keys_are_noticed():
+    one = parts_of({"x": gx.GridAxis(0, 1, 3)})
+    with jax.threefry_partitionable(not jax.config.jax_threefry_partitionable):
+        other = parts_of({"x": gx.GridAxis(0, 1, 3)})
+    text = "its random numbers were drawn with jax_threefry_partitionable=True, which is False here"
+    assert between(one, other) == text
+    assert between({k: v for k, v in one.items() if k != "partitionable"}, one) is None
+
+
 def test_a_selected_value_counts_as_fixed():
     space = gx.Space(state(), "product")
     one, other = (fingerprints.of_space(points_of(space.isel(x=i)), (), {}) for i in (3, 4))

@@ -28,6 +28,7 @@ from gridax._warnings import warn
 ATTRIBUTE = "gridax_fingerprints"
 # How digests are computed. Those of stores from before this was recorded cannot be compared.
 _DIGESTS = 2
+_PARTITIONABLE = "jax_threefry_partitionable"
 _SHOWN_DIGEST = re.compile(r"(, values)? with digest \w+")
 # A hostile file could name any length.
 _LONGEST = 2**24
@@ -68,6 +69,8 @@ def of_space(points: Points, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -
         "fixed": fixed,
         "choices": {c.name: choices(c, points.sizes) for c in columns if c.table.kind == "choice"},
         "x64": x64,
+        # The draws of a key depend on it, but the traced program does not show it.
+        "partitionable": bool(getattr(jax.config, _PARTITIONABLE, True)),
         "digests": _DIGESTS,
         "unknown": unknown,
     }
@@ -267,6 +270,12 @@ def difference(stored: Parts, mine: Parts) -> str | None:
     if stored.get("x64", mine["x64"]) != mine["x64"]:
         there, here = ("64" if side["x64"] else "32" for side in (stored, mine))
         return f"its numbers have {there} bits, but JAX would use {here} here (jax_enable_x64)"
+    drawn = stored.get("partitionable", mine["partitionable"])
+    if drawn != mine["partitionable"]:
+        return (
+            f"its random numbers were drawn with {_PARTITIONABLE}={drawn}, which is "
+            f"{mine['partitionable']} here"
+        )
     if stored["dims"] != mine["dims"]:
         return (
             f"its space has the dimensions {_sizes(stored['dims'])}, but this one has "

@@ -243,9 +243,8 @@ class Run:
         exists = stored.open()
         about["model"]["program"] = None if self._options.version else self._evaluator.program()
         old = self._extension(lambda: about, location)
-        self._trace(
-            old, stored if exists else None, stored.check_outputs if exists else _checks(old)
-        )
+        known = stored if exists else None
+        self._trace(old, known, _checks(old, known))
         stored.check_program(about["model"]["program"])
         if not exists:
             labels = self._labels(old)
