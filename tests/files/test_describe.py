@@ -418,6 +418,40 @@ def test_none_and_empty_containers_of_a_state_come_back(tmp_path):
     assert {name: again.state[name] for name in empties} == empties | {"settings": settings}
 
 
+FIXED = {
+    "float32": np.float32(0.1),
+    "float16": np.float16(0.1),
+    "float64": np.float64(0.1),
+    "bfloat16": jnp.bfloat16(0.1),
+    "JAX": jnp.float32(0.1),
+    "0-d": np.array(0.1, np.float32),
+    "int8": np.int8(-3),
+    "uint8": np.uint8(200),
+    "bool": np.True_,
+    "text": np.str_("heun"),
+    "complex": 1 - 2j,
+    "complex64": np.complex64(0.1j),
+    "complex128": np.complex128(0.1j),
+    "float": 0.1,
+    "infinite": np.float32("inf"),
+}
+
+
+@pytest.mark.parametrize("kind", FIXED)
+def test_a_fixed_number_comes_back_bit_for_bit_and_resumes_its_own_store(kind, tmp_path):
+    def model(state):
+        return state["x"]
+
+    space = gx.Space({"x": gx.GridAxis(0, 1, 3), "p": FIXED[kind]}, "product")
+    gx.SequentialExecution(model, space).run(store=tmp_path / "run.zarr", progress=False)
+    again = gx.open_result(tmp_path / "run.zarr").space
+    before, after = np.asarray(FIXED[kind]), np.asarray(again[0]["p"])
+    assert before.dtype == after.dtype
+    assert before == after
+    run = gx.SequentialExecution(model, again).run(store=tmp_path / "run.zarr", progress=False)
+    assert run.progress.done == 3
+
+
 def test_a_space_that_is_one_axis_with_no_container_comes_back(tmp_path):
     space = through(gx.Space(gx.GridAxis(0, 1, 3)), tmp_path)
     assert len(space) == 3

@@ -258,7 +258,10 @@ def _fixed_to_json(leaf: Any) -> dict[str, Any]:
         return {"dict": [[_fixed_to_json(key), _fixed_to_json(leaf[key])] for key in leaf]}
     scalar = fixed_scalar(leaf)
     if scalar is not None:
-        return {"value": scalar.item(), "dtype": str(scalar.dtype)}
+        return {"value": scalar.item(), "dtype": str(leaf.dtype)}  # its label is always float64
+    if isinstance(leaf, (complex, np.complexfloating)):
+        dtype = {"dtype": str(leaf.dtype)} if isinstance(leaf, np.generic) else {}
+        return {"complex": [float(leaf.real), float(leaf.imag)], **dtype}
     if hasattr(leaf, "shape") and hasattr(leaf, "dtype"):
         return {"missing": f"{leaf.dtype}[{','.join(map(str, leaf.shape))}]"}
     return {"missing": name_of(leaf)}

@@ -32,6 +32,7 @@ from gridax._outputs.template import Output, Part, PartKind, Template
 from gridax._pytree import Skeleton
 
 _LONGEST_JSON, _LONGEST_LIST = 2**26, 2**20
+_SCALARS = (bool, int, float, complex, str)
 
 
 def read(
@@ -181,9 +182,11 @@ def _read_fixed(leaf: Mapping[str, Any]) -> Any:
         return [*map(_read_fixed, leaf["list"])]
     if "dict" in leaf:
         return {_read_fixed(key): _read_fixed(value) for key, value in leaf["dict"]}
-    value = leaf["value"]
-    _require(value is None or isinstance(value, (bool, int, float, str)), "a value is not a scalar")
-    return np.asarray(value, dtype=leaf["dtype"])[()] if "dtype" in leaf else value
+    value = complex(*map(float, leaf["complex"])) if "complex" in leaf else leaf["value"]
+    _require(value is None or isinstance(value, _SCALARS), "a value is not a scalar")
+    if "dtype" not in leaf:
+        return value
+    return np.asarray(value, None if isinstance(value, str) else _dtype(leaf["dtype"]))[()]
 
 
 def _read_column(described: Mapping[str, Any], variables: Mapping[Any, xr.Variable]) -> Column:
