@@ -121,6 +121,15 @@ def test_dims_that_do_not_fit_are_refused(dims, error, text):
         labeled_series(dims, grid_dims=("G",))
 
 
+@pytest.mark.parametrize("dim", ["status", "error", "a/b", " t", ""])
+def test_a_dimension_of_the_model_that_cannot_be_stored_is_refused(dim):
+    text = f"output 'x': {dim!r} cannot name a dimension"
+    with pytest.raises(ValueError, match=re.escape(text)):
+        labeled(template_of({"x": xr.DataArray(np.ones(2), dims=dim)}), (), (), None)
+    named = labeled(template_of({"x": xr.DataArray(np.ones(2), dims=dim)}), (), (), {"x": "t"})
+    assert named.outputs[0].dims == ("t",)
+
+
 def test_one_name_for_dimensions_of_different_sizes_is_refused():
     raw = template_of({"a": np.zeros(3), "b": np.zeros(4)})
     text = (

@@ -136,13 +136,12 @@ def _labeled(
                 f"dims= has {len(dims)} names for output {output.name!r}, {dims}, but its shape is "
                 f"{output.shape}; pass one name per dimension"
             )
-        for dim in dims:
-            _checks.name(dim, f"output {output.name!r}")
     elif output.dims is not None:
         dims = output.dims
     else:
         dims = tuple(f"{final}_dim_{i}" for i in range(len(output.shape)))
     for dim in dims:
+        _checks.name(dim, f"output {output.name!r}")
         if dims.count(dim) > 1:
             raise ValueError(f"output {output.name!r} has the dimension {dim!r} twice: {dims}")
         if dim in grid_dims:
