@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections
 import functools
+import os
 
 import numpy as np
 import pytest
@@ -315,6 +316,21 @@ def test_what_stands_beside_what_a_model_changes_counts(make):
     for x in (1.0, 2.0):
         model({"x": x})
         assert digest(model) == before.digest
+
+
+def test_a_digest_leaves_the_environment_that_a_model_sets_alone(monkeypatch):
+    monkeypatch.setenv("GRIDAX_N_THREADS", "2")
+
+    def model(state):
+        os.environ["GRIDAX_N_THREADS"] = "1"
+        return state["x"]
+
+    before = examine({"model": model})
+    assert before.unknown == ()
+    assert os.environ["GRIDAX_N_THREADS"] == "2"
+    model({"x": 1.0})
+    assert examine({"model": model}) == before
+    assert os.environ["GRIDAX_N_THREADS"] == "1"
 
 
 def test_parameters_that_a_model_changes_under_computed_names_are_named():

@@ -204,6 +204,14 @@ CHANGED = {
 }
 
 
+@pytest.mark.parametrize(
+    "statement", ["setattr(*k)", "setattr(P, k, 1)", "k().update(a=1)", "getattr(P, 'a')"]
+)
+def test_calls_that_do_not_say_what_they_change_are_no_changes(tmp_path, statement):
+    found = references(made(f"def f(k):\n    {statement}", tmp_path).__code__)
+    assert not (found.stored | found.filled | found.called)
+
+
 @pytest.mark.parametrize(("statement", "change"), CHANGED.items(), ids=CHANGED)
 def test_what_is_changed_is_known_to_the_item(tmp_path, statement, change):
     found = references(made(f"def f(k):\n    {statement}", tmp_path).__code__)

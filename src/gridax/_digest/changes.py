@@ -22,6 +22,8 @@ from gridax._digest.syntax import Item, attribute_names, references
 # What a method of theirs named `append`, `update` or the like changes.
 _CONTAINERS = (MutableMapping, MutableSequence, MutableSet, collections.deque)
 _FILLED = (*_CONTAINERS, np.ndarray)
+# Of these, copies can be made without some items. A copy of os.environ would change the original.
+_COPIED = (dict, list, collections.deque, collections.UserDict, np.ndarray)
 # Methods that run before a model does.
 _BEFORE = frozenset({"__init__", "__new__", "__post_init__", "__setstate__", "__init_subclass__"})
 
@@ -164,7 +166,7 @@ def _add_step(owner: Any, step: Any, found: Changes) -> None:
     if not isinstance(step, Item):
         found.attributes.add((id(owner), step))
     elif isinstance(owner, _FILLED):
-        if step.key is ...:
+        if step.key is ... or not isinstance(owner, _COPIED):
             found.objects.add(id(owner))
         else:
             found.items.add((id(owner), step.key))

@@ -177,10 +177,9 @@ class _Reader(ast.NodeVisitor):
 
     def visit_Call(self, node: ast.Call) -> None:
         self.generic_visit(node)
-        if isinstance(node.func, ast.Name) and node.func.id in ("setattr", "delattr"):
-            name = node.args[1].value if isinstance(node.args[1], ast.Constant) else None
-            if isinstance(name, str):
-                self._assigns(ast.Attribute(node.args[0], name, ast.Store()))
+        match node:
+            case ast.Call(ast.Name("setattr" | "delattr"), [owner, ast.Constant(str(name)), *_]):
+                self._assigns(ast.Attribute(owner, name, ast.Store()))
         if not isinstance(node.func, ast.Attribute) or node.func.attr not in _MUTATORS:
             return
         chain, is_exact = _target(node.func.value)
