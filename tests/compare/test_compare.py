@@ -46,6 +46,13 @@ def test_a_result_equals_itself_and_its_file(tmp_path: Path) -> None:
     assert repr(gx.compare(result, result)).startswith("<gridax.Comparison: equal>\n")
 
 
+def test_outputs_without_elements_are_equal() -> None:
+    result = run(GRID, lambda state: {"a": state["a"], "none": np.zeros((0, 3))})
+    found = gx.compare(result, result)
+    assert (found.equal, found.allclose) == (True, True)
+    assert by_name(found)["none"].n_beyond == 0
+
+
 def test_points_are_found_by_labels_that_differ_in_rounding_and_order() -> None:
     one = run(GRID, plane)
     steps = np.cumsum(np.full(13, 0.1)) - 0.1  # 0.30000000000000004 and others

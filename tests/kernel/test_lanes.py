@@ -177,6 +177,12 @@ def result_unused_but_for_one(state):
     return steps(state["n"], lambda x: (grow(x[0]), x[1] + x[0]), (1.0, 0.0))[1][1]
 
 
+def with_empty_arrays(state):
+    nothing = jnp.arange(3.0)[:0] * state["n"]
+    x = steps(state["n"], lambda c: (grow(c[0]) + nothing.sum(), c[1] * 2), (1.0, nothing))[1]
+    return {"x": x[0], "nothing": x[1]}
+
+
 MODELS = [
     until_nan,
     nested,
@@ -188,6 +194,7 @@ MODELS = [
     bounded,
     carrying_what_does_not_change,
     result_unused_but_for_one,
+    with_empty_arrays,
 ]
 
 

@@ -162,6 +162,14 @@ def test_a_deep_level_may_hold_several_dimensions():
     assert found.tolist() == [[0, 10], [100, 110], [1, 11], [101, 111]]
 
 
+def test_outputs_without_elements_have_their_shapes_in_deep_tiles():
+    program = program_of(lambda a, b: (jnp.zeros((0, 3)) + a + b, jnp.zeros((2, 0))), along(0, 1))
+    for levels in [Level((0,), 2, depth=3), Level((1,), 2)], [Level((0,), 2), Level((1,), 1, 2)]:
+        found = evaluate(program, plan_of(*levels), (range(6), [0, 1]), [A, B])
+        widths = tuple(level.width * level.depth for level in levels)
+        assert [output.shape for output in found] == [(*widths, 0, 3), (*widths, 2, 0)]
+
+
 def test_a_deep_tile_evaluates_piece_after_piece():
     program = program_of(add, along(0, 1))
     tile = Evaluation(program, (Level((0,), 2, depth=3), Level((1,), 2)), data_of(A, B))

@@ -182,7 +182,8 @@ class _Total:
         return np.asarray(flags.reshape(*flags.shape[: self._n_dims], -1).any(-1))
 
     def _find_worst(self, offset: int, gap: np.ndarray, differs: np.ndarray) -> None:
-        by_point = np.fmax.reduce(gap.reshape(*gap.shape[: self._n_dims], -1), axis=-1)
+        flat = gap.reshape(*gap.shape[: self._n_dims], -1)
+        by_point = np.fmax.reduce(flat, axis=-1, initial=np.nan)
         by_point = np.asarray(by_point)
         largest = np.fmax.reduce(by_point, axis=None, initial=np.nan)
         if largest > 0 and not largest <= self.max_abs:

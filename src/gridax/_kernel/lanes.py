@@ -100,7 +100,7 @@ def _operand(value: Any, sizes: Sequence[int], varies: Sequence[bool]) -> _Opera
     """Return an operand from a value with one leading axis per level that it varies along."""
     if not any(varies):
         return _Operand(value, None)
-    array = value.reshape(-1, *value.shape[sum(varies) :])
+    array = jax.lax.collapse(value, 0, sum(varies))
     if all(varies):
         return _Operand(array, _itself)
     # From one position along a level to the next, there are so many points, and so many rows.

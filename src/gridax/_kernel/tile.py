@@ -261,4 +261,4 @@ def _joined(out: Any, axis: int, constant: bool) -> Any:
     if constant:
         return out[0]
     out = jnp.moveaxis(out, 0, axis)
-    return out.reshape(*out.shape[:axis], -1, *out.shape[axis + 2 :])
+    return jax.lax.collapse(out, axis, axis + 2)
