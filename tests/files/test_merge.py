@@ -21,6 +21,7 @@ def test_parts_of_any_lengths(seed, lengths, offset):
     rng = np.random.default_rng(seed)
     values = offset + rng.normal(size=(3, sum(lengths)))
     values[rng.random(values.shape) < 0.3] = np.nan
+    values[0, rng.random(values.shape[1]) < 0.2] = rng.choice([np.inf, -np.inf])
     whole = reduced(values)
     stops = np.cumsum(lengths)
     parts = [

@@ -281,6 +281,18 @@ def test_sums_of_integers_do_not_overflow(executor):
     assert found["value.mean"].values.tolist() == [2**30 + 49.5] * 2
 
 
+def test_infinite_values_have_infinite_means(executor, tmp_path):
+    def interval(state):
+        return {"mixed": jnp.where(state["G"] == 0.5, jnp.inf, state["s"]), "log": -jnp.inf}
+
+    run = type(executor)(interval, SPACE).run
+    for options in ({}, {"block": {"G": 1, "trial": 3}, "store": tmp_path / "run.zarr"}):
+        found = run(reduce={("G", "trial"): ["mean", "std"]}, progress=False, **options).dataset
+        np.testing.assert_array_equal(found["mixed.mean"], [np.inf] * 2)
+        np.testing.assert_array_equal(found["log.mean"], [-np.inf] * 2)
+        np.testing.assert_array_equal(found["log.std"], [np.nan] * 2)
+
+
 def test_an_output_that_does_not_vary_counts_once_per_point(executor):
     dataset = executor.run(
         reduce={"of_G": {("trial", "sigma"): ["sum", "std"]}}, progress=False

@@ -266,7 +266,8 @@ def _pair(
                 case "all":
                     found.append(x & y)
                 case "mean":
-                    mean = x + gap * (n_b / n)
+                    # Two means that are infinite, alike or not, have no gap.
+                    mean = np.where(np.isfinite(gap), x + gap * (n_b / n), x + y)
                     found.append(np.where(only_b, y, np.where(only_a, x, mean)))
                 case "var" | "std":
                     square = method == "std"

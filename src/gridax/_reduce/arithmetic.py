@@ -173,7 +173,9 @@ def _moments_on_device(
     squares = gap.real**2 + gap.imag**2 if jnp.iscomplexobj(gap) else gap * gap
     of_gaps, of_squares = (each / count for each in _sums([gap, squares], axis))
     correction = (of_gaps * of_gaps.conj()).real
-    return total, shift + of_gaps, jnp.maximum(of_squares - correction, 0)
+    # Of infinite values, the mean may be infinite as well, and there are no gaps to it.
+    mean = jnp.where(jnp.isfinite(of_gaps), shift + of_gaps, mean)
+    return total, mean, jnp.maximum(of_squares - correction, 0)
 
 
 def _sums(arrays: Sequence[Any], axis: int) -> list[Any]:
