@@ -58,3 +58,9 @@ def test_pending_parts_do_not_count():
     assert merged["mean"].tolist() == [2.0]
     assert merged["var"].tolist() == [1.0]
     assert merged["max"].tolist() == [3.0]
+
+
+def test_parts_of_outputs_without_elements():
+    arrays = [np.stack([each, each], axis=-1) for each in reduced(np.zeros((0, 4)))]
+    merged = _merged(METHODS, 1, np.ones((1, 2), bool), arrays)
+    assert [array.shape for array in merged] == [(0,)] * len(METHODS)

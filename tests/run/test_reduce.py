@@ -293,6 +293,17 @@ def test_infinite_values_have_infinite_means(executor, tmp_path):
         np.testing.assert_array_equal(found["log.std"], [np.nan] * 2)
 
 
+def test_parts_of_an_output_without_elements(tmp_path):
+    def model(state):
+        return {"x": state["s"], "none": jnp.zeros((0, 2)) * state["G"]}
+
+    how = {"reduce": {"trial": ["mean", "std", "min"]}, "block": {"trial": 3}, "progress": False}
+    found = gx.ParallelExecution(model, SPACE).run(store=tmp_path / "run.zarr", **how).dataset
+    assert found["none.std"].dims == ("G", "sigma", "none_dim_0", "none_dim_1")
+    assert found["none.std"].shape == (3, 2, 0, 2)
+    assert found["x.mean"].values.tolist() == [[1, 2]] * 3
+
+
 def test_an_output_that_does_not_vary_counts_once_per_point(executor):
     dataset = executor.run(
         reduce={"of_G": {("trial", "sigma"): ["sum", "std"]}}, progress=False

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -192,6 +193,8 @@ def _from_parts(
 ) -> xr.Variable:
     """Return the last of some variables, with its parts merged with the help of the others."""
     done = (status != PENDING).astype(bool)
+    if not given[-1].size:  # dask cannot broadcast to a dimension without elements
+        done, *given = (each.compute() for each in (done, *given))
 
     def function(done: np.ndarray, *arrays: np.ndarray) -> np.ndarray:
         total = _merged(methods, len(parts), done, arrays)
@@ -220,7 +223,8 @@ def _merged(
     """Return arrays whose last axes, those of parts, are merged one after the other."""
 
     def flat(array: np.ndarray) -> np.ndarray:
-        return array.reshape(*array.shape[: array.ndim - n_core], -1)
+        first = array.ndim - n_core
+        return array.reshape(*array.shape[:first], math.prod(array.shape[first:]))
 
     done, *rest = map(flat, (done, *arrays))
     total: list[np.ndarray] | None = None
