@@ -90,9 +90,9 @@ def external_program(state: Mapping[str, Any]) -> float:
 
 MODELS: list[tuple[str, Model, tuple[int, int]]] = [
     ("2000 steps with floats", euler_with_floats, (20, 20)),
-    ("200 steps with arrays of 20", euler_with_arrays, (15, 15)),
-    ("200 elements of an array, one by one", elements_of_arrays, (30, 30)),
-    ("scipy.integrate.solve_ivp", scipy_solver, (6, 6)),
+    ("200 steps with arrays of 20", euler_with_arrays, (20, 20)),
+    ("200 elements of an array, one by one", elements_of_arrays, (20, 20)),
+    ("scipy.integrate.solve_ivp", scipy_solver, (20, 20)),
     ("2000 random numbers", random_numbers, (20, 20)),
     ("an external program", external_program, (3, 3)),
 ]
