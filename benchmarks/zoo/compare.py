@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import faulthandler
 import statistics
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -20,6 +21,9 @@ from .case import LENGTHS, Case
 _WAITING = 1.0
 # Runs that are shorter than this are repeated more often, because they vary more.
 _BRIEF = 0.1
+# Seconds after which a sweep is given up. With jaxlib 0.10.2, hand-written programs that call
+# several LAPACK routines can wait for each other for good, and such a thread cannot be ended.
+_STUCK = 300
 
 
 @dataclass(frozen=True)
@@ -105,7 +109,10 @@ def outcomes(
     """Yield the outcome of each case at each length."""
     for case in cases:
         for length in lengths:
-            yield outcome(case, length, repeats, widths)
+            faulthandler.dump_traceback_later(_STUCK, exit=True)
+            found = outcome(case, length, repeats, widths)
+            faulthandler.cancel_dump_traceback_later()
+            yield found
 
 
 def summary(found: list[Outcome], what: str) -> Iterator[Row]:

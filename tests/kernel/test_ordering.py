@@ -69,13 +69,18 @@ def routines(jaxpr):
 
 def sources(jaxpr, equation):
     """Every equation that one depends on."""
+    return [each for atom in equation.invars for each in sources_of(jaxpr, atom)]
+
+
+def sources_of(jaxpr, atom):
+    """Every equation that an operand depends on."""
     made = {v: e for e in jaxpr.eqns for v in e.outvars}
-    found, left = [], [equation]
+    found, left = [], [atom]
     while left:
-        for atom in left.pop().invars:
-            if not hasattr(atom, "val") and atom in made and made[atom] not in found:
-                found.append(made[atom])
-                left.append(made[atom])
+        atom = left.pop()
+        if not hasattr(atom, "val") and atom in made and made[atom] not in found:
+            found.append(made[atom])
+            left += made[atom].invars
     return found
 
 
@@ -85,6 +90,19 @@ def test_each_depends_on_all_before_it():
     assert one in sources(after.jaxpr, two)
     assert {id(one), id(two)} <= {id(e) for e in sources(after.jaxpr, last)}
     assert last.primitive.name == "triangular_solve"  # which varies along both dimensions
+
+
+@pytest.mark.parametrize("dims", [({0}, {0, 1}), ({0, 1}, {0}), ({0}, {1}), ((), {0})])
+def test_what_is_solved_for_depends_on_all_before_it(dims):
+    # A solver need not use its other operands: matrices that only its derivative multiplies by.
+    def solved(a, b):
+        return jnp.linalg.solve(a, b), jnp.linalg.solve(a, 2 * b)
+
+    _, after = traced(solved, *dims)
+    solvers = [e for e in after.jaxpr.eqns if e.primitive.name == "custom_linear_solve"]
+    assert len(solvers) == 2
+    right = solvers[1].invars[sum(solvers[1].params["const_lengths"]) :]
+    assert solvers[0] in [source for v in right for source in sources_of(after.jaxpr, v)]
 
 
 def called_twice(a, b):
@@ -244,3 +262,20 @@ def test_derivatives_of_factorizations_do_not_wait_for_each_other():
         chosen = {k: float(found[k]) for k in at}
         expected = jax.grad(lambda v, name=name, c=chosen: likelihood({**c, name: v}))(chosen[name])
         np.testing.assert_allclose(found, expected, rtol=2e-3)
+
+
+@pytest.mark.slow
+def test_derivatives_of_a_matrix_exponential_do_not_wait_for_each_other():
+    def chain(state):
+        rates = jnp.eye(6, k=1) * state["up"] + jnp.eye(6, k=-1)
+        rates = rates - jnp.diag(rates.sum(1))
+        return jax.scipy.linalg.expm(rates * state["time"])[0]
+
+    axes = {"up": gx.GridAxis(0.1, 2, 32), "time": gx.GridAxis(0.1, 3, 32)}
+    executor = gx.ParallelExecution(chain, gx.Space(axes, mode="product"), n_pmap=1)
+    dataset = executor.run(derivatives=["up", "time"], progress=False).dataset
+    for name in axes:
+        found = dataset[f"value.d_{name}"].isel(up=20, time=9)
+        at = {k: float(found[k]) for k in axes}
+        expected = jax.jacfwd(lambda v, name=name, at=at: chain({**at, name: v}))(at[name])
+        np.testing.assert_allclose(found, expected, rtol=2e-3, atol=1e-5)

@@ -18,7 +18,7 @@ from jax.extend.core import jaxpr_as_fun
 
 from gridax._kernel.moving import has_references, is_inexact, opened
 from gridax._kernel.nesting import evaluated_alone, value_of
-from gridax._plan.programs import called, is_literal, variables
+from gridax._plan.programs import called, variables
 from gridax._plan.work import Dims, dependencies, inner_dims, may_wait
 
 _NONE: Dims = frozenset()
@@ -142,14 +142,23 @@ def _after(
     known: dict[Any, Dims],
     earlier: Sequence[tuple[Dims, Any]],
 ) -> dict[Any, Any]:
-    """Return values of which an operand depends on the last routine that it may depend on."""
+    """Return values of which operands depend on the last routine that they may depend on."""
+    is_solver = equation.primitive.name == "custom_linear_solve"
+    if is_solver:
+        # Its programs need not use what they are given, but solve for each right-hand side, which
+        # is computed once per combination of all dimensions anyway.
+        operands = equation.invars[sum(equation.params["const_lengths"]) :]
+        together = _NONE.union(*(known.get(v, _NONE) for v in variables(equation.invars)))
+    else:
+        operands = equation.invars
     for dims, out in reversed(earlier):
-        for variable in equation.invars:
-            if is_literal(variable) or not is_inexact(variable.aval):
-                continue
-            if dims <= known.get(variable, _NONE):
-                zero = _negative_zero(out, values[variable].dtype)
-                return {**values, variable: values[variable] + zero}
+        marked = {
+            v: values[v] + _negative_zero(out, values[v].dtype)
+            for v in variables(operands)
+            if is_inexact(v.aval) and dims <= (together if is_solver else known.get(v, _NONE))
+        }
+        if marked:
+            return {**values, **marked}
     return values
 
 
