@@ -444,13 +444,15 @@ class Result(Sequence[Any]):
         >>> lines[0].axes.get_ylabel()
         'y, mean ± sd over k'
         """
-        from gridax._plots.result import draw  # matplotlib is optional
+        from gridax._plots.result import chosen, draw  # matplotlib is optional
 
+        grid = self._points.grid
         roles = {"x": x, "y": y, "hue": hue, "row": row, "col": col}
-        return draw(
-            self.dataset, self._points.grid, output, roles,
-            mean=mean, band=band, spread=spread, sel=sel, kind=kind, kwargs=kwargs,
+        values = chosen(
+            self.dataset, grid, output, roles,
+            mean=mean, band=band, spread=spread, sel=sel, kind=kind,
         )  # fmt: skip
+        return draw(values, grid, roles, kind, kwargs)
 
     def interp(self, **coords: Any) -> xr.Dataset:
         """Return the outputs between points, by linear interpolation.

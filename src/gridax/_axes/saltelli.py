@@ -26,8 +26,30 @@ def saltelli(
     come from one scrambled Sobol sequence. Points and their order are those of
     ``SALib.sample.sobol.sample(problem, n, calc_second_order=False, seed=seed)``.
 
-    Parameters, results and errors are those of `sobol`, but `n` is the number of base samples, a
-    power of two from 2 on. There are ``n * (len(over) + 2)`` points.
+    Parameters
+    ----------
+    over : mapping of str to (low, high) or numpyro distribution
+        Name of each axis and the range that it covers: evenly between bounds, or with the density
+        of a distribution, through its inverse cumulative distribution function.
+    n : int
+        Number of base samples, a power of two from 2 on. There are ``n * (len(over) + 2)`` points.
+    group : hashable, optional
+        Group of the axes; their dimension is named after it.
+    seed : int, optional
+        Seed of the scrambling; the same seed gives the same points.
+    attrs : mapping of str to mapping, optional
+        Attributes by axis name.
+
+    Returns
+    -------
+    dict of str to DataAxis
+        One axis per name, to put into the state.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If `over` is empty, `n` is not a power of two, bounds are not in ascending order, or a
+        distribution has no inverse cumulative distribution function.
 
     References
     ----------

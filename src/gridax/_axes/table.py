@@ -193,7 +193,7 @@ def dataarray_table(array: xr.DataArray, labels: Any, owner: str) -> Table:
     exact = False
     if labels is None and along in array.coords:
         coordinate = native(array.coords[along].to_numpy())
-        labels = _coordinate_labels(array, along, owner)
+        labels = _coordinate_labels(array, along, coordinate, owner)
         if values.ndim == 1 and values.dtype.kind in "fiub":
             exact = np.array_equal(coordinate, values)
             if exact or np.array_equal(labels, _own_labels(values)):
@@ -209,9 +209,10 @@ def dataarray_table(array: xr.DataArray, labels: Any, owner: str) -> Table:
     )
 
 
-def _coordinate_labels(array: xr.DataArray, along: Any, owner: str) -> np.ndarray:
+def _coordinate_labels(
+    array: xr.DataArray, along: Any, coordinate: np.ndarray, owner: str
+) -> np.ndarray:
     """Return the labels that a DataArray has along its first dimension."""
-    coordinate = native(array.coords[along].to_numpy())
     holds = {"M": "dates", "m": "durations"}.get(coordinate.dtype.kind)
     change = f"drop_vars({along!r})"
     if isinstance(array.xindexes.get(along), xr.indexes.PandasMultiIndex):

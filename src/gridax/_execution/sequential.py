@@ -18,7 +18,7 @@ class SequentialExecution(Execution):
     """Evaluate a model point by point in a Python loop.
 
     The model may be any callable: NumPy code, an external simulator, a function with side effects.
-    Without `n_workers`, it is called exactly once per point, in the order of the points. It
+    Without `n_workers`, it is called once per point, in the order of the points. It
     receives plain values: the scalars of axes are floats and ints equal to their labels, and
     arrays are as they were given. NumPy arrays are read-only in the model, so that no point changes
     what the next one receives. If a model needs an attribute of arrays, such as that in

@@ -24,15 +24,9 @@ from gridax._plots.spread import LEVELS
 
 
 def draw(
-    dataset: xr.Dataset,
+    values: xr.DataArray,
     grid: Grid,
-    output: str | None,
     roles: Mapping[str, str | None],
-    *,
-    mean: str | Sequence[str] | None,
-    band: str | Sequence[str] | None,
-    spread: Any,
-    sel: Mapping[str, Any] | None,
     kind: str | None,
     kwargs: Mapping[str, Any],
 ) -> Any:
@@ -40,10 +34,9 @@ def draw(
 
     Parameters
     ----------
-    dataset, grid : the outputs, and the grid of their points.
+    values, grid : the output, as `chosen` returns it, and the grid of its points.
     roles : coordinate or dimension for x, y, hue, row and col, or None to choose one here.
     """
-    values = _values(dataset, grid, output, roles, mean, band, spread, sel, kind)
     plt = optional("matplotlib.pyplot", "plot")
     check_kind(kind)
     given = {role: name for role, name in roles.items() if name is not None}
@@ -57,7 +50,7 @@ def draw(
     keywords = sorted_keywords(drawn_as, kwargs)
     plot, places = placed(prepared(plot), drawn_as, keywords)
     figure = Figure.of(plt, plot, drawn_as, keywords)
-    panels = [(ax, in_panel(plot, chosen)) for ax, chosen in figure.panels(plot)]
+    panels = [(ax, in_panel(plot, labels)) for ax, labels in figure.panels(plot)]
     painter = Painter(plot, drawn_as, keywords, places, figure)
     drawn = painter.paint(panels)
     for ax, _ in panels:
@@ -68,11 +61,12 @@ def draw(
     return figure.grid or drawn
 
 
-def _values(
+def chosen(
     dataset: xr.Dataset,
     grid: Grid,
     output: str | None,
     roles: Mapping[str, str | None],
+    *,
     mean: str | Sequence[str] | None,
     band: str | Sequence[str] | None,
     spread: Any,
