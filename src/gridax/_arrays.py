@@ -152,6 +152,10 @@ def _lost(values: np.ndarray, cast: np.ndarray) -> np.ndarray:
     return np.asarray((np.isinf(cast) & ~np.isinf(values)) | ((cast == 0) & (values != 0)))
 
 
+# Bytes of an array that are copied faster than NumPy can be given their memory.
+_COPIED = 2**17
+
+
 class _Buffer:
     """Offers NumPy the bytes of an array that is marked as read-only, to be written to."""
 
@@ -166,7 +170,7 @@ def writable(array: np.ndarray) -> np.ndarray:
     """Return an array that can be changed and has the memory of one that nobody else uses.
 
     JAX marks the memory of all of its arrays as read-only. That of outputs which only gridax has
-    need not be copied to become an ordinary array of NumPy.
+    need not be copied to become an ordinary array of NumPy, unless that would take less time.
 
     Examples
     --------
@@ -175,6 +179,6 @@ def writable(array: np.ndarray) -> np.ndarray:
     >>> array.tolist()
     [5, 1, 2]
     """
-    if array.flags.writeable or array.nbytes == 0 or not array.flags.c_contiguous:
+    if array.nbytes <= _COPIED or array.flags.writeable or not array.flags.c_contiguous:
         return array if array.flags.writeable else array.copy()
     return np.asarray(_Buffer(array)).view(array.dtype).reshape(array.shape)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import math
 import time
@@ -138,6 +139,13 @@ def test_what_a_loop_works_on_fits_into_the_cache():
     assert sweep((1000,), loop(live={frozenset(): nbytes})).plan().n_vmap == 1000
 
 
+def test_loops_that_are_compiled_as_a_whole_have_tiles_of_their_own_width():
+    start = dataclasses.replace(CPU, whole=256)
+    assert sweep((1000,), loop(live={A: 16}), start=start).plan().n_vmap == 250
+    assert sweep((1000,), loop(live={A: 500}), start=start).plan().n_vmap == 250
+    assert sweep((16,), loop(live={A: 16}), start=start).plan().n_vmap == 16
+
+
 def test_straight_code_is_evaluated_at_once_and_small_loops_in_parts():
     assert sweep((10_000,), Work({A: 1e3}, live={A: 16})).plan().n_vmap == 10_000
     assert sweep((10_000,), loop(live={A: 16})).plan().n_vmap == 2000
@@ -170,12 +178,6 @@ def test_large_matrices_do_not_become_a_batch_unless_that_is_measured():
         for level in other.levels
         if 0 in level.dims
     )
-
-
-def test_few_points_with_small_loops_are_evaluated_a_few_at_a_time():
-    assert sweep((16,), loop(live={A: 16})).plan().n_vmap == 8
-    assert sweep((64,), loop(live={A: 16})).plan().n_vmap == 64
-    assert sweep((16,), loop(live={A: 500})).plan().n_vmap == 16
 
 
 def test_a_call_evaluates_as_many_points_as_take_long_enough():

@@ -12,6 +12,7 @@ import xarray as xr
 from click.testing import CliRunner
 
 import gridax as gx
+from gridax._plan.programs import bare, programs_in
 from gridax.cli import main
 from tests.plan.test_chain import Chain
 
@@ -537,6 +538,16 @@ def test_a_plan_counts_the_chains():
     assert "Chains:" in plan._repr_html_()
 
 
+def scans(jaxpr):
+    """Yield the outermost scans of a program."""
+    for equation in jaxpr.eqns:
+        if equation.primitive.name == "scan":
+            yield equation
+        else:
+            for program in programs_in(tuple(equation.params.values())):
+                yield from scans(bare(program))
+
+
 def test_what_does_not_depend_on_the_chain_is_computed_before_it():
     """The noise of a trial is drawn once, and not at each label."""
 
@@ -553,10 +564,9 @@ def test_what_does_not_depend_on_the_chain_is_computed_before_it():
     plan = executor.plan()
     kernel = executor._evaluator._prepared().kernel((), plan)
     index = np.zeros((1, sum(plan.lengths)), np.int32)
-    jaxpr = jax.make_jaxpr(lambda index: kernel._run(index, *kernel._arguments))(index)
-    (whole,) = jaxpr.eqns
-    (loop,) = (e for e in whole.params["jaxpr"].eqns if e.primitive.name == "scan")
-    assert str(whole).count("random_bits") == 1
+    jaxpr = kernel._run.trace(index, *kernel._arguments).jaxpr
+    (loop,) = scans(jaxpr)
+    assert str(jaxpr).count("random_bits") == 1
     assert "random_bits" not in str(loop.params["jaxpr"])
 
 

@@ -60,6 +60,16 @@ class Batch:
         """Where the tiles are in the grid."""
         return [self.plan.region(tile) for tile in self.tiles]
 
+    def arrays(self, parts: Sequence[Sequence[np.ndarray]]) -> Iterator[list[np.ndarray]]:
+        """Yield the outputs of each tile, without the points that were repeated to fill it.
+
+        `parts` are the outputs of all devices, or of each tile of one device.
+        """
+        for i, tile in enumerate(self.tiles):
+            row, k = divmod(i, len(parts))
+            there: Any = (row, *(slice(len(run)) for run in tile.runs))
+            yield [array[there] for array in parts[k]]
+
     def extent(self) -> list[np.ndarray]:
         """Return the first and last index along each dimension."""
         indices = map(self.plan.indices, self.tiles)
@@ -225,8 +235,7 @@ class Pipeline:
         batch = started.batch
         try:
             with noting_labels(self._points, self._extent(batch)):
-                jax.block_until_ready(started.outputs)  # Ctrl-C interrupts this, but not the copy
-                parts = [[writable(np.asarray(o)) for o in part] for part in started.outputs]
+                parts = fetched(started.outputs)
         except Exception as error:
             started.outputs.clear()
             yield from self._failed(batch, error)
@@ -240,14 +249,10 @@ class Pipeline:
             started.then()
         if self._too_large is not None:
             self._warn_of_memory(batch.plan)
-        for i, (tile, region) in enumerate(zip(batch.tiles, batch.regions, strict=True)):
-            # Without the points that were repeated to fill the tile.
-            row, k = divmod(i, len(parts))
-            there: Any = (row, *(slice(len(run)) for run in tile.runs))
-            found = [array[there] for array in parts[k]]
+        for i, (region, found) in enumerate(zip(batch.regions, batch.arrays(parts), strict=True)):
             batch.reached(i, found)
             if self._host is not None:
-                none = np.zeros((1,) * len(tile.runs), np.int64)
+                none = np.zeros((1,) * len(batch.plan.levels), np.int64)
                 found = self._host.reduced.arrays(found, none)
             yield Computed(region, found, owned=self._host is None)
 
@@ -359,6 +364,12 @@ class Pipeline:
         )
         self._too_large = None
         warn(text)
+
+
+def fetched(outputs: Sequence[Sequence[jax.Array]]) -> list[list[np.ndarray]]:
+    """Return outputs on the host, once they are computed."""
+    jax.block_until_ready(outputs)  # Ctrl-C interrupts this, but not the copy
+    return [[writable(np.asarray(output)) for output in part] for part in outputs]
 
 
 def front_of(points: Points, prepared: Prepared, box: Box) -> Front:

@@ -40,6 +40,7 @@ class Rewriting:
     ----------
     equation, constant, program : return what takes the place of one; by default, itself. What is
         within an equation or a program has been rewritten by then.
+    whole : returns what takes the place of an equation and everything within it, or None.
     """
 
     def __init__(
@@ -47,8 +48,10 @@ class Rewriting:
         equation: Callable[[Any], Any] = lambda equation: equation,
         constant: Callable[[Any], Any] = lambda constant: constant,
         program: Callable[[Any], Any] = lambda jaxpr: jaxpr,
+        whole: Callable[[Any], Any | None] = lambda equation: None,
     ) -> None:
         self._equation, self._constant, self._program = equation, constant, program
+        self._whole = whole
         # By the identity of the original: a program that occurs twice stays one program.
         self._known: dict[int, Any] = {}
 
@@ -67,6 +70,9 @@ class Rewriting:
         return self._known[id(jaxpr)]
 
     def _rewritten(self, equation: Any) -> Any:
+        whole = self._whole(equation)
+        if whole is not None:
+            return whole
         params = {name: self._within(value) for name, value in equation.params.items()}
         same = all(params[name] is value for name, value in equation.params.items())
         return self._equation(equation if same else equation.replace(params=params))

@@ -15,7 +15,7 @@ import numpy as np
 
 from gridax import _devices, _memory
 from gridax._arrays import bytes_of
-from gridax._kernel import recompiling, tuners
+from gridax._kernel import cpu, recompiling, tuners
 from gridax._kernel.arguments import Arguments, warn_of_batched_keys
 from gridax._kernel.fingerprint import lasting_fingerprint
 from gridax._kernel.program import Kernel, on_devices
@@ -75,7 +75,7 @@ class Prepared:
         self.template = self._template()
         # All tiles have one shape, so the choice with the most work determines it.
         self._heaviest = max(traced, key=lambda choice: sum(traced[choice].work.time.values()))
-        cpu = jax.local_devices()[0].platform == "cpu"
+        is_cpu = jax.local_devices()[0].platform == "cpu"
         self._reduced = reduced
         cells = None if reduced is None else reduced.cells
         self.sweep = tiling.Sweep(
@@ -84,17 +84,17 @@ class Prepared:
             work=self._work(),
             point_bytes=self.template.nbytes if reduced is None else reduced.point_bytes,
             n_devices=n_pmap or jax.local_device_count(),
-            n_threads=self._n_threads() if cpu and n_pmap is None else 1,
+            n_threads=self._n_threads() if is_cpu and n_pmap is None else 1,
             groups=tuple(arguments.groups()),
-            start=widths.CPU if cpu else widths.ACCELERATOR,
+            start=self._start() if is_cpu else widths.ACCELERATOR,
             cells=cells,
             cell_bytes=0 if reduced is None else sum(o.nbytes for o in reduced.stored),
             chain=arguments.points.chain,
         )
-        idle = self._idle(cpu, n_pmap)
+        idle = self._idle(is_cpu, n_pmap)
         if idle and self.sweep.n_parallel > 1:
             self.sweep = dataclasses.replace(self.sweep, n_devices=1, n_threads=1, idle=idle)
-        self._share = self.sweep.n_parallel if cpu else 1  # CPU devices share one memory
+        self._share = self.sweep.n_parallel if is_cpu else 1  # CPU devices share one memory
         self._kernels: dict[tuple[Choice, Plan, bool, bool], Kernel] = {}
         # Whether NaN was found in an output that is reduced, so that it is skipped from then on.
         self.skips_nan = False
@@ -107,10 +107,16 @@ class Prepared:
         # Plans that did not fit into memory, and the narrower plans that replaced them.
         self.narrowed: dict[Plan, Plan] = {}
 
-    def _idle(self, cpu: bool, n_pmap: int | None) -> str:
+    def _start(self) -> widths.Start:
+        """Return the widths to begin with on a CPU."""
+        traced = self._traced[self._heaviest].program.traced
+        start = widths.CPU
+        return dataclasses.replace(start, whole=min(start.width, cpu.width(traced)))
+
+    def _idle(self, is_cpu: bool, n_pmap: int | None) -> str:
         """Return why only one device or thread is used, if so."""
         waits = any(traced.work.waits for traced in self._traced.values())
-        if cpu and (waits or self._reduces_by_functions):
+        if is_cpu and (waits or self._reduces_by_functions):
             # LAPACK and FFT distribute a batch over the threads of the CPU client and wait for
             # them. Two such calls at the same time wait for each other (jaxlib 0.10.2).
             return "several at a time may wait for each other in LAPACK or FFT routines"

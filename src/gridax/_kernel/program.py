@@ -18,6 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
+from gridax._kernel import cpu
 from gridax._kernel.chain import ChainProgram
 from gridax._kernel.counting import counted
 from gridax._kernel.lanes import in_lanes
@@ -118,9 +119,10 @@ def compiled(
     is_counted: bool = False,
     reducer: Reducer | None = None,
     continues: bool = False,
+    is_plain: bool = False,
 ) -> Callable[..., Any]:
     """Return the jitted function of one batch of tiles, which equal programs share."""
-    key = (program, levels, lengths, on, n_lanes, is_counted, reducer, continues)
+    key = (program, levels, lengths, on, n_lanes, is_counted, reducer, continues, is_plain)
     if not (program.calls_back or (reducer and reducer.reduction.holds_functions)):
         return _kept(*key)
     function = _in_use.get(key)
@@ -142,13 +144,14 @@ def _jitted(
     is_counted: bool,
     reducer: Reducer | None,
     continues: bool,
+    is_plain: bool,
 ) -> Callable[..., Any]:
     """Return the jitted function of one batch of tiles, one per device.
 
     It takes an int32 array of shape ``(n_devices, sum(lengths))`` with the indices along all
     dimensions, `lengths` of them, and returns outputs of shape
     ``(n_devices, *tile, *output_shape)``. With a `reducer`, the dimensions are those of cells, and
-    the outputs are reduced.
+    the outputs are reduced. A plain one is compiled as JAX does it by default.
     """
     ends = np.cumsum(lengths)[:-1].tolist()
     levels = levels if reducer is None else reducer.all_levels(levels)
@@ -170,8 +173,12 @@ def _jitted(
         outs = program.in_lanes(levels, n_lanes, at, data)
         return [out[None] for out in (outs if finish is None else finish.function(outs))]
 
+    options = None
+    if on[0].platform == "cpu" and not is_plain:
+        sums = cpu.has_short_sums(program.traced)
+        batch, options = cpu.with_whole_loops(batch, sums), cpu.options(sums)
     if len(on) == 1:
-        return jax.jit(batch)
+        return jax.jit(batch, compiler_options=options)
     # Every device runs its own tile, without communication, so loops may take a different number
     # of steps on each. Nothing is exchanged, so JAX need not track what varies between devices.
     here, everywhere = PartitionSpec("device"), PartitionSpec()
@@ -186,7 +193,8 @@ def _jitted(
     whole = NamedSharding(_mesh(on), everywhere)
     own = NamedSharding(_mesh(on), here)
     carried = [own] if continues else []
-    return jax.jit(sharded, in_shardings=(own, *([whole] * n_fixed), *carried))
+    shardings = (own, *([whole] * n_fixed), *carried)
+    return jax.jit(sharded, in_shardings=shardings, compiler_options=options)
 
 
 # Bounded, so that models that were thrown away do not stay in memory for good.
@@ -230,7 +238,8 @@ class Kernel:
         # Groups determine which tiles there are, not what a tile computes.
         levels = tuple(dataclasses.replace(level, groups=None) for level in plan.levels)
         reducer = None if reduction is None else Reducer(reduction, plan.inner, has_gaps, skips_nan)
-        self._run: Any = compiled(
+        self._jitted = functools.partial(
+            compiled,
             program,
             levels,
             plan.lengths,
@@ -240,6 +249,7 @@ class Kernel:
             reducer,
             continues,
         )
+        self._run: Any = self._jitted()
         self._executable: Any = None
         self._far = on[0].platform != "cpu"
         # With several processes, JAX does not distribute NumPy arrays over devices by itself.
@@ -249,9 +259,19 @@ class Kernel:
     def compile(self) -> int:
         """Compile the program; return the bytes that a device needs for a tile."""
         index = np.zeros((self._n_devices, sum(self._plan.lengths)), np.int32)
-        self._executable = self._run.lower(*self._all(index, ())).compile()
+        self._compile(self._all(index, ()))
         found = self._executable.memory_analysis()
         return 0 if found is None else found.temp_size_in_bytes + found.output_size_in_bytes
+
+    def _compile(self, arguments: Sequence[Any]) -> None:
+        try:
+            self._executable = self._run.lower(*arguments).compile()
+        except jax.errors.JaxRuntimeError as error:
+            if "RESOURCE_EXHAUSTED" in str(error) or self._run is self._jitted(is_plain=True):
+                raise
+            # What gridax asks of the compiler is not part of JAX's interface.
+            self._run = self._jitted(is_plain=True)
+            self._compile(arguments)
 
     def _all(self, index: np.ndarray, carried: Sequence[np.ndarray]) -> list[Any]:
         before = [self._placed([*carried])] if carried else []
@@ -274,7 +294,10 @@ class Kernel:
             if outputs are reduced.
         """
         if len(index) == self._n_devices:
-            outputs = self._run(*self._all(index, carried))
+            arguments = self._all(index, carried)
+            if self._executable is None:
+                self._compile(arguments)
+            outputs = self._run(*arguments)
             if self._far:
                 for output in outputs:
                     output.copy_to_host_async()
@@ -284,7 +307,7 @@ class Kernel:
         if any(getattr(jax.config, name) for name in _CHECKS):
             return [self._run(*call) for call in calls]
         if self._executable is None:
-            self._executable = self._run.lower(*calls[0]).compile()
+            self._compile(calls[0])
         return started(self._executable, calls)
 
     def _placed(self, arrays: Any) -> Any:

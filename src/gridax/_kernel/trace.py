@@ -19,6 +19,7 @@ from gridax._kernel.layout import vectors_first, with_own_constants
 from gridax._kernel.loops import with_single_conditions
 from gridax._kernel.ordering import one_at_a_time
 from gridax._kernel.program import Lookup, Program
+from gridax._kernel.small_products import with_small_products
 from gridax._kernel.split import Split, Unsplit, split
 from gridax._kernel.start import Start
 from gridax._outputs.derivatives import with_derivatives
@@ -106,7 +107,7 @@ def trace(model: Callable[..., Any], arguments: Arguments, choice: tuple[int, ..
         numbers = directions.numbers(numbers, template)
         template = _derived(template, arguments, choice)
     original = with_own_constants(closed)
-    closed = vectors_first(original)
+    closed = _for_device(vectors_first(original))
     varies = arguments.varies()
     chain = None
     if start is not None:
@@ -138,6 +139,12 @@ def trace(model: Callable[..., Any], arguments: Arguments, choice: tuple[int, ..
         work=work,
         original=original,
     )
+
+
+def _for_device(closed: Any) -> Any:
+    """Return a program in a form that suits the kind of device."""
+    on_cpu = jax.local_devices()[0].platform == "cpu"
+    return with_small_products(closed) if on_cpu else closed
 
 
 def _ordered(closed: Any, varies: Sequence[Dims]) -> Any:

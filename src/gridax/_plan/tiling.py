@@ -47,9 +47,6 @@ _BRANCHED = 0.3
 _TILES, _LEAST = 4, 16
 # Bytes of a point above which operations on all points at once are large enough for threads.
 _BIG = 128
-# Few points are evaluated fastest if their loops work on so few bytes that the compiler makes them
-# one piece of machine code, rather than start a kernel for each operation.
-_FEW, _NATIVE = 32, 128
 
 
 @dataclasses.dataclass(frozen=True)
@@ -239,10 +236,10 @@ class Sweep:
         each = max(n_points // self.n_parallel, 1)
         if self.work.turns <= 1:
             return each
-        if n_points <= _FEW and 0 < live <= _NATIVE:
-            return _NATIVE // live
         if self.work.uneven:
             return min(self.start.uneven, each, max(n_points // _TILES, _LEAST))
+        if self.start.whole:
+            return min(self.start.whole, each)
         return each if live > _BIG else min(self.start.width, each)
 
     def seconds(self) -> float:

@@ -117,6 +117,10 @@ class Tuner:
         """Whether plans were compared, and a sweep of some points would try no more of them."""
         return len(self._seconds) > 1 and self.next(n_points) == (self.best, n_points)
 
+    def is_steady(self, n_points: int) -> bool:
+        """Whether all further sweeps of some points would use the fastest plan throughout."""
+        return self._n_sweeps >= _FIRST and self.next(n_points) == (self.best, n_points)
+
     @property
     def counts(self) -> bool:
         """Whether it is still to be counted how even a loop is."""

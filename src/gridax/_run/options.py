@@ -66,8 +66,8 @@ class Options:
         for name, value in changed.items():
             _check_choice(name, value)
         options = cls(**changed)
-        if changed:
-            options._check_store()
+        if options.store is None:
+            options._check_store(changed)
         normalized: dict[str, Any] = {}
         if options.memory is not None:
             normalized["memory"] = _memory.parsed(options.memory)
@@ -91,18 +91,15 @@ class Options:
             )
         return dataclasses.replace(options, **normalized) if normalized else options
 
-    def _check_store(self) -> None:
-        if self.store is not None:
-            return
-        for field in dataclasses.fields(self):
-            value = getattr(self, field.name)
+    def _check_store(self, changed: Mapping[str, Any]) -> None:
+        """Reject options that have no meaning without a store."""
+        for name, value in changed.items():
             # resume="force" also applies to extend=.
-            if field.name == "resume" and self.extend is not None:
+            if name == "resume" and self.extend is not None:
                 continue
-            if field.metadata.get("needs_store") and value != field.default:
+            if name in _NEED_STORE and value != _DEFAULTS[name]:
                 raise TypeError(
-                    f"{field.name}={value!r} requires store=; without one, the run is kept in "
-                    "memory only"
+                    f"{name}={value!r} requires store=; without one, the run is kept in memory only"
                 )
 
     @property
@@ -131,6 +128,7 @@ def _allowed(hint: Any) -> tuple[Any, ...]:
 
 
 _DEFAULTS = {field.name: field.default for field in dataclasses.fields(Options)}
+_NEED_STORE = {f.name for f in dataclasses.fields(Options) if f.metadata.get("needs_store")}
 _CHOICES = {name: _allowed(hint) for name, hint in get_type_hints(Options).items()}
 
 

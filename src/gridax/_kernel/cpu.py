@@ -1,0 +1,179 @@
+"""How programs are compiled for a CPU: loops as a whole, and with the widest vectors it has.
+
+XLA's runtime starts a kernel for each operation in each iteration of a loop. With few points, that
+takes longer than the operations themselves. XLA compiles a loop as a whole if it works on less than
+a kilobyte; the attributes that it then gives to the loop make it do so for larger ones. They mean
+nothing to other devices, nor to versions of XLA that have other ones.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+import os
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax.experimental.xla_metadata import set_xla_metadata
+from jax.extend.core import jaxpr_as_fun
+
+from gridax._kernel.layout import Rewriting
+from gridax._plan.programs import bare, is_literal, programs_in, variables
+
+# Versions of JAX with which this was tested: one that does something else with the attributes may
+# end the process.
+_IS_KNOWN = jax.__version_info__ < (0, 11)
+_ATTRIBUTES = {"xla_cpu_small_call": "true", "inlineable": "false"}
+_LOOPS = {"scan", "while"}
+# Operations for which XLA calls a library or Python, rather than having code of its own.
+_CALLS = {"dot_general", "ragged_dot_general", "conv_general_dilated", "fft", "sort", "top_k"}
+_CALLS |= {"approx_top_k", "rng_bit_generator", "ffi_call", "custom_partitioning", "shard_map"}
+_CALLS |= {"cholesky", "cholesky_update", "eig", "eigh", "svd", "lu", "qr", "geqrf", "geqp3"}
+_CALLS |= {"schur", "hessenberg", "tridiagonal", "householder_product", "ormqr"}
+_CALLS |= {"triangular_solve", "tridiagonal_solve", "infeed", "outfeed"}
+# What is in the names of others: of callbacks, of what devices exchange, and of variants.
+_PARTS = ("callback", "debug", "all_", "psum", "permute", "pallas", "scatter", "cum", "_window")
+_SUMS = {"reduce_sum", "reduce_prod", "reduce_max", "reduce_min", "argmax", "argmin", "reduce"}
+# A loop of more operations takes long to compile as a whole, and is then slower.
+_MOST = 256
+# Elements of a sum above which that of a library is faster.
+_LONG = 64
+# Bytes of an array above which an operation is large enough for several threads.
+_LARGE = 2**17
+# Points that are vectorized in such a loop at most to begin with, and at least: with fewer points
+# that have larger arrays, operations take longer than starting them.
+_WIDE, _WORTH = 512, 256
+
+
+def options(sums: bool) -> dict[str, Any]:
+    """Return options of the compiler, without those that the user has set.
+
+    `sums` says whether XLA's own code computes sums, rather than a library.
+    """
+    wanted: dict[str, Any] = {"xla_cpu_prefer_vector_width": 512}
+    if sums and jax.__version_info__ >= (0, 8):  # earlier versions do not use the library
+        wanted["xla_cpu_experimental_ynn_fusion_type"] = "LIBRARY_FUSION_TYPE_INDIVIDUAL_DOT"
+    flags = os.environ.get("XLA_FLAGS", "")
+    return {name: value for name, value in wanted.items() if name not in flags}
+
+
+def with_whole_loops(function: Callable[..., Any], sums: bool) -> Callable[..., Any]:
+    """Return a function of pytrees of arrays whose loops are compiled as a whole where possible.
+
+    `sums` says whether loops may have sums, which XLA's own code must then compute.
+    """
+
+    @functools.wraps(function)
+    def rewritten(*args: Any) -> Any:
+        closed, outputs = jax.make_jaxpr(function, return_shape=True)(*args)
+
+        def whole(equation: Any) -> Any | None:
+            return _whole(equation) if _is_suitable(equation, sums) else None
+
+        flat = jaxpr_as_fun(Rewriting(whole=whole).closed(closed))(*jax.tree.leaves(args))
+        return jax.tree.unflatten(jax.tree.structure(outputs), flat)
+
+    return rewritten
+
+
+def has_short_sums(jaxpr: Any) -> bool:
+    """Whether there is a loop that can be compiled as a whole if XLA's own code computes sums.
+
+    By default, a library computes large ones. Within a loop, that of a few elements each takes
+    several times as long.
+    """
+    return any(
+        _is_suitable(equation, True) and not _is_suitable(equation, False)
+        for equation in _within(jaxpr)
+    )
+
+
+def width(jaxpr: Any) -> int:
+    """Return how many points to vectorize if all loops are compiled as a whole; otherwise, 0."""
+    sums, loops = has_short_sums(jaxpr), [*_outermost_loops(jaxpr)]
+    if not all(_is_suitable(loop, sums) for loop in loops):
+        return 0
+    nbytes = [_nbytes(v) for loop in loops for each in _inside(loop) for v in each.outvars]
+    n = min(_WIDE, _LARGE // max(nbytes, default=_LARGE))
+    return n if n >= _WORTH else 0
+
+
+def _outermost_loops(jaxpr: Any) -> Iterator[Any]:
+    for equation in jaxpr.eqns:
+        if equation.primitive.name in _LOOPS:
+            yield equation
+        else:
+            for program in programs_in(tuple(equation.params.values())):
+                yield from _outermost_loops(bare(program))
+
+
+def _is_suitable(equation: Any, sums: bool) -> bool:
+    """Whether an equation is a loop that can be compiled as a whole, and then is faster."""
+    if not _IS_KNOWN or equation.primitive.name not in _LOOPS:
+        return False
+    if any(math.prod(atom.aval.shape) == 0 for atom in equation.invars):
+        return False
+    for n, inner in enumerate(_inside(equation)):
+        if n >= _MOST or _calls(inner.primitive.name):
+            return False
+        if any(not 0 < _nbytes(variable) <= _LARGE for variable in inner.outvars):
+            return False
+        if _is_sum(inner) and not (sums and _n_summed(inner) <= _LONG):
+            return False
+    return True
+
+
+def _within(jaxpr: Any) -> Iterator[Any]:
+    """Yield all equations of a program and of those within it."""
+    for equation in jaxpr.eqns:
+        yield equation
+        yield from _inside(equation)
+
+
+def _inside(equation: Any) -> Iterator[Any]:
+    """Yield all equations of the programs within an equation."""
+    for program in programs_in(tuple(equation.params.values())):
+        yield from _within(bare(program))
+
+
+def _calls(name: str) -> bool:
+    return name in _CALLS or any(part in name for part in _PARTS)
+
+
+def _nbytes(variable: Any) -> int:
+    return int(math.prod(variable.aval.shape) * variable.aval.dtype.itemsize)
+
+
+def _is_sum(equation: Any) -> bool:
+    """Whether a library may compute what an operation does."""
+    return equation.primitive.name in _SUMS and jnp.issubdtype(
+        equation.invars[0].aval.dtype, jnp.inexact
+    )
+
+
+def _n_summed(equation: Any) -> int:
+    """Return how many elements each element of a sum has."""
+    before, after = (math.prod(v.aval.shape) for v in (equation.invars[0], equation.outvars[0]))
+    return before // max(after, 1)
+
+
+def _whole(loop: Any) -> Any:
+    """Return an equation that calls a loop which is compiled as a whole."""
+    operands = variables(loop.invars)
+
+    def alone(*values: Any) -> Any:
+        known = iter(values)
+        operands = [atom.val if is_literal(atom) else next(known) for atom in loop.invars]
+        # XLA aborts if it finds that an operand of the call is not used.
+        used = [jax.lax.slice(value, (0,) * value.ndim, (1,) * value.ndim) for value in values]
+        return loop.primitive.bind(*operands, **loop.params), used
+
+    def call(*values: Any) -> Any:
+        values = jax.lax.optimization_barrier(values)
+        results = set_xla_metadata(jax.jit(alone)(*values), **_ATTRIBUTES)
+        return jax.lax.optimization_barrier(results)[0]
+
+    (equation,) = jax.make_jaxpr(jax.jit(call))(*(v.aval for v in operands)).jaxpr.eqns
+    return equation.replace(invars=operands, outvars=loop.outvars)

@@ -1,0 +1,162 @@
+"""On a CPU, loops are compiled as a whole; the numbers stay the same."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import gridax as gx
+from gridax._kernel import cpu, program
+
+X = np.linspace(0.1, 1, 12, dtype=np.float32)
+SQUARE = np.random.default_rng(0).normal(size=(3, 3)).astype(np.float32)
+WIDE = np.random.default_rng(1).normal(size=(40, 40)).astype(np.float32)
+
+
+def simulated(x):
+    def step(carry, _):
+        v, w = carry
+        return (v + 0.1 * (v - v**3 / 3 - w + x), w + 0.01 * (v - 0.8 * w)), v
+
+    return jax.lax.scan(step, (x, -x), length=30)
+
+
+def until_large(x):
+    return jax.lax.while_loop(lambda c: c[1] < 10, lambda c: (c[0] + 1, c[1] * (1 + x)), (0, x))
+
+
+def with_draws(x):
+    keys = jax.random.split(jax.random.key(3), 20)
+    return jax.lax.scan(lambda c, key: (0.9 * c + jax.random.normal(key), c), x, keys)
+
+
+def nested_loops(x):
+    def outer(i, c):
+        return jax.lax.fori_loop(0, i, lambda j, c: jnp.cos(c) * x + j, c)
+
+    return jax.lax.fori_loop(0, 7, outer, x)
+
+
+def in_a_branch(x):
+    return jax.lax.cond(x > 0.5, lambda: simulated(x)[0][0], lambda: x)
+
+
+def with_products(x):
+    return jax.lax.scan(lambda c, _: (jnp.tanh(WIDE @ c), c.sum()), jnp.full(40, x), length=5)
+
+
+def with_short_sums(x):
+    return jax.lax.fori_loop(0, 20, lambda i, c: c / (0.1 + (c**2).sum()), jnp.arange(3.0) + x)
+
+
+def with_long_sums(x):
+    return jax.lax.fori_loop(0, 20, lambda i, c: c / (0.1 + (c**2).sum()), jnp.arange(500.0) + x)
+
+
+def with_many_operations(x):
+    def step(i, c):
+        for k in range(300):
+            c = c * 1.001 + k
+        return c
+
+    return jax.lax.fori_loop(0, 3, step, x)
+
+
+def with_a_callback(x):
+    def step(i, c):
+        shape = jax.ShapeDtypeStruct((), x.dtype)
+        return c + jax.pure_callback(np.sin, shape, c, vmap_method="sequential")
+
+    return jax.lax.fori_loop(0, 3, step, x)
+
+
+def with_a_sort(x):
+    return jax.lax.fori_loop(0, 3, lambda i, c: jnp.sort(jnp.cos(c + i)), jnp.arange(5.0) * x)
+
+
+def with_a_solve(x):
+    matrix = jnp.eye(3) * 2 + x
+    return jax.lax.fori_loop(0, 3, lambda i, c: jnp.linalg.solve(matrix, c), jnp.ones(3))
+
+
+WHOLE = [simulated, until_large, with_draws, nested_loops, in_a_branch]
+NOT_WHOLE = [with_products, with_long_sums, with_many_operations, with_a_callback, with_a_sort]
+NOT_WHOLE += [with_a_solve]
+
+
+def loops_that_are_whole(function, *inputs, sums=False):
+    """Return how many loops of a function have the attributes that make XLA compile them whole."""
+    text = jax.jit(cpu.with_whole_loops(function, sums)).lower(*inputs).as_text()
+    return sum('xla_cpu_small_call = "true"' in line for line in text.splitlines())
+
+
+@pytest.mark.parametrize("model", [*WHOLE, with_short_sums, *NOT_WHOLE])
+def test_the_outputs_are_those_of_the_model(model):
+    space = gx.Space({"x": gx.DataAxis(X)})
+    dataset = gx.ParallelExecution(lambda s: model(s["x"]), space).run(progress=False).dataset
+    expected = [jax.tree.leaves(jax.jit(model)(x)) for x in X]
+    for name, *each in zip(dataset.data_vars, *expected, strict=True):
+        np.testing.assert_allclose(dataset[name], np.stack(each), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("model", WHOLE)
+def test_a_loop_of_operations_on_elements_is_compiled_as_a_whole(model):
+    assert loops_that_are_whole(jax.vmap(model), X) >= 1
+
+
+@pytest.mark.parametrize("model", [*NOT_WHOLE, with_short_sums])
+def test_what_needs_a_library_or_takes_long_to_compile_is_not(model):
+    assert loops_that_are_whole(jax.vmap(model), X) == 0
+
+
+def test_only_the_outermost_loop_that_can_be_whole_is():
+    assert loops_that_are_whole(nested_loops, X[0]) == 1
+
+    def with_a_product_around(x):
+        return jax.lax.fori_loop(0, 3, lambda i, c: jnp.sin(nested_loops(c[0])) * (WIDE @ c), x)
+
+    assert loops_that_are_whole(with_a_product_around, jnp.ones(40)) == 1
+
+
+def test_a_loop_over_large_arrays_is_left_to_several_threads():
+    wide = jnp.ones(2**16)
+    assert loops_that_are_whole(simulated, wide) == 0
+    assert loops_that_are_whole(simulated, wide[: 2**10]) == 1
+
+
+def test_short_sums_are_computed_by_xla_itself_where_a_loop_has_them():
+    for model, expected in ((with_short_sums, True), (with_long_sums, False), (simulated, False)):
+        assert cpu.has_short_sums(jax.make_jaxpr(model)(X[0]).jaxpr) is expected
+    assert loops_that_are_whole(jax.vmap(with_short_sums), X, sums=True) == 1
+    assert "INDIVIDUAL_DOT" in str(cpu.options(True))
+    assert "INDIVIDUAL_DOT" not in str(cpu.options(False))
+
+
+def test_options_of_the_user_take_precedence(monkeypatch):
+    assert cpu.options(False) == {"xla_cpu_prefer_vector_width": 512}
+    monkeypatch.setenv("XLA_FLAGS", "--xla_cpu_prefer_vector_width=128")
+    assert cpu.options(False) == {}
+
+
+def test_tiles_are_wide_enough_but_their_arrays_small():
+    def width(model):
+        return cpu.width(jax.make_jaxpr(model)(X[0]).jaxpr)
+
+    assert width(simulated) == 512
+    assert width(with_products) == 0  # a loop that is not whole
+    assert width(lambda x: simulated(jnp.full(100, x))) == 2**17 // 400
+    assert width(lambda x: simulated(jnp.full(1000, x))) == 0  # whole tiles would be too narrow
+    assert width(jnp.sin) == 0  # no loop
+
+
+def test_a_compiler_that_refuses_is_asked_as_by_default(monkeypatch):
+    monkeypatch.setattr(cpu, "options", lambda sums: {"xla_cpu_no_such_option": True})
+    program._kept.cache_clear()
+    space = gx.Space({"x": gx.DataAxis(X)})
+    for n_vmap in (None, 5):
+        execution = gx.ParallelExecution(lambda s: simulated(s["x"])[0][0], space, n_vmap=n_vmap)
+        value = execution.run(progress=False).dataset["value"]
+        np.testing.assert_allclose(value, [simulated(x)[0][0] for x in X], rtol=1e-5)
+    program._kept.cache_clear()
