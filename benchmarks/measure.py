@@ -52,15 +52,21 @@ def timed(
 
 
 def medians(repeats: int, **calls: Callable[[], object]) -> dict[str, float]:
-    """Return the median seconds of each call; they take turns, so that load affects all equally."""
+    """Return the median seconds of each call.
+
+    They take turns, so that load affects all equally, and in another order each time, because what
+    ran before decides about what is in the caches.
+    """
     for call in calls.values():  # compile and fill caches first
         call()
     times: dict[str, list[float]] = {name: [] for name in calls}
+    turns = list(calls.items())
     for _ in range(repeats):
-        for name, call in calls.items():
+        for name, call in turns:
             start = time.perf_counter()
             call()
             times[name].append(time.perf_counter() - start)
+        turns = turns[1:] + turns[:1]
     return {name: statistics.median(each) for name, each in times.items()}
 
 

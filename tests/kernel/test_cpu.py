@@ -140,15 +140,15 @@ def test_options_of_the_user_take_precedence(monkeypatch):
     assert cpu.options(False) == {}
 
 
-def test_tiles_are_wide_enough_but_their_arrays_small():
-    def width(model):
-        return cpu.width(jax.make_jaxpr(model)(X[0]).jaxpr)
+def test_tiles_have_as_many_points_as_leave_arrays_small():
+    def most_points(model):
+        return cpu.most_points(jax.make_jaxpr(model)(X[0]).jaxpr)
 
-    assert width(simulated) == 512
-    assert width(with_products) == 0  # a loop that is not whole
-    assert width(lambda x: simulated(jnp.full(100, x))) == 2**17 // 400
-    assert width(lambda x: simulated(jnp.full(1000, x))) == 0  # whole tiles would be too narrow
-    assert width(jnp.sin) == 0  # no loop
+    assert most_points(simulated) == 2**17 // 4
+    assert most_points(lambda x: simulated(jnp.full(100, x))) == 2**17 // 400
+    assert most_points(lambda x: simulated(jnp.full(1000, x))) == 0  # tiles would be too narrow
+    assert most_points(with_products) == 0  # a loop that is not whole
+    assert most_points(jnp.sin) == 0  # no loop
 
 
 def test_a_compiler_that_refuses_is_asked_as_by_default(monkeypatch):

@@ -139,11 +139,24 @@ def test_what_a_loop_works_on_fits_into_the_cache():
     assert sweep((1000,), loop(live={frozenset(): nbytes})).plan().n_vmap == 1000
 
 
+def test_single_points_do_not_take_branches_with_large_arrays_that_they_need_not():
+    times, large = {A: 100.0}, {A: 1000}
+    assert sweep((256,), Work(times, large, branched=40.0)).plan().n_vmap == 1
+    assert sweep((256,), Work(times, {A: 100}, branched=40.0)).plan().n_vmap == 256
+    assert sweep((256,), Work(times, large, branched=20.0)).plan().n_vmap == 256
+
+
 def test_loops_that_are_compiled_as_a_whole_have_tiles_of_their_own_width():
-    start = dataclasses.replace(CPU, whole=256)
-    assert sweep((1000,), loop(live={A: 16}), start=start).plan().n_vmap == 250
-    assert sweep((1000,), loop(live={A: 500}), start=start).plan().n_vmap == 250
+    start = dataclasses.replace(CPU, whole=2048)
+    assert sweep((10_000,), loop(live={A: 16}), start=start).plan().n_vmap == 500
+    assert sweep((10_000,), loop(live={A: 500}), start=start).plan().n_vmap == 500
     assert sweep((16,), loop(live={A: 16}), start=start).plan().n_vmap == 16
+    assert sweep((1000,), loop(), start=dataclasses.replace(CPU, whole=256)).plan().n_vmap == 250
+
+
+def test_tiles_of_such_loops_are_wider_if_points_share_what_is_in_them():
+    start, work = dataclasses.replace(CPU, whole=2048), Work({A: 1e3, A | B: 1e3}, turns=100)
+    assert sweep((100, 100), work, start=start).plan().n_vmap > 1024
 
 
 def test_straight_code_is_evaluated_at_once_and_small_loops_in_parts():

@@ -15,7 +15,8 @@ import numpy as np
 
 from gridax._execution.front import Front, whole_chains
 from gridax._execution.on_host import HostCells
-from gridax._execution.pipeline import Batch, Pipeline, fetched, front_of
+from gridax._execution.pipeline import Batch, Pipeline, front_of
+from gridax._execution.repeated import Repeated
 from gridax._kernel.arguments import Arguments
 from gridax._kernel.prepared import Choice, Prepared
 from gridax._outputs.template import Template
@@ -26,7 +27,7 @@ from gridax._plan.slices import Slices
 from gridax._plan.tuning import Tuner
 from gridax._reduce.outputs import ReducedOutputs
 from gridax._reduce.request import Reduction
-from gridax._run.evaluator import Computed, Evaluated, Evaluator, Failed, Request
+from gridax._run.evaluator import Evaluated, Evaluator, Failed, Request
 from gridax._run.fingerprints import digest_of_callback
 from gridax._run.job import Job
 from gridax._stores.base import Store, Task
@@ -48,8 +49,7 @@ class TiledEvaluator(Evaluator):
         self._rejections = list(self._arguments.rejections())
         self._by_x64: dict[tuple[bool, Reduction | None], Prepared] = {}
         self._only: Batch | None = None
-        # The same, once nothing more is to be learned about how to evaluate it.
-        self._steady: tuple[Prepared, Limits, Batch] | None = None
+        self._repeated: Repeated | None = None
 
     def __reduce__(self) -> Any:
         return TiledEvaluator, (self._job, self._n_vmap, self._n_pmap)  # without what is compiled
@@ -132,9 +132,11 @@ class TiledEvaluator(Evaluator):
         prepared = self._prepared(reduced)
         limits = Limits(self._n_vmap, request.memory, request.block, request.lanes)
         tuner = prepared.tuner(limits)
-        if repeated := self._repeated(prepared, limits, request):
-            yield from repeated
-            return
+        if self._repeated is not None and self._repeated.suits(prepared, limits, request):
+            evaluated = self._repeated.evaluated()
+            if evaluated is not None:
+                yield from evaluated
+                return
         if not request.explores:
             tuner = Tuner(tuner.best)
         shape = self._points.shape
@@ -178,32 +180,7 @@ class TiledEvaluator(Evaluator):
             prepared.remember(limits)
         only = self._only
         if only is not None and only.plan is tuner.best and tuner.is_steady(self._points.n):
-            self._steady = prepared, limits, only
-
-    def _repeated(
-        self, prepared: Prepared, limits: Limits, request: Request
-    ) -> list[Evaluated] | None:
-        """Evaluate a sweep that is a single batch once more, without planning it again.
-
-        Planning a sweep of few points takes longer than evaluating it. None if it is another sweep
-        or fails, so that it has to be evaluated with everything that may be needed.
-        """
-        known = self._steady
-        if known is None or known[0] is not prepared or known[1] != limits:
-            return None
-        batch = known[2]
-        if request.reduced is not None or request.deadline is not None:
-            return None
-        if prepared.tuner(limits).best is not batch.plan or request.store.tasks() is not None:
-            return None
-        try:
-            outputs = prepared.kernel(batch.choice, batch.plan)(batch.index)
-            n = len(prepared.template.outputs)
-            parts = fetched([part[:n] for part in outputs])
-        except Exception:
-            return None
-        pairs = zip(batch.regions, batch.arrays(parts), strict=True)
-        return [Computed(region, arrays, owned=True) for region, arrays in pairs]
+            self._repeated = Repeated(prepared, limits, only)
 
     def _block(
         self,

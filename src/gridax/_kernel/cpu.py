@@ -42,9 +42,9 @@ _MOST = 256
 _LONG = 64
 # Bytes of an array above which an operation is large enough for several threads.
 _LARGE = 2**17
-# Points that are vectorized in such a loop at most to begin with, and at least: with fewer points
-# that have larger arrays, operations take longer than starting them.
-_WIDE, _WORTH = 512, 256
+# Points that are vectorized in such a loop at least: with fewer points that have larger arrays,
+# operations take longer than starting them.
+_WORTH = 256
 
 
 def options(sums: bool) -> dict[str, Any]:
@@ -90,13 +90,13 @@ def has_short_sums(jaxpr: Any) -> bool:
     )
 
 
-def width(jaxpr: Any) -> int:
-    """Return how many points to vectorize if all loops are compiled as a whole; otherwise, 0."""
+def most_points(jaxpr: Any) -> int:
+    """Return with how many points all loops can be compiled as a whole; 0 if with too few."""
     sums, loops = has_short_sums(jaxpr), [*_outermost_loops(jaxpr)]
     if not all(_is_suitable(loop, sums) for loop in loops):
         return 0
     nbytes = [_nbytes(v) for loop in loops for each in _inside(loop) for v in each.outvars]
-    n = min(_WIDE, _LARGE // max(nbytes, default=_LARGE))
+    n = _LARGE // max(nbytes, default=_LARGE)
     return n if n >= _WORTH else 0
 
 

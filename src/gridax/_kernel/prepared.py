@@ -111,7 +111,7 @@ class Prepared:
         """Return the widths to begin with on a CPU."""
         traced = self._traced[self._heaviest].program.traced
         start = widths.CPU
-        return dataclasses.replace(start, whole=min(start.width, cpu.width(traced)))
+        return dataclasses.replace(start, whole=min(start.width, cpu.most_points(traced)))
 
     def _idle(self, is_cpu: bool, n_pmap: int | None) -> str:
         """Return why only one device or thread is used, if so."""

@@ -41,11 +41,15 @@ _ROUNDS = 4
 # above which tiles may be as wide as if loops were even.
 _UNEVEN, _EVEN = 0.75, 0.9
 # Fraction of the time in branches that a point does not take above which single points are tried
-# first.
+# first, or are what a sweep begins with if the arrays of a point are large.
 _BRANCHED = 0.3
 # With uneven loops there are several tiles, unless they would have fewer points than this.
 _TILES, _LEAST = 4, 16
-# Bytes of a point above which operations on all points at once are large enough for threads.
+# Points that are vectorized if loops are compiled as a whole and there is nothing to share: more of
+# them do not stay in the fastest caches.
+_WHOLE = 512
+# Bytes of a point above which its own arrays are large, and operations on those of all points at
+# once are large enough for threads.
 _BIG = 128
 
 
@@ -234,13 +238,21 @@ class Sweep:
         """Return how many points to vectorize, unless the cache is too small for them."""
         n_points, live = math.prod(self.sizes), sum(self.widths.varying().values())
         each = max(n_points // self.n_parallel, 1)
+        if self._is_branched and live > _BIG:
+            return 1
         if self.work.turns <= 1:
             return each
         if self.work.uneven:
             return min(self.start.uneven, each, max(n_points // _TILES, _LEAST))
         if self.start.whole:
-            return min(self.start.whole, each)
+            shares = len(self.widths.levels()) > 1
+            return min(self.start.whole if shares else _WHOLE, self.start.whole, each)
         return each if live > _BIG else min(self.start.width, each)
+
+    @property
+    def _is_branched(self) -> bool:
+        """Whether vectorized points, which take all branches, do much that single ones do not."""
+        return self.work.branched > _BRANCHED * sum(self.work.time.values())
 
     def seconds(self) -> float:
         """Return the estimated time of the sweep on one device."""
@@ -300,7 +312,7 @@ class Sweep:
         # With many points, XLA uses several threads for an operation.
         many = min(_MANY * self.start.width, math.prod(within.sizes) // 3)
         tries = [(within, same, n)] if not plan.lanes and n <= most else []
-        if within.work.branched > _BRANCHED * sum(within.work.time.values()):
+        if self._is_branched:
             tries += [(within, nested, 1)]  # vectorized points take all branches
         wider, apart = [(within, bare, 4 * n), (within, bare, many)], [(within, nested, n)]
         tries += [*apart, *wider] if self.widths.merges_stages() else [*wider, *apart]

@@ -32,7 +32,7 @@ class Start:
     ----------
     width : points that are vectorized if a loop works on few bytes of each.
     uneven : the same if loops have different trip counts, where points wait for the slowest.
-    whole : the same if loops are compiled as a whole; 0 if they are not.
+    whole : the same at most if loops are compiled as a whole; 0 if they are not.
     lanes : points that are in a loop at a time if they leave it one by one.
     cache, series : bytes within which what a loop works on should stay, and the series that it
         reads or writes.
