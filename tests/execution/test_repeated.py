@@ -9,6 +9,7 @@ import pytest
 
 import gridax as gx
 from gridax._execution import tiled
+from tests.x64 import x64
 
 A, B = np.arange(4.0), np.arange(1.0, 6.0)
 SPACE = gx.Space({"a": gx.DataAxis(A), "b": gx.DataAxis(B)}, mode="product")
@@ -82,7 +83,7 @@ def test_a_setting_of_jax_that_changes_the_program_counts():
     executor = gx.ParallelExecution(model, SPACE)
     for _ in range(N):
         assert executor.run(progress=False).dataset["value"].dtype == np.float32
-    with jax.enable_x64(True):
+    with x64():
         for _ in range(N):
             assert executor.run(progress=False).dataset["value"].dtype == np.float64
     assert executor.run(progress=False).dataset["value"].dtype == np.float32

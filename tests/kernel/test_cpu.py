@@ -10,6 +10,9 @@ import pytest
 import gridax as gx
 from gridax._kernel import cpu, program
 
+needs_whole_loops = pytest.mark.skipif(
+    not cpu._IS_KNOWN, reason="with this version of JAX, loops are compiled as it does by default"
+)
 X = np.linspace(0.1, 1, 12, dtype=np.float32)
 SQUARE = np.random.default_rng(0).normal(size=(3, 3)).astype(np.float32)
 WIDE = np.random.default_rng(1).normal(size=(40, 40)).astype(np.float32)
@@ -98,9 +101,10 @@ def test_the_outputs_are_those_of_the_model(model):
     dataset = gx.ParallelExecution(lambda s: model(s["x"]), space).run(progress=False).dataset
     expected = [jax.tree.leaves(jax.jit(model)(x)) for x in X]
     for name, *each in zip(dataset.data_vars, *expected, strict=True):
-        np.testing.assert_allclose(dataset[name], np.stack(each), rtol=1e-4, atol=1e-5)
+        np.testing.assert_allclose(dataset[name], np.stack(each), rtol=1e-4, atol=1e-4)
 
 
+@needs_whole_loops
 @pytest.mark.parametrize("model", WHOLE)
 def test_a_loop_of_operations_on_elements_is_compiled_as_a_whole(model):
     assert loops_that_are_whole(jax.vmap(model), X) >= 1
@@ -111,6 +115,7 @@ def test_what_needs_a_library_or_takes_long_to_compile_is_not(model):
     assert loops_that_are_whole(jax.vmap(model), X) == 0
 
 
+@needs_whole_loops
 def test_only_the_outermost_loop_that_can_be_whole_is():
     assert loops_that_are_whole(nested_loops, X[0]) == 1
 
@@ -120,12 +125,14 @@ def test_only_the_outermost_loop_that_can_be_whole_is():
     assert loops_that_are_whole(with_a_product_around, jnp.ones(40)) == 1
 
 
+@needs_whole_loops
 def test_a_loop_over_large_arrays_is_left_to_several_threads():
     wide = jnp.ones(2**16)
     assert loops_that_are_whole(simulated, wide) == 0
     assert loops_that_are_whole(simulated, wide[: 2**10]) == 1
 
 
+@needs_whole_loops
 def test_short_sums_are_computed_by_xla_itself_where_a_loop_has_them():
     for model, expected in ((with_short_sums, True), (with_long_sums, False), (simulated, False)):
         assert cpu.has_short_sums(jax.make_jaxpr(model)(X[0]).jaxpr) is expected
@@ -140,6 +147,7 @@ def test_options_of_the_user_take_precedence(monkeypatch):
     assert cpu.options(False) == {}
 
 
+@needs_whole_loops
 def test_tiles_have_as_many_points_as_leave_arrays_small():
     def most_points(model):
         return cpu.most_points(jax.make_jaxpr(model)(X[0]).jaxpr)

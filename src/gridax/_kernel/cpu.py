@@ -23,8 +23,8 @@ from gridax._kernel.layout import Rewriting
 from gridax._plan.programs import bare, is_literal, programs_in, variables
 
 # Versions of JAX with which this was tested: one that does something else with the attributes may
-# end the process.
-_IS_KNOWN = jax.__version_info__ < (0, 11)
+# end the process. Before 0.8, a program with 64 bits in a part of it cannot be rewritten.
+_IS_KNOWN = (0, 8) <= jax.__version_info__ < (0, 11)
 _ATTRIBUTES = {"xla_cpu_small_call": "true", "inlineable": "false"}
 _LOOPS = {"scan", "while"}
 # Operations for which XLA calls a library or Python, rather than having code of its own.
@@ -53,7 +53,7 @@ def options(sums: bool) -> dict[str, Any]:
     `sums` says whether XLA's own code computes sums, rather than a library.
     """
     wanted: dict[str, Any] = {"xla_cpu_prefer_vector_width": 512}
-    if sums and jax.__version_info__ >= (0, 8):  # earlier versions do not use the library
+    if sums:
         wanted["xla_cpu_experimental_ynn_fusion_type"] = "LIBRARY_FUSION_TYPE_INDIVIDUAL_DOT"
     flags = os.environ.get("XLA_FLAGS", "")
     return {name: value for name, value in wanted.items() if name not in flags}
@@ -64,6 +64,8 @@ def with_whole_loops(function: Callable[..., Any], sums: bool) -> Callable[..., 
 
     `sums` says whether loops may have sums, which XLA's own code must then compute.
     """
+    if not _IS_KNOWN:
+        return function
 
     @functools.wraps(function)
     def rewritten(*args: Any) -> Any:
