@@ -37,7 +37,7 @@ _CALLS |= {"triangular_solve", "tridiagonal_solve", "infeed", "outfeed"}
 _PARTS = ("callback", "debug", "all_", "psum", "permute", "pallas", "scatter", "cum", "_window")
 _SUMS = {"reduce_sum", "reduce_prod", "reduce_max", "reduce_min", "argmax", "argmin", "reduce"}
 # A loop of more operations takes long to compile as a whole, and is then slower.
-_MOST = 256
+_MOST = 400
 # Elements of a sum above which that of a library is faster.
 _LONG = 64
 # Bytes of an array above which an operation is large enough for several threads.
@@ -59,13 +59,16 @@ def options(sums: bool) -> dict[str, Any]:
     return {name: value for name, value in wanted.items() if name not in flags}
 
 
+def has_whole_loops(jaxpr: Any, sums: bool) -> bool:
+    """Whether a program has loops that can be compiled as a whole; `sums` as in `options`."""
+    return any(_is_suitable(equation, sums) for equation in _within(jaxpr))
+
+
 def with_whole_loops(function: Callable[..., Any], sums: bool) -> Callable[..., Any]:
     """Return a function of pytrees of arrays whose loops are compiled as a whole where possible.
 
     `sums` says whether loops may have sums, which XLA's own code must then compute.
     """
-    if not _IS_KNOWN:
-        return function
 
     @functools.wraps(function)
     def rewritten(*args: Any) -> Any:
@@ -168,11 +171,12 @@ def _whole(loop: Any) -> Any:
     def alone(*values: Any) -> Any:
         known = iter(values)
         operands = [atom.val if is_literal(atom) else next(known) for atom in loop.invars]
-        # XLA aborts if it finds that an operand of the call is not used.
+        # XLA aborts if it finds an operand of the call that is not used.
         used = [jax.lax.slice(value, (0,) * value.ndim, (1,) * value.ndim) for value in values]
         return loop.primitive.bind(*operands, **loop.params), used
 
     def call(*values: Any) -> Any:
+        # A constant that is copied into the call would leave its operand unused.
         values = jax.lax.optimization_barrier(values)
         results = set_xla_metadata(jax.jit(alone)(*values), **_ATTRIBUTES)
         return jax.lax.optimization_barrier(results)[0]

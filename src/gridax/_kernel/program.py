@@ -176,7 +176,9 @@ def _jitted(
     options = None
     if on[0].platform == "cpu" and not is_plain:
         sums = cpu.has_short_sums(program.traced)
-        batch, options = cpu.with_whole_loops(batch, sums), cpu.options(sums)
+        options = cpu.options(sums)
+        if cpu.has_whole_loops(program.traced, sums):
+            batch = cpu.with_whole_loops(batch, sums)
     if len(on) == 1:
         return jax.jit(batch, compiler_options=options)
     # Every device runs its own tile, without communication, so loops may take a different number
