@@ -50,6 +50,16 @@ def with_products(x):
     return jax.lax.scan(lambda c, _: (jnp.tanh(WIDE @ c), c.sum()), jnp.full(40, x), length=5)
 
 
+def with_a_sine_for_many(x):
+    turns = jnp.linspace(0, 1, 20)
+    return jax.lax.fori_loop(0, 20, lambda i, c: jnp.tanh(c * x + jnp.sin(x * i)), turns)
+
+
+def with_a_sine_for_all(x):
+    turns = jnp.linspace(0, 1, 20)
+    return jax.lax.fori_loop(0, 20, lambda i, c: jnp.tanh(c * x + jnp.sin(0.1 * i)), turns)
+
+
 def with_short_sums(x):
     return jax.lax.fori_loop(0, 20, lambda i, c: c / (0.1 + (c**2).sum()), jnp.arange(3.0) + x)
 
@@ -84,9 +94,9 @@ def with_a_solve(x):
     return jax.lax.fori_loop(0, 3, lambda i, c: jnp.linalg.solve(matrix, c), jnp.ones(3))
 
 
-WHOLE = [simulated, until_large, with_draws, nested_loops, in_a_branch]
+WHOLE = [simulated, until_large, with_draws, nested_loops, in_a_branch, with_a_sine_for_all]
 NOT_WHOLE = [with_products, with_long_sums, with_many_operations, with_a_callback, with_a_sort]
-NOT_WHOLE += [with_a_solve]
+NOT_WHOLE += [with_a_solve, with_a_sine_for_many]
 
 
 def loops_that_are_whole(function, *inputs, sums=False):

@@ -36,6 +36,8 @@ _CALLS |= {"triangular_solve", "tridiagonal_solve", "infeed", "outfeed"}
 # What is in the names of others: of callbacks, of what devices exchange, and of variants.
 _PARTS = ("callback", "debug", "all_", "psum", "permute", "pallas", "scatter", "cum", "_window")
 _SUMS = {"reduce_sum", "reduce_prod", "reduce_max", "reduce_min", "argmax", "argmin", "reduce"}
+# Operations that XLA calls a function for, element by element.
+_SLOW = {"sin", "cos", "tan"}
 # A loop of more operations takes long to compile as a whole, and is then slower.
 _MOST = 400
 # Elements of a sum above which that of a library is faster.
@@ -127,7 +129,21 @@ def _is_suitable(equation: Any, sums: bool) -> bool:
             return False
         if _is_sum(inner) and not (sums and _n_summed(inner) <= _LONG):
             return False
-    return True
+    return not _repeats_slow_ones(equation)
+
+
+def _repeats_slow_ones(loop: Any) -> bool:
+    """Whether slow operations might be repeated for each element of larger arrays.
+
+    They are fused with what uses their results. If a loop is compiled as a whole, LLVM does not
+    always notice that they are the same along some axes, and then vectorizes nothing around them.
+    A single number, such as the phase of a stimulus, is computed once.
+    """
+    sizes: dict[bool, set[int]] = {True: set(), False: set()}
+    for inner in _inside(loop):
+        is_slow = inner.primitive.name in _SLOW
+        sizes[is_slow].update(math.prod(variable.aval.shape) for variable in inner.outvars)
+    return any(1 < size < max(sizes[False], default=0) for size in sizes[True])
 
 
 def _within(jaxpr: Any) -> Iterator[Any]:

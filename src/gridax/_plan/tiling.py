@@ -41,15 +41,15 @@ _ROUNDS = 4
 # above which tiles may be as wide as if loops were even.
 _UNEVEN, _EVEN = 0.75, 0.9
 # Fraction of the time in branches that a point does not take above which single points are tried
-# first, or are what a sweep begins with if the arrays of a point are large.
-_BRANCHED = 0.3
+# first; and bytes of a point above which a sweep begins with them, since operations on arrays of
+# this size are fast without others.
+_BRANCHED, _LARGE = 0.3, 512
 # With uneven loops there are several tiles, unless they would have fewer points than this.
 _TILES, _LEAST = 4, 16
 # Points that are vectorized if loops are compiled as a whole and there is nothing to share: more of
 # them do not stay in the fastest caches.
 _WHOLE = 512
-# Bytes of a point above which its own arrays are large, and operations on those of all points at
-# once are large enough for threads.
+# Bytes of a point above which operations on all points at once are large enough for threads.
 _BIG = 128
 
 
@@ -238,15 +238,15 @@ class Sweep:
         """Return how many points to vectorize, unless the cache is too small for them."""
         n_points, live = math.prod(self.sizes), sum(self.widths.varying().values())
         each = max(n_points // self.n_parallel, 1)
-        if self._is_branched and live > _BIG:
+        if self._is_branched and live > _LARGE:
             return 1
         if self.work.turns <= 1:
             return each
         if self.work.uneven:
             return min(self.start.uneven, each, max(n_points // _TILES, _LEAST))
         if self.start.whole:
-            shares = len(self.widths.levels()) > 1
-            return min(self.start.whole if shares else _WHOLE, self.start.whole, each)
+            most = min(self.start.whole, each)
+            return most if len(self.widths.levels()) > 1 else min(_WHOLE, most)
         return each if live > _BIG else min(self.start.width, each)
 
     @property
