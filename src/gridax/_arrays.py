@@ -14,6 +14,8 @@ import numpy as np
 
 # Bytes to which XLA aligns arrays, and bytes that are checked at a time.
 _ALIGNMENT, _PIECE = 64, 2**23
+# Bytes of an array that are copied faster than NumPy can be given their memory.
+_COPIED = 2**17
 
 
 def is_keys(value: Any) -> bool:
@@ -152,10 +154,6 @@ def _lost(values: np.ndarray, cast: np.ndarray) -> np.ndarray:
     return np.asarray((np.isinf(cast) & ~np.isinf(values)) | ((cast == 0) & (values != 0)))
 
 
-# Bytes of an array that are copied faster than NumPy can be given their memory.
-_COPIED = 2**17
-
-
 class _Buffer:
     """Offers NumPy the bytes of an array that is marked as read-only, to be written to."""
 
@@ -167,10 +165,10 @@ class _Buffer:
 
 
 def writable(array: np.ndarray) -> np.ndarray:
-    """Return an array that can be changed and has the memory of one that nobody else uses.
+    """Return an array that can be changed; nobody else may use the one that is given.
 
     JAX marks the memory of all of its arrays as read-only. That of outputs which only gridax has
-    need not be copied to become an ordinary array of NumPy, unless that would take less time.
+    need not be copied to become an ordinary array of NumPy. Small arrays are, since it is faster.
 
     Examples
     --------

@@ -18,7 +18,7 @@ from gridax._arrays import bytes_of
 from gridax._kernel import cpu, recompiling, tuners
 from gridax._kernel.arguments import Arguments, warn_of_batched_keys
 from gridax._kernel.fingerprint import lasting_fingerprint
-from gridax._kernel.program import Kernel, on_devices
+from gridax._kernel.program import Kernel, on_devices, out_of_memory
 from gridax._kernel.trace import trace
 from gridax._outputs.derivatives import has_derivatives, own_outputs
 from gridax._outputs.template import Template, warn_of_attributes
@@ -421,8 +421,3 @@ def _check_chain(arguments: Arguments) -> None:
                 "its choices a program of its own; give it another dimension, or run the model "
                 "with SequentialExecution"
             )
-
-
-def out_of_memory(error: BaseException) -> bool:
-    """Whether an error says that a device ran out of memory."""
-    return isinstance(error, jax.errors.JaxRuntimeError) and "RESOURCE_EXHAUSTED" in str(error)

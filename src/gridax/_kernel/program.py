@@ -269,11 +269,11 @@ class Kernel:
         try:
             self._executable = self._run.lower(*arguments).compile()
         except jax.errors.JaxRuntimeError as error:
-            if "RESOURCE_EXHAUSTED" in str(error) or self._run is self._jitted(is_plain=True):
+            if out_of_memory(error):
                 raise
             # What gridax asks of the compiler is not part of JAX's interface.
             self._run = self._jitted(is_plain=True)
-            self._compile(arguments)
+            self._executable = self._run.lower(*arguments).compile()
 
     def _all(self, index: np.ndarray, carried: Sequence[np.ndarray]) -> list[Any]:
         before = [self._placed([*carried])] if carried else []
@@ -329,3 +329,8 @@ def on_devices(on: Sequence[Any], arguments: Any) -> Any:
     """Put all arrays of a pytree on each of some devices."""
     whole = on[0] if len(on) == 1 else NamedSharding(_mesh(tuple(on)), PartitionSpec())
     return jax.device_put(arguments, whole)
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that a device ran out of memory."""
+    return isinstance(error, jax.errors.JaxRuntimeError) and "RESOURCE_EXHAUSTED" in str(error)

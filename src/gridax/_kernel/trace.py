@@ -107,7 +107,9 @@ def trace(model: Callable[..., Any], arguments: Arguments, choice: tuple[int, ..
         numbers = directions.numbers(numbers, template)
         template = _derived(template, arguments, choice)
     original = with_own_constants(closed)
-    closed = _for_device(vectors_first(original))
+    closed = vectors_first(original)
+    if _on_cpu():
+        closed = with_small_products(closed)
     varies = arguments.varies()
     chain = None
     if start is not None:
@@ -141,16 +143,13 @@ def trace(model: Callable[..., Any], arguments: Arguments, choice: tuple[int, ..
     )
 
 
-def _for_device(closed: Any) -> Any:
-    """Return a program in a form that suits the kind of device."""
-    on_cpu = jax.local_devices()[0].platform == "cpu"
-    return with_small_products(closed) if on_cpu else closed
-
-
 def _ordered(closed: Any, varies: Sequence[Dims]) -> Any:
     """Return a program whose routines do not wait for each other on a CPU."""
-    on_cpu = jax.local_devices()[0].platform == "cpu"
-    return one_at_a_time(closed, varies) if on_cpu else closed
+    return one_at_a_time(closed, varies) if _on_cpu() else closed
+
+
+def _on_cpu() -> bool:
+    return jax.local_devices()[0].platform == "cpu"
 
 
 def _with_dtypes(template: Template, shapes: Sequence[Any]) -> Template:

@@ -115,11 +115,14 @@ class Tuner:
 
     def is_settled(self, n_points: int) -> bool:
         """Whether plans were compared, and a sweep of some points would try no more of them."""
-        return len(self._seconds) > 1 and self.next(n_points) == (self.best, n_points)
+        return len(self._seconds) > 1 and self._tries_no_more(n_points)
 
     def is_steady(self, n_points: int) -> bool:
         """Whether all further sweeps of some points would use the fastest plan throughout."""
-        return self._n_sweeps >= _FIRST and self.next(n_points) == (self.best, n_points)
+        return self._n_sweeps >= _FIRST and self._tries_no_more(n_points)
+
+    def _tries_no_more(self, n_points: int) -> bool:
+        return self.next(n_points) == (self.best, n_points)
 
     @property
     def counts(self) -> bool:
