@@ -43,33 +43,35 @@ _MOST = 400
 # Elements of a sum above which that of a library is faster.
 _LONG = 64
 # Bytes of an array above which an operation is large enough for several threads.
-_LARGE = 2**17
+LARGE = 2**17
+# The same if points come last, so that whole rows are added up.
+_LONG_LAST = 2**12
 # Points that are vectorized in such a loop at least: with fewer points that have larger arrays,
 # operations take longer than starting them.
 _WORTH = 256
 
 
-def options(sums: bool) -> dict[str, Any]:
+def options(longest: int) -> dict[str, Any]:
     """Return options of the compiler, without those that the user has set.
 
-    `sums` says whether XLA's own code computes sums, rather than a library.
+    `longest` is as `longest_sum` returns it.
     """
     wanted: dict[str, Any] = {"xla_cpu_prefer_vector_width": 512}
-    if sums:
+    if longest:
         wanted["xla_cpu_experimental_ynn_fusion_type"] = "LIBRARY_FUSION_TYPE_INDIVIDUAL_DOT"
     flags = os.environ.get("XLA_FLAGS", "")
     return {name: value for name, value in wanted.items() if name not in flags}
 
 
-def has_whole_loops(jaxpr: Any, sums: bool) -> bool:
-    """Whether a program has loops that can be compiled as a whole; `sums` as in `options`."""
-    return any(_is_suitable(equation, sums) for equation in _within(jaxpr))
+def has_whole_loops(jaxpr: Any, longest: int) -> bool:
+    """Whether a program has loops that can be compiled as a whole; `longest` as in `options`."""
+    return any(_is_suitable(equation, longest) for equation in _within(jaxpr))
 
 
-def with_whole_loops(function: Callable[..., Any], sums: bool) -> Callable[..., Any]:
+def with_whole_loops(function: Callable[..., Any], longest: int) -> Callable[..., Any]:
     """Return a function of pytrees of arrays whose loops are compiled as a whole where possible.
 
-    `sums` says whether loops may have sums, which XLA's own code must then compute.
+    `longest` is that with which its program is compiled.
     """
 
     @functools.wraps(function)
@@ -77,7 +79,7 @@ def with_whole_loops(function: Callable[..., Any], sums: bool) -> Callable[..., 
         closed, outputs = jax.make_jaxpr(function, return_shape=True)(*args)
 
         def whole(equation: Any) -> Any | None:
-            return _whole(equation) if _is_suitable(equation, sums) else None
+            return _whole(equation) if _is_suitable(equation, longest) else None
 
         flat = jaxpr_as_fun(Rewriting(whole=whole).closed(closed))(*jax.tree.leaves(args))
         return jax.tree.unflatten(jax.tree.structure(outputs), flat)
@@ -85,26 +87,34 @@ def with_whole_loops(function: Callable[..., Any], sums: bool) -> Callable[..., 
     return rewritten
 
 
-def has_short_sums(jaxpr: Any) -> bool:
-    """Whether there is a loop that can be compiled as a whole if XLA's own code computes sums.
+def longest_sum(jaxpr: Any, points_last: bool) -> int:
+    """Return of how many elements a sum may be that XLA's own code computes; 0 for a library.
 
-    By default, a library computes large ones. Within a loop, that of a few elements each takes
-    several times as long.
+    By default, a library computes large sums. Within a loop, it takes several times as long for
+    sums of a few elements each, and for sums of whole rows, as there are if points come last.
     """
-    return any(
-        _is_suitable(equation, True) and not _is_suitable(equation, False)
+    if points_last:
+        return _LONG_LAST
+    gains = (
+        _is_suitable(equation, _LONG) and not _is_suitable(equation, 0)
         for equation in _within(jaxpr)
     )
+    return _LONG if any(gains) else 0
 
 
 def most_points(jaxpr: Any) -> int:
     """Return with how many points all loops can be compiled as a whole; 0 if with too few."""
-    sums, loops = has_short_sums(jaxpr), [*_outermost_loops(jaxpr)]
-    if not all(_is_suitable(loop, sums) for loop in loops):
+    longest, loops = longest_sum(jaxpr, False), [*_outermost_loops(jaxpr)]
+    if not all(_is_suitable(loop, longest) for loop in loops):
         return 0
     nbytes = [_nbytes(v) for loop in loops for each in _inside(loop) for v in each.outvars]
-    n = _LARGE // max(nbytes, default=_LARGE)
+    n = LARGE // max(nbytes, default=LARGE)
     return n if n >= _WORTH else 0
+
+
+def has_only_whole_loops(jaxpr: Any) -> bool:
+    """Whether all loops can be compiled as a whole if points come last, and there are few."""
+    return all(_is_suitable(loop, _LONG_LAST) for loop in _outermost_loops(jaxpr))
 
 
 def _outermost_loops(jaxpr: Any) -> Iterator[Any]:
@@ -116,7 +126,7 @@ def _outermost_loops(jaxpr: Any) -> Iterator[Any]:
                 yield from _outermost_loops(bare(program))
 
 
-def _is_suitable(equation: Any, sums: bool) -> bool:
+def _is_suitable(equation: Any, longest: int) -> bool:
     """Whether an equation is a loop that can be compiled as a whole, and then is faster."""
     if not _IS_KNOWN or equation.primitive.name not in _LOOPS:
         return False
@@ -125,9 +135,9 @@ def _is_suitable(equation: Any, sums: bool) -> bool:
     for n, inner in enumerate(_inside(equation)):
         if n >= _MOST or _calls(inner.primitive.name):
             return False
-        if any(not 0 < _nbytes(variable) <= _LARGE for variable in inner.outvars):
+        if any(not 0 < _nbytes(variable) <= LARGE for variable in inner.outvars):
             return False
-        if _is_sum(inner) and not (sums and _n_summed(inner) <= _LONG):
+        if _is_sum(inner) and _n_summed(inner) > longest:
             return False
     return not _repeats_slow_ones(equation)
 

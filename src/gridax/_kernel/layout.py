@@ -99,12 +99,12 @@ def _swapped(equation: Any) -> Any:
     params = {
         **equation.params,
         "dimension_numbers": ((of_vector, of_matrix), batch),
-        "precision": _swapped_precision(equation.params.get("precision")),
+        "precision": swapped_precision(equation.params.get("precision")),
     }
     return equation.replace(invars=list(equation.invars[::-1]), params=params)
 
 
-def _swapped_precision(precision: Any) -> Any:
+def swapped_precision(precision: Any) -> Any:
     """Return the precision for operands in the other order."""
     if type(precision) is tuple:  # one per operand
         return precision[::-1]

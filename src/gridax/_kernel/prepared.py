@@ -90,6 +90,7 @@ class Prepared:
             cells=cells,
             cell_bytes=0 if reduced is None else sum(o.nbytes for o in reduced.stored),
             chain=arguments.points.chain,
+            points_last=self._may_be_last,
         )
         idle = self._idle(is_cpu, n_pmap)
         if idle and self.sweep.n_parallel > 1:
@@ -109,9 +110,15 @@ class Prepared:
 
     def _start(self) -> widths.Start:
         """Return the widths to begin with on a CPU."""
-        traced = self._traced[self._heaviest].program.traced
-        start = widths.CPU
-        return dataclasses.replace(start, whole=min(start.width, cpu.most_points(traced)))
+        traced, start = self._traced[self._heaviest], widths.CPU
+        whole = min(start.width, cpu.most_points(traced.program.traced))
+        last = traced.last.n_points if self._may_be_last else (0, 0)
+        return dataclasses.replace(start, whole=whole, last=last)
+
+    @property
+    def _may_be_last(self) -> bool:
+        """Whether points can come last in the loops of the model, with every choice."""
+        return all(traced.last.is_possible for traced in self._traced.values())
 
     def _idle(self, is_cpu: bool, n_pmap: int | None) -> str:
         """Return why only one device or thread is used, if so."""

@@ -119,10 +119,12 @@ def compiled(
     is_counted: bool = False,
     reducer: Reducer | None = None,
     continues: bool = False,
+    points_last: bool = False,
     is_plain: bool = False,
 ) -> Callable[..., Any]:
     """Return the jitted function of one batch of tiles, which equal programs share."""
-    key = (program, levels, lengths, on, n_lanes, is_counted, reducer, continues, is_plain)
+    key = (program, levels, lengths, on, n_lanes, is_counted, reducer, continues, points_last)
+    key = (*key, is_plain)
     if not (program.calls_back or (reducer and reducer.reduction.holds_functions)):
         return _kept(*key)
     function = _in_use.get(key)
@@ -144,6 +146,7 @@ def _jitted(
     is_counted: bool,
     reducer: Reducer | None,
     continues: bool,
+    points_last: bool,
     is_plain: bool,
 ) -> Callable[..., Any]:
     """Return the jitted function of one batch of tiles, one per device.
@@ -168,17 +171,17 @@ def _jitted(
             finish = Finish(n_levels, function, functools.partial(reducer.varies, is_counted))
             at = reducer.indices(at, *parts)
         if not n_lanes:
-            tile = Evaluation(program, levels, data, is_counted, finish)
+            tile = Evaluation(program, levels, data, is_counted, finish, points_last)
             return [out[None] for out in tile.outputs(at, before)]
         outs = program.in_lanes(levels, n_lanes, at, data)
         return [out[None] for out in (outs if finish is None else finish.function(outs))]
 
     options = None
     if on[0].platform == "cpu" and not is_plain:
-        sums = cpu.has_short_sums(program.traced)
-        options = cpu.options(sums)
-        if cpu.has_whole_loops(program.traced, sums):
-            batch = cpu.with_whole_loops(batch, sums)
+        longest = cpu.longest_sum(program.traced, points_last)
+        options = cpu.options(longest)
+        if cpu.has_whole_loops(program.traced, longest):
+            batch = cpu.with_whole_loops(batch, longest)
     if len(on) == 1:
         return jax.jit(batch, compiler_options=options)
     # Every device runs its own tile, without communication, so loops may take a different number
@@ -250,6 +253,7 @@ class Kernel:
             plan.is_counted,
             reducer,
             continues,
+            plan.points_last,
         )
         self._run: Any = self._jitted()
         self._executable: Any = None

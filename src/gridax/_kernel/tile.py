@@ -16,6 +16,7 @@ import jax.numpy as jnp
 
 from gridax._kernel.hoisting import Hoisted, hoisted, shared
 from gridax._kernel.nesting import evaluated, nested
+from gridax._kernel.points_last import at_all_points
 from gridax._plan.plan import Level
 from gridax._plan.work import Dims
 
@@ -57,6 +58,7 @@ class Evaluation:
     is_counted : whether the number of iterations of the loop at which the program is split is
         another output, the last one.
     finish : makes of the outputs what is returned instead.
+    points_last : whether points are the last axes of what is vectorized, rather than the first.
     """
 
     def __init__(
@@ -66,6 +68,7 @@ class Evaluation:
         data: Data,
         is_counted: bool = False,
         finish: Finish | None = None,
+        points_last: bool = False,
     ) -> None:
         self._program, self._levels, self._data, self._finish = program, levels, data, finish
         self._is_counted, self._chain = is_counted, program.chain
@@ -74,6 +77,7 @@ class Evaluation:
             self._point = program.counted_point
             self._outputs = (*self._outputs, program.split.dims)
         self._varies = [along(lookup.dim) for lookup in program.lookups]
+        self._points_last = points_last
         self._n_lead = len(levels) if finish is None else finish.n_levels
         self._early: tuple[Hoisted, list[Any], list[Any]] | None = None
 
@@ -193,13 +197,20 @@ class Evaluation:
             varies = [*varies, *self._chain.dims]
         if self._early is None:
             point = functools.partial(self._point, self._data.arrays)
+        else:
+            parts, fixed, made = self._early
+            values, varies = [*values, *made], [*varies, *parts.varies]
+
+            def point(values: list[Any]) -> list[Any]:
+                return evaluated(parts.after, [*fixed, *values])
+
+        if not self._points_last:
             return nested(self._levels, point, values, varies, self._outputs)
-        parts, fixed, made = self._early
-
-        def rest(values: list[Any]) -> list[Any]:
-            return evaluated(parts.after, [*fixed, *values])
-
-        return nested(self._levels, rest, [*values, *made], [*varies, *parts.varies], self._outputs)
+        one = [value[(0,) * sum(not d.isdisjoint(l.dims) for l in self._levels)] for value, d in zip(values, varies)]
+        closed = jax.make_jaxpr(point)(one)
+        jaxpr = closed.jaxpr.replace(constvars=[], invars=[*closed.jaxpr.constvars, *closed.jaxpr.invars])
+        none = [frozenset()]*len(closed.consts)
+        return at_all_points(self._levels, jaxpr, [*closed.consts, *values], [*none, *varies], self._outputs)
 
     def _shared(self, index: Sequence[Any]) -> tuple[Hoisted, list[Any], list[Any]] | None:
         """Return what is computed before the loops of a tile, if it has any and that is worth it.

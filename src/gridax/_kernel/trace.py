@@ -18,6 +18,7 @@ from gridax._kernel.fingerprint import calls_back, fingerprint
 from gridax._kernel.layout import vectors_first, with_own_constants
 from gridax._kernel.loops import with_single_conditions
 from gridax._kernel.ordering import one_at_a_time
+from gridax._kernel.points_last import Fit, fit
 from gridax._kernel.program import Lookup, Program
 from gridax._kernel.small_products import with_small_products
 from gridax._kernel.split import Split, Unsplit, split
@@ -43,6 +44,7 @@ class Traced:
     program : what one point computes.
     constants : large arrays that the model reads from outside; the first fixed arrays of `program`.
     work : the work of one point.
+    last : whether points should come last in its loops.
     original : the program as the model was written.
     """
 
@@ -50,6 +52,7 @@ class Traced:
     program: Program
     constants: tuple[Any, ...]
     work: Work
+    last: Fit
     original: Any
 
 
@@ -139,6 +142,7 @@ def trace(model: Callable[..., Any], arguments: Arguments, choice: tuple[int, ..
         program=program,
         constants=tuple(filter(_is_large, closed.consts)),
         work=work,
+        last=fit(closed.jaxpr, varies) if _on_cpu() else Fit(),
         original=original,
     )
 

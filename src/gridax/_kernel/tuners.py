@@ -51,6 +51,7 @@ def remember(key: tuple[Any, ...], plan: Plan) -> None:
     path = _path(key)
     levels = [{"dims": e.dims, "width": e.width, "depth": e.depth} for e in plan.levels]
     counts = {"n_devices": plan.n_devices, "n_threads": plan.n_threads, "lanes": plan.lanes}
+    counts["points_last"] = plan.points_last
     # A folder that cannot be written costs time, not results; JAX warns of it.
     with contextlib.suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -89,6 +90,7 @@ def _plan(content: dict[str, Any], like: Plan) -> Plan:
         n_devices=int(content["n_devices"]),
         n_threads=int(content["n_threads"]),
         lanes=lanes,
+        points_last=bool(content["points_last"]),
         is_counted=False,  # nothing is measured again
     )
     covered = sorted(dim for level in levels for dim in level.dims)

@@ -158,6 +158,9 @@ class Plan(Displayed):
     chain : Chain or None
         Along which dimension points follow each other, if so. A run has all points along it that a
         block has.
+    points_last : bool
+        Whether points are the last axes of all arrays in the program, next to each other in
+        memory, rather than the first ones.
 
     Examples
     --------
@@ -185,6 +188,7 @@ class Plan(Displayed):
     n_threads: int = 1
     n_workers: int = dataclasses.field(default=1, compare=False)
     chain: Chain | None = None
+    points_last: bool = False
 
     @property
     def nbytes(self) -> int:
@@ -236,7 +240,7 @@ class Plan(Displayed):
         """
         wide = ((level.dims, level.width) for level in self.levels if level.width > 1)
         inner = ((level.dims, level.width, "of a cell") for level in self.inner)
-        return self.n_devices, self.n_threads, self.lanes, *wide, *inner
+        return self.n_devices, self.n_threads, self.lanes, self.points_last, *wide, *inner
 
     def waiting(self, counts: np.ndarray) -> tuple[int, int]:
         """Return how many iterations the points of a tile take, and how many with their waiting.

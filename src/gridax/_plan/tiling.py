@@ -44,6 +44,9 @@ _UNEVEN, _EVEN = 0.75, 0.9
 # first; and bytes of a point above which a sweep begins with them, since operations on arrays of
 # this size are fast without others.
 _BRANCHED, _LARGE = 0.3, 512
+# How many times as much may be computed for each point if points come last than if they come first:
+# what they share is less if those along one dimension have to fill vectors.
+_LAST_GAIN = 1.5
 # With uneven loops there are several tiles, unless they would have fewer points than this.
 _TILES, _LEAST = 4, 16
 # Points that are vectorized if loops are compiled as a whole and there is nothing to share: more of
@@ -72,6 +75,7 @@ class Sweep:
     cell_bytes : bytes of what their outputs are reduced to.
     chain : along which dimension points follow each other, if so. What is vectorized are then
         chains: within a block, the size along this dimension is 1.
+    points_last : whether the points can come last in the loops of the model.
     """
 
     dims: tuple[str, ...]
@@ -86,6 +90,7 @@ class Sweep:
     cells: Cells | None = None
     cell_bytes: int = 0
     chain: Chain | None = None
+    points_last: bool = False
 
     @functools.cached_property
     def widths(self) -> Widths:
@@ -124,13 +129,31 @@ class Sweep:
         if memory is not None:  # outputs that wait for the host need a part of it
             waiting = (1 + IN_FLIGHT) * max(self.point_bytes, 1)
             most = min(most or memory, max(1, memory // waiting))
-        n = min(n_vmap or self._width(), most or _MOST, _MOST)
-        levels = self.widths.wide(self.widths.levels(), n, n_vmap is None, memory)
-        if n_vmap is not None and 2 * n_vectorized(levels) <= n:
-            levels = self.widths.grown(self.widths.levels(), n, False, memory)
+        first, last = self._with_points_first(), self
+        levels, sweep = first._levels(n_vmap, memory, most), first
+        if self.widths.has_last:
+            others = last._levels(n_vmap, memory, most)
+            is_cheap = self.widths.cost(others) <= _LAST_GAIN * self.widths.cost(levels)
+            if is_cheap and self.widths.fill_vectors(others):
+                levels, sweep = others, last
         if self.work.uneven:
             most = min(most or _MOST, _UNKNOWN * n_vectorized(levels))
-        return self._planned(levels, self._point_seconds(), most)
+        return sweep._planned(levels, self._point_seconds(), most)
+
+    def _with_points_first(self) -> Sweep:
+        return dataclasses.replace(self, start=dataclasses.replace(self.start, last=(0, 0)))
+
+    def _levels(
+        self, n_vmap: int | None, memory: int | None, most: int | None
+    ) -> tuple[Level, ...]:
+        """Return the levels to begin with."""
+        n, bare = min(n_vmap or self._width(), most or _MOST, _MOST), self.widths.levels()
+        if self.widths.has_last:
+            bare = self.widths.with_vectors(bare, n)
+        levels = self.widths.wide(bare, n, n_vmap is None, memory)
+        if n_vmap is not None and 2 * n_vectorized(levels) <= n:
+            levels = self.widths.grown(bare, n, False, memory)
+        return levels
 
     def in_lanes(
         self,
@@ -163,7 +186,8 @@ class Sweep:
         n = min(_MOST, most or _MOST, max(1, math.ceil(min(bounds))))
         levels = self.widths.wide(self.widths.covering(self.widths.levels()), n, False, None)
         # One vectorized run per call, whatever it takes: lanes take the place of depth.
-        plan = dataclasses.replace(self._planned(levels, math.inf, None), is_counted=False)
+        plan = self._planned(levels, math.inf, None)
+        plan = dataclasses.replace(plan, is_counted=False, points_last=False)
         along = [level for level in levels if not self.work.lanes.isdisjoint(level.dims)]
         return dataclasses.replace(plan, lanes=min(n_lanes, n_vectorized(along)))
 
@@ -237,13 +261,16 @@ class Sweep:
     def _width(self) -> int:
         """Return how many points to vectorize, unless the cache is too small for them."""
         n_points, live = math.prod(self.sizes), sum(self.widths.varying().values())
-        each = max(n_points // self.n_parallel, 1)
+        each = self.widths.full_vectors(math.ceil(n_points / self.n_parallel))
         if self._is_branched and live > _LARGE:
             return 1
         if self.work.turns <= 1:
             return each
         if self.work.uneven:
             return min(self.start.uneven, each, max(n_points // _TILES, _LEAST))
+        if self.widths.has_last:
+            most = self.start.last[1]
+            return each if len(self.widths.levels()) > 1 else min(most, each)
         if self.start.whole:
             most = min(self.start.whole, each)
             return most if len(self.widths.levels()) > 1 else min(_WHOLE, most)
@@ -297,6 +324,8 @@ class Sweep:
         most : maximum number of points of a tile.
         """
         within = self._within(plan.block)
+        if not plan.points_last:
+            within = within._with_points_first()
         for n_lanes in filter(None, (4 * plan.lanes, plan.lanes // 4)):
             yield self.in_lanes(n_lanes, most, plan.block, seconds)
         steps = self._n_steps(plan.block)
@@ -318,13 +347,14 @@ class Sweep:
         tries += [*apart, *wider] if self.widths.merges_stages() else [*wider, *apart]
         tries += [(within, nested, 1), (within, bare, max(n // 4, 1)), (alone, bare, n)]
         tries += [(within, self.widths.flat(), n), (within, self.widths.levels(), n)]
+        if self.points_last and not plan.lanes and self.widths.fill_vectors(same):
+            yield dataclasses.replace(plan, points_last=not plan.points_last)
         for sweep, levels, width in tries:
             wide = sweep.widths.wide(levels, min(width, most), False, None)
             each = seconds * plan.n_parallel / sweep.n_parallel
             # Narrower tiles take as long per point or, at worst, per tile; this is in between.
             each *= math.sqrt(max(1.0, n / n_vectorized(wide)))
-            other = sweep._planned(wide, each, most)
-            yield self._placed(other, plan.block)
+            yield self._placed(sweep._planned(wide, each, most), plan.block)
 
     def narrower(self, plan: Plan) -> Plan | None:
         """Return a plan with tiles of half as many points or fewer, or None.
@@ -362,6 +392,7 @@ class Sweep:
             pace=self.work.no_lanes,
             is_counted=bool(self.work.lanes),
             tile_bytes=self.widths.nbytes(levels) + waiting,
+            points_last=self.widths.has_last and self.widths.fill_vectors(levels),
         )
 
     def _deep(self, levels: Sequence[Level], n: int) -> tuple[Level, ...]:

@@ -23,6 +23,11 @@ MOST_BYTES = 2**26
 # How many times as many bytes are reduced at a time in a trial as to begin with.
 _WIDER = 2
 
+# Fraction by which a run may be longer than necessary, so that it fills vectors.
+_SLACK = 0.125
+# Fraction of the points that may be left over once vectors are full.
+_LEFT = 0.25
+
 
 @dataclasses.dataclass(frozen=True)
 class Start:
@@ -33,6 +38,8 @@ class Start:
     width : points that are vectorized if a loop works on few bytes of each.
     uneven : the same if loops have different trip counts, where points wait for the slowest.
     whole : the same at most if loops are compiled as a whole; 0 if they are not.
+    last : the same, at least and at most, if points come last in loops; zeros if they come first.
+    vector : elements of an array that are computed at a time, of which a width should be a multiple.
     lanes : points that are in a loop at a time if they leave it one by one.
     cache, series : bytes within which what a loop works on should stay, and the series that it
         reads or writes.
@@ -41,12 +48,16 @@ class Start:
     width: int = 2048
     uneven: int = 512
     whole: int = 0
+    last: tuple[int, int] = (0, 0)
+    vector: int = 16
     lanes: int = 256
     cache: int = 2**23
     series: int = 2**25
 
 
-CPU, ACCELERATOR = Start(), Start(width=2**14, uneven=2**12, lanes=2**12, cache=2**30, series=2**32)
+CPU, ACCELERATOR = Start(), Start(
+    width=2**14, uneven=2**12, vector=1, lanes=2**12, cache=2**30, series=2**32
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -79,9 +90,19 @@ class Widths:
         stages = _stages(self.work)
 
         def alike(dim: int) -> object:
-            return dim in self.work.apart, frozenset(stage for stage in stages if dim in stage)
+            return dim in self._apart, frozenset(stage for stage in stages if dim in stage)
 
         return self._merged(alike)
+
+    @property
+    def _apart(self) -> Dims:
+        """Dimensions along which products would become batches, which libraries are slow at."""
+        return frozenset() if self.has_last else self.work.apart
+
+    @property
+    def has_last(self) -> bool:
+        """Whether points come last in loops."""
+        return self.start.last[1] > 0
 
     def merges_stages(self) -> bool:
         """Whether points of one level could share a stage that does not vary along all of it."""
@@ -136,14 +157,15 @@ class Widths:
         while True:
             wider = [
                 wide
-                for wide in self._doubled(levels, n, self.work.apart if cautious else frozenset())
+                for wide in self._doubled(levels, n, self._apart if cautious else frozenset())
                 if self._is_reduced_in_caches(wide, cautious)
+                and (not self.has_last or n_vectorized(self._main(wide)) <= self.start.last[1])
                 and (not cautious or self._stays_in_caches(wide))
                 and (memory is None or self.nbytes(wide) <= memory)
             ]
             if not wider:
                 return levels
-            levels = min(wider, key=self._cost)
+            levels = min(wider, key=self._rank)
 
     def _doubled(
         self, levels: tuple[Level, ...], n: int, apart: Dims
@@ -156,13 +178,16 @@ class Widths:
             if width > level.width and single.isdisjoint(level.dims):
                 yield (*levels[:i], dataclasses.replace(level, width=width), *levels[i + 1 :])
 
-    def _cost(self, levels: Sequence[Level]) -> tuple[float, int]:
-        """Return the estimated time per point, and what favors nearly cubic tiles.
+    def cost(self, levels: Sequence[Level]) -> float:
+        """Return the estimated time per point."""
+        return Points(levels).total(self.work.time) / n_vectorized(levels)
+
+    def _rank(self, levels: Sequence[Level]) -> tuple[float, int]:
+        """Return the time per point, and what favors nearly cubic tiles.
 
         Times are rounded, so that rounding errors do not tell levels apart.
         """
-        each = Points(levels).total(self.work.time) / n_vectorized(levels)
-        return round(each, 6), sum(level.width for level in levels)
+        return round(self.cost(levels), 6), sum(level.width for level in levels)
 
     def _stays_in_caches(self, levels: Sequence[Level]) -> bool:
         """Whether what loops work on, and the series that they read or write, fit into caches."""
@@ -181,16 +206,49 @@ class Widths:
         most = self.start.cache if cautious else _WIDER * self.start.cache
         return is_single or n_points * self.point_bytes <= most
 
+    def fill_vectors(self, levels: Sequence[Level]) -> bool:
+        """Whether points next to each other fill vectors, with few left over.
+
+        The level with the most of them is the last axis. What matters is the stage that takes most
+        of the time.
+        """
+        width = max((level.width for level in self._main(levels)), default=1)
+        return width >= max(self.start.last[0], self.start.vector) and width % self.start.vector <= _LEFT * width
+
+    def with_vectors(self, levels: Sequence[Level], n: int) -> tuple[Level, ...]:
+        """Return levels of which one has enough points for some vectors, but at most `n`."""
+        most = min(4 * self.start.vector, self.start.last[1], n)
+        choices = []
+        for level in self._main(levels):
+            wide = dataclasses.replace(level, width=min(most, level.longest(self.sizes)))
+            if self.work.serial.isdisjoint(level.dims):
+                choices.append(tuple(wide if each is level else each for each in levels))
+        fullest = max(map(n_vectorized, choices), default=1)
+        full = [each for each in choices if n_vectorized(each) == fullest]
+        return min(full, key=self._rank, default=tuple(levels))
+
+    def _main(self, levels: Sequence[Level]) -> list[Level]:
+        """Return the levels along which the stage varies that takes most of the time."""
+        times = {dims: time for dims, time in self.work.time.items() if dims}
+        main = max(times, key=times.__getitem__, default=frozenset[int]())
+        return [level for level in levels if not main.isdisjoint(level.dims)]
+
     def varying(self) -> dict[Dims, int]:
         return {dims: nbytes for dims, nbytes in self.work.live.items() if dims}
 
     def _evened(self, levels: Sequence[Level]) -> tuple[Level, ...]:
         """Return levels with as many runs, but of equal lengths, so that none is nearly empty."""
-        longest = [level.longest(self.sizes) for level in levels]
-        return tuple(
-            dataclasses.replace(level, width=math.ceil(size / math.ceil(size / level.width)))
-            for level, size in zip(levels, longest, strict=True)
-        )
+        return tuple(dataclasses.replace(level, width=self._even(level)) for level in levels)
+
+    def _even(self, level: Level) -> int:
+        size = level.longest(self.sizes)
+        width = math.ceil(size / math.ceil(size / level.width))
+        return min(level.width, self.full_vectors(width))
+
+    def full_vectors(self, width: int) -> int:
+        """Return a width that fills vectors and is hardly larger, if there is one."""
+        full = width + -width % self.start.vector
+        return full if full <= (1 + _SLACK) * width else width
 
     def _n_computed(self, levels: Sequence[Level]) -> float:
         """Return how often a point is computed, since the last runs are moved to fit."""

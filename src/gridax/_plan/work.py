@@ -136,6 +136,11 @@ def dims_of_outputs(jaxpr: Any, varies: Sequence[Dims]) -> list[Dims]:
     return _Walk(None).outputs(jaxpr, varies)
 
 
+def dims_of_results(equation: Any, varies: Sequence[Dims]) -> list[Dims]:
+    """Return the dimensions along which the results of one operation vary."""
+    return _Walk(None)._equation(equation, list(varies), 1.0)
+
+
 class _Walk:
     """A walk that adds up costs, or with ``work=None`` only follows dependencies."""
 

@@ -1,0 +1,297 @@
+"""How operations are vectorized with the points as the last axes of their arrays."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+
+from gridax._kernel.last_axes import Batched, LastAxes, Levels, union
+from gridax._kernel.layout import swapped_precision
+from gridax._plan.work import Dims
+
+# Operations whose result depends, at each place, on the operands at the same place.
+_ELEMENTWISE = (
+    "abs acos acosh add add_any and asin asinh atan atan2 atanh bessel_i0e bessel_i1e"
+    " bitcast_convert_type cbrt ceil clz complex conj convert_element_type copy cos cosh digamma"
+    " div eq eq_to erf erf_inv erfc exp exp2 expm1 floor ge gt igamma igammac imag integer_pow"
+    " is_finite le le_to lgamma log log1p logistic lt lt_to max min mul ne neg nextafter not or"
+    " polygamma population_count pow real reduce_precision regularized_incomplete_beta rem round"
+    " rsqrt shift_left shift_right_arithmetic shift_right_logical sign sin sinh sqrt square"
+    " stop_gradient sub tan tanh xor zeta"
+).split()
+# The same, if their operands must have one shape.
+_OF_ONE_SHAPE = ("clamp", "threefry2x32")
+# Operations along axes that are given by their numbers.
+_ALONG_AXES = (
+    "argmax argmin cumlogsumexp cummax cummin cumprod cumsum reduce_and reduce_max reduce_min"
+    " reduce_or reduce_prod reduce_sum reduce_xor rev split squeeze"
+).split()
+_FLOATS = (np.float32, np.float64, np.complex64, np.complex128)
+_SCATTERS = ("scatter", "scatter-add", "scatter-max", "scatter-min", "scatter-mul")
+
+
+def has_rule(equation: Any, varies: Sequence[Dims]) -> bool:
+    """Whether an operation can be vectorized with its points last.
+
+    Parameters
+    ----------
+    equation : other than a loop, a branch or a call.
+    varies : along what each of its operands varies.
+    """
+    name, params = equation.primitive.name, equation.params
+    if name == "dot_general":
+        return not all(varies) or (varies[0] == varies[1] and _is_by_vector(equation))
+    if name in _SCATTERS or name == "pad":
+        return not varies[1]
+    if name == "dynamic_update_slice":
+        return not any(varies[2:])
+    if name == "reshape":
+        return params["dimensions"] is None
+    if name == "bitcast_convert_type":
+        return bool(equation.invars[0].aval.shape == equation.outvars[0].aval.shape)
+    return name in _RULES
+
+
+def result(axes: LastAxes, equation: Any, ins: Sequence[Batched]) -> Any:
+    """Return what an operation gives, or a list if it has several results."""
+    return _RULES[equation.primitive.name](axes, equation, ins, union(ins))
+
+
+def _bound(equation: Any, *ins: Any, **params: Any) -> Any:
+    """Return what an operation gives if some of its parameters change."""
+    return equation.primitive.bind(*ins, **{**equation.params, **params})
+
+
+def _elementwise(axes: LastAxes, equation: Any, ins: Sequence[Batched], levels: Levels) -> Any:
+    ndim = equation.outvars[0].aval.ndim
+    return _bound(equation, *(axes.spread(value, levels, ndim) for value in ins))
+
+
+def _of_one_shape(axes: LastAxes, equation: Any, ins: Sequence[Batched], levels: Levels) -> Any:
+    shape = equation.outvars[0].aval.shape
+    return _bound(equation, *(axes.full(value, levels, shape) for value in ins))
+
+
+def _along_axes(axes: LastAxes, equation: Any, ins: Sequence[Batched], levels: Levels) -> Any:
+    return _bound(equation, ins[0].array)
+
+
+def _broadcast(axes: LastAxes, equation: Any, ins: Sequence[Batched], levels: Levels) -> Any:
+    shape, places = equation.params["shape"], equation.params["broadcast_dimensions"]
+    places = (*places, *range(len(shape), len(shape) + len(levels)))
+    shape = (*shape, *axes.sizes(levels))
+    return _bound(equation, ins[0].array, shape=shape, broadcast_dimensions=places)
+
+
+def _reshape(axes: LastAxes, equation: Any, ins: Sequence[Batched], levels: Levels) -> Any:
+    new_sizes = (*equation.params["new_sizes"], *axes.sizes(levels))
+    return _bound(equation, ins[0].array, new_sizes=new_sizes)
+
+
+def _transpose(axes: LastAxes, equation: Any, ins: Sequence[Batched], levels: Levels) -> Any:
+    order = equation.params["permutation"]
+    order = (*order, *range(len(order), len(order) + len(levels)))
+    return _bound(equation, ins[0].array, permutation=order)
+
+
+def _slice(axes: LastAxes, equation: Any, ins: Sequence[Batched], levels: Levels) -> Any:
+    params, sizes, strides = equation.params, axes.sizes(levels), equation.params["strides"]
+    return _bound(
+        equation,
+        ins[0].array,
+        start_indices=(*params["start_indices"], *(0 for _ in sizes)),
+        limit_indices=(*params["limit_indices"], *sizes),
+        strides=None if strides is None else (*strides, *(1 for _ in sizes)),
+    )
+
+
+def _pad(axes: LastAxes, equation: Any, ins: Sequence[Batched], levels: Levels) -> Any:
+    config = (*equation.params["padding_config"], *((0, 0, 0) for _ in levels))
+    return _bound(equation, ins[0].array, ins[1].array, padding_config=config)
+
+
+def _select(axes: LastAxes, equation: Any, ins: Sequence[Batched], levels: Levels) -> Any:
+    shape = equation.outvars[0].aval.shape
+    return _bound(equation, *(axes.full(value, levels, shape) for value in ins))
+
+
+def _concatenate(axes: LastAxes, equation: Any, ins: Sequence[Batched], levels: Levels) -> Any:
+    """Write arrays next to each other.
+
+    XLA fuses a concatenation with what follows it into a loop that asks for each element which of
+    the arrays it is in. LLVM often does not vectorize such a loop.
+    """
+    out, axis = equation.outvars[0].aval, equation.params.get("dimension")
+    arrays = [axes.full(value, levels) for value in ins]
+    if axis is None:  # `stack`
+        axis = equation.params["axis"]
+        arrays = [jnp.expand_dims(array, axis) for array in arrays]
+    whole, begin = jnp.zeros((*out.shape, *axes.sizes(levels)), out.dtype), 0
+    for array in arrays:
+        whole = lax.dynamic_update_slice_in_dim(whole, array, begin, axis)
+        begin += array.shape[axis]
+    return whole
+
+
+def _dynamic_slice(axes: LastAxes, equation: Any, ins: Sequence[Batched], levels: Levels) -> Any:
+    array, *starts = ins
+    sizes, along = equation.params["slice_sizes"], union(starts)
+    if not along:
+        begin = [*(start.array for start in starts), *_zeros(starts, levels)]
+        sizes = (*sizes, *axes.sizes(levels))
+        return _bound(equation, array.array, *begin, slice_sizes=sizes)
+    every = tuple(range(array.ndim))
+    index = Batched(jnp.stack([axes.full(start, along) for start in starts]), along)
+    indices, dims, sizes = _gathering(
+        axes, array, index, lax.GatherDimensionNumbers(every, (), every), sizes, array.ndim
+    )
+    return lax.gather(array.array, indices, dims, sizes, mode=lax.GatherScatterMode.CLIP)
+
+
+def _dynamic_update(axes: LastAxes, equation: Any, ins: Sequence[Batched], levels: Levels) -> Any:
+    array, new, *starts = ins
+    begin = [*(start.array for start in starts), *_zeros(starts, levels)]
+    return _bound(equation, axes.full(array, levels), axes.full(new, levels), *begin)
+
+
+def _zeros(starts: Sequence[Batched], levels: Levels) -> list[Any]:
+    """Return where slices start along levels, which they cover."""
+    return [np.zeros((), starts[0].array.dtype) for _ in levels]
+
+
+def _gather(axes: LastAxes, equation: Any, ins: Sequence[Batched], levels: Levels) -> Any:
+    array, index = ins
+    dims, sizes = equation.params["dimension_numbers"], equation.params["slice_sizes"]
+    ndim = equation.outvars[0].aval.ndim
+    indices, dims, sizes = _gathering(axes, array, index, dims, sizes, ndim)
+    return _bound(equation, array.array, indices, dimension_numbers=dims, slice_sizes=sizes)
+
+
+def _gathering(
+    axes: LastAxes,
+    array: Batched,
+    index: Batched,
+    dims: lax.GatherDimensionNumbers,
+    sizes: Sequence[int],
+    ndim: int,
+) -> tuple[Any, lax.GatherDimensionNumbers, tuple[int, ...]]:
+    """Return the indices, the dimension numbers and the sizes of slices of a gather.
+
+    Parameters
+    ----------
+    array, index : from which, and at which places.
+    dims, sizes, ndim : those of one point, and the number of axes of its result.
+    """
+    levels, last = union((array, index)), index.ndim - 1
+    # Along these, each index is one into the array of its own point; along others, a slice has
+    # all points.
+    both = [level for level in array.levels if level in index.levels]
+    dims = dims._replace(
+        offset_dims=(
+            *dims.offset_dims,
+            *(ndim + levels.index(level) for level in array.levels if level not in both),
+        ),
+        operand_batching_dims=(
+            *dims.operand_batching_dims,
+            *(array.ndim + array.levels.index(level) for level in both),
+        ),
+        start_indices_batching_dims=(
+            *dims.start_indices_batching_dims,
+            *(last + index.levels.index(level) for level in both),
+        ),
+    )
+    of_points = (1 if level in both else axes.widths[level] for level in array.levels)
+    return jnp.moveaxis(index.array, last, -1), dims, (*sizes, *of_points)
+
+
+def _scatter(axes: LastAxes, equation: Any, ins: Sequence[Batched], levels: Levels) -> Any:
+    array, index, new = ins
+    dims = equation.params["dimension_numbers"]
+    of_points = range(new.ndim, new.ndim + len(levels))
+    dims = dims._replace(update_window_dims=(*dims.update_window_dims, *of_points))
+    array, new = axes.full(array, levels), axes.full(new, levels)
+    return _bound(equation, array, index.array, new, dimension_numbers=dims)
+
+
+def _dot(axes: LastAxes, equation: Any, ins: Sequence[Batched], levels: Levels) -> Any:
+    left, right = ins
+    if left.levels and right.levels:
+        return _dot_of_points(equation, left, right)
+    if right.levels:
+        return _bound(equation, left.array, right.array)
+    # In the other order, points come last.
+    (of_left, of_right), (left_batch, right_batch) = equation.params["dimension_numbers"]
+    out = _bound(
+        equation,
+        right.array,
+        left.array,
+        dimension_numbers=((of_right, of_left), (right_batch, left_batch)),
+        precision=swapped_precision(equation.params["precision"]),
+    )
+    n_batch, n_left, n_right = _n_axes(equation)
+    begin, end = n_batch + n_right, n_batch + n_right + n_left
+    order = (*range(n_batch), *range(begin, end), *range(n_batch, begin), *range(end, out.ndim))
+    return lax.transpose(out, order)
+
+
+def _dot_of_points(equation: Any, left: Batched, right: Batched) -> Any:
+    """Multiply matrices by vectors that are both different at each point."""
+    (of_left, of_right), (left_batch, right_batch) = equation.params["dimension_numbers"]
+    n_batch, n_left, n_right = _n_axes(equation)
+
+    def ordered(value: Batched, *groups: Sequence[int]) -> Any:
+        order = [axis for group in groups for axis in group]
+        return value.array.transpose([*order, *range(value.ndim, value.array.ndim)])
+
+    free = [axis for axis in range(left.ndim) if axis not in (*left_batch, *of_left)]
+    a = ordered(left, left_batch, free, of_left)
+    free = [axis for axis in range(right.ndim) if axis not in (*right_batch, *of_right)]
+    b = ordered(right, right_batch, of_right, free)
+    # Both with the axes of the batch, those of the left, those that are summed, and of the right.
+    a = jnp.expand_dims(a, [*range(left.ndim, left.ndim + n_right)])
+    b = jnp.expand_dims(b, [*range(n_batch, n_batch + n_left)])
+    summed = range(n_batch + n_left, n_batch + n_left + len(of_left))
+    return (a * b).sum([*summed])
+
+
+def _n_axes(equation: Any) -> tuple[int, int, int]:
+    """Return how many axes of a product are those of a batch, of the left and of the right."""
+    (summed, _), (batch, _) = equation.params["dimension_numbers"]
+    left, right = (v.aval.ndim - len(batch) - len(summed) for v in equation.invars)
+    return len(batch), left, right
+
+
+def _is_by_vector(equation: Any) -> bool:
+    """Whether a product is one of floats, and of a matrix and a vector or of two vectors."""
+    n_batch, n_left, _ = _n_axes(equation)
+    (summed, _), _ = equation.params["dimension_numbers"]
+    n_summed = math.prod(equation.invars[0].aval.shape[axis] for axis in summed)
+    (out,) = (v.aval for v in equation.outvars)
+    sizes = out.shape[n_batch:]
+    is_same = all(v.aval.dtype == out.dtype for v in equation.invars)
+    n_others = min(n_summed, math.prod(sizes[:n_left]), math.prod(sizes[n_left:]))
+    return n_others == 1 and is_same and out.dtype in _FLOATS
+
+
+_RULES: dict[str, Callable[..., Any]] = {
+    **dict.fromkeys(_ELEMENTWISE, _elementwise),
+    **dict.fromkeys(_OF_ONE_SHAPE, _of_one_shape),
+    **dict.fromkeys(_ALONG_AXES, _along_axes),
+    **dict.fromkeys(_SCATTERS, _scatter),
+    **dict.fromkeys(("concatenate", "stack"), _concatenate),
+    "broadcast_in_dim": _broadcast,
+    "dot_general": _dot,
+    "dynamic_slice": _dynamic_slice,
+    "dynamic_update_slice": _dynamic_update,
+    "gather": _gather,
+    "pad": _pad,
+    "reshape": _reshape,
+    "select_n": _select,
+    "slice": _slice,
+    "transpose": _transpose,
+}

@@ -1,0 +1,263 @@
+"""Vectorizes the loops of a model with the points as the last axes of every array.
+
+`jax.vmap` puts points first, so neighbors in memory belong to the same point. If the arrays of a
+point are short, such as the three components of an oscillator or the seventy regions of a brain, a
+CPU computes with a few elements at a time, adds up sums one element after the other, and gathers
+single elements. With the points last, every operation goes along them.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+import jax.numpy as jnp
+
+from gridax._kernel import cpu
+from gridax._kernel.last_axes import Batched, LastAxes, Levels
+from gridax._kernel.last_programs import LastPoints, moved_last, repeated, scanned, value_of
+from gridax._kernel.last_rules import has_rule
+from gridax._kernel.moving import opened
+from gridax._kernel.nesting import evaluated, nested
+from gridax._plan.plan import Level
+from gridax._plan.programs import bare, called, programs_in, variables
+from gridax._plan.work import Dims, dependencies, dims_of, inner_dims, nbytes_of
+
+_NOTHING: Dims = frozenset()
+_LOOPS = {"scan", "while"}
+# Operations that are faster with the points last, however large their arrays are.
+_LARGE = {"dot_general", "gather"}
+# Elements of a vector, and points that are vectorized at most in loops that are compiled as a whole.
+# Half as many stay in a cache between operations that are started one by one.
+_VECTOR, _MOST = 16, 512
+# An operation, and along which dimensions each of its operands varies.
+_Operation = tuple[Any, Sequence[Dims]]
+
+
+def at_all_points(
+    levels: Sequence[Level],
+    jaxpr: Any,
+    values: Sequence[Any],
+    varies: Sequence[Dims],
+    outputs: Sequence[Dims],
+) -> list[Any]:
+    """Evaluate a program at all points of a tile, with the points last within its loops.
+
+    Outside of loops, where it reads and writes each array once, points come first: moving them
+    takes longer than what is gained.
+
+    Parameters
+    ----------
+    levels, values, varies, outputs : as in `nesting.nested`.
+    jaxpr : the program of one point, without constants.
+    """
+    # The level with the most points becomes the last axis of all.
+    order = sorted(
+        (n for n, level in enumerate(levels) if level.width > 1), key=lambda n: levels[n].width
+    )
+    tile = _Tile([levels[n] for n in order])
+
+    def entering(array: Any, dims: Dims) -> Any:
+        along = [n for n, level in enumerate(levels) if not dims.isdisjoint(level.dims)]
+        array = array[tuple(slice(None) if n in order else 0 for n in along)]
+        wide = [n for n in along if n in order]
+        by_width = [wide.index(n) for n in order if n in wide]
+        return jnp.transpose(array, [*by_width, *range(len(wide), array.ndim)])
+
+    def leaving(array: Any, dims: Dims) -> Any:
+        wide = [n for n in order if not dims.isdisjoint(levels[n].dims)]
+        by_number = [wide.index(n) for n in sorted(wide)]
+        array = jnp.transpose(array, [*by_number, *range(len(wide), array.ndim)])
+        return jnp.expand_dims(array, [n for n in range(len(levels)) if n not in wide])
+
+    outs = tile.outputs(jaxpr, [*map(entering, values, varies)], varies, outputs)
+    return [*map(leaving, outs, outputs)]
+
+
+class _Tile:
+    """The evaluation of a program at all points, loop by loop.
+
+    Values have one leading axis for each level along which they vary.
+
+    Parameters
+    ----------
+    levels : of more than one point each.
+    """
+
+    def __init__(self, levels: Sequence[Level]) -> None:
+        self._levels = levels
+        self._axes = LastAxes(tuple(level.width for level in levels))
+
+    def outputs(
+        self, jaxpr: Any, values: Sequence[Any], varies: Sequence[Dims], outputs: Sequence[Dims]
+    ) -> list[Any]:
+        """Return the outputs of a program without constants, which vary along some dimensions."""
+        dims = dependencies(jaxpr, varies)
+        known = dict(zip(jaxpr.invars, values, strict=True))
+        waiting: list[Any] = []  # equations to be evaluated together
+        for n, equation in enumerate(jaxpr.eqns):
+            if _has_loop(equation):
+                self._advance(jaxpr, waiting, jaxpr.eqns[n:], known, dims)
+                waiting = []
+                known.update(zip(equation.outvars, self._looped(equation, known, dims), strict=True))
+            else:
+                waiting.append(equation)
+        self._advance(jaxpr, waiting, (), known, dims)
+        return [
+            self._along(value_of(atom, known), self._numbers(dims_of(atom, dims)), wanted)
+            for atom, wanted in zip(jaxpr.outvars, outputs, strict=True)
+        ]
+
+    def _numbers(self, dims: Dims) -> Levels:
+        """Return the levels along which something varies."""
+        return tuple(n for n, e in enumerate(self._levels) if not dims.isdisjoint(e.dims))
+
+    def _along(self, array: Any, mine: Levels, wanted: Dims) -> Any:
+        """Return an array that has axes for some levels with those for some dimensions."""
+        levels = self._numbers(wanted)
+        array = jnp.asarray(array)[tuple(slice(None) if n in levels else 0 for n in mine)]
+        own = array.shape[sum(n in levels for n in mine) :]
+        array = jnp.expand_dims(array, [k for k, n in enumerate(levels) if n not in mine])
+        return jnp.broadcast_to(array, (*self._axes.sizes(levels), *own))
+
+    def _advance(
+        self,
+        jaxpr: Any,
+        equations: Sequence[Any],
+        later: Sequence[Any],
+        known: dict[Any, Any],
+        dims: dict[Any, Dims],
+    ) -> None:
+        """Evaluate equations outside of loops, and add what is read later to what is known."""
+        read = {*variables(jaxpr.outvars), *(v for e in later for v in variables(e.invars))}
+        made = [v for equation in equations for v in equation.outvars if v in read]
+        needed = [*dict.fromkeys(v for e in equations for v in variables(e.invars) if v in known)]
+        part = jaxpr.replace(constvars=[], invars=needed, outvars=made, eqns=[*equations])
+        outs = nested(
+            self._levels,
+            functools.partial(evaluated, part),
+            [known[v] for v in needed],
+            [dims[v] for v in needed],
+            [dims[v] for v in made],
+        )
+        for v, out in zip(made, outs, strict=True):
+            mine = self._numbers(dims[v])
+            known[v] = out[tuple(slice(None) if n in mine else 0 for n in range(len(self._levels)))]
+
+    def _looped(
+        self, equation: Any, known: dict[Any, Any], dims: dict[Any, Dims]
+    ) -> Sequence[Any]:
+        """Evaluate a loop, or a call of a program that has one."""
+        ins = [value_of(atom, known) for atom in equation.invars]
+        varies = [dims_of(atom, dims) for atom in equation.invars]
+        outputs = [dims_of(v, dims) for v in equation.outvars]
+        program = called(equation)
+        if program is None:
+            return self._with_points_last(equation, ins, varies, outputs)
+        jaxpr, constants = opened(program)
+        inner = jaxpr.replace(constvars=[], invars=[*jaxpr.constvars, *jaxpr.invars])
+        none = [_NOTHING] * len(constants)
+        return self.outputs(inner, [*constants, *ins], [*none, *varies], outputs)
+
+    def _with_points_last(
+        self, equation: Any, ins: Sequence[Any], varies: Sequence[Dims], outputs: Sequence[Dims]
+    ) -> list[Any]:
+        """Evaluate a loop."""
+        params, is_scan = equation.params, equation.primitive.name == "scan"
+        begin = params["num_consts"] + params["num_carry"] if is_scan else len(ins)
+        n_carry = params["num_carry"] if is_scan else len(outputs)
+        levels = [*map(self._numbers, varies)]
+        values = [
+            # Of what is read slice by slice, only the slices are moved.
+            Batched(moved_last(x, len(at)) if k < begin else jnp.moveaxis(x, len(at), 0), at)
+            for k, (x, at) in enumerate(zip(ins, levels, strict=True))
+        ]
+        on = LastPoints(self._axes)
+        outs = scanned(on, equation, values, True) if is_scan else repeated(on, equation, values)
+        carried = [moved_last(out.array, out.ndim) for out in outs[:n_carry]]
+        stacked = [jnp.moveaxis(out.array, 0, len(out.levels)) for out in outs[n_carry:]]
+        return [
+            self._along(array, out.levels, wanted)
+            for array, out, wanted in zip([*carried, *stacked], outs, outputs, strict=True)
+        ]
+
+
+def _has_loop(equation: Any) -> bool:
+    """Whether an equation is a loop, or the call of a program that has one."""
+    program = called(equation)
+    return equation.primitive.name in _LOOPS or (
+        program is not None and any(map(_has_loop, bare(program).eqns))
+    )
+
+
+class Fit(NamedTuple):
+    """Whether the points of a program should come last.
+
+    Attributes
+    ----------
+    is_possible : whether it has loops over arrays in which they can.
+    n_points : how many of them should be vectorized at least and at most if they do; zeros if that
+        is not promising.
+    """
+
+    is_possible: bool = False
+    n_points: tuple[int, int] = (0, 0)
+
+
+def fit(jaxpr: Any, varies: Sequence[Dims]) -> Fit:
+    """Return whether the points of a program should come last.
+
+    Parameters
+    ----------
+    jaxpr : the program of one point.
+    varies : dimensions along which its inputs vary.
+    """
+    if jaxpr.effects:
+        return Fit()
+    loops = [[*operations] for operations in _loops(jaxpr, varies)]
+    loops = [loop for loop in loops if any(e.outvars[0].aval.shape for e, _ in loop)]
+    operations = [operation for loop in loops for operation in loop]
+    if not operations or not all(_has_rule(equation, ins) for equation, ins in operations):
+        return Fit()
+    largest = max(nbytes_of(v) for equation, _ in operations for v in equation.outvars)
+    n = cpu.LARGE // largest
+    if cpu.has_only_whole_loops(jaxpr) and n >= 2 * _VECTOR:
+        return Fit(True, (_VECTOR, min(n - n % _VECTOR, _MOST)))
+    if any(equation.primitive.name in _LARGE for equation, _ in operations):
+        return Fit(True, (2 * _VECTOR, min(max(n, 4 * _VECTOR), _MOST // 2)))
+    return Fit(True)
+
+
+def _has_rule(equation: Any, varies: Sequence[Dims]) -> bool:
+    return has_rule(equation, varies) or equation.primitive.name.startswith("random_")
+
+
+def _loops(jaxpr: Any, varies: Sequence[Dims]) -> Iterator[Iterator[_Operation]]:
+    """Yield what varies in each outermost loop of a program."""
+    known = dependencies(jaxpr, varies)
+    for equation in jaxpr.eqns:
+        ins, program = [dims_of(atom, known) for atom in equation.invars], called(equation)
+        if equation.primitive.name in _LOOPS:
+            yield _varying(equation, ins, known)
+        elif program is not None:
+            inner = bare(program)
+            yield from _loops(inner, ins)
+
+
+def _varying(
+    equation: Any, ins: Sequence[Dims], known: dict[Any, Dims]
+) -> Iterator[_Operation]:
+    """Yield an operation, or those within it, if they vary; and along what their operands do."""
+    program = called(equation)
+    within = [(program, ins)] if program is not None else [
+        (each, dims)
+        for name, dims in inner_dims(equation, known).items()
+        for each in programs_in(equation.params[name])
+    ]
+    for each, dims in within:
+        inner = dependencies(bare(each), dims)
+        for one in bare(each).eqns:
+            yield from _varying(one, [dims_of(atom, inner) for atom in one.invars], inner)
+    if not within and any(ins):
+        yield equation, ins
