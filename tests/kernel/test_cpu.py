@@ -99,9 +99,9 @@ NOT_WHOLE = [with_products, with_long_sums, with_many_operations, with_a_callbac
 NOT_WHOLE += [with_a_solve, with_a_sine_for_many]
 
 
-def loops_that_are_whole(function, *inputs, sums=False):
+def loops_that_are_whole(function, *inputs, longest=0):
     """Return how many loops of a function have the attributes that make XLA compile them whole."""
-    text = jax.jit(cpu.with_whole_loops(function, sums)).lower(*inputs).as_text()
+    text = jax.jit(cpu.with_whole_loops(function, longest)).lower(*inputs).as_text()
     return sum('xla_cpu_small_call = "true"' in line for line in text.splitlines())
 
 
@@ -144,17 +144,19 @@ def test_a_loop_over_large_arrays_is_left_to_several_threads():
 
 @needs_whole_loops
 def test_short_sums_are_computed_by_xla_itself_where_a_loop_has_them():
-    for model, expected in ((with_short_sums, True), (with_long_sums, False), (simulated, False)):
-        assert cpu.has_short_sums(jax.make_jaxpr(model)(X[0]).jaxpr) is expected
-    assert loops_that_are_whole(jax.vmap(with_short_sums), X, sums=True) == 1
-    assert "INDIVIDUAL_DOT" in str(cpu.options(True))
-    assert "INDIVIDUAL_DOT" not in str(cpu.options(False))
+    for model, expected in ((with_short_sums, 64), (with_long_sums, 0), (simulated, 0)):
+        jaxpr = jax.make_jaxpr(model)(X[0]).jaxpr
+        assert cpu.longest_sum(jaxpr, points_last=False) == expected
+        assert cpu.longest_sum(jaxpr, points_last=True) > 64  # sums of whole rows
+    assert loops_that_are_whole(jax.vmap(with_short_sums), X, longest=64) == 1
+    assert "INDIVIDUAL_DOT" in str(cpu.options(64))
+    assert "INDIVIDUAL_DOT" not in str(cpu.options(0))
 
 
 def test_options_of_the_user_take_precedence(monkeypatch):
-    assert cpu.options(False) == {"xla_cpu_prefer_vector_width": 512}
+    assert cpu.options(0) == {"xla_cpu_prefer_vector_width": 512}
     monkeypatch.setenv("XLA_FLAGS", "--xla_cpu_prefer_vector_width=128")
-    assert cpu.options(False) == {}
+    assert cpu.options(0) == {}
 
 
 @needs_whole_loops
@@ -170,7 +172,7 @@ def test_tiles_have_as_many_points_as_leave_arrays_small():
 
 
 def test_a_compiler_that_refuses_is_asked_as_by_default(monkeypatch):
-    monkeypatch.setattr(cpu, "options", lambda sums: {"xla_cpu_no_such_option": True})
+    monkeypatch.setattr(cpu, "options", lambda longest: {"xla_cpu_no_such_option": True})
     program._kept.cache_clear()
     space = gx.Space({"x": gx.DataAxis(X)})
     for n_vmap in (None, 5):

@@ -63,7 +63,7 @@ def test_plans_are_kept_in_a_folder_of_this_machine_only(folder, name, kept):
 
 
 LEVEL = {"dims": [0, 1], "width": 1, "depth": 1}
-CONTENT = {"n_devices": 1, "n_threads": 1, "lanes": 0, "levels": [LEVEL]}
+CONTENT = {"n_devices": 1, "n_threads": 1, "lanes": 0, "points_last": False, "levels": [LEVEL]}
 
 
 def written(folder, content):

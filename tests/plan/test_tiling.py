@@ -101,7 +101,54 @@ def test_more_points_than_there_are_cannot_be_vectorized():
 
 
 def test_runs_have_nearly_equal_lengths():
-    assert sweep((1030,), Work({A: 1e3})).plan(n_vmap=512).n_vmap == 344  # not 512, 512 and 6
+    assert sweep((1030,), Work({A: 1e3})).plan(n_vmap=512).n_vmap == 352  # not 512, 512 and 6
+
+
+@pytest.mark.parametrize(("size", "n_vmap"), [(1030, 352), (1000, 512), (330, 330)])
+def test_runs_fill_vectors_if_they_are_hardly_longer_then(size, n_vmap):
+    assert sweep((size,), Work({A: 1e3})).plan(n_vmap=512).n_vmap == n_vmap
+    even = sweep((size,), Work({A: 1e3}), start=dataclasses.replace(CPU, vector=1))
+    assert even.plan(n_vmap=512).n_vmap == math.ceil(size / math.ceil(size / 512))
+
+
+def last(least, most):
+    return dataclasses.replace(CPU, last=(least, most))
+
+
+def test_points_come_last_if_they_fill_vectors():
+    work = Work({A: 1e3}, turns=100)
+    for size, expected in ((1000, True), (64, True), (31, False), (16, False)):
+        plan = sweep((size,), work, start=last(32, 256)).plan()
+        assert plan.points_last is expected
+        assert plan.n_vmap <= (256 if expected else 1000)
+    assert not sweep((1000,), work).plan().points_last
+    assert sweep((16,), work, start=last(16, 256)).plan().points_last
+    assert not sweep((1000,), work, start=last(32, 256)).plan(n_vmap=8).points_last
+
+
+def test_the_stage_that_takes_most_of_the_time_fills_vectors_where_points_come_last():
+    work = Work({A | B: 1e3, B: 900.0}, turns=100)
+    plan = sweep((64, 64), work, start=last(32, 256)).plan()
+    assert plan.points_last
+    assert max(widths_of(plan)) == 64
+    # Most is shared along b, and vectors along a would take that away.
+    work = Work({A: 1e5, A | B: 1e3}, stacked={A | B: 10**5}, turns=100)
+    plan = sweep((64, 64), work, start=last(32, 256)).plan()
+    assert not plan.points_last
+    assert widths_of(plan)[1] == 64
+
+
+def test_a_long_sweep_tries_points_first_and_last():
+    work = Work({A: 1e3}, turns=100)
+    for start, expected in ((last(32, 256), {True}), (CPU, {False})):
+        both = sweep((10_000,), work, start=start, points_last=True)
+        plan = both.plan()
+        assert {plan.points_last} == expected
+        others = [*both.others(plan, 1e-6, most=10**4)]
+        assert {other.points_last for other in others} == {True, False}
+        only = dataclasses.replace(both, points_last=False, start=CPU)
+        assert not any(other.points_last for other in only.others(only.plan(), 1e-6, most=10**4))
+    assert not both.in_lanes(16).points_last
 
 
 @pytest.mark.parametrize("memory", [10**6, 10**5, 10**4])
@@ -148,10 +195,10 @@ def test_single_points_do_not_take_branches_with_large_arrays_that_they_need_not
 
 def test_loops_that_are_compiled_as_a_whole_have_tiles_of_their_own_width():
     start = dataclasses.replace(CPU, whole=2048)
-    assert sweep((10_000,), loop(live={A: 16}), start=start).plan().n_vmap == 500
-    assert sweep((10_000,), loop(live={A: 500}), start=start).plan().n_vmap == 500
+    assert sweep((10_000,), loop(live={A: 16}), start=start).plan().n_vmap == 512
+    assert sweep((10_000,), loop(live={A: 500}), start=start).plan().n_vmap == 512
     assert sweep((16,), loop(live={A: 16}), start=start).plan().n_vmap == 16
-    assert sweep((1000,), loop(), start=dataclasses.replace(CPU, whole=256)).plan().n_vmap == 250
+    assert sweep((1000,), loop(), start=dataclasses.replace(CPU, whole=256)).plan().n_vmap == 256
 
 
 def test_tiles_of_such_loops_are_wider_if_points_share_what_is_in_them():
@@ -161,14 +208,14 @@ def test_tiles_of_such_loops_are_wider_if_points_share_what_is_in_them():
 
 def test_straight_code_is_evaluated_at_once_and_small_loops_in_parts():
     assert sweep((10_000,), Work({A: 1e3}, live={A: 16})).plan().n_vmap == 10_000
-    assert sweep((10_000,), loop(live={A: 16})).plan().n_vmap == 2000
+    assert sweep((10_000,), loop(live={A: 16})).plan().n_vmap == 2000  # five times
     assert sweep((10_000,), loop(live={A: 500})).plan().n_vmap == 10_000
 
 
 def test_points_whose_loops_end_at_different_turns_do_not_wait_for_all_others():
     assert sweep((256,), loop()).plan().n_vmap == 256
     assert sweep((256,), loop(uneven=A)).plan().n_vmap == 64
-    assert sweep((10_000,), loop(uneven=A)).plan().n_vmap == 500
+    assert sweep((10_000,), loop(uneven=A)).plan().n_vmap == 512
 
 
 def test_what_is_called_point_by_point_is_not_vectorized():
@@ -291,14 +338,14 @@ def test_a_short_sweep_needs_one_device():
 
 
 def kinds_of(plans):
-    return [plan.kind[3:] for plan in plans]
+    return [plan.kind[4:] for plan in plans]
 
 
 def test_other_plans_are_wider_narrower_nested_flat_and_single_points():
     both = sweep((100, 100), Work({A | B: 1e3}))
     kinds = kinds_of(both.others(both.plan(n_vmap=64), 1e-6, most=10**4))
     level = (0, 1)
-    assert ((level, 250),) in kinds
+    assert ((level, 256),) in kinds
     assert ((level, 16),) in kinds
     assert max(dict(kind).get(level, 0) for kind in kinds) > 2000  # up to a third of all
     assert any(set(dict(kind)) == {(0,), (1,)} for kind in kinds)

@@ -19,6 +19,7 @@ import jax.numpy as jnp
 from jax.experimental.xla_metadata import set_xla_metadata
 from jax.extend.core import jaxpr_as_fun
 
+from gridax._kernel.last_rules import updates_one_slice
 from gridax._kernel.layout import Rewriting
 from gridax._plan.programs import bare, is_literal, programs_in, variables
 
@@ -114,7 +115,7 @@ def most_points(jaxpr: Any) -> int:
 
 def has_only_whole_loops(jaxpr: Any) -> bool:
     """Whether all loops can be compiled as a whole if points come last, and there are few."""
-    return all(_is_suitable(loop, _LONG_LAST) for loop in _outermost_loops(jaxpr))
+    return all(_is_suitable(loop, _LONG_LAST, True) for loop in _outermost_loops(jaxpr))
 
 
 def _outermost_loops(jaxpr: Any) -> Iterator[Any]:
@@ -126,14 +127,18 @@ def _outermost_loops(jaxpr: Any) -> Iterator[Any]:
                 yield from _outermost_loops(bare(program))
 
 
-def _is_suitable(equation: Any, longest: int) -> bool:
-    """Whether an equation is a loop that can be compiled as a whole, and then is faster."""
+def _is_suitable(equation: Any, longest: int, points_last: bool = False) -> bool:
+    """Whether an equation is a loop that can be compiled as a whole, and then is faster.
+
+    With `points_last`, it is that of one point, which does not yet update slices in place.
+    """
     if not _IS_KNOWN or equation.primitive.name not in _LOOPS:
         return False
     if any(math.prod(atom.aval.shape) == 0 for atom in equation.invars):
         return False
     for n, inner in enumerate(_inside(equation)):
-        if n >= _MOST or _calls(inner.primitive.name):
+        calls = _calls(inner.primitive.name) and not (points_last and updates_one_slice(inner))
+        if n >= _MOST or calls:
             return False
         if any(not 0 < _nbytes(variable) <= LARGE for variable in inner.outvars):
             return False

@@ -73,9 +73,7 @@ class LastAxes:
         shape = (*before, *value.shape, *sizes)
         return array if np.shape(array) == shape else jnp.reshape(array, shape)
 
-    def full(
-        self, value: Batched, levels: Levels, shape: Sequence[int] | None = None
-    ) -> Any:
+    def full(self, value: Batched, levels: Levels, shape: Sequence[int] | None = None) -> Any:
         """Return the values along all of some levels.
 
         `shape` is that of the variable, to which its values are broadcast.

@@ -90,7 +90,7 @@ def _is_threefry(equation: Any) -> bool:
     """Whether a single key is drawn from, with the default implementation and its settings."""
     key = equation.invars[0].aval
     setting = getattr(equation.ctx, "threefry_partitionable", None)
-    is_default = setting == jax.config.jax_threefry_partitionable
+    is_default = setting == getattr(jax.config, "jax_threefry_partitionable", setting)
     return str(key.dtype) == "key<fry>" and not key.shape and is_default
 
 

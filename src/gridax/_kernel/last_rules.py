@@ -14,25 +14,19 @@ from gridax._kernel.last_axes import Batched, LastAxes, Levels, union
 from gridax._kernel.layout import swapped_precision
 from gridax._plan.work import Dims
 
-# Operations whose result depends, at each place, on the operands at the same place.
-_ELEMENTWISE = (
-    "abs acos acosh add add_any and asin asinh atan atan2 atanh bessel_i0e bessel_i1e"
-    " bitcast_convert_type cbrt ceil clz complex conj convert_element_type copy cos cosh digamma"
-    " div eq eq_to erf erf_inv erfc exp exp2 expm1 floor ge gt igamma igammac imag integer_pow"
-    " is_finite le le_to lgamma log log1p logistic lt lt_to max min mul ne neg nextafter not or"
-    " polygamma population_count pow real reduce_precision regularized_incomplete_beta rem round"
-    " rsqrt shift_left shift_right_arithmetic shift_right_logical sign sin sinh sqrt square"
-    " stop_gradient sub tan tanh xor zeta"
-).split()
-# The same, if their operands must have one shape.
-_OF_ONE_SHAPE = ("clamp", "threefry2x32")
-# Operations along axes that are given by their numbers.
-_ALONG_AXES = (
-    "argmax argmin cumlogsumexp cummax cummin cumprod cumsum reduce_and reduce_max reduce_min"
-    " reduce_or reduce_prod reduce_sum reduce_xor rev split squeeze"
-).split()
 _FLOATS = (np.float32, np.float64, np.complex64, np.complex128)
-_SCATTERS = ("scatter", "scatter-add", "scatter-max", "scatter-min", "scatter-mul")
+_UPDATES: dict[str, Callable[[Any, Any], Any]] = {
+    "scatter": lambda old, new: new,
+    "scatter-add": lax.add,
+    "scatter-max": lax.max,
+    "scatter-min": lax.min,
+    "scatter-mul": lax.mul,
+}
+_MODES = (
+    lax.GatherScatterMode.CLIP,
+    lax.GatherScatterMode.FILL_OR_DROP,
+    lax.GatherScatterMode.PROMISE_IN_BOUNDS,
+)
 
 
 def has_rule(equation: Any, varies: Sequence[Dims]) -> bool:
@@ -46,7 +40,7 @@ def has_rule(equation: Any, varies: Sequence[Dims]) -> bool:
     name, params = equation.primitive.name, equation.params
     if name == "dot_general":
         return not all(varies) or (varies[0] == varies[1] and _is_by_vector(equation))
-    if name in _SCATTERS or name == "pad":
+    if name in _UPDATES or name == "pad":
         return not varies[1]
     if name == "dynamic_update_slice":
         return not any(varies[2:])
@@ -210,12 +204,42 @@ def _gathering(
 
 
 def _scatter(axes: LastAxes, equation: Any, ins: Sequence[Batched], levels: Levels) -> Any:
+    if updates_one_slice(equation):
+        return _updated_slice(axes, equation, ins, levels)
     array, index, new = ins
     dims = equation.params["dimension_numbers"]
     of_points = range(new.ndim, new.ndim + len(levels))
     dims = dims._replace(update_window_dims=(*dims.update_window_dims, *of_points))
     array, new = axes.full(array, levels), axes.full(new, levels)
     return _bound(equation, array, index.array, new, dimension_numbers=dims)
+
+
+def updates_one_slice(equation: Any) -> bool:
+    """Whether an operation is a scatter with a single index, such as ``x.at[i].set(y)``."""
+    name, params = equation.primitive.name, equation.params
+    return (
+        name in _UPDATES
+        and len(equation.invars[1].aval.shape) == 1
+        and not params["dimension_numbers"].operand_batching_dims
+        and params["mode"] in _MODES
+    )
+
+
+def _updated_slice(axes: LastAxes, equation: Any, ins: Sequence[Batched], levels: Levels) -> Any:
+    """Update a slice in place, for which XLA need not loop over indices."""
+    dims, mode = equation.params["dimension_numbers"], equation.params["mode"]
+    array, index, new = axes.full(ins[0], levels), ins[1].array, axes.full(ins[2], levels)
+    begin = [np.zeros((), index.dtype)] * array.ndim
+    for k, axis in enumerate(dims.scatter_dims_to_operand_dims):
+        begin[axis] = index[k]
+    new = jnp.expand_dims(new, dims.inserted_window_dims)
+    old = lax.dynamic_slice(array, begin, new.shape)
+    new = _UPDATES[equation.primitive.name](old, new)
+    if mode == lax.GatherScatterMode.FILL_OR_DROP:
+        last = np.subtract(array.shape, new.shape)
+        fits = [(at >= 0) & (at <= most) for at, most in zip(begin, last, strict=True)]
+        new = jnp.where(jnp.stack(fits).all(), new, old)
+    return lax.dynamic_update_slice(array, new, begin)
 
 
 def _dot(axes: LastAxes, equation: Any, ins: Sequence[Batched], levels: Levels) -> Any:
@@ -278,20 +302,32 @@ def _is_by_vector(equation: Any) -> bool:
     return n_others == 1 and is_same and out.dtype in _FLOATS
 
 
-_RULES: dict[str, Callable[..., Any]] = {
-    **dict.fromkeys(_ELEMENTWISE, _elementwise),
-    **dict.fromkeys(_OF_ONE_SHAPE, _of_one_shape),
-    **dict.fromkeys(_ALONG_AXES, _along_axes),
-    **dict.fromkeys(_SCATTERS, _scatter),
-    **dict.fromkeys(("concatenate", "stack"), _concatenate),
-    "broadcast_in_dim": _broadcast,
-    "dot_general": _dot,
-    "dynamic_slice": _dynamic_slice,
-    "dynamic_update_slice": _dynamic_update,
-    "gather": _gather,
-    "pad": _pad,
-    "reshape": _reshape,
-    "select_n": _select,
-    "slice": _slice,
-    "transpose": _transpose,
+_NAMES: dict[Callable[..., Any], str] = {
+    _elementwise: (
+        "abs acos acosh add add_any and asin asinh atan atan2 atanh bessel_i0e bessel_i1e"
+        " bitcast_convert_type cbrt ceil clz complex conj convert_element_type copy cos cosh"
+        " digamma div eq eq_to erf erf_inv erfc exp exp2 expm1 floor ge gt igamma igammac imag"
+        " integer_pow is_finite le le_to lgamma log log1p logistic lt lt_to max min mul ne neg"
+        " nextafter not or polygamma population_count pow real reduce_precision"
+        " regularized_incomplete_beta rem round rsqrt shift_left shift_right_arithmetic"
+        " shift_right_logical sign sin sinh sqrt square stop_gradient sub tan tanh xor zeta"
+    ),
+    _of_one_shape: "clamp threefry2x32",
+    _along_axes: (
+        "argmax argmin cumlogsumexp cummax cummin cumprod cumsum reduce_and reduce_max"
+        " reduce_min reduce_or reduce_prod reduce_sum reduce_xor rev split squeeze"
+    ),
+    _broadcast: "broadcast_in_dim",
+    _concatenate: "concatenate stack",
+    _dot: "dot_general",
+    _dynamic_slice: "dynamic_slice",
+    _dynamic_update: "dynamic_update_slice",
+    _gather: "gather",
+    _pad: "pad",
+    _reshape: "reshape",
+    _scatter: " ".join(_UPDATES),
+    _select: "select_n",
+    _slice: "slice",
+    _transpose: "transpose",
 }
+_RULES = {name: rule for rule, names in _NAMES.items() for name in names.split()}

@@ -9,9 +9,10 @@ single elements. With the points last, every operation goes along them.
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
+import jax
 import jax.numpy as jnp
 
 from gridax._kernel import cpu
@@ -28,8 +29,8 @@ _NOTHING: Dims = frozenset()
 _LOOPS = {"scan", "while"}
 # Operations that are faster with the points last, however large their arrays are.
 _LARGE = {"dot_general", "gather"}
-# Elements of a vector, and points that are vectorized at most in loops that are compiled as a whole.
-# Half as many stay in a cache between operations that are started one by one.
+# Elements of a vector, and points that are vectorized at most in loops that are compiled as a
+# whole. Half as many stay in a cache between operations that are started one by one.
 _VECTOR, _MOST = 16, 512
 # An operation, and along which dimensions each of its operands varies.
 _Operation = tuple[Any, Sequence[Dims]]
@@ -37,21 +38,22 @@ _Operation = tuple[Any, Sequence[Dims]]
 
 def at_all_points(
     levels: Sequence[Level],
-    jaxpr: Any,
+    function: Callable[[list[Any]], Sequence[Any]],
     values: Sequence[Any],
     varies: Sequence[Dims],
     outputs: Sequence[Dims],
 ) -> list[Any]:
-    """Evaluate a program at all points of a tile, with the points last within its loops.
+    """Evaluate a function of one point as `nesting.nested` does, with the points last in loops.
 
     Outside of loops, where it reads and writes each array once, points come first: moving them
     takes longer than what is gained.
-
-    Parameters
-    ----------
-    levels, values, varies, outputs : as in `nesting.nested`.
-    jaxpr : the program of one point, without constants.
     """
+    n_lead = [sum(not dims.isdisjoint(level.dims) for level in levels) for dims in varies]
+    one = [value[(0,) * n] for value, n in zip(values, n_lead, strict=True)]
+    closed = jax.make_jaxpr(function)(one)
+    jaxpr = closed.jaxpr
+    jaxpr = jaxpr.replace(constvars=[], invars=[*jaxpr.constvars, *jaxpr.invars])
+    values, varies = [*closed.consts, *values], [*([_NOTHING] * len(closed.consts)), *varies]
     # The level with the most points becomes the last axis of all.
     order = sorted(
         (n for n, level in enumerate(levels) if level.width > 1), key=lambda n: levels[n].width
@@ -100,7 +102,9 @@ class _Tile:
             if _has_loop(equation):
                 self._advance(jaxpr, waiting, jaxpr.eqns[n:], known, dims)
                 waiting = []
-                known.update(zip(equation.outvars, self._looped(equation, known, dims), strict=True))
+                known.update(
+                    zip(equation.outvars, self._looped(equation, known, dims), strict=True)
+                )
             else:
                 waiting.append(equation)
         self._advance(jaxpr, waiting, (), known, dims)
@@ -145,9 +149,7 @@ class _Tile:
             mine = self._numbers(dims[v])
             known[v] = out[tuple(slice(None) if n in mine else 0 for n in range(len(self._levels)))]
 
-    def _looped(
-        self, equation: Any, known: dict[Any, Any], dims: dict[Any, Dims]
-    ) -> Sequence[Any]:
+    def _looped(self, equation: Any, known: dict[Any, Any], dims: dict[Any, Dims]) -> Sequence[Any]:
         """Evaluate a loop, or a call of a program that has one."""
         ins = [value_of(atom, known) for atom in equation.invars]
         varies = [dims_of(atom, dims) for atom in equation.invars]
@@ -245,16 +247,18 @@ def _loops(jaxpr: Any, varies: Sequence[Dims]) -> Iterator[Iterator[_Operation]]
             yield from _loops(inner, ins)
 
 
-def _varying(
-    equation: Any, ins: Sequence[Dims], known: dict[Any, Dims]
-) -> Iterator[_Operation]:
+def _varying(equation: Any, ins: Sequence[Dims], known: dict[Any, Dims]) -> Iterator[_Operation]:
     """Yield an operation, or those within it, if they vary; and along what their operands do."""
     program = called(equation)
-    within = [(program, ins)] if program is not None else [
-        (each, dims)
-        for name, dims in inner_dims(equation, known).items()
-        for each in programs_in(equation.params[name])
-    ]
+    within = (
+        [(program, ins)]
+        if program is not None
+        else [
+            (each, dims)
+            for name, dims in inner_dims(equation, known).items()
+            for each in programs_in(equation.params[name])
+        ]
+    )
     for each, dims in within:
         inner = dependencies(bare(each), dims)
         for one in bare(each).eqns:

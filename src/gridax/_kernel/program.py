@@ -123,8 +123,18 @@ def compiled(
     is_plain: bool = False,
 ) -> Callable[..., Any]:
     """Return the jitted function of one batch of tiles, which equal programs share."""
-    key = (program, levels, lengths, on, n_lanes, is_counted, reducer, continues, points_last)
-    key = (*key, is_plain)
+    key = (
+        program,
+        levels,
+        lengths,
+        on,
+        n_lanes,
+        is_counted,
+        reducer,
+        continues,
+        points_last,
+        is_plain,
+    )
     if not (program.calls_back or (reducer and reducer.reduction.holds_functions)):
         return _kept(*key)
     function = _in_use.get(key)

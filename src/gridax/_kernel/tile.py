@@ -195,22 +195,17 @@ class Evaluation:
             assert carried is not None
             values = [*values, *self._chain.inputs(self._levels, carried)]
             varies = [*varies, *self._chain.dims]
+        evaluate = at_all_points if self._points_last else nested
         if self._early is None:
             point = functools.partial(self._point, self._data.arrays)
-        else:
-            parts, fixed, made = self._early
-            values, varies = [*values, *made], [*varies, *parts.varies]
+            return evaluate(self._levels, point, values, varies, self._outputs)
+        parts, fixed, made = self._early
 
-            def point(values: list[Any]) -> list[Any]:
-                return evaluated(parts.after, [*fixed, *values])
+        def rest(values: list[Any]) -> list[Any]:
+            return evaluated(parts.after, [*fixed, *values])
 
-        if not self._points_last:
-            return nested(self._levels, point, values, varies, self._outputs)
-        one = [value[(0,) * sum(not d.isdisjoint(l.dims) for l in self._levels)] for value, d in zip(values, varies)]
-        closed = jax.make_jaxpr(point)(one)
-        jaxpr = closed.jaxpr.replace(constvars=[], invars=[*closed.jaxpr.constvars, *closed.jaxpr.invars])
-        none = [frozenset()]*len(closed.consts)
-        return at_all_points(self._levels, jaxpr, [*closed.consts, *values], [*none, *varies], self._outputs)
+        varies = [*varies, *parts.varies]
+        return evaluate(self._levels, rest, [*values, *made], varies, self._outputs)
 
     def _shared(self, index: Sequence[Any]) -> tuple[Hoisted, list[Any], list[Any]] | None:
         """Return what is computed before the loops of a tile, if it has any and that is worth it.

@@ -129,9 +129,11 @@ class Sweep:
         if memory is not None:  # outputs that wait for the host need a part of it
             waiting = (1 + IN_FLIGHT) * max(self.point_bytes, 1)
             most = min(most or memory, max(1, memory // waiting))
-        first, last = self._with_points_first(), self
-        levels, sweep = first._levels(n_vmap, memory, most), first
-        if self.widths.has_last:
+        sweep = self._with_points_last((0, 0))
+        levels = sweep._levels(n_vmap, memory, most)
+        least, most_last = self.start.last
+        if most_last:
+            last = self._with_points_last((least, n_vmap or most_last))
             others = last._levels(n_vmap, memory, most)
             is_cheap = self.widths.cost(others) <= _LAST_GAIN * self.widths.cost(levels)
             if is_cheap and self.widths.fill_vectors(others):
@@ -140,8 +142,9 @@ class Sweep:
             most = min(most or _MOST, _UNKNOWN * n_vectorized(levels))
         return sweep._planned(levels, self._point_seconds(), most)
 
-    def _with_points_first(self) -> Sweep:
-        return dataclasses.replace(self, start=dataclasses.replace(self.start, last=(0, 0)))
+    def _with_points_last(self, last: tuple[int, int]) -> Sweep:
+        """Return the sweep with so many points if they come last; with zeros, they come first."""
+        return dataclasses.replace(self, start=dataclasses.replace(self.start, last=last))
 
     def _levels(
         self, n_vmap: int | None, memory: int | None, most: int | None
@@ -173,7 +176,7 @@ class Sweep:
         most, block : as in `plan`.
         seconds : time that a point takes, if known.
         """
-        within = self._within(block)
+        within = self._within(block)._with_points_last((0, 0))
         seconds = None if seconds is None else seconds / self._n_together
         return self._placed(within._in_lanes(n_lanes, self._n_points(most, block), seconds), block)
 
@@ -186,8 +189,7 @@ class Sweep:
         n = min(_MOST, most or _MOST, max(1, math.ceil(min(bounds))))
         levels = self.widths.wide(self.widths.covering(self.widths.levels()), n, False, None)
         # One vectorized run per call, whatever it takes: lanes take the place of depth.
-        plan = self._planned(levels, math.inf, None)
-        plan = dataclasses.replace(plan, is_counted=False, points_last=False)
+        plan = dataclasses.replace(self._planned(levels, math.inf, None), is_counted=False)
         along = [level for level in levels if not self.work.lanes.isdisjoint(level.dims)]
         return dataclasses.replace(plan, lanes=min(n_lanes, n_vectorized(along)))
 
@@ -325,7 +327,7 @@ class Sweep:
         """
         within = self._within(plan.block)
         if not plan.points_last:
-            within = within._with_points_first()
+            within = within._with_points_last((0, 0))
         for n_lanes in filter(None, (4 * plan.lanes, plan.lanes // 4)):
             yield self.in_lanes(n_lanes, most, plan.block, seconds)
         steps = self._n_steps(plan.block)

@@ -39,7 +39,7 @@ class Start:
     uneven : the same if loops have different trip counts, where points wait for the slowest.
     whole : the same at most if loops are compiled as a whole; 0 if they are not.
     last : the same, at least and at most, if points come last in loops; zeros if they come first.
-    vector : elements of an array that are computed at a time, of which a width should be a multiple.
+    vector : elements of an array that are computed at a time; widths should be multiples of it.
     lanes : points that are in a loop at a time if they leave it one by one.
     cache, series : bytes within which what a loop works on should stay, and the series that it
         reads or writes.
@@ -55,8 +55,9 @@ class Start:
     series: int = 2**25
 
 
-CPU, ACCELERATOR = Start(), Start(
-    width=2**14, uneven=2**12, vector=1, lanes=2**12, cache=2**30, series=2**32
+CPU, ACCELERATOR = (
+    Start(),
+    Start(width=2**14, uneven=2**12, vector=1, lanes=2**12, cache=2**30, series=2**32),
 )
 
 
@@ -213,7 +214,10 @@ class Widths:
         of the time.
         """
         width = max((level.width for level in self._main(levels)), default=1)
-        return width >= max(self.start.last[0], self.start.vector) and width % self.start.vector <= _LEFT * width
+        return (
+            width >= max(self.start.last[0], self.start.vector)
+            and width % self.start.vector <= _LEFT * width
+        )
 
     def with_vectors(self, levels: Sequence[Level], n: int) -> tuple[Level, ...]:
         """Return levels of which one has enough points for some vectors, but at most `n`."""

@@ -90,7 +90,7 @@ def _sample(sizes: Sequence[int], wish: blocks.Wish, plan: Plan, request: Reques
         # Points that are computed twice take time, too.
         total = plan.n_tiles(box_of(sizes)) * n_tile
         lengths = blocks.nearly_cubic(sizes, plan.lengths, n_points)
-        return _Sample(_spread(sizes, lengths, total), total, lambda region: n_tile)
+        return _Sample(_spread(sizes, lengths), total, lambda region: n_tile)
     done: dict[Box, np.ndarray] = {}
 
     def n_new(region: Region) -> int:
@@ -103,9 +103,9 @@ def _sample(sizes: Sequence[int], wish: blocks.Wish, plan: Plan, request: Reques
     return _Sample(_blocks(sizes, wish, n_points), math.prod(sizes), n_new)
 
 
-def _spread(sizes: Sequence[int], lengths: Sequence[int], total: int) -> Iterator[Task]:
+def _spread(sizes: Sequence[int], lengths: Sequence[int]) -> Iterator[Task]:
     """Yield products of indices that are spread along each dimension, each time others."""
-    for i in range(math.ceil(total / math.prod(lengths))):
+    for i in range(math.ceil(math.prod(sizes) / math.prod(lengths))):
         # The fractional parts of multiples of the golden ratio fill the gaps evenly.
         shift = (0.5 + i * 0.6180339887498949) % 1.0
         take = tuple(

@@ -59,6 +59,8 @@ def _rows(plan: Plan, width: int) -> Iterator[tuple[str, str]]:
     ]
     along = join_within(lengths, " × ", width - len(tile) - len(vectorized) - 3)
     yield "Tile:", tile + (f" ({along})" if along else "") + vectorized
+    if plan.points_last:
+        yield "Loops:", "with points as the last axes of arrays"
     if plan.pace:
         yield "Lanes:", f"{plan.lanes or 'none'} ({plan.pace})"
     yield "Tiles:", f"{count(plan.n_tiles(next(plan.blocks())))} in a block"
