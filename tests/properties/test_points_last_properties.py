@@ -89,6 +89,7 @@ def settled(state):
     return {"x": x, "n": n}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("model", [delayed, settled])
 @given(
     n_vmap=st.sampled_from([None, 3, 32, 40, 64]),

@@ -113,9 +113,9 @@ def most_points(jaxpr: Any) -> int:
     return n if n >= _WORTH else 0
 
 
-def has_only_whole_loops(jaxpr: Any) -> bool:
-    """Whether all loops can be compiled as a whole if points come last, and there are few."""
-    return all(_is_suitable(loop, _LONG_LAST, True) for loop in _outermost_loops(jaxpr))
+def can_be_whole_with_points_last(loop: Any) -> bool:
+    """Whether a loop can be compiled as a whole if points come last, and there are few."""
+    return _is_suitable(loop, _LONG_LAST, points_last=True)
 
 
 def _outermost_loops(jaxpr: Any) -> Iterator[Any]:

@@ -217,14 +217,17 @@ def fit(jaxpr: Any, varies: Sequence[Dims]) -> Fit:
     """
     if jaxpr.effects:
         return Fit()
-    loops = [[*operations] for operations in _loops(jaxpr, varies)]
-    loops = [loop for loop in loops if any(e.outvars[0].aval.shape for e, _ in loop)]
-    operations = [operation for loop in loops for operation in loop]
+    loops = [
+        (loop, operations)
+        for loop, operations in _loops(jaxpr, varies)
+        if any(equation.outvars[0].aval.shape for equation, _ in operations)
+    ]
+    operations = [operation for _, mine in loops for operation in mine]
     if not operations or not all(_has_rule(equation, ins) for equation, ins in operations):
         return Fit()
     largest = max(nbytes_of(v) for equation, _ in operations for v in equation.outvars)
-    n = cpu.LARGE // largest
-    if cpu.has_only_whole_loops(jaxpr) and n >= 2 * _VECTOR:
+    n = cpu.LARGE // max(largest, 1)
+    if n >= 2 * _VECTOR and all(cpu.can_be_whole_with_points_last(loop) for loop, _ in loops):
         return Fit(True, (_VECTOR, min(n - n % _VECTOR, _MOST)))
     if any(equation.primitive.name in _LARGE for equation, _ in operations):
         return Fit(True, (2 * _VECTOR, min(max(n, 4 * _VECTOR), _MOST // 2)))
@@ -235,30 +238,26 @@ def _has_rule(equation: Any, varies: Sequence[Dims]) -> bool:
     return has_rule(equation, varies) or equation.primitive.name.startswith("random_")
 
 
-def _loops(jaxpr: Any, varies: Sequence[Dims]) -> Iterator[Iterator[_Operation]]:
-    """Yield what varies in each outermost loop of a program."""
+def _loops(jaxpr: Any, varies: Sequence[Dims]) -> Iterator[tuple[Any, list[_Operation]]]:
+    """Yield the outermost loops of a program, and what varies in each."""
     known = dependencies(jaxpr, varies)
     for equation in jaxpr.eqns:
         ins, program = [dims_of(atom, known) for atom in equation.invars], called(equation)
         if equation.primitive.name in _LOOPS:
-            yield _varying(equation, ins, known)
+            yield equation, [*_varying(equation, ins, known)]
         elif program is not None:
-            inner = bare(program)
-            yield from _loops(inner, ins)
+            yield from _loops(bare(program), ins)
 
 
 def _varying(equation: Any, ins: Sequence[Dims], known: dict[Any, Dims]) -> Iterator[_Operation]:
     """Yield an operation, or those within it, if they vary; and along what their operands do."""
-    program = called(equation)
-    within = (
-        [(program, ins)]
-        if program is not None
-        else [
-            (each, dims)
-            for name, dims in inner_dims(equation, known).items()
-            for each in programs_in(equation.params[name])
-        ]
-    )
+    within = [
+        (each, dims)
+        for name, dims in inner_dims(equation, known).items()
+        for each in programs_in(equation.params[name])
+    ]
+    if (program := called(equation)) is not None:
+        within.append((program, [*ins]))
     for each, dims in within:
         inner = dependencies(bare(each), dims)
         for one in bare(each).eqns:
