@@ -8,7 +8,12 @@ import numpy as np
 import pytest
 
 import gridax as gx
+from gridax._kernel import cpu
 from gridax._kernel.points_last import Fit, fit
+
+needs_whole_loops = pytest.mark.skipif(
+    not cpu._IS_KNOWN, reason="with this version of JAX, loops are compiled as it does by default"
+)
 
 N = 80
 WEIGHTS = np.random.default_rng(0).normal(0, 0.5 / N**0.5, (N, N)).astype(np.float32)
@@ -49,7 +54,9 @@ SMALL = {
 LARGE = {
     "delays": repeated(delayed, lambda p: (jnp.full(N, p), jnp.full((9, N), p))),
     "a product": repeated(lambda x, p, i: jnp.tanh(p * (WEIGHTS @ x)), ones(N)),
-    "a product of its own": repeated(lambda x, p, i: jnp.tanh((p * WEIGHTS) @ x), ones(N)),
+    "pairs": repeated(
+        lambda x, p, i: (WEIGHTS * jnp.tanh(p * (x[None] - x[:, None]))).sum(1), ones(N)
+    ),
 }
 NEVER = {
     "numbers": repeated(lambda x, p, i: jnp.sin(x) * p, ones()),
@@ -65,6 +72,7 @@ def fit_of(model, varies=A):
     return fit(jax.make_jaxpr(model)(0.5).jaxpr, [varies])
 
 
+@needs_whole_loops
 @pytest.mark.parametrize("name", SMALL)
 def test_small_arrays_are_vectorized_along_few_points_at_least(name):
     least, most = fit_of(SMALL[name]).n_points
@@ -85,11 +93,19 @@ def test_other_models_have_points_first(name):
     assert fit_of(NEVER[name]).n_points == (0, 0)
 
 
+@pytest.mark.parametrize(("n", "expected"), [(20, True), (32, True), (36, False), (80, False)])
+def test_products_with_a_matrix_per_point_come_last_if_it_is_small(n, expected):
+    found = fit_of(repeated(lambda x, p, i: jnp.tanh((p * WEIGHTS[:n, :n]) @ x), ones(n)))
+    assert found.is_possible
+    assert (found.n_points[1] > 0) is expected
+
+
 def test_large_lattices_are_left_to_measurement():
     lattice = repeated(lambda x, p, i: x + p * (jnp.roll(x, 1, 0) - x), ones(80, 80))
     assert fit_of(lattice) == Fit(True, (0, 0))
 
 
+@needs_whole_loops
 def test_what_does_not_vary_does_not_matter():
     def model(p):
         order = jax.lax.fori_loop(0, 3, lambda i, x: jnp.sort(jnp.cos(x)), jnp.arange(50.0))
@@ -115,6 +131,7 @@ def on_points(model):
     return lambda state: model(state["p"])
 
 
+@needs_whole_loops
 def test_plans_say_that_points_are_last():
     executor = gx.ParallelExecution(on_points(SMALL["a vector"]), space(200), n_pmap=1)
     plan = executor.plan()
@@ -125,6 +142,7 @@ def test_plans_say_that_points_are_last():
     assert "last axes" not in repr(few)
 
 
+@needs_whole_loops
 def test_points_are_first_if_they_must_be_with_one_of_several_choices():
     def model(state):
         return state["step"](state["p"])
@@ -142,7 +160,9 @@ def test_points_are_first_if_they_must_be_with_one_of_several_choices():
             np.testing.assert_allclose(result, alone, rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("name", [*SMALL, *LARGE])
+@pytest.mark.parametrize(
+    "name", [*(pytest.param(name, marks=needs_whole_loops) for name in SMALL), *LARGE]
+)
 def test_sweeps_give_what_vmap_gives(name):
     model = {**SMALL, **LARGE}[name]
     executor = gx.ParallelExecution(on_points(model), space(100), n_pmap=1)

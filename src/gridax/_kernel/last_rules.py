@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
@@ -46,6 +47,8 @@ def has_rule(equation: Any, varies: Sequence[Dims]) -> bool:
         return not any(varies[2:])
     if name == "reshape":
         return params["dimensions"] is None
+    if name in ("concatenate", "stack"):
+        return not jnp.issubdtype(equation.outvars[0].aval.dtype, jax.dtypes.prng_key)
     if name == "bitcast_convert_type":
         return bool(equation.invars[0].aval.shape == equation.outvars[0].aval.shape)
     return name in _RULES
@@ -155,7 +158,8 @@ def _dynamic_update(axes: LastAxes, equation: Any, ins: Sequence[Batched], level
 
 def _zeros(starts: Sequence[Batched], levels: Levels) -> list[Any]:
     """Return where slices start along levels, which they cover."""
-    return [np.zeros((), starts[0].array.dtype) for _ in levels]
+    dtype = starts[0].array.dtype if starts else np.int32
+    return [np.zeros((), dtype) for _ in levels]
 
 
 def _gather(axes: LastAxes, equation: Any, ins: Sequence[Batched], levels: Levels) -> Any:

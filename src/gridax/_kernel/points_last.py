@@ -32,6 +32,8 @@ _LARGE = {"dot_general", "gather"}
 # Elements of a vector, and points that are vectorized at most in loops that are compiled as a
 # whole. Half as many stay in a cache between operations that are started one by one.
 _VECTOR, _MOST = 16, 512
+# Fraction of the elements that operations make which are summed, above which sums matter.
+_MUCH = 0.125
 # An operation, and along which dimensions each of its operands varies.
 _Operation = tuple[Any, Sequence[Dims]]
 
@@ -225,13 +227,33 @@ def fit(jaxpr: Any, varies: Sequence[Dims]) -> Fit:
     operations = [operation for _, mine in loops for operation in mine]
     if not operations or not all(_has_rule(equation, ins) for equation, ins in operations):
         return Fit()
-    largest = max(nbytes_of(v) for equation, _ in operations for v in equation.outvars)
-    n = cpu.LARGE // max(largest, 1)
+    n = cpu.LARGE // max(1, *map(_largest, operations))
     if n >= 2 * _VECTOR and all(cpu.can_be_whole_with_points_last(loop) for loop, _ in loops):
         return Fit(True, (_VECTOR, min(n - n % _VECTOR, _MOST)))
-    if any(equation.primitive.name in _LARGE for equation, _ in operations):
+    if n < 2 * _VECTOR and any(map(_is_product_of_points, operations)):
+        return Fit(True)  # a matrix of one point stays in a cache, and those of many do not
+    if _sums_much(operations) or any(e.primitive.name in _LARGE for e, _ in operations):
         return Fit(True, (2 * _VECTOR, min(max(n, 4 * _VECTOR), _MOST // 2)))
     return Fit(True)
+
+
+def _sums_much(operations: Sequence[_Operation]) -> bool:
+    """Whether sums, such as those over all pairs of units, are a large part of what is done."""
+    equations = [equation for equation, _ in operations]
+    summed = sum(nbytes_of(e.invars[0]) for e in equations if "reduce_" in e.primitive.name)
+    return summed > _MUCH * sum(nbytes_of(v) for e in equations for v in e.outvars)
+
+
+def _largest(operation: _Operation) -> int:
+    """Return the bytes of the largest array that an operation reads or writes for each point."""
+    equation, varies = operation
+    read = (v for v, dims in zip(equation.invars, varies, strict=True) if dims)
+    return max(map(nbytes_of, (*read, *equation.outvars)), default=0)
+
+
+def _is_product_of_points(operation: _Operation) -> bool:
+    equation, varies = operation
+    return equation.primitive.name == "dot_general" and all(varies)
 
 
 def _has_rule(equation: Any, varies: Sequence[Dims]) -> bool:
