@@ -29,8 +29,8 @@ _NOTHING: Dims = frozenset()
 _LOOPS = {"scan", "while"}
 # Operations that are faster with the points last, however large their arrays are.
 _LARGE = {"dot_general", "gather"}
-# Elements of a vector, and points that are vectorized at most in loops that are compiled as a
-# whole. Half as many stay in a cache between operations that are started one by one.
+# Elements of a vector, and points that are vectorized at most: more of them do not stay in the
+# fastest caches.
 _VECTOR, _MOST = 16, 512
 # Fraction of the elements that operations make which are summed, above which sums matter.
 _MUCH = 0.125
@@ -233,7 +233,7 @@ def fit(jaxpr: Any, varies: Sequence[Dims]) -> Fit:
     if n < 2 * _VECTOR and any(map(_is_product_of_points, operations)):
         return Fit(True)  # a matrix of one point stays in a cache, and those of many do not
     if _sums_much(operations) or any(e.primitive.name in _LARGE for e, _ in operations):
-        return Fit(True, (2 * _VECTOR, min(max(n, 4 * _VECTOR), _MOST // 2)))
+        return Fit(True, (2 * _VECTOR, min(max(n, 4 * _VECTOR), _MOST)))
     return Fit(True)
 
 
