@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import shutil
+import stat
 import sys
 import threading
 import time
@@ -128,15 +129,25 @@ class Moments(list[Moment]):
 
     def _keep(self, what: str) -> Path:
         copy = self._into / f"{len(self):04}"
-        shutil.copytree(self._folder, copy, symlinks=True)
+        while True:
+            try:
+                shutil.copytree(self._folder, copy, symlinks=True)
+                break
+            except (shutil.Error, FileNotFoundError):  # another thread has just renamed a file
+                shutil.rmtree(copy)
         _forsake(copy)
         self.append(Moment(what, copy, self._note()))
         return copy
 
 
 def _listing(folder: Path) -> list[tuple[str, int, int]]:
-    files = [path for path in sorted(folder.rglob("*")) if path.is_file()]
-    return [(str(path), path.stat().st_size, path.stat().st_ino) for path in files]
+    files = []
+    for path in sorted(folder.rglob("*")):
+        with contextlib.suppress(FileNotFoundError):  # another thread has just renamed it
+            status = path.stat()
+            if stat.S_ISREG(status.st_mode):
+                files.append((str(path), status.st_size, status.st_ino))
+    return files
 
 
 def _forsake(folder: Path) -> None:

@@ -159,7 +159,7 @@ class Plan(Displayed):
         Along which dimension points follow each other, if so. A run has all points along it that a
         block has.
     points_last : bool
-        Whether points are the last axes of all arrays in the program, next to each other in
+        Whether points are the last axes of the arrays in the model's loops, next to each other in
         memory, rather than the first ones.
 
     Examples
