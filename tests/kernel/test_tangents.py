@@ -228,8 +228,9 @@ def test_what_has_no_derivatives_is_done_once():
         return a * b
 
     program, values = derived(function)
+    # Called at once, since nothing is compiled. A barrier for effects would also raise the error of
+    # a callback that failed in another test of this process.
     jaxpr_as_fun(program)(*values)
-    jax.effects_barrier()
     assert len(seen) == 1
 
 
