@@ -52,6 +52,11 @@ OPERATIONS = {
     "row written": placed,
     "row added": lambda x, y, i: x.at[1].add(y[2]) + x.at[-1].max(y[0]) + x.at[2].multiply(i),
     "row outside": dropped,
+    "row mapped": lambda x, y, i: x.at[2].apply(jnp.cos) + y,
+    "rows mapped": lambda x, y, i: x.at[jnp.array([0, 2])].apply(jnp.cos) + y,
+    "sorted places": lambda x, y, i: x.at[PLACES[:, :2] + i].get(
+        indices_are_sorted=True, unique_indices=True
+    ),
     "block added": lambda x, y, i: x.at[1:3, 2:].add(y[:2, 2:]),
     "rows written": lambda x, y, i: x.at[jnp.array([0, 2])].set(y[:2]),
     "gathered": lambda x, y, i: x[PLACES] + y[PLACES, 1][..., None],

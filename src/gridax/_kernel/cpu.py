@@ -43,10 +43,10 @@ _SLOW = {"sin", "cos", "tan"}
 _MOST = 400
 # Elements of a sum above which that of a library is faster.
 _LONG = 64
-# Bytes of an array above which an operation is large enough for several threads.
-LARGE = 2**17
 # The same if points come last, so that whole rows are added up.
 _LONG_LAST = 2**12
+# Bytes of an array above which an operation is large enough for several threads.
+LARGE = 2**17
 # Points that are vectorized in such a loop at least: with fewer points that have larger arrays,
 # operations take longer than starting them.
 _WORTH = 256

@@ -167,7 +167,16 @@ def _gather(axes: LastAxes, equation: Any, ins: Sequence[Batched], levels: Level
     dims, sizes = equation.params["dimension_numbers"], equation.params["slice_sizes"]
     ndim = equation.outvars[0].aval.ndim
     indices, dims, sizes = _gathering(axes, array, index, dims, sizes, ndim)
-    return _bound(equation, array.array, indices, dimension_numbers=dims, slice_sizes=sizes)
+    is_sorted = equation.params["indices_are_sorted"] and not index.levels  # at each point only
+    return _bound(
+        equation,
+        array.array,
+        indices,
+        dimension_numbers=dims,
+        slice_sizes=sizes,
+        indices_are_sorted=is_sorted,
+        unique_indices=equation.params["unique_indices"] and not index.levels,
+    )
 
 
 def _gathering(
@@ -223,10 +232,16 @@ def updates_one_slice(equation: Any) -> bool:
     name, params = equation.primitive.name, equation.params
     return (
         name in _UPDATES
+        and not (name == "scatter" and _applies_a_function(params["update_jaxpr"]))
         and len(equation.invars[1].aval.shape) == 1
         and not params["dimension_numbers"].operand_batching_dims
         and params["mode"] in _MODES
     )
+
+
+def _applies_a_function(update: Any) -> bool:
+    """Whether a scatter has its elements from the old ones, as in ``x.at[i].apply(f)``."""
+    return update is not None and update.outvars[0] is not update.invars[1]
 
 
 def _updated_slice(axes: LastAxes, equation: Any, ins: Sequence[Batched], levels: Levels) -> Any:
