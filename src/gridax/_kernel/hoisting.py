@@ -11,7 +11,7 @@ import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from gridax._kernel.nesting import evaluated, nested
+from gridax._kernel.nesting import evaluated, nested, varying_axes
 from gridax._plan.plan import Level
 from gridax._plan.programs import has_reference, variables
 from gridax._plan.work import Dims, dependencies, nbytes_of, work_of, work_of_one
@@ -110,7 +110,4 @@ def shared(
     flat = [level for level in levels if level.depth == 1]
     function = functools.partial(evaluated, parts.before)
     outs = nested(flat, function, inputs, varies, parts.varies)
-    return [
-        out[tuple(slice(None) if not each.isdisjoint(level.dims) else 0 for level in flat)]
-        for out, each in zip(outs, parts.varies, strict=True)
-    ]
+    return [out[varying_axes(flat, each)] for out, each in zip(outs, parts.varies, strict=True)]

@@ -17,7 +17,7 @@ import jax
 import jax.numpy as jnp
 from jax.extend.core import jaxpr_as_fun
 
-from gridax._kernel.nesting import evaluated, nested
+from gridax._kernel.nesting import evaluated, nested, varying_axes
 from gridax._kernel.split import Split
 from gridax._plan.plan import Level
 from gridax._plan.work import Dims, dims_of
@@ -61,8 +61,7 @@ def in_lanes(
     made = split.before.outvars
     values = stage(split.before, [split.varies[v] for v in made])
     for variable, value in zip(made, values, strict=True):
-        varying = [not split.varies[variable].isdisjoint(level.dims) for level in levels]
-        known[variable] = value[tuple(slice(None) if each else 0 for each in varying)]
+        known[variable] = value[varying_axes(levels, split.varies[variable])]
     known |= zip(split.finals, _looped(split, levels, n_lanes, known), strict=True)
     return stage(split.after, outputs)
 

@@ -13,9 +13,9 @@ from jax import lax
 
 from gridax._kernel.last_axes import Batched, LastAxes, Levels, union
 from gridax._kernel.layout import swapped_precision
+from gridax._kernel.small_products import FLOATS, sum_of_products
 from gridax._plan.work import Dims
 
-_FLOATS = (np.float32, np.float64, np.complex64, np.complex128)
 _UPDATES: dict[str, Callable[[Any, Any], Any]] = {
     "scatter": lambda old, new: new,
     "scatter-add": lax.add,
@@ -264,7 +264,8 @@ def _updated_slice(axes: LastAxes, equation: Any, ins: Sequence[Batched], levels
 def _dot(axes: LastAxes, equation: Any, ins: Sequence[Batched], levels: Levels) -> Any:
     left, right = ins
     if left.levels and right.levels:
-        return _dot_of_points(equation, left, right)
+        numbers = equation.params["dimension_numbers"]
+        return sum_of_products(left.array, right.array, numbers, n_last=len(levels))
     if right.levels:
         return _bound(equation, left.array, right.array)
     # In the other order, points come last.
@@ -280,26 +281,6 @@ def _dot(axes: LastAxes, equation: Any, ins: Sequence[Batched], levels: Levels) 
     begin, end = n_batch + n_right, n_batch + n_right + n_left
     order = (*range(n_batch), *range(begin, end), *range(n_batch, begin), *range(end, out.ndim))
     return lax.transpose(out, order)
-
-
-def _dot_of_points(equation: Any, left: Batched, right: Batched) -> Any:
-    """Multiply matrices by vectors that are both different at each point."""
-    (of_left, of_right), (left_batch, right_batch) = equation.params["dimension_numbers"]
-    n_batch, n_left, n_right = _n_axes(equation)
-
-    def ordered(value: Batched, *groups: Sequence[int]) -> Any:
-        order = [axis for group in groups for axis in group]
-        return value.array.transpose([*order, *range(value.ndim, value.array.ndim)])
-
-    free = [axis for axis in range(left.ndim) if axis not in (*left_batch, *of_left)]
-    a = ordered(left, left_batch, free, of_left)
-    free = [axis for axis in range(right.ndim) if axis not in (*right_batch, *of_right)]
-    b = ordered(right, right_batch, of_right, free)
-    # Both with the axes of the batch, those of the left, those that are summed, and of the right.
-    a = jnp.expand_dims(a, [*range(left.ndim, left.ndim + n_right)])
-    b = jnp.expand_dims(b, [*range(n_batch, n_batch + n_left)])
-    summed = range(n_batch + n_left, n_batch + n_left + len(of_left))
-    return (a * b).sum([*summed])
 
 
 def _n_axes(equation: Any) -> tuple[int, int, int]:
@@ -318,7 +299,7 @@ def _is_by_vector(equation: Any) -> bool:
     sizes = out.shape[n_batch:]
     is_same = all(v.aval.dtype == out.dtype for v in equation.invars)
     n_others = min(n_summed, math.prod(sizes[:n_left]), math.prod(sizes[n_left:]))
-    return n_others == 1 and is_same and out.dtype in _FLOATS
+    return n_others == 1 and is_same and out.dtype in FLOATS
 
 
 _NAMES: dict[Callable[..., Any], str] = {

@@ -42,6 +42,11 @@ def value_of(atom: Any, known: dict[Any, Any]) -> Any:
     return atom.val if is_literal(atom) else known[atom]
 
 
+def varying_axes(levels: Sequence[Level], dims: Dims) -> tuple[slice | int, ...]:
+    """Return an index that drops the axes of levels along which an output of `nested` is one."""
+    return tuple(0 if dims.isdisjoint(level.dims) else slice(None) for level in levels)
+
+
 def nested(
     levels: Sequence[Level],
     function: Callable[[list[Any]], Sequence[Any]],

@@ -20,7 +20,7 @@ from gridax._kernel.last_axes import Batched, LastAxes, Levels
 from gridax._kernel.last_programs import LastPoints, moved_last, repeated, scanned, value_of
 from gridax._kernel.last_rules import has_rule
 from gridax._kernel.moving import opened
-from gridax._kernel.nesting import evaluated, nested
+from gridax._kernel.nesting import evaluated, nested, varying_axes
 from gridax._plan.plan import Level
 from gridax._plan.programs import bare, called, programs_in, variables
 from gridax._plan.work import Dims, dependencies, dims_of, inner_dims, nbytes_of
@@ -148,8 +148,7 @@ class _Tile:
             [dims[v] for v in made],
         )
         for v, out in zip(made, outs, strict=True):
-            mine = self._numbers(dims[v])
-            known[v] = out[tuple(slice(None) if n in mine else 0 for n in range(len(self._levels)))]
+            known[v] = out[varying_axes(self._levels, dims[v])]
 
     def _looped(self, equation: Any, known: dict[Any, Any], dims: dict[Any, Dims]) -> Sequence[Any]:
         """Evaluate a loop, or a call of a program that has one."""

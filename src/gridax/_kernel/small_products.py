@@ -6,18 +6,20 @@ of a small one, and it compiles no loop with such a call as a whole (see `cpu`).
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Sequence
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from gridax._kernel.layout import Rewriting
 
 # Products of elements in a product of matrices that takes less time than calling a library.
 _SMALL = 64
-_DTYPES = (np.float32, np.float64, np.complex64, np.complex128)
+FLOATS = (np.float32, np.float64, np.complex64, np.complex128)
 
 
 def with_small_products(closed: Any) -> Any:
@@ -40,31 +42,45 @@ def _is_small_product(equation: Any) -> bool:
         n * math.prod(equation.outvars[0].aval.shape) <= _SMALL
         and left.dtype == right.dtype == equation.outvars[0].aval.dtype
         and (wanted is None or wanted == left.dtype)
-        and left.dtype in _DTYPES
+        and left.dtype in FLOATS
     )
 
 
 def _summed(equation: Any) -> Any:
     """Return an equation that computes a product of matrices as a sum of products of elements."""
-    (of_left, of_right), (left_batch, right_batch) = equation.params["dimension_numbers"]
-
-    def product(left: Any, right: Any) -> Any:
-        n_free = left.ndim - len(of_left) - len(left_batch)
-        left = _ordered(left, left_batch, of_left, is_last=True)
-        right = _ordered(right, right_batch, of_right, is_last=False)
-        n_batch, n_summed = len(left_batch), len(of_left)
-        # Both with the axes of the batch, the free ones of the left one, those that are summed,
-        # and the free ones of the right one.
-        left = left.reshape(*left.shape, *(1,) * (right.ndim - n_batch - n_summed))
-        right = right.reshape(*right.shape[:n_batch], *(1,) * n_free, *right.shape[n_batch:])
-        return (left * right).sum(range(n_batch + n_free, n_batch + n_free + n_summed))
-
-    (new,) = jax.make_jaxpr(jax.jit(product))(*(v.aval for v in equation.invars)).jaxpr.eqns
+    numbers = equation.params["dimension_numbers"]
+    product = jax.jit(functools.partial(sum_of_products, dimension_numbers=numbers))
+    (new,) = jax.make_jaxpr(product)(*(v.aval for v in equation.invars)).jaxpr.eqns
     return new.replace(invars=equation.invars, outvars=equation.outvars)
 
 
-def _ordered(array: Any, batch: Sequence[int], summed: Sequence[int], is_last: bool) -> Any:
+def sum_of_products(left: Any, right: Any, dimension_numbers: Any, n_last: int = 0) -> Any:
+    """Return a product of matrices as a sum of products of elements.
+
+    Parameters
+    ----------
+    left, right, dimension_numbers : as those of `jax.lax.dot_general`.
+    n_last : number of axes, the last ones of both and of the result, along each of which there is
+        another product.
+    """
+    (of_left, of_right), (left_batch, right_batch) = dimension_numbers
+    n_batch, n_summed = len(left_batch), len(of_left)
+    n_left, n_right = (array.ndim - n_last - n_batch - n_summed for array in (left, right))
+    left = _ordered(left, left_batch, of_left, n_last, is_last=True)
+    right = _ordered(right, right_batch, of_right, n_last, is_last=False)
+    # Both with the axes of the batch, the free ones of the left one, those that are summed, and the
+    # free ones of the right one.
+    summed = range(n_batch + n_left, n_batch + n_left + n_summed)
+    left = jnp.expand_dims(left, [*range(summed.stop, summed.stop + n_right)])
+    right = jnp.expand_dims(right, [*range(n_batch, n_batch + n_left)])
+    return (left * right).sum([*summed])
+
+
+def _ordered(
+    array: Any, batch: Sequence[int], summed: Sequence[int], n_last: int, is_last: bool
+) -> Any:
     """Return an array with the axes of a batch first, and the summed ones last or after them."""
-    free = [axis for axis in range(array.ndim) if axis not in (*batch, *summed)]
+    ndim = array.ndim - n_last
+    free = [axis for axis in range(ndim) if axis not in (*batch, *summed)]
     order = (*batch, *free, *summed) if is_last else (*batch, *summed, *free)
-    return array.transpose(order)
+    return array.transpose(*order, *range(ndim, array.ndim))
