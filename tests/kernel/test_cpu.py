@@ -10,6 +10,8 @@ import pytest
 import gridax as gx
 from gridax._kernel import cpu, program
 
+FAST_CODE = cpu.Effort.FAST_CODE
+
 needs_whole_loops = pytest.mark.skipif(
     not cpu._IS_KNOWN, reason="with this version of JAX, loops are compiled as it does by default"
 )
@@ -149,14 +151,40 @@ def test_short_sums_are_computed_by_xla_itself_where_a_loop_has_them():
         assert cpu.longest_sum(jaxpr, points_last=False) == expected
         assert cpu.longest_sum(jaxpr, points_last=True) > 64  # sums of whole rows
     assert loops_that_are_whole(jax.vmap(with_short_sums), X, longest=64) == 1
-    assert "INDIVIDUAL_DOT" in str(cpu.options(64))
-    assert "INDIVIDUAL_DOT" not in str(cpu.options(0))
+    assert "INDIVIDUAL_DOT" in str(cpu.options(FAST_CODE, 64))
+    assert "INDIVIDUAL_DOT" not in str(cpu.options(FAST_CODE, 0))
+
+
+def test_short_sweeps_are_compiled_with_few_passes_unless_loops_are_whole(monkeypatch):
+    efforts = []
+
+    def options(effort, longest):
+        efforts.append(effort)
+        return {}
+
+    def with_a_sort(x):
+        return jax.lax.fori_loop(0, 100, lambda i, c: jnp.sort(c + x), x * jnp.ones(300))[0]
+
+    real_options = cpu.options
+    monkeypatch.setattr(cpu, "options", options)
+    program._kept.cache_clear()
+    for n in (16, 4096):
+        space = gx.Space({"x": gx.GridAxis(0.1, 0.9, n)})
+        for model in (with_a_sort, lambda x: simulated(x)[0][0]):
+            executor = gx.ParallelExecution(lambda s, model=model: model(s["x"]), space)
+            executor.plan()
+    brief_sort, brief_whole, *long = efforts
+    assert brief_sort is cpu.Effort.FAST_COMPILING
+    assert long == [FAST_CODE, FAST_CODE]
+    assert brief_whole is (FAST_CODE if cpu._IS_KNOWN else cpu.Effort.FAST_COMPILING)
+    assert "xla_backend_optimization_level" in real_options(brief_sort, 0)
+    program._kept.cache_clear()
 
 
 def test_options_of_the_user_take_precedence(monkeypatch):
-    assert cpu.options(0) == {"xla_cpu_prefer_vector_width": 512}
+    assert cpu.options(FAST_CODE, 0) == {"xla_cpu_prefer_vector_width": 512}
     monkeypatch.setenv("XLA_FLAGS", "--xla_cpu_prefer_vector_width=128")
-    assert cpu.options(0) == {}
+    assert cpu.options(FAST_CODE, 0) == {}
 
 
 @needs_whole_loops
@@ -172,7 +200,7 @@ def test_tiles_have_as_many_points_as_leave_arrays_small():
 
 
 def test_a_compiler_that_refuses_is_asked_as_by_default(monkeypatch):
-    monkeypatch.setattr(cpu, "options", lambda longest: {"xla_cpu_no_such_option": True})
+    monkeypatch.setattr(cpu, "options", lambda *_: {"xla_cpu_no_such_option": True})
     program._kept.cache_clear()
     space = gx.Space({"x": gx.DataAxis(X)})
     for n_vmap in (None, 5):

@@ -66,7 +66,9 @@ def _bound(equation: Any, *ins: Any, **params: Any) -> Any:
 
 def _elementwise(axes: LastAxes, equation: Any, ins: Sequence[Batched], levels: Levels) -> Any:
     ndim = equation.outvars[0].aval.ndim
-    return _bound(equation, *(axes.spread(value, levels, ndim) for value in ins))
+    # A number stays one: as an array, a loop would read it in each iteration.
+    arrays = (v.array if np.ndim(v.array) == 0 else axes.spread(v, levels, ndim) for v in ins)
+    return _bound(equation, *arrays)
 
 
 def _of_one_shape(axes: LastAxes, equation: Any, ins: Sequence[Batched], levels: Levels) -> Any:

@@ -36,6 +36,8 @@ _USABLE = 0.8
 _TOO_MUCH = 2**62
 # Bytes of the values of an axis that are compared with those of another sweep.
 _SMALL = 2**20
+# Estimated seconds of a sweep below which compiling takes most of the time.
+_BRIEF = 0.02
 # Kinds of PRNG keys whose draws depend on how many are drawn in one call, by their dtype.
 _BATCHED = {"key<rbg>": "rbg", "key<urbg>": "unsafe_rbg"}
 
@@ -395,11 +397,18 @@ class Prepared:
             if self._reduced is not None:
                 reduction, has_gaps = self._reduced.reduction, self._reduced.cells.has_gaps
                 arguments = (*arguments, self._on_devices(on, "parts", self._parts))
-            skips = self.skips_nan
-            kernel = Kernel(
-                traced.program, plan, on, arguments, reduction, has_gaps, skips, continues
+            is_brief = self.sweep.seconds() < _BRIEF
+            self._kernels[key] = Kernel(
+                traced.program,
+                plan,
+                on,
+                arguments,
+                reduction,
+                has_gaps,
+                self.skips_nan,
+                continues,
+                is_brief,
             )
-            self._kernels[key] = kernel
         return self._kernels[key]
 
     @functools.cached_property

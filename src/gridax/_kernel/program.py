@@ -105,9 +105,14 @@ class Program:
         for lookup, table, row in zip(self.lookups, data.tables, data.rows, strict=True):
             at = row if lookup.dim is None else index[lookup.dim]
             if lookup.by_row and lookup.dim is not None:
-                at = row[at]
-            values.append(table[at])
+                at = _rows(row, at)
+            values.append(_rows(table, at))
         return values
+
+
+def _rows(table: Any, index: Any) -> Any:
+    """Return the rows of a table at indices that are known to be within it."""
+    return table.at[index].get(mode="promise_in_bounds", wrap_negative_indices=False)
 
 
 def compiled(
@@ -120,7 +125,7 @@ def compiled(
     reducer: Reducer | None = None,
     continues: bool = False,
     points_last: bool = False,
-    is_plain: bool = False,
+    effort: cpu.Effort = cpu.Effort.FAST_CODE,
 ) -> Callable[..., Any]:
     """Return the jitted function of one batch of tiles, which equal programs share."""
     key = (
@@ -133,7 +138,7 @@ def compiled(
         reducer,
         continues,
         points_last,
-        is_plain,
+        effort,
     )
     if not (program.calls_back or (reducer and reducer.reduction.holds_functions)):
         return _kept(*key)
@@ -157,14 +162,14 @@ def _jitted(
     reducer: Reducer | None,
     continues: bool,
     points_last: bool,
-    is_plain: bool,
+    effort: cpu.Effort,
 ) -> Callable[..., Any]:
     """Return the jitted function of one batch of tiles, one per device.
 
     It takes an int32 array of shape ``(n_devices, sum(lengths))`` with the indices along all
     dimensions, `lengths` of them, and returns outputs of shape
     ``(n_devices, *tile, *output_shape)``. With a `reducer`, the dimensions are those of cells, and
-    the outputs are reduced. A plain one is compiled as JAX does it by default.
+    the outputs are reduced.
     """
     ends = np.cumsum(lengths)[:-1].tolist()
     levels = levels if reducer is None else reducer.all_levels(levels)
@@ -187,11 +192,11 @@ def _jitted(
         return [out[None] for out in (outs if finish is None else finish.function(outs))]
 
     options = None
-    if on[0].platform == "cpu" and not is_plain:
+    if on[0].platform == "cpu" and effort is not cpu.Effort.DEFAULT:
         longest = cpu.longest_sum(program.traced, points_last)
-        options = cpu.options(longest)
         if cpu.has_whole_loops(program.traced, longest):
-            batch = cpu.with_whole_loops(batch, longest)
+            batch, effort = cpu.with_whole_loops(batch, longest), cpu.Effort.FAST_CODE
+        options = cpu.options(effort, longest)
     if len(on) == 1:
         return jax.jit(batch, compiler_options=options)
     # Every device runs its own tile, without communication, so loops may take a different number
@@ -236,6 +241,7 @@ class Kernel:
     reduction : how outputs are reduced, if so.
     has_gaps, skips_nan : as in `Reducer`.
     continues : whether chains start from what was carried to them.
+    is_brief : whether compiling takes longer than running.
     """
 
     def __init__(
@@ -248,6 +254,7 @@ class Kernel:
         has_gaps: bool = False,
         skips_nan: bool = True,
         continues: bool = False,
+        is_brief: bool = False,
     ) -> None:
         self._plan, self._n_devices, self._arguments = plan, len(on), arguments
         # Groups determine which tiles there are, not what a tile computes.
@@ -265,7 +272,8 @@ class Kernel:
             continues,
             plan.points_last,
         )
-        self._run: Any = self._jitted()
+        effort = cpu.Effort.FAST_COMPILING if is_brief else cpu.Effort.FAST_CODE
+        self._run: Any = self._jitted(effort=effort)
         self._executable: Any = None
         self._far = on[0].platform != "cpu"
         # With several processes, JAX does not distribute NumPy arrays over devices by itself.
@@ -286,7 +294,7 @@ class Kernel:
             if out_of_memory(error):
                 raise
             # What gridax asks of the compiler is not part of JAX's interface.
-            self._run = self._jitted(is_plain=True)
+            self._run = self._jitted(effort=cpu.Effort.DEFAULT)
             self._executable = self._run.lower(*arguments).compile()
 
     def _all(self, index: np.ndarray, carried: Sequence[np.ndarray]) -> list[Any]:
