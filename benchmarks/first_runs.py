@@ -1,8 +1,8 @@
 """The first run of a new model: traced, compiled and run once, in a new process each time.
 
-``python -m benchmarks.first_runs MODEL gridax`` prints the seconds of one run of a model of the zoo,
-and with ``vmap`` in place of ``gridax``, those of the hand-written program. Before, the process runs
-another model, so that nothing has to be imported or started.
+``python -m benchmarks.first_runs MODEL gridax`` prints the seconds of one run of a model of the
+zoo, and with ``vmap`` in place of ``gridax``, those of the hand-written program. Before, the
+process runs another model, so that nothing has to be imported or started.
 """
 
 from __future__ import annotations
@@ -41,7 +41,9 @@ def rows(quick: bool) -> Iterator[Row]:
     ratio = statistics.median(each[0] for each in found)
     n_met = sum(each[0] >= 1 / 1.15 for each in found)
     yield Row(f"first runs of {len(found)} models, 256 points", f"{ratio:.2f} ×", "", None)
-    yield Row("… not above 1.15 × jit(vmap)", f"{n_met} of {len(found)}", "all", n_met == len(found))
+    yield Row(
+        "… not above 1.15 × jit(vmap)", f"{n_met} of {len(found)}", "all", n_met == len(found)
+    )
     for ratio, mine, theirs, name in sorted(found)[:5]:
         yield Row(f"… {name}", duration(mine), "", None, f"vmap: {duration(theirs)}", ratio)
 

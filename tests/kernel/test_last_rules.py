@@ -45,6 +45,10 @@ OPERATIONS = {
     "split": lambda x, y, i: jnp.split(x, 2)[1] + jnp.split(y, [1, 3])[1],
     "padded": lambda x, y, i: jnp.pad(x, ((1, 0), (0, 2)), constant_values=2.0) + y[0, 0],
     "shapes": lambda x, y, i: x.reshape(2, 12).T[:6] @ y.T[:2, :2] + x[..., None].squeeze(-1)[0, 0],
+    "read in another order": lambda x, y, i: lax.reshape(x, (4, 6), (1, 0)) + y,
+    "reduced together": lambda x, y, i: lax.reduce(
+        (x, y), (np.float32(0), np.float32(1)), lambda a, b: (a[0] + b[0], a[1] * b[1]), (0,)
+    )[1],
     "transposed": lambda x, y, i: x.T[:4, :4] + y[:, :4],
     "strided": lambda x, y, i: x[::2, 1:5:3] + y[1:3, :2],
     "slice": lambda x, y, i: lax.dynamic_slice(x, (i, 1), (2, 3)) + x[i][:1][:, None],

@@ -130,6 +130,11 @@ FUNCTIONS = {
     "reduced": lambda a, b, c: (
         jnp.max(jnp.linspace(0.0, 1.0, 9) * a - b) + jnp.prod(c * jnp.ones(3))
     ),
+    "several maxima": lambda a, b, c: (
+        jnp.max(jnp.stack([a * a, a * b / b * a, b, a * a])),
+        jnp.min(jnp.array([[a, b + c], [a + 0 * b, 9.0 + c]]), axis=0),
+        jnp.max(jnp.stack([a * b * c, jnp.nan * b])),
+    ),
     "map": lambda a, b, c: jax.lax.map(lambda x: jnp.sin(x * a) + b, jnp.arange(3.0)) * c,
     "cumulative": lambda a, b, c: (
         jnp.cumsum(jnp.stack([a, b, c])) * jax.lax.cumlogsumexp(jnp.stack([a, b, c]))

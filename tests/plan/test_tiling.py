@@ -212,6 +212,19 @@ def test_straight_code_is_evaluated_at_once_and_small_loops_in_parts():
     assert sweep((10_000,), loop(live={A: 500})).plan().n_vmap == 10_000
 
 
+def test_straight_code_does_not_need_new_memory_in_each_call():
+    work = Work({A: 1e3}, live={A: 2**16})
+    assert sweep((10_000,), work).plan().n_vmap == 512  # 32 MB
+    assert sweep((10_000,), work, start=ACCELERATOR).plan().n_vmap > 512
+
+
+def test_convolutions_are_not_put_into_a_loop_over_tiles():
+    work = Work({A: 1e3}, live={A: 2**16})
+    assert sweep((10_000,), work).plan().levels[0].depth > 1
+    work = dataclasses.replace(work, convolves=True)
+    assert [level.depth for level in sweep((10_000,), work).plan().levels] == [1]
+
+
 def test_points_whose_loops_end_at_different_turns_do_not_wait_for_all_others():
     assert sweep((256,), loop()).plan().n_vmap == 256
     assert sweep((256,), loop(uneven=A)).plan().n_vmap == 64

@@ -325,3 +325,14 @@ def test_random_numbers_cost_more_than_sums():
         return jax.random.bits(key, (1000,))
 
     assert work(noise).time[BOTH] > 20 * work(lambda a, b: jnp.full(1000, a + b)).time[BOTH]
+
+
+def test_convolutions_are_known_unless_they_are_in_a_loop_of_the_model_or_do_not_vary():
+    kernel = jnp.ones(5)
+
+    def smoothed(x):
+        return jnp.convolve(x * jnp.ones(100), kernel)
+
+    assert work(lambda a, b: smoothed(a)).convolves
+    assert not work(lambda a, b: smoothed(1.0) * a).convolves
+    assert not work(lambda a, b: jax.lax.fori_loop(0, 9, lambda i, x: smoothed(x)[0], a)).convolves

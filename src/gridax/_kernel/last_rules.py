@@ -38,17 +38,17 @@ def has_rule(equation: Any, varies: Sequence[Dims]) -> bool:
     equation : other than a loop, a branch or a call.
     varies : along what each of its operands varies.
     """
-    name, params = equation.primitive.name, equation.params
+    name = equation.primitive.name
     if name == "dot_general":
         return not all(varies) or (varies[0] == varies[1] and _is_by_vector(equation))
     if name in _UPDATES or name == "pad":
         return not varies[1]
     if name == "dynamic_update_slice":
         return not any(varies[2:])
-    if name == "reshape":
-        return params["dimensions"] is None
     if name in ("concatenate", "stack"):
         return not jnp.issubdtype(equation.outvars[0].aval.dtype, jax.dtypes.prng_key)
+    if name == "reduce":
+        return not any(varies[len(varies) // 2 :])
     if name == "bitcast_convert_type":
         return bool(equation.invars[0].aval.shape == equation.outvars[0].aval.shape)
     return name in _RULES
@@ -88,8 +88,12 @@ def _broadcast(axes: LastAxes, equation: Any, ins: Sequence[Batched], levels: Le
 
 
 def _reshape(axes: LastAxes, equation: Any, ins: Sequence[Batched], levels: Levels) -> Any:
+    (value,), order = ins, equation.params["dimensions"]
+    array = value.array
+    if order is not None:  # in which the elements are read
+        array = lax.transpose(array, (*order, *range(value.ndim, array.ndim)))
     new_sizes = (*equation.params["new_sizes"], *axes.sizes(levels))
-    return _bound(equation, ins[0].array, new_sizes=new_sizes)
+    return _bound(equation, array, new_sizes=new_sizes, dimensions=None)
 
 
 def _transpose(axes: LastAxes, equation: Any, ins: Sequence[Batched], levels: Levels) -> Any:
@@ -117,6 +121,12 @@ def _pad(axes: LastAxes, equation: Any, ins: Sequence[Batched], levels: Levels) 
 def _select(axes: LastAxes, equation: Any, ins: Sequence[Batched], levels: Levels) -> Any:
     shape = equation.outvars[0].aval.shape
     return _bound(equation, *(axes.full(value, levels, shape) for value in ins))
+
+
+def _reduce(axes: LastAxes, equation: Any, ins: Sequence[Batched], levels: Levels) -> Any:
+    n = len(ins) // 2  # arrays, and then what each is reduced from
+    arrays = [axes.full(value, levels) for value in ins[:n]]
+    return _bound(equation, *arrays, *(value.array for value in ins[n:]))
 
 
 def _concatenate(axes: LastAxes, equation: Any, ins: Sequence[Batched], levels: Levels) -> Any:
@@ -326,6 +336,7 @@ _NAMES: dict[Callable[..., Any], str] = {
     _dynamic_update: "dynamic_update_slice",
     _gather: "gather",
     _pad: "pad",
+    _reduce: "reduce",
     _reshape: "reshape",
     _scatter: " ".join(_UPDATES),
     _select: "select_n",

@@ -16,7 +16,6 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax.extend.core import ClosedJaxpr, jaxpr_as_fun
 
 from gridax._kernel.moving import (
@@ -204,23 +203,18 @@ def _extreme(
 ) -> tuple[list[Any], list[Tangents]]:
     """Differentiate a maximum or minimum: the mean of the tangents where it is taken on.
 
-    The rule of JAX does the same, but goes through the array several times for each direction.
+    The rule of JAX does the same, but with several more passes over the array for each direction.
     """
     (array,), (tangents,), axes = ins, moving, equation.params["axes"]
     (out,) = equation.evaluated(ins)
     kept = [n for n in range(array.ndim) if n not in axes]
     is_there = array == jax.lax.broadcast_in_dim(out, array.shape, kept)
-    zero = jnp.zeros_like(array)
-    summands = [
-        jnp.where(is_there, each, zero) for each in (jnp.ones_like(array), *tangents.values())
-    ]
-    start = [np.zeros((), array.dtype)] * len(summands)
 
-    def added(some: Sequence[Any], others: Sequence[Any]) -> list[Any]:
-        return [one + other for one, other in zip(some, others, strict=True)]
+    def added(tangent: Any) -> Any:
+        return jnp.sum(jnp.where(is_there, tangent, jnp.zeros_like(array)), axes)
 
-    count, *sums = jax.lax.reduce(summands, start, added, axes)
-    return [out], [dict(zip(tangents, [each / count for each in sums], strict=True))]
+    count = added(jnp.ones_like(array))
+    return [out], [{direction: added(each) / count for direction, each in tangents.items()}]
 
 
 def _has_loops(program: Any) -> bool:

@@ -18,7 +18,7 @@ _WORTH = 0.1
 _LITTLE = 0.01
 # How often a point may be computed for the sake of a wider tile.
 _WASTE = 1.25
-# Bytes of the outputs of a call, and of what straight code works on.
+# Bytes of the outputs of a call.
 MOST_BYTES = 2**26
 # How many times as many bytes are reduced at a time in a trial as to begin with.
 _WIDER = 2
@@ -41,8 +41,9 @@ class Start:
     last : the same, at least and at most, if points come last in loops; zeros if they come first.
     vector : elements of an array that are computed at a time; widths should be multiples of it.
     lanes : points that are in a loop at a time if they leave it one by one.
-    cache, series : bytes within which what a loop works on should stay, and the series that it
-        reads or writes.
+    cache, series, straight : bytes within which what a loop works on should stay, the series that
+        it reads or writes, and what straight code works on. Arrays of more than 32 MB are new pages
+        of memory in each call.
     """
 
     width: int = 2048
@@ -53,11 +54,18 @@ class Start:
     lanes: int = 256
     cache: int = 2**23
     series: int = 2**25
+    straight: int = 2**25
 
 
-CPU, ACCELERATOR = (
-    Start(),
-    Start(width=2**14, uneven=2**12, vector=1, lanes=2**12, cache=2**30, series=2**32),
+CPU = Start()
+ACCELERATOR = Start(
+    width=2**14,
+    uneven=2**12,
+    vector=1,
+    lanes=2**12,
+    cache=2**30,
+    series=2**32,
+    straight=2**26,
 )
 
 
@@ -193,7 +201,7 @@ class Widths:
     def _stays_in_caches(self, levels: Sequence[Level]) -> bool:
         """Whether what loops work on, and the series that they read or write, fit into caches."""
         points = Points(levels)
-        cache = self.start.cache if self.work.turns > 1 else MOST_BYTES
+        cache = self.start.cache if self.work.turns > 1 else self.start.straight
         series = {dims: nbytes for dims, nbytes in self.work.stacked.items() if dims}
         return points.total(self.varying()) <= cache and points.total(series) <= self.start.series
 

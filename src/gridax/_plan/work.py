@@ -67,6 +67,7 @@ class Work:
     drawn : kinds of PRNG keys that the program creates, or draws from point by point.
     waits : whether it calls routines that wait for other threads of a CPU.
     branched : the time of branches that a point on its own would not take, on average.
+    convolves : whether it convolves arrays outside of loops.
     """
 
     time: dict[Dims, float] = dataclasses.field(default_factory=dict)
@@ -82,6 +83,7 @@ class Work:
     drawn: frozenset[str] = frozenset()
     waits: bool = False
     branched: float = 0.0
+    convolves: bool = False
 
 
 def work_of(jaxpr: Any, varies: Sequence[Dims]) -> Work:
@@ -265,6 +267,8 @@ class _Walk:
         if equation.primitive.name == "dot_general" and max(map(_size, equation.invars)) >= _LARGE:
             _add(self.apart, inputs[0] & inputs[1], turns * self._cost(equation))
         self.work.waits |= equation.primitive.name in _WAITING
+        is_convolution = equation.primitive.name == "conv_general_dilated"
+        self.work.convolves |= is_convolution and bool(varies) and turns <= 1
         outputs = [varies] * len(equation.outvars)
         self._keep_live([*equation.invars, *equation.outvars], [*inputs, *outputs], turns)
 
