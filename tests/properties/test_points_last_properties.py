@@ -24,17 +24,36 @@ from gridax._plan.work import dims_of_outputs
 from tests.properties.random_loops import Model
 
 A, B = frozenset({0}), frozenset({1})
+# What is computed from an array that a loop returns, and from the values of a point.
+AFTER = [
+    lambda y, p, q: y,
+    lambda y, p, q: (y.std(), y.max() * p, y.argmin()),
+    lambda y, p, q: (y - y.mean()) / (q + jnp.abs(y).max()),
+    lambda y, p, q: jnp.outer(y * q, y[:3]).sum(0) @ jnp.ones(y[:3].size),
+    lambda y, p, q: jnp.sort(y) + p,
+    lambda y, p, q: jnp.cumsum(y)[::2] * p + jnp.zeros_like(y[::2]).at[0].set(q),
+    lambda y, p, q: (jax.jit(lambda z: jnp.where(z > p, z, 0).sum())(y), y[0], y[None] * q),
+    lambda y, p, q: jax.lax.fori_loop(0, 3, lambda i, x: x * p + y, jnp.zeros_like(y)).sum() * q,
+]
+
+
+def with_more(model, p, q, after):
+    """Return the outputs of a model, and what is computed from its vectors."""
+    outs = jax.tree.leaves(model(p, q))
+    vectors = [y for y in outs if y.ndim == 1 and y.size and y.dtype == jnp.float32]
+    return outs, [after(y, p, q) for y in vectors]
 
 
 @given(
     seed=st.integers(0, 10**6),
     widths=st.tuples(st.sampled_from([1, 2, 5]), st.sampled_from([1, 3, 16])),
     varies=st.sampled_from([(A, B), (B, A), (A | B, B), (A, A), (A, frozenset())]),
+    after=st.sampled_from(AFTER),
 )
-def test_random_loops_compute_the_same(seed, widths, varies):
+def test_random_loops_compute_the_same(seed, widths, varies, after):
     model = Model(random.Random(seed))
     levels = [Level((dim,), width) for dim, width in enumerate(widths)]
-    closed = jax.make_jaxpr(lambda p, q: jax.tree.leaves(model(p, q)))(0.5, 0.5)
+    closed = jax.make_jaxpr(lambda p, q: jax.tree.leaves(with_more(model, p, q, after)))(0.5, 0.5)
     jaxpr = closed.jaxpr.replace(
         constvars=[], invars=[*closed.jaxpr.constvars, *closed.jaxpr.invars]
     )

@@ -52,11 +52,12 @@ class LastPoints:
             return Batched(value_of(atom, known)) if is_literal(atom) else known[atom]
 
         for equation in jaxpr.eqns:
-            outs = self._results(jaxpr, equation, [value(atom) for atom in equation.invars])
+            outs = self.results(jaxpr, equation, [value(atom) for atom in equation.invars])
             known.update(zip(equation.outvars, outs, strict=True))
         return [value(atom) for atom in jaxpr.outvars]
 
-    def _results(self, jaxpr: Any, equation: Any, ins: Sequence[Batched]) -> Sequence[Batched]:
+    def results(self, jaxpr: Any, equation: Any, ins: Sequence[Batched]) -> Sequence[Batched]:
+        """Return the results of one equation of a jaxpr."""
         levels = union(ins)
         if not levels:
             outs = evaluated_alone(jaxpr, equation, [value.array for value in ins])

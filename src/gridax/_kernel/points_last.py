@@ -22,13 +22,15 @@ from gridax._kernel.last_rules import has_rule
 from gridax._kernel.moving import opened
 from gridax._kernel.nesting import evaluated, nested, varying_axes
 from gridax._plan.plan import Level
-from gridax._plan.programs import bare, called, programs_in, variables
+from gridax._plan.programs import bare, called, is_literal, programs_in, variables
 from gridax._plan.work import Dims, dependencies, dims_of, inner_dims, nbytes_of
 
 _NOTHING: Dims = frozenset()
 _LOOPS = {"scan", "while"}
 # Operations that are faster with the points last, however large their arrays are.
 _LARGE = {"dot_general", "gather"}
+# Operations that, outside of loops, are left to the routines for points that come first.
+_FIRST = _LARGE | {"scatter", "scatter-add", "scatter-max", "scatter-min", "scatter-mul"}
 # Elements of a vector, and points that are vectorized at most: more of them do not stay in the
 # fastest caches.
 _VECTOR, _MOST = 16, 512
@@ -99,16 +101,27 @@ class _Tile:
         """Return the outputs of a program without constants, which vary along some dimensions."""
         dims = dependencies(jaxpr, varies)
         known = dict(zip(jaxpr.invars, values, strict=True))
+        series: dict[Any, Batched] = {}  # values whose points are still last
         waiting: list[Any] = []  # equations to be evaluated together
         for n, equation in enumerate(jaxpr.eqns):
-            if _has_loop(equation):
-                self._advance(jaxpr, waiting, jaxpr.eqns[n:], known, dims)
-                waiting = []
+            follows = any(v in series for v in variables(equation.invars))
+            follows = follows and _can_follow(equation, dims)
+            if not (follows or _has_loop(equation)):
+                waiting.append(equation)
+                continue
+            self._advance(jaxpr, waiting, jaxpr.eqns[n:], known, dims)
+            waiting = []
+            if follows:
+                last = self._followed(jaxpr, equation, known, series, dims)
+                series.update(last)
+                known.update((v, self._first(value, dims_of(v, dims))) for v, value in last.items())
+            else:
                 known.update(
                     zip(equation.outvars, self._looped(equation, known, dims), strict=True)
                 )
-            else:
-                waiting.append(equation)
+                # XLA omits the moves to the front and back of arrays with an axis of their own.
+                flat = (v for v in equation.outvars if v.aval.ndim == 1)
+                series.update((v, self._last(known[v], dims_of(v, dims))) for v in flat)
         self._advance(jaxpr, waiting, (), known, dims)
         return [
             self._along(value_of(atom, known), self._numbers(dims_of(atom, dims)), wanted)
@@ -149,6 +162,31 @@ class _Tile:
         )
         for v, out in zip(made, outs, strict=True):
             known[v] = out[varying_axes(self._levels, dims[v])]
+
+    def _followed(
+        self,
+        jaxpr: Any,
+        equation: Any,
+        known: dict[Any, Any],
+        series: dict[Any, Batched],
+        dims: dict[Any, Dims],
+    ) -> dict[Any, Batched]:
+        """Evaluate an operation on what a loop returns, while the points are still last."""
+        ins = [
+            series[atom]
+            if not is_literal(atom) and atom in series
+            else self._last(value_of(atom, known), dims_of(atom, dims))
+            for atom in equation.invars
+        ]
+        outs = LastPoints(self._axes).results(jaxpr, equation, ins)
+        return dict(zip(equation.outvars, outs, strict=True))
+
+    def _last(self, array: Any, dims: Dims) -> Batched:
+        levels = self._numbers(dims)
+        return Batched(moved_last(array, len(levels)), levels)
+
+    def _first(self, value: Batched, dims: Dims) -> Any:
+        return self._along(moved_last(value.array, value.ndim), value.levels, dims)
 
     def _looped(self, equation: Any, known: dict[Any, Any], dims: dict[Any, Dims]) -> Sequence[Any]:
         """Evaluate a loop, or a call of a program that has one."""
@@ -191,6 +229,14 @@ def _has_loop(equation: Any) -> bool:
     program = called(equation)
     return equation.primitive.name in _LOOPS or (
         program is not None and any(map(_has_loop, bare(program).eqns))
+    )
+
+
+def _can_follow(equation: Any, dims: dict[Any, Dims]) -> bool:
+    """Whether an operation outside of loops is as fast with the points last."""
+    operations = _varying(equation, [dims_of(atom, dims) for atom in equation.invars], dims)
+    return not _has_loop(equation) and all(
+        has_rule(each, ins) and each.primitive.name not in _FIRST for each, ins in operations
     )
 
 
