@@ -50,7 +50,8 @@ def at_all_points(
     """Evaluate a function of one point as `nesting.nested` does, with the points last in loops.
 
     Outside of loops, where it reads and writes each array once, points come first: moving them
-    takes longer than what is gained.
+    takes longer than what is gained. Only what is computed from vectors that a loop returns, such
+    as a time series, goes on with the points last.
     """
     n_lead = [sum(not dims.isdisjoint(level.dims) for level in levels) for dims in varies]
     one = [value[(0,) * n] for value, n in zip(values, n_lead, strict=True)]
@@ -109,8 +110,10 @@ class _Tile:
             if not (follows or _has_loop(equation)):
                 waiting.append(equation)
                 continue
-            self._advance(jaxpr, waiting, jaxpr.eqns[n:], known, dims)
-            waiting = []
+            fresh = {v for each in waiting for v in each.outvars}
+            if not (follows and fresh.isdisjoint(variables(equation.invars))):
+                self._advance(jaxpr, waiting, jaxpr.eqns[n:], known, dims)
+                waiting = []
             if follows:
                 last = self._followed(jaxpr, equation, known, series, dims)
                 series.update(last)
