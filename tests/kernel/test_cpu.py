@@ -199,6 +199,16 @@ def test_tiles_have_as_many_points_as_leave_arrays_small():
     assert most_points(jnp.sin) == 0  # no loop
 
 
+def test_programs_are_not_optimized_more_than_jax_is_asked_to():
+    level = "xla_backend_optimization_level"
+    assert level in cpu.options(cpu.Effort.FAST_COMPILING, 0)
+    jax.config.update("jax_disable_most_optimizations", True)
+    try:
+        assert level not in cpu.options(cpu.Effort.FAST_COMPILING, 0)
+    finally:
+        jax.config.update("jax_disable_most_optimizations", False)
+
+
 def test_a_compiler_that_refuses_is_asked_as_by_default(monkeypatch):
     monkeypatch.setattr(cpu, "options", lambda *_: {"xla_cpu_no_such_option": True})
     program._kept.cache_clear()

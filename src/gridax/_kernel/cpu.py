@@ -58,7 +58,8 @@ class Effort(enum.Enum):
 
     With the fewest passes of LLVM, programs are compiled in a half to a tenth of the time. The code
     is about as fast, because a kernel for each operation leaves little to optimize. A loop that is
-    compiled as a whole does need all passes, and takes little longer with them.
+    compiled as a whole does need all passes, and takes little longer with them, so programs that
+    have one are asked for fast code in any case.
     """
 
     DEFAULT = enum.auto()  # as by JAX
@@ -72,7 +73,8 @@ def options(effort: Effort, longest: int) -> dict[str, Any]:
     `longest` is as `longest_sum` returns it.
     """
     wanted: dict[str, Any] = {"xla_cpu_prefer_vector_width": 512}
-    if effort is Effort.FAST_COMPILING:
+    has_less = jax.config.read("jax_disable_most_optimizations")
+    if effort is Effort.FAST_COMPILING and not has_less:
         wanted["xla_backend_optimization_level"] = 1
     if longest:
         wanted["xla_cpu_experimental_ynn_fusion_type"] = "LIBRARY_FUSION_TYPE_INDIVIDUAL_DOT"

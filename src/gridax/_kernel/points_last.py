@@ -105,13 +105,14 @@ class _Tile:
         series: dict[Any, Batched] = {}  # values whose points are still last
         waiting: list[Any] = []  # equations to be evaluated together
         for n, equation in enumerate(jaxpr.eqns):
-            follows = any(v in series for v in variables(equation.invars))
-            follows = follows and _can_follow(equation, dims)
+            ins = variables(equation.invars)
+            follows = not series.keys().isdisjoint(ins) and _can_follow(equation, dims)
             if not (follows or _has_loop(equation)):
                 waiting.append(equation)
                 continue
-            fresh = {v for each in waiting for v in each.outvars}
-            if not (follows and fresh.isdisjoint(variables(equation.invars))):
+            # What waits can go on waiting if it is not read: the longer, the more is evaluated
+            # together.
+            if not follows or any(v in ins for each in waiting for v in each.outvars):
                 self._advance(jaxpr, waiting, jaxpr.eqns[n:], known, dims)
                 waiting = []
             if follows:

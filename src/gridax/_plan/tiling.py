@@ -403,8 +403,9 @@ class Sweep:
         # Every device and thread should have several tiles, and so should a sweep that is measured.
         if self.n_parallel > 1 or self.seconds() > CALL:
             n = min(n, math.prod(self.sizes) * self._n_parts // (8 * self.n_parallel))
-        # XLA's convolutions take three times as long in a loop on a CPU.
-        n = 1 if self.work.convolves else n // n_vectorized(levels)
+        # On a CPU, XLA's convolutions take three times as long in a loop.
+        is_single = self.work.convolves and not self.start.convolves_in_loops
+        n = 1 if is_single else n // n_vectorized(levels)
         for i, level in enumerate(deep):
             if level.dims[0] in self._reduced:  # a tile has all points of a cell
                 depth = math.ceil(level.size(self.sizes) / level.width)

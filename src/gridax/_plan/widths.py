@@ -44,6 +44,7 @@ class Start:
     cache, series, straight : bytes within which what a loop works on should stay, the series that
         it reads or writes, and what straight code works on. Arrays of more than 32 MB are new pages
         of memory in each call.
+    convolves_in_loops : whether a convolution is as fast in a loop over tiles.
     """
 
     width: int = 2048
@@ -55,6 +56,7 @@ class Start:
     cache: int = 2**23
     series: int = 2**25
     straight: int = 2**25
+    convolves_in_loops: bool = False
 
 
 CPU = Start()
@@ -66,6 +68,7 @@ ACCELERATOR = Start(
     cache=2**30,
     series=2**32,
     straight=2**26,
+    convolves_in_loops=True,
 )
 
 
