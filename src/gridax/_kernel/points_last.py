@@ -22,7 +22,7 @@ from gridax._kernel.last_rules import has_rule
 from gridax._kernel.moving import opened
 from gridax._kernel.nesting import evaluated, nested, varying_axes
 from gridax._plan.plan import Level
-from gridax._plan.programs import bare, called, is_literal, programs_in, variables
+from gridax._plan.programs import bare, called, programs_in, variables
 from gridax._plan.work import Dims, dependencies, dims_of, inner_dims, nbytes_of
 
 _NOTHING: Dims = frozenset()
@@ -102,11 +102,11 @@ class _Tile:
         """Return the outputs of a program without constants, which vary along some dimensions."""
         dims = dependencies(jaxpr, varies)
         known = dict(zip(jaxpr.invars, values, strict=True))
-        series: dict[Any, Batched] = {}  # values whose points are still last
+        series: set[Any] = set()  # variables whose points are last in memory
         waiting: list[Any] = []  # equations to be evaluated together
         for n, equation in enumerate(jaxpr.eqns):
             ins = variables(equation.invars)
-            follows = not series.keys().isdisjoint(ins) and _can_follow(equation, dims)
+            follows = not series.isdisjoint(ins) and _can_follow(equation, dims)
             if not (follows or _has_loop(equation)):
                 waiting.append(equation)
                 continue
@@ -116,16 +116,12 @@ class _Tile:
                 self._advance(jaxpr, waiting, jaxpr.eqns[n:], known, dims)
                 waiting = []
             if follows:
-                last = self._followed(jaxpr, equation, known, series, dims)
-                series.update(last)
-                known.update((v, self._first(value, dims_of(v, dims))) for v, value in last.items())
+                outs = self._followed(jaxpr, equation, known, dims)
+                series.update(equation.outvars)
             else:
-                known.update(
-                    zip(equation.outvars, self._looped(equation, known, dims), strict=True)
-                )
-                # XLA omits the moves to the front and back of arrays with an axis of their own.
-                flat = (v for v in equation.outvars if v.aval.ndim == 1)
-                series.update((v, self._last(known[v], dims_of(v, dims))) for v in flat)
+                outs = self._looped(equation, known, dims)
+                series.update(v for v in equation.outvars if v.aval.ndim == 1)
+            known.update(zip(equation.outvars, outs, strict=True))
         self._advance(jaxpr, waiting, (), known, dims)
         return [
             self._along(value_of(atom, known), self._numbers(dims_of(atom, dims)), wanted)
@@ -168,22 +164,18 @@ class _Tile:
             known[v] = out[varying_axes(self._levels, dims[v])]
 
     def _followed(
-        self,
-        jaxpr: Any,
-        equation: Any,
-        known: dict[Any, Any],
-        series: dict[Any, Batched],
-        dims: dict[Any, Dims],
-    ) -> dict[Any, Batched]:
-        """Evaluate an operation on what a loop returns, while the points are still last."""
-        ins = [
-            series[atom]
-            if not is_literal(atom) and atom in series
-            else self._last(value_of(atom, known), dims_of(atom, dims))
-            for atom in equation.invars
-        ]
+        self, jaxpr: Any, equation: Any, known: dict[Any, Any], dims: dict[Any, Dims]
+    ) -> Sequence[Any]:
+        """Evaluate an operation with the points last.
+
+        XLA omits the moves of what a loop, or an operation before, leaves in this order.
+        """
+        ins = [self._last(value_of(atom, known), dims_of(atom, dims)) for atom in equation.invars]
         outs = LastPoints(self._axes).results(jaxpr, equation, ins)
-        return dict(zip(equation.outvars, outs, strict=True))
+        return [
+            self._first(out, dims_of(v, dims))
+            for v, out in zip(equation.outvars, outs, strict=True)
+        ]
 
     def _last(self, array: Any, dims: Dims) -> Batched:
         levels = self._numbers(dims)

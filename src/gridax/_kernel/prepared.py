@@ -398,6 +398,7 @@ class Prepared:
                 reduction, has_gaps = self._reduced.reduction, self._reduced.cells.has_gaps
                 arguments = (*arguments, self._on_devices(on, "parts", self._parts))
             is_brief = self.sweep.seconds() < _BRIEF
+            effort = cpu.Effort.FAST_COMPILING if is_brief else cpu.Effort.FAST_CODE
             self._kernels[key] = Kernel(
                 traced.program,
                 plan,
@@ -407,7 +408,7 @@ class Prepared:
                 has_gaps,
                 self.skips_nan,
                 continues,
-                is_brief,
+                effort,
             )
         return self._kernels[key]
 

@@ -241,7 +241,7 @@ class Kernel:
     reduction : how outputs are reduced, if so.
     has_gaps, skips_nan : as in `Reducer`.
     continues : whether chains start from what was carried to them.
-    is_brief : whether compiling takes longer than running.
+    effort : what is asked of the compiler.
     """
 
     def __init__(
@@ -254,7 +254,7 @@ class Kernel:
         has_gaps: bool = False,
         skips_nan: bool = True,
         continues: bool = False,
-        is_brief: bool = False,
+        effort: cpu.Effort = cpu.Effort.FAST_CODE,
     ) -> None:
         self._plan, self._n_devices, self._arguments = plan, len(on), arguments
         # Groups determine which tiles there are, not what a tile computes.
@@ -272,7 +272,6 @@ class Kernel:
             continues,
             plan.points_last,
         )
-        effort = cpu.Effort.FAST_COMPILING if is_brief else cpu.Effort.FAST_CODE
         self._run: Any = self._jitted(effort=effort)
         self._executable: Any = None
         self._far = on[0].platform != "cpu"
