@@ -15,7 +15,7 @@ from gridax._kernel import last_rules
 from gridax._kernel.last_axes import Batched, LastAxes, Levels, union
 from gridax._kernel.moving import opened
 from gridax._kernel.nesting import evaluated_alone
-from gridax._plan.programs import called, is_literal
+from gridax._plan.programs import called, consts_and_carry, is_literal
 from gridax._plan.work import dims_of_results
 
 _THREEFRY = jax.extend.random.threefry_prng_impl
@@ -123,8 +123,9 @@ def scanned(
     is in a cache: its points come right after the axis of the scan.
     """
     params = equation.params
-    first, begin = params["num_consts"], params["num_consts"] + params["num_carry"]
-    carried = _levels_of(equation, ins)[: params["num_carry"]]
+    first, n_carry = consts_and_carry(equation)
+    begin = first + n_carry
+    carried = _levels_of(equation, ins)[:n_carry]
     read = [value.levels for value in ins[begin:]]
     written: list[Levels] = []
 

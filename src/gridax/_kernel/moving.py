@@ -7,7 +7,7 @@ from typing import Any
 
 import jax.numpy as jnp
 
-from gridax._plan.programs import bare, called, has_reference, is_literal
+from gridax._plan.programs import bare, called, consts_and_carry, has_reference, is_literal
 
 # Directions in which something moves.
 Directions = frozenset[int]
@@ -76,7 +76,7 @@ def _outputs(equation: Any, ins: Sequence[Directions]) -> Sequence[Directions]:
         return [_NONE] * len(equation.outvars)
     if name == "scan":
         jaxpr, _ = opened(params["jaxpr"])
-        first, n_carry = params["num_consts"], params["num_carry"]
+        first, n_carry = consts_and_carry(equation)
         carry = moving_carry(jaxpr, ins, first, n_carry)
         outs = moving_outputs(jaxpr, [*ins[:first], *carry, *ins[first + n_carry :]])
         return [*carry, *outs[n_carry:]]

@@ -22,7 +22,7 @@ from gridax._kernel.last_rules import has_rule
 from gridax._kernel.moving import opened
 from gridax._kernel.nesting import evaluated, nested, varying_axes
 from gridax._plan.plan import Level
-from gridax._plan.programs import bare, called, programs_in, variables
+from gridax._plan.programs import bare, called, consts_and_carry, programs_in, variables
 from gridax._plan.work import Dims, dependencies, dims_of, inner_dims, nbytes_of
 
 _NOTHING: Dims = frozenset()
@@ -201,9 +201,9 @@ class _Tile:
         self, equation: Any, ins: Sequence[Any], varies: Sequence[Dims], outputs: Sequence[Dims]
     ) -> list[Any]:
         """Evaluate a loop."""
-        params, is_scan = equation.params, equation.primitive.name == "scan"
-        begin = params["num_consts"] + params["num_carry"] if is_scan else len(ins)
-        n_carry = params["num_carry"] if is_scan else len(outputs)
+        is_scan = equation.primitive.name == "scan"
+        n_consts, n_carry = consts_and_carry(equation) if is_scan else (0, len(outputs))
+        begin = n_consts + n_carry if is_scan else len(ins)
         levels = [*map(self._numbers, varies)]
         values = [
             # Of what is read slice by slice, only the slices are moved.

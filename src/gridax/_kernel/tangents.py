@@ -27,7 +27,7 @@ from gridax._kernel.moving import (
     opened,
 )
 from gridax._kernel.nesting import evaluated_alone, value_of
-from gridax._plan.programs import called, is_literal, programs_in
+from gridax._plan.programs import called, consts_and_carry, is_literal, programs_in
 
 # By the number of a direction; zero tangents are left out.
 Tangents = dict[int, Any]
@@ -245,7 +245,7 @@ def _scan(
     """Differentiate a scan, which carries and stacks tangents, too."""
     params = equation.params
     jaxpr, constants = opened(params["jaxpr"])
-    first, n_carry = params["num_consts"], params["num_carry"]
+    first, n_carry = consts_and_carry(equation)
     begin = first + n_carry
     grown = moving_carry(jaxpr, list(map(frozenset[int], moving)), first, n_carry)
 

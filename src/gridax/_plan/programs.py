@@ -31,6 +31,14 @@ def bare(program: Any) -> Any:
     return getattr(program, "jaxpr", program)
 
 
+def consts_and_carry(scan: Any) -> tuple[int, int]:
+    """Return how many inputs a scan does not slice, and how many values it carries."""
+    if "ft_in" in scan.params:  # since JAX 0.11
+        consts, carry, _ = scan.params["ft_in"].unpack()
+        return len(consts), len(carry)
+    return scan.params["num_consts"], scan.params["num_carry"]
+
+
 def called(equation: Any) -> Any | None:
     """Return the program of an operation that does nothing but call it; None for any other."""
     if equation.primitive.name not in _CALLS:

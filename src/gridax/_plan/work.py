@@ -14,7 +14,15 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from gridax._plan.programs import bare, called, has_reference, is_literal, programs_in, variables
+from gridax._plan.programs import (
+    bare,
+    called,
+    consts_and_carry,
+    has_reference,
+    is_literal,
+    programs_in,
+    variables,
+)
 
 Dims = frozenset[int]
 
@@ -223,7 +231,7 @@ class _Walk:
     def _scan(self, equation: Any, inputs: list[Dims], turns: float) -> list[Dims]:
         params = equation.params
         body, length = bare(params["jaxpr"]), params["length"]
-        first, n_carry = params["num_consts"], params["num_carry"]
+        first, n_carry = consts_and_carry(equation)
         consts, carry, xs = (
             inputs[:first],
             inputs[first : first + n_carry],
@@ -345,7 +353,8 @@ def inner_dims(equation: Any, known: dict[Any, Dims]) -> dict[str, list[Dims]]:
     ins = [dims_of(atom, known) for atom in equation.invars]
     outs = [known.get(v, frozenset()) for v in equation.outvars]
     if name == "scan":
-        first, begin = params["num_consts"], params["num_consts"] + params["num_carry"]
+        first, n_carry = consts_and_carry(equation)
+        begin = first + n_carry
         carry = [a | b for a, b in zip(ins[first:begin], outs, strict=False)]
         return {"jaxpr": [*ins[:first], *carry, *ins[begin:]]}
     if name == "while":
