@@ -9,7 +9,7 @@ import jax
 from benchmarks.measure import line
 
 from . import CASES, HALVES
-from .by_hand import QUICK, WIDTHS
+from .by_hand import ACCELERATOR_WIDTHS, QUICK, WIDTHS
 from .case import LENGTHS
 from .compare import Outcome, outcomes, summary
 
@@ -40,7 +40,8 @@ def main() -> None:
     print(f"jax {jax.__version__}, one {jax.devices()[0].device_kind}; medians, in ms")
     print(TABLE.format("", "points", "best by hand", "", "gridax", "ratio", "one thread", "target"))
     found = []
-    repeats, widths = (1, QUICK) if options.quick else (options.repeats, WIDTHS)
+    widths = WIDTHS if jax.default_backend() == "cpu" else ACCELERATOR_WIDTHS
+    repeats, widths = (1, QUICK) if options.quick else (options.repeats, widths)
     for each in outcomes(cases, lengths, repeats, widths):
         found.append(each)
         print(row(each), flush=True)

@@ -20,6 +20,8 @@ Outputs = dict[str, np.ndarray]
 Call = Callable[[], Outputs]
 
 WIDTHS = (1, 8, 64, 512)
+# An accelerator needs many points at a time; with few, some programs would take minutes.
+ACCELERATOR_WIDTHS = (512, 2**13)
 # With tiny sizes, most of the time goes into compiling: the two programs with vmap are enough.
 QUICK: tuple[int, ...] = ()
 # Programs that need more memory are left out.
