@@ -234,9 +234,12 @@ class Prepared:
         if n_lanes and not work.lanes:
             why = work.no_lanes or "no loop of the model ends at different iterations"
             raise ValueError(f"lanes={n_lanes} is not possible for this model: {why}; omit lanes=")
+        if n_lanes is None and self.sweep.start.is_wide:
+            n_lanes, why = 0, "an accelerator is faster without; lanes= sets their number"
+        else:
+            why = "lanes=False" if limits.lanes is False else f"n_vmap={limits.n_vmap}"
         if n_lanes != 0 or not work.lanes:
             return self.sweep
-        why = "lanes=False" if limits.lanes is False else f"n_vmap={limits.n_vmap}"
         work = dataclasses.replace(work, lanes=frozenset(), no_lanes=why)
         return dataclasses.replace(self.sweep, work=work)
 

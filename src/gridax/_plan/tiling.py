@@ -264,6 +264,8 @@ class Sweep:
         """Return how many points to vectorize, unless the cache is too small for them."""
         n_points, live = math.prod(self.sizes), sum(self.widths.varying().values())
         each = self.widths.full_vectors(math.ceil(n_points / self.n_parallel))
+        if self.start.is_wide:
+            return each
         if self._is_branched and live > _LARGE:
             return 1
         if self.work.turns <= 1:
@@ -340,14 +342,16 @@ class Sweep:
         same = tuple(dataclasses.replace(level, depth=1) for level in levels)
         bare = tuple(dataclasses.replace(level, width=1) for level in same)
         n, nested = plan.n_vmap, self.widths.nested()
-        # With many points, XLA uses several threads for an operation.
-        many = min(_MANY * self.start.width, math.prod(within.sizes) // 3)
         tries = [(within, same, n)] if not plan.lanes and n <= most else []
+        wider, apart, single = [(within, bare, 4 * n)], [(within, nested, n)], []
+        if not self.start.is_wide:
+            # With many points, XLA uses several threads for an operation.
+            many = min(_MANY * self.start.width, math.prod(within.sizes) // 3)
+            wider, single = [*wider, (within, bare, many)], [(within, nested, 1)]
         if self._is_branched:
-            tries += [(within, nested, 1)]  # vectorized points take all branches
-        wider, apart = [(within, bare, 4 * n), (within, bare, many)], [(within, nested, n)]
+            tries += single  # vectorized points take all branches
         tries += [*apart, *wider] if self.widths.merges_stages() else [*wider, *apart]
-        tries += [(within, nested, 1), (within, bare, max(n // 4, 1)), (alone, bare, n)]
+        tries += [*single, (within, bare, max(n // 4, 1)), (alone, bare, n)]
         tries += [(within, self.widths.flat(), n), (within, self.widths.levels(), n)]
         if self.points_last and not plan.lanes and self.widths.fill_vectors(same):
             yield dataclasses.replace(plan, points_last=not plan.points_last)

@@ -45,6 +45,8 @@ class Start:
         it reads or writes, and what straight code works on. Arrays of more than 32 MB are new pages
         of memory in each call.
     convolves_in_loops : whether a convolution is as fast in a loop over tiles.
+    is_wide : whether more points at a time are always faster, as on an accelerator: starting an
+        operation takes as long as computing it for tens of thousands of them.
     """
 
     width: int = 2048
@@ -57,18 +59,18 @@ class Start:
     series: int = 2**25
     straight: int = 2**25
     convolves_in_loops: bool = False
+    is_wide: bool = False
 
 
 CPU = Start()
 ACCELERATOR = Start(
-    width=2**14,
-    uneven=2**12,
     vector=1,
-    lanes=2**12,
-    cache=2**30,
+    lanes=2**16,
+    cache=2**32,
     series=2**32,
-    straight=2**26,
+    straight=2**32,
     convolves_in_loops=True,
+    is_wide=True,
 )
 
 
@@ -109,7 +111,7 @@ class Widths:
     @property
     def _apart(self) -> Dims:
         """Dimensions along which products would become batches, which libraries are slow at."""
-        return frozenset() if self.has_last else self.work.apart
+        return frozenset() if self.has_last or self.start.is_wide else self.work.apart
 
     @property
     def has_last(self) -> bool:
