@@ -13,7 +13,9 @@ import pytest
 import xarray as xr
 
 import gridax as gx
+from gridax._kernel.prepared import Prepared
 from gridax._plan import tuning
+from gridax._plan.widths import ACCELERATOR
 from tests.ids import plain
 
 
@@ -583,6 +585,18 @@ def test_without_lanes_the_plan_says_why(lanes, why):
     plan = gx.ParallelExecution(wandering, WANDERING, n_vmap=50).plan(lanes=lanes)
     assert plan.lanes == 0
     assert why in repr(plan)
+
+
+def test_an_accelerator_has_lanes_only_if_they_are_asked_for(monkeypatch):
+    monkeypatch.setattr(Prepared, "_start", lambda self: ACCELERATOR)
+    space = WANDERING.isel(speed=slice(500))  # of which no other test has measured a plan
+    executor = gx.ParallelExecution(wandering, space, n_pmap=1)
+    plan = executor.plan()
+    assert plan.n_vmap == 500
+    assert "Lanes:   none (an accelerator is faster without" in repr(plan)
+    assert executor.plan(lanes=64).lanes == 64
+    first, second = (executor.run(lanes=n, progress=False).dataset for n in (True, 64))
+    np.testing.assert_array_equal(first["k"], second["k"])
 
 
 def test_lanes_that_are_not_possible_are_refused():

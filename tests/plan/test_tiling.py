@@ -308,10 +308,29 @@ def test_tiles_that_take_long_are_not_deep():
     assert sweep((64, 64), Work({A | B: 1e8})).plan(n_vmap=1).tile == (1,)
 
 
-def test_an_accelerator_gets_wider_tiles_than_a_core():
-    work = Work({A: 1e6}, live={A: 2**14}, turns=100)
-    wide = sweep((100_000,), work, start=ACCELERATOR).plan()
-    assert wide.n_vmap > sweep((100_000,), work).plan().n_vmap
+@pytest.mark.parametrize(
+    "work",
+    [
+        Work({A | B: 1e6}, live={A | B: 2**14}, turns=100),
+        Work({A | B: 1e6}, live={A | B: 16}, turns=100, uneven=A | B, lanes=A | B),
+        Work({A: 1e6, A | B: 1e6}, turns=100, apart=A),
+        Work({A | B: 1e6}, live={A | B: 2**12}, branched=1e6),
+        Work({A | B: 1e6}, live={A | B: 2**14}),
+    ],
+    ids=["loop", "uneven", "products", "branches", "straight"],
+)
+def test_an_accelerator_evaluates_all_points_at_a_time_if_they_fit(work):
+    wide = sweep((500, 400), work, start=ACCELERATOR)
+    assert wide.plan().n_vmap == 500 * 400 > sweep((500, 400), work).plan().n_vmap
+    assert wide.plan(memory=2**20).n_vmap < 500 * 400
+
+
+def test_an_accelerator_does_not_try_single_points():
+    work = Work({A | B: 1e6}, live={A | B: 2**12}, turns=100, branched=1e6)
+    for start, least in ((CPU, 1), (ACCELERATOR, 4096 // 4)):
+        plan = sweep((640, 640), work, start=start).plan(n_vmap=4096)
+        tried = sweep((640, 640), work, start=start).others(plan, 1e-4, most=2**20)
+        assert least == min(other.n_vmap for other in tried)
 
 
 def test_a_model_that_costs_nothing_is_planned():

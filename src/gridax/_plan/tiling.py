@@ -20,8 +20,6 @@ from gridax._plan.plan import Level, Plan
 from gridax._plan.widths import CPU, MOST_BYTES, Groups, Points, Start, Widths, n_vectorized
 from gridax._plan.work import Work, repeated
 
-# Most points of a tile.
-_MOST = 2**20
 # Batches whose results wait for the host, in addition to the one that is being computed.
 IN_FLIGHT = 2
 # Seconds that a call should take: starting one takes less than 100 µs, and nothing shows until it
@@ -139,7 +137,7 @@ class Sweep:
             if is_cheap and self.widths.fill_vectors(others):
                 levels, sweep = others, last
         if self.work.uneven:
-            most = min(most or _MOST, _UNKNOWN * n_vectorized(levels))
+            most = min(most or self.start.most, _UNKNOWN * n_vectorized(levels))
         return sweep._planned(levels, self._point_seconds(), most)
 
     def _with_points_last(self, last: tuple[int, int]) -> Sweep:
@@ -150,7 +148,8 @@ class Sweep:
         self, n_vmap: int | None, memory: int | None, most: int | None
     ) -> tuple[Level, ...]:
         """Return the levels to begin with."""
-        n, bare = min(n_vmap or self._width(), most or _MOST, _MOST), self.widths.levels()
+        n = min(n_vmap or self._width(), most or self.start.most, self.start.most)
+        bare = self.widths.levels()
         if self.widths.has_last:
             bare = self.widths.with_vectors(bare, n)
         levels = self.widths.wide(bare, n, n_vmap is None, memory)
@@ -186,7 +185,7 @@ class Sweep:
         seconds = self._point_seconds() if seconds is None else seconds
         n = max(_PER_LANE * n_lanes * (n_points // n_entering), _LONG_CALL / max(seconds, 1e-12))
         bounds = (n, MOST_BYTES / max(self.point_bytes, 1), n_points / self.n_parallel)
-        n = min(_MOST, most or _MOST, max(1, math.ceil(min(bounds))))
+        n = min(self.start.most, most or self.start.most, max(1, math.ceil(min(bounds))))
         levels = self.widths.wide(self.widths.covering(self.widths.levels()), n, False, None)
         # One vectorized run per call, whatever it takes: lanes take the place of depth.
         plan = dataclasses.replace(self._planned(levels, math.inf, None), is_counted=False)

@@ -35,6 +35,7 @@ class Start:
 
     Attributes
     ----------
+    most : points that are vectorized at most.
     width : points that are vectorized if a loop works on few bytes of each.
     uneven : the same if loops have different trip counts, where points wait for the slowest.
     whole : the same at most if loops are compiled as a whole; 0 if they are not.
@@ -49,6 +50,7 @@ class Start:
         operation takes as long as computing it for tens of thousands of them.
     """
 
+    most: int = 2**20
     width: int = 2048
     uneven: int = 512
     whole: int = 0
@@ -64,6 +66,7 @@ class Start:
 
 CPU = Start()
 ACCELERATOR = Start(
+    most=2**24,
     vector=1,
     lanes=2**16,
     cache=2**32,
