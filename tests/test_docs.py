@@ -64,7 +64,7 @@ def test_a_class_in_the_reference_explains_its_constructor_or_has_none(monkeypat
     for name in set(gx.__all__) - {"AbstractAxis"}:
         public = getattr(gx, name)
         if inspect.isclass(public):
-            explained = "Parameters\n    ------" in public.__doc__
+            explained = "Parameters\n------" in inspect.getdoc(public)
             assert explained == (f"gridax.{name}" not in received), name
 
 

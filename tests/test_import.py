@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import inspect
 import subprocess
 import sys
 from importlib.metadata import version
@@ -62,9 +63,9 @@ def test_a_public_object_says_where_it_is_imported_from(name):
 
 @pytest.mark.parametrize("name", OBJECTS)
 def test_a_public_object_has_a_docstring_with_an_example(name):
-    text = getattr(gx, name).__doc__
+    text = inspect.getdoc(getattr(gx, name))
     assert text.splitlines()[0].endswith(".")
-    assert "    Examples\n    --------\n    >>> " in text
+    assert "Examples\n--------\n>>> " in text
 
 
 @pytest.mark.parametrize("name", OBJECTS)

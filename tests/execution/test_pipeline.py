@@ -23,8 +23,7 @@ def product(**axes):
 def restless(monkeypatch):
     """Every tuner tries all plans on small tiles, whatever it costs; yields the plans."""
     monkeypatch.setattr(tiling, "CALL", 1e-9)
-    monkeypatch.setattr(widths, "CPU", widths.Start(width=16, cache=0))
-    monkeypatch.setattr(tiling, "_MOST", 16)
+    monkeypatch.setattr(widths, "CPU", widths.Start(most=16, width=16, cache=0))
     monkeypatch.setattr(tuning.Tuner, "_is_worth_it", lambda self, plan, left: True)
     monkeypatch.setattr(tuning, "_TRIAL", 0.0)
     monkeypatch.setattr(tuning, "_BETTER", 1e9)
