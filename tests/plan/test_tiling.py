@@ -201,6 +201,20 @@ def test_loops_that_are_compiled_as_a_whole_have_tiles_of_their_own_width():
     assert sweep((1000,), loop(), start=dataclasses.replace(CPU, whole=256)).plan().n_vmap == 256
 
 
+@pytest.mark.parametrize(
+    ("n", "width", "n_threads"),
+    [(8, 4, 2), (16, 16, 1), (24, 24, 1), (32, 32, 1), (50, 32, 2), (64, 32, 2), (100, 64, 2)],
+)
+def test_tiles_of_such_loops_fill_vectors_though_some_points_are_computed_twice(
+    n, width, n_threads
+):
+    start = dataclasses.replace(CPU, whole=2048)
+    plan = sweep((n,), loop(live={A: 16}), start=start, n_threads=2).plan()
+    assert (plan.n_vmap, plan.n_threads) == (width, n_threads)
+    # Loops that are not whole take as long per operation, however many points there are.
+    assert sweep((n,), loop(live={A: 16}), n_threads=2).plan().n_vmap <= max(n // 2, 8)
+
+
 def test_tiles_of_such_loops_are_wider_if_points_share_what_is_in_them():
     start, work = dataclasses.replace(CPU, whole=2048), Work({A: 1e3, A | B: 1e3}, turns=100)
     assert sweep((100, 100), work, start=start).plan().n_vmap > 1024

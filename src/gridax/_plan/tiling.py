@@ -262,7 +262,8 @@ class Sweep:
     def _width(self) -> int:
         """Return how many points to vectorize, unless the cache is too small for them."""
         n_points, live = math.prod(self.sizes), sum(self.widths.varying().values())
-        each = self.widths.full_vectors(math.ceil(n_points / self.n_parallel))
+        is_only = len(self.widths.levels()) == 1
+        each = self.widths.full_vectors(math.ceil(n_points / self.n_parallel), is_only)
         if self.start.is_wide:
             return each
         if self._is_branched and live > _LARGE:
@@ -273,10 +274,10 @@ class Sweep:
             return min(self.start.uneven, each, max(n_points // _TILES, _LEAST))
         if self.widths.has_last:
             most = self.start.last[1]
-            return each if len(self.widths.levels()) > 1 else min(most, each)
+            return min(most, each) if is_only else each
         if self.start.whole:
             most = min(self.start.whole, each)
-            return most if len(self.widths.levels()) > 1 else min(_WHOLE, most)
+            return min(_WHOLE, most) if is_only else most
         return each if live > _BIG else min(self.start.width, each)
 
     @property

@@ -23,8 +23,9 @@ MOST_BYTES = 2**26
 # How many times as many bytes are reduced at a time in a trial as to begin with.
 _WIDER = 2
 
-# Fraction by which a run may be longer than necessary, so that it fills vectors.
-_SLACK = 0.125
+# Fraction by which a run may be longer than necessary, so that it fills vectors; and how many
+# vectors it should have at least in a loop that is compiled as a whole.
+_SLACK, _VECTORS = 0.125, 2
 # Fraction of the points that may be left over once vectors are full.
 _LEFT = 0.25
 
@@ -258,16 +259,26 @@ class Widths:
 
     def _evened(self, levels: Sequence[Level]) -> tuple[Level, ...]:
         """Return levels with as many runs, but of equal lengths, so that none is nearly empty."""
-        return tuple(dataclasses.replace(level, width=self._even(level)) for level in levels)
+        is_only = len(levels) == 1
+        return tuple(
+            dataclasses.replace(level, width=self._even(level, is_only)) for level in levels
+        )
 
-    def _even(self, level: Level) -> int:
+    def _even(self, level: Level, is_only: bool) -> int:
         size = level.longest(self.sizes)
         width = math.ceil(size / math.ceil(size / level.width))
-        return min(level.width, self.full_vectors(width))
+        return min(level.width, self.full_vectors(width, is_only))
 
-    def full_vectors(self, width: int) -> int:
-        """Return a width that fills vectors and is hardly larger, if there is one."""
+    def full_vectors(self, width: int, is_only: bool = False) -> int:
+        """Return a width that fills vectors and is hardly larger, if there is one.
+
+        If a level `is_only` and loops are compiled as a whole, it is worth more: what remains once
+        vectors are full is computed point by point, which takes as long as several vectors do, and
+        so is a run of a single vector, because the compiler unrolls it.
+        """
         full = width + -width % self.start.vector
+        if is_only and self.start.whole and math.prod(self.sizes) >= self.start.vector:
+            return max(full, _VECTORS * self.start.vector)
         return full if full <= (1 + _SLACK) * width else width
 
     def _n_computed(self, levels: Sequence[Level]) -> float:
