@@ -97,7 +97,9 @@ def _plan(content: dict[str, Any], like: Plan) -> Plan:
     chosen = [level for level in like.levels if level.groups is not None]
     if (
         covered != list(range(len(like.sizes)))
-        or not all(1 <= level.width <= level.longest(like.block) for level in levels)
+        or not all(
+            1 <= level.width <= max(level.longest(like.block), like.n_vmap) for level in levels
+        )
         or not all(1 <= level.depth <= level.size(like.block) for level in levels)
         or not {level.dims for level in chosen} <= {level.dims for level in levels}
         or not 1 <= plan.n_devices <= like.n_devices

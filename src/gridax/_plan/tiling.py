@@ -153,7 +153,9 @@ class Sweep:
         if self.widths.has_last:
             bare = self.widths.with_vectors(bare, n)
         levels = self.widths.wide(bare, n, n_vmap is None, memory)
-        if n_vmap is not None and 2 * n_vectorized(levels) <= n:
+        if n_vmap is None:
+            return self.widths.filled(levels) if self.chain is None else levels
+        if 2 * n_vectorized(levels) <= n:
             levels = self.widths.grown(bare, n, False, memory)
         return levels
 

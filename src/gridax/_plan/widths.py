@@ -24,8 +24,9 @@ MOST_BYTES = 2**26
 _WIDER = 2
 
 # Fraction by which a run may be longer than necessary, so that it fills vectors; and how many
-# vectors it should have at least in a loop that is compiled as a whole.
-_SLACK, _VECTORS = 0.125, 2
+# vectors it should have at least in a loop that is compiled as a whole, if there are more points
+# than a few.
+_SLACK, _VECTORS, _FEW = 0.125, 2, 8
 # Fraction of the points that may be left over once vectors are full.
 _LEFT = 0.25
 
@@ -277,9 +278,26 @@ class Widths:
         so is a run of a single vector, because the compiler unrolls it.
         """
         full = width + -width % self.start.vector
-        if is_only and self.start.whole and math.prod(self.sizes) >= self.start.vector:
-            return max(full, _VECTORS * self.start.vector)
+        if is_only and self._least and math.prod(self.sizes) > _FEW:
+            return max(full, self._least)
         return full if full <= (1 + _SLACK) * width else width
+
+    def filled(self, levels: tuple[Level, ...]) -> tuple[Level, ...]:
+        """Return levels that fill vectors in a loop that is compiled as a whole.
+
+        If there are too few points, they are computed several times, which takes less time than
+        computing them one by one.
+        """
+        n_points = math.prod(self.sizes)
+        is_one_run = len(levels) == 1 and levels[0].width == n_points and self.n_together == 0
+        if is_one_run and levels[0].groups is None and _FEW < n_points < self._least:
+            return (dataclasses.replace(levels[0], width=self._least),)
+        return levels
+
+    @property
+    def _least(self) -> int:
+        """How many points a loop that is compiled as a whole should have at least."""
+        return _VECTORS * self.start.vector if self.start.whole else 0
 
     def _n_computed(self, levels: Sequence[Level]) -> float:
         """Return how often a point is computed, since the last runs are moved to fit."""

@@ -48,14 +48,17 @@ def _rows(plan: Plan, width: int) -> Iterator[tuple[str, str]]:
     if plan.n_blocks > 1:
         blocks += f" of {_sizes(plan.dims, plan.block, width - len(blocks) - 4)}"
     yield "Blocks:", blocks
-    n_points = math.prod(level.length for level in (*plan.levels, *plan.inner))
+    there = [min(level.length, level.size(plan.block)) for level in plan.levels]
+    n_points = math.prod([*there, *(level.length for level in plan.inner)])
     tile = f"{n_points} points"
     if plan.inner:
         tile += f" of {math.prod(plan.tile)} cells"
     vectorized = "" if plan.n_vmap == n_points else f", {plan.n_vmap} at a time"
+    if plan.n_vmap > n_points:
+        vectorized += f", of which {plan.n_vmap - n_points} are repeated"
     lengths = [
-        f"{', '.join(plan.dims[dim] for dim in level.dims)}: {level.length}"
-        for level in plan.levels
+        f"{', '.join(plan.dims[dim] for dim in level.dims)}: {length}"
+        for level, length in zip(plan.levels, there, strict=True)
     ]
     along = join_within(lengths, " × ", width - len(tile) - len(vectorized) - 3)
     yield "Tile:", tile + (f" ({along})" if along else "") + vectorized
