@@ -137,7 +137,7 @@ def test_plans_say_that_points_are_last():
     plan = executor.plan()
     assert plan.points_last
     assert "points as the last axes" in repr(plan)
-    few = gx.ParallelExecution(on_points(SMALL["a vector"]), space(10), n_pmap=1).plan()
+    few = gx.ParallelExecution(on_points(SMALL["a vector"]), space(5), n_pmap=1).plan()
     assert not few.points_last
     assert "last axes" not in repr(few)
 

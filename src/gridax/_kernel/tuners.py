@@ -95,11 +95,10 @@ def _plan(content: dict[str, Any], like: Plan) -> Plan:
     )
     covered = sorted(dim for level in levels for dim in level.dims)
     chosen = [level for level in like.levels if level.groups is not None]
+    widest = [max(level.longest(like.block), like.n_vmap) for level in levels]
     if (
         covered != list(range(len(like.sizes)))
-        or not all(
-            1 <= level.width <= max(level.longest(like.block), like.n_vmap) for level in levels
-        )
+        or not all(1 <= level.width <= n for level, n in zip(levels, widest, strict=True))
         or not all(1 <= level.depth <= level.size(like.block) for level in levels)
         or not {level.dims for level in chosen} <= {level.dims for level in levels}
         or not 1 <= plan.n_devices <= like.n_devices
