@@ -599,6 +599,41 @@ def test_an_accelerator_has_lanes_only_if_they_are_asked_for(monkeypatch):
     np.testing.assert_array_equal(first["k"], second["k"])
 
 
+def settling(state):
+    def step(x, _):
+        return x + 0.1 * jnp.tanh(state["a"] - x), None
+
+    return {"x": jax.lax.scan(step, 0.0, None, length=1000)[0], "a": state["a"]}
+
+
+@pytest.mark.parametrize("n", [9, 25, 50])
+def test_points_that_are_repeated_to_fill_vectors_are_not_in_the_result(n):
+    space = gx.Space({"a": gx.GridAxis(0, 1, n)})
+    executor = gx.ParallelExecution(settling, space)
+    plan, dataset = executor.plan(), executor.run(progress=False).dataset
+    if plan.n_vmap > n:  # with versions of JAX that do not compile loops as a whole, it is not
+        assert f"{n} points (point: {n}), 32 at a time, of which {32 - n} are repeated" in repr(
+            plan
+        )
+    one_by_one = gx.ParallelExecution(settling, space, n_vmap=1).run(progress=False).dataset
+    assert dict(dataset.sizes) == {"point": n}
+    xr.testing.assert_allclose(dataset, one_by_one, rtol=1e-6)
+    np.testing.assert_array_equal(dataset["a"], space.dataset["a"])
+
+
+def test_a_function_that_a_model_calls_is_called_once_per_point():
+    called = []
+
+    def model(state):
+        jax.debug.callback(called.append, state["a"])
+        return settling(state)
+
+    executor = gx.ParallelExecution(model, gx.Space({"a": gx.GridAxis(0, 1, 12)}))
+    executor.run(progress=False)
+    jax.effects_barrier()
+    assert len(called) == 12
+
+
 def test_lanes_that_are_not_possible_are_refused():
     space = gx.Space({"x": gx.GridAxis(0, 1, 5)}, mode="product")
     executor = gx.ParallelExecution(lambda s: s["x"] * 2, space)

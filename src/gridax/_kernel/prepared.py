@@ -113,9 +113,10 @@ class Prepared:
     def _start(self) -> widths.Start:
         """Return the widths to begin with on a CPU."""
         traced, start = self._traced[self._heaviest], widths.CPU
-        whole = min(start.width, cpu.most_points(traced.program.traced))
+        # Points may be repeated in such loops, but a function should be called once for each.
+        whole = 0 if self._calls_back else cpu.most_points(traced.program.traced)
         last = traced.last.n_points if self._may_be_last else (0, 0)
-        return dataclasses.replace(start, whole=whole, last=last)
+        return dataclasses.replace(start, whole=min(start.width, whole), last=last)
 
     @property
     def _may_be_last(self) -> bool:
