@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import jax
@@ -115,14 +115,16 @@ def mackey_glass(state: State) -> Any:
 MODELS = (delayed, jansen_rit, epileptor, lattice, diffusion, mackey_glass)
 
 
-def by_hand(model: Callable[[State], Any], a: Any, b: Any) -> dict[str, Callable[[], Any]]:
+def by_hand(
+    model: Callable[[State], Any], a: Any, b: Any, widths: Sequence[int]
+) -> dict[str, Callable[[], Any]]:
     """Return programs that a person would write instead."""
 
     def one(point: tuple[Any, Any]) -> Any:
         return model({"a": point[0], "b": point[1]})
 
     programs = {"vmap": jax.jit(jax.vmap(one))}
-    for width in WIDTHS:
+    for width in widths:
         name = f"lax.map, {width} at a time"
         programs[name] = jax.jit(lambda x, width=width: lax.map(one, x, batch_size=width))
     return {name: lambda f=f: np.asarray(f((a, b))) for name, f in programs.items()}
@@ -131,19 +133,29 @@ def by_hand(model: Callable[[State], Any], a: Any, b: Any) -> dict[str, Callable
 def rows(quick: bool) -> Iterator[Row]:
     n = 4 if quick else 16
     state = {"a": gx.GridAxis(0.1, 1, n), "b": gx.GridAxis(0.1, 0.9, n)}
-    space = gx.Space(state, mode="product")
+    yield from compared(MODELS, gx.Space(state, mode="product"), WIDTHS, 1 if quick else 7, 1)
+
+
+def compared(
+    models: Sequence[Callable[[State], Any]],
+    space: gx.Space,
+    widths: Sequence[int],
+    repeats: int,
+    n_pmap: int | None = None,
+) -> Iterator[Row]:
+    """Yield a row for each model of `a` and `b`, after a check that the results agree."""
     stacked = space.collect()
-    a, b = (jnp.asarray(stacked[name]) for name in state)
-    for model in MODELS:
-        executor = gx.ParallelExecution(model, space, n_pmap=1)
-        calls = by_hand(model, a, b)
+    a, b = (jnp.asarray(stacked[name]) for name in "ab")
+    for model in models:
+        executor = gx.ParallelExecution(model, space, n_pmap=n_pmap)
+        calls = by_hand(model, a, b, widths)
         value = executor.run(progress=False).dataset["value"].to_numpy()
         expected = calls["vmap"]()
         np.testing.assert_allclose(value.reshape(expected.shape), expected, rtol=1e-2, atol=1e-3)
         calls["gridax"] = lambda executor=executor: executor.run(progress=False)
-        times = medians(1 if quick else 7, **calls)
+        times = medians(repeats, **calls)
         mine = times.pop("gridax")
         others = ", ".join(f"{name} {duration(seconds)}" for name, seconds in times.items())
         ratio = min(times.values()) / mine
-        name = f"{model.__name__.replace('_', ' ')}, {n * n} points"
+        name = f"{model.__name__.replace('_', ' ')}, {len(space)} points"
         yield Row(name, duration(mine), "ratio > 1", ratio > 1, others, ratio)
