@@ -147,6 +147,41 @@ def test_a_loop_costs_its_turns():
     assert work(model(1000)).time[A] == pytest.approx(100 * work(model(10)).time[A])
 
 
+def test_a_number_that_does_not_change_in_a_loop_is_computed_once():
+    def model(a, b, wrap=lambda function: function):
+        def scaled(c):
+            return jnp.sin(c * (1 + jnp.exp(b))), None
+
+        return jax.lax.scan(lambda c, _: wrap(scaled)(c), a, length=1000)[0]
+
+    def inner(a, b):
+        return jax.lax.scan(lambda c, _: (model(c, b), None), a, length=10)[0]
+
+    def until(a, b):
+        return jax.lax.while_loop(lambda c: c < 1 + jnp.exp(b), lambda c: c + jnp.exp(b), a)
+
+    for loop in (model, lambda a, b: model(a, b, jax.jit), inner, until):
+        assert work(loop).time[B] < 0.1 * work(loop).time[BOTH]
+
+
+def test_what_changes_in_a_loop_or_is_an_array_is_computed_in_each_turn():
+    def with_an_array(a, b):
+        return jax.lax.scan(lambda c, _: (c + (jnp.arange(9.0) * b).sum(), None), a, length=100)[0]
+
+    def with_a_slice(a, b):
+        return jax.lax.scan(lambda c, x: (c + jnp.exp(b * x), None), a, jnp.arange(100.0))[0]
+
+    def with_a_state(a, b):
+        def step(carry, _):
+            x, y = carry
+            return (x * jnp.exp(y), y + b), None
+
+        return jax.lax.scan(step, (a, b), length=100)[0][0]
+
+    for loop in (with_an_array, with_a_slice, with_a_state):
+        assert work(loop).time[B] > 0.1 * work(loop).time[BOTH]
+
+
 def test_a_loop_that_ends_by_a_condition_turns_many_times_but_few_within_another():
     def search(x, until):
         return jax.lax.while_loop(lambda c: c < until, lambda c: c + 1, x)

@@ -148,7 +148,7 @@ def dims_of_outputs(jaxpr: Any, varies: Sequence[Dims]) -> list[Dims]:
 
 def dims_of_results(equation: Any, varies: Sequence[Dims]) -> list[Dims]:
     """Return the dimensions along which the results of one operation vary."""
-    return _Walk(None)._equation(equation, list(varies), 1.0)
+    return _Walk(None)._equation(equation, list(varies), 1.0, [1.0] * len(varies))
 
 
 class _Walk:
@@ -166,29 +166,52 @@ class _Walk:
         outputs = self.through(jaxpr, list(varies), 1.0)
         return [frozenset[int]().union(*varies)] * len(outputs) if self.writes else outputs
 
-    def through(self, jaxpr: Any, varies: Sequence[Dims], turns: float) -> list[Dims]:
-        """Follow a program that runs `turns` times; return the dimensions of its results."""
-        known = self.known(jaxpr, varies, turns)
+    def through(
+        self,
+        jaxpr: Any,
+        varies: Sequence[Dims],
+        turns: float,
+        changes: Sequence[float] | None = None,
+    ) -> list[Dims]:
+        """Follow a program that runs `turns` times; return the dimensions of its results.
+
+        `changes` says how often each input changes; by default, whenever the program runs.
+        """
+        known = self.known(jaxpr, varies, turns, changes)
         return [dims_of(atom, known) for atom in jaxpr.outvars]
 
-    def known(self, jaxpr: Any, varies: Sequence[Dims], turns: float) -> dict[Any, Dims]:
-        """Follow a program that runs `turns` times; return the dimensions of its variables."""
+    def known(
+        self,
+        jaxpr: Any,
+        varies: Sequence[Dims],
+        turns: float,
+        changes: Sequence[float] | None = None,
+    ) -> dict[Any, Dims]:
+        """Follow a program as `through` does; return the dimensions of its variables."""
         known: dict[Any, Dims] = dict.fromkeys(jaxpr.constvars, frozenset())
         known.update(zip(jaxpr.invars, varies, strict=True))
+        often = dict(zip(jaxpr.invars, changes or [turns] * len(varies), strict=True))
         for equation in jaxpr.eqns:
             inputs = [dims_of(atom, known) for atom in equation.invars]
-            outputs = self._equation(equation, inputs, turns)
+            rates = [1.0 if is_literal(v) else often.get(v, 1.0) for v in equation.invars]
+            # XLA computes a number that does not change in a loop once, before the loop.
+            are_numbers = max(map(_size, equation.outvars), default=0) == 1
+            times = min(turns, max(rates, default=1.0)) if are_numbers else turns
+            outputs = self._equation(equation, inputs, times, rates)
             known.update(zip(equation.outvars, outputs, strict=True))
+            often.update(dict.fromkeys(equation.outvars, times))
         return known
 
-    def _equation(self, equation: Any, inputs: list[Dims], turns: float) -> list[Dims]:
+    def _equation(
+        self, equation: Any, inputs: list[Dims], turns: float, changes: list[float]
+    ) -> list[Dims]:
         name, params = equation.primitive.name, equation.params
         self.writes |= has_reference((*equation.invars, *equation.outvars))
         self._note_keys(equation, inputs)
         if name == "scan":
-            return self._scan(equation, inputs, turns)
+            return self._scan(equation, inputs, turns, changes)
         if name == "while":
-            return self._while(params, equation.invars, inputs, turns)
+            return self._while(params, equation.invars, inputs, turns, changes)
         if name == "cond":
             index, *rest = inputs
             before = self._total()
@@ -200,7 +223,7 @@ class _Walk:
             return [index.union(*outs) for outs in zip(*branches, strict=True)]
         callee = called(equation)
         if callee is not None:
-            return self.through(bare(callee), inputs, turns)
+            return self.through(bare(callee), inputs, turns, changes)
         if name == "custom_linear_solve":
             return self._solve(params, inputs, turns)
         varies: Dims = frozenset().union(*inputs)
@@ -228,7 +251,9 @@ class _Walk:
         elif name == "random_bits" and any(inputs):
             self.work.drawn |= {_dtype(equation.invars[0])}
 
-    def _scan(self, equation: Any, inputs: list[Dims], turns: float) -> list[Dims]:
+    def _scan(
+        self, equation: Any, inputs: list[Dims], turns: float, changes: list[float]
+    ) -> list[Dims]:
         params = equation.params
         body, length = bare(params["jaxpr"]), params["length"]
         first, n_carry = consts_and_carry(equation)
@@ -243,21 +268,32 @@ class _Walk:
             if grown == carry:
                 break
             carry = grown
-        outs = self.through(body, [*consts, *carry, *xs], turns * length)
-        self._keep_live(equation.outvars[:n_carry], carry, turns * length)
+        turns *= length
+        often = [*changes[:first], *([turns] * (len(inputs) - first))]
+        outs = self.through(body, [*consts, *carry, *xs], turns, often)
+        self._keep_live(equation.outvars[:n_carry], carry, turns)
         if self.work is not None:
             stacks = [*equation.invars[first + n_carry :], *equation.outvars[n_carry:]]
             for variable, varies in zip(stacks, [*xs, *outs[n_carry:]], strict=True):
                 _add(self.work.stacked, varies, nbytes_of(variable))
         return [*carry, *outs[n_carry:]]
 
-    def _while(self, params: Any, variables: Any, inputs: list[Dims], turns: float) -> list[Dims]:
+    def _while(
+        self,
+        params: Any,
+        variables: Any,
+        inputs: list[Dims],
+        turns: float,
+        changes: list[float],
+    ) -> list[Dims]:
         going, carry = _carried(params, inputs)
         n_cond, n_consts = params["cond_nconsts"], len(inputs) - len(carry)
         turns *= _UNKNOWN_TURNS_WITHIN if self._searches else _UNKNOWN_TURNS
         self._searches += 1
-        self.through(bare(params["cond_jaxpr"]), [*inputs[:n_cond], *carry], turns)
-        self.through(bare(params["body_jaxpr"]), [*inputs[n_cond:n_consts], *carry], turns)
+        often = [turns] * len(carry)
+        for name, begin, end in (("cond_jaxpr", 0, n_cond), ("body_jaxpr", n_cond, n_consts)):
+            varies, rates = [*inputs[begin:end], *carry], [*changes[begin:end], *often]
+            self.through(bare(params[name]), varies, turns, rates)
         self._searches -= 1
         self._keep_live(variables[n_consts:], carry, turns)
         if self.work is not None:
