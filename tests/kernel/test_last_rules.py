@@ -56,6 +56,18 @@ OPERATIONS = {
     "row written": placed,
     "row added": lambda x, y, i: x.at[1].add(y[2]) + x.at[-1].max(y[0]) + x.at[2].multiply(i),
     "row outside": dropped,
+    "put into zeros": lambda x, y, i: jnp.zeros((4, 6)).at[2].set(x[0]) + y,
+    "put at a place": lambda x, y, i: jnp.zeros((4, 6)).at[i, 3].set(x[0, 0]) * x,
+    "put from the end": lambda x, y, i: (
+        jnp.zeros(6).at[-2].add(x[0, 0]) + jnp.ones(6).at[i].max(y[0, 1])
+    ),
+    "put nowhere": lambda x, y, i: jnp.ones((4, 6)).at[i + 3].set(y[0], mode="drop") + x,
+    "put close by": lambda x, y, i: jnp.ones((4, 6)).at[i + 3].set(y[0], mode="clip") + x,
+    "neighbors": lambda x, y, i: jnp.concatenate([x[1:], x[:1]]) - jnp.roll(y, 1, 1) + x,
+    "edges": lambda x, y, i: (
+        jnp.pad(x, 1, mode="edge")[1:-1, 2:] + jnp.pad(y, ((0, 0), (2, 1)))[:, 3:]
+    ),
+    "between constants": lambda x, y, i: jnp.concatenate([FIXED[:1], x[1:-1], jnp.exp(y[:1])]),
     "row mapped": lambda x, y, i: x.at[2].apply(jnp.cos) + y,
     "rows mapped": lambda x, y, i: x.at[jnp.array([0, 2])].apply(jnp.cos) + y,
     "sorted places": lambda x, y, i: x.at[PLACES[:, :2] + i].get(

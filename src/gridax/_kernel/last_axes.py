@@ -19,10 +19,12 @@ class Batched(NamedTuple):
     ----------
     array : with the axes of the variable, and then one for each of the levels.
     levels : numbers of the levels of points along which it varies, in increasing order.
+    is_read : whether its elements are read from memory, rather than computed where they are used.
     """
 
     array: Any
     levels: Levels = ()
+    is_read: bool = True
 
     @property
     def ndim(self) -> int:

@@ -74,7 +74,8 @@ class LastPoints:
             outs = outs if equation.primitive.multiple_results else [outs]
         else:
             outs = _by_vmap(jaxpr, equation, ins, levels)
-        return [Batched(out, levels) for out in outs]
+        is_read = name in last_rules.READING and all(value.is_read for value in ins)
+        return [Batched(out, levels, is_read) for out in outs]
 
     def _random_bits(self, equation: Any, ins: Sequence[Batched]) -> list[Batched]:
         """Draw for each point where its draws are needed, rather than move them there."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import itertools
 import math
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -23,6 +25,8 @@ _UPDATES: dict[str, Callable[[Any, Any], Any]] = {
     "scatter-min": lax.min,
     "scatter-mul": lax.mul,
 }
+# Operations whose results are read from memory where they are used.
+READING = {"slice", "squeeze", "reshape", "expand_dims", "broadcast_in_dim", "rev"}
 _MODES = (
     lax.GatherScatterMode.CLIP,
     lax.GatherScatterMode.FILL_OR_DROP,
@@ -133,17 +137,37 @@ def _concatenate(axes: LastAxes, equation: Any, ins: Sequence[Batched], levels: 
     """Write arrays next to each other.
 
     XLA fuses a concatenation with what follows it into a loop that asks for each element which of
-    the arrays it is in. LLVM often does not vectorize such a loop.
+    the arrays it is in. LLVM often does not vectorize such a loop, so slices are written one after
+    the other. It never does if there are several in a loop; what is only read, such as neighbors in
+    a line, is therefore read from all arrays, and then selected.
     """
     out, axis = equation.outvars[0].aval, equation.params.get("dimension")
     arrays = [axes.full(value, levels) for value in ins]
     if axis is None:  # `stack`
         axis = equation.params["axis"]
         arrays = [jnp.expand_dims(array, axis) for array in arrays]
+    if len(arrays) < out.shape[axis] and all(value.is_read for value in ins):
+        return _selected(arrays, axis)
     whole, begin = jnp.zeros((*out.shape, *axes.sizes(levels)), out.dtype), 0
     for array in arrays:
         whole = lax.dynamic_update_slice_in_dim(whole, array, begin, axis)
         begin += array.shape[axis]
+    return whole
+
+
+def _selected(arrays: Sequence[Any], axis: int) -> Any:
+    """Return arrays next to each other, of which each is read for every element."""
+    ends = [*itertools.accumulate(array.shape[axis] for array in arrays)]
+    before = (slice(None),) * axis
+    whole, at = None, None
+    for array, end in zip(reversed(arrays), reversed(ends), strict=True):
+        n = array.shape[axis]
+        rows = np.clip(np.arange(ends[-1]) - (end - n), 0, n - 1).astype(np.int32)
+        array = array.at[(*before, rows)].get(mode="promise_in_bounds")
+        if whole is None:
+            whole, at = array, lax.broadcasted_iota(np.int32, array.shape, axis)
+        else:
+            whole = jnp.where(at < end, array, whole)
     return whole
 
 
@@ -264,6 +288,14 @@ def _updated_slice(axes: LastAxes, equation: Any, ins: Sequence[Batched], levels
     for k, axis in enumerate(dims.scatter_dims_to_operand_dims):
         begin[axis] = index[k]
     new = jnp.expand_dims(new, dims.inserted_window_dims)
+    cut = [k for k, n in enumerate(new.shape) if n != array.shape[k]]
+    is_new = not ins[0].levels and mode == lax.GatherScatterMode.FILL_OR_DROP
+    if is_new and cut and all(new.shape[k] == 1 for k in cut):
+        # As in ``zeros(n).at[i].set(x)``: no array can be updated in place, and a fused update is
+        # not vectorized.
+        here = [lax.broadcasted_iota(index.dtype, array.shape, k) == begin[k] for k in cut]
+        new = _UPDATES[equation.primitive.name](array, jnp.broadcast_to(new, array.shape))
+        return jnp.where(functools.reduce(jnp.logical_and, here), new, array)
     old = lax.dynamic_slice(array, begin, new.shape)
     new = _UPDATES[equation.primitive.name](old, new)
     if mode == lax.GatherScatterMode.FILL_OR_DROP:

@@ -17,7 +17,7 @@ from collections.abc import Iterator, Sequence
 from gridax._plan.cells import Cells, levels_of_points, narrower_within, of_cells
 from gridax._plan.chain import Chain
 from gridax._plan.plan import Level, Plan
-from gridax._plan.widths import CPU, MOST_BYTES, Groups, Points, Start, Widths, n_vectorized
+from gridax._plan.widths import BIG, CPU, MOST_BYTES, Groups, Points, Start, Widths, n_vectorized
 from gridax._plan.work import Work, repeated
 
 # Batches whose results wait for the host, in addition to the one that is being computed.
@@ -27,8 +27,9 @@ IN_FLIGHT = 2
 CALL = 0.02
 # How many times as many points as to begin with are tried at most.
 _MANY = 8
-# Seconds of a sweep below which a device, or a thread, is enough.
-_DEVICES, _THREADS = 0.002, 0.0004
+# Seconds of a sweep below which a device, or a thread, is enough; and how many times as long it is
+# estimated to take if its loops are compiled as a whole.
+_DEVICES, _THREADS, _WHOLE_FASTER = 0.002, 0.0004, 5.0
 # Tiles per call while the number of iterations, and so the time of a call, is unknown.
 _UNKNOWN = 32
 # Points per lane in a tile; and seconds that a call should take in which they follow each other.
@@ -50,8 +51,6 @@ _TILES, _LEAST = 4, 16
 # Points that are vectorized if loops are compiled as a whole and there is nothing to share: more of
 # them do not stay in the fastest caches.
 _WHOLE = 512
-# Bytes of a point above which operations on all points at once are large enough for threads.
-_BIG = 128
 
 
 @dataclasses.dataclass(frozen=True)
@@ -280,7 +279,7 @@ class Sweep:
         if self.start.whole:
             most = min(self.start.whole, each)
             return min(_WHOLE, most) if is_only else most
-        return each if live > _BIG else min(self.start.width, each)
+        return each if live > BIG else min(self.start.width, each)
 
     @property
     def _is_branched(self) -> bool:
@@ -298,7 +297,8 @@ class Sweep:
     @property
     def is_short(self) -> bool:
         """Whether several devices or threads are not worth their coordination."""
-        return self.seconds() < (_DEVICES if self.n_devices > 1 else _THREADS)
+        enough = _DEVICES if self.n_devices > 1 else _THREADS
+        return self.seconds() < enough * (_WHOLE_FASTER if self.widths.is_brief else 1.0)
 
     def suggested(self, plan: Plan, seconds: float, even: float, most: int) -> Plan | None:
         """Return the plan that is probably faster, if points wait for very long or hardly at all.

@@ -18,6 +18,8 @@ _WORTH = 0.1
 _LITTLE = 0.01
 # How often a point may be computed for the sake of a wider tile.
 _WASTE = 1.25
+# Bytes of a point above which operations on all points at once are large enough for threads.
+BIG = 128
 # Bytes of the outputs of a call.
 MOST_BYTES = 2**26
 # How many times as many bytes are reduced at a time in a trial as to begin with.
@@ -297,7 +299,12 @@ class Widths:
     @property
     def _least(self) -> int:
         """How many points a loop that is compiled as a whole should have at least."""
-        return _VECTORS * self.start.vector if self.start.whole else 0
+        return _VECTORS * self.start.vector if self.is_brief else 0
+
+    @property
+    def is_brief(self) -> bool:
+        """Whether loops over a few numbers of each point are compiled as a whole."""
+        return bool(self.start.whole) and sum(self.varying().values()) <= BIG
 
     def _n_computed(self, levels: Sequence[Level]) -> float:
         """Return how often a point is computed, since the last runs are moved to fit."""
