@@ -58,11 +58,12 @@ class LastPoints:
 
     def results(self, jaxpr: Any, equation: Any, ins: Sequence[Batched]) -> Sequence[Batched]:
         """Return the results of one equation of a jaxpr."""
-        levels = union(ins)
+        levels, name = union(ins), equation.primitive.name
+        is_read = name in last_rules.READING and all(value.is_read for value in ins)
         if not levels:
             outs = evaluated_alone(jaxpr, equation, [value.array for value in ins])
-            return [*map(Batched, outs)]
-        program, name = called(equation), equation.primitive.name
+            return [Batched(out, levels, is_read) for out in outs]
+        program = called(equation)
         if program is not None:
             return self.outputs(program, ins)
         if name in _PROGRAMS:
@@ -74,7 +75,6 @@ class LastPoints:
             outs = outs if equation.primitive.multiple_results else [outs]
         else:
             outs = _by_vmap(jaxpr, equation, ins, levels)
-        is_read = name in last_rules.READING and all(value.is_read for value in ins)
         return [Batched(out, levels, is_read) for out in outs]
 
     def _random_bits(self, equation: Any, ins: Sequence[Batched]) -> list[Batched]:
