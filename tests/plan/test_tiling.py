@@ -9,6 +9,7 @@ import time
 
 import pytest
 
+from gridax._plan.chain import Chain
 from gridax._plan.plan import Level
 from gridax._plan.tiling import CALL, IN_FLIGHT, Sweep
 from gridax._plan.widths import ACCELERATOR, CPU
@@ -213,6 +214,18 @@ def test_tiles_of_such_loops_fill_vectors_though_some_points_are_computed_twice(
     assert sweep((n,), loop(live={A: 16}), start=start).plan(n_vmap=n).n_vmap == n
     # Loops that are not whole take as long per operation, however many points there are.
     assert sweep((n,), loop(live={A: 16}), n_threads=2).plan().n_vmap <= max(n / 2 + 1, 8)
+
+
+def test_points_are_not_repeated_if_they_do_not_fit_or_must_not_be():
+    start = dataclasses.replace(CPU, whole=2048)
+    few = sweep((12,), loop(live={A: 16}), start=start)
+    assert few.plan().n_vmap == 32
+    assert few.plan(most=31).n_vmap == few.plan(memory=32 * 4 * (2 + 3)).n_vmap == 12
+    chain = dataclasses.replace(few, sizes=(12, 3), dims=("a", "b"), groups=(None, None))
+    chain = dataclasses.replace(chain, chain=Chain(1))
+    assert chain.plan().n_vmap == 12
+    arrays = sweep((12,), loop(live={A: 1000}), start=start)
+    assert arrays.plan().n_vmap == 12
 
 
 def test_tiles_of_such_loops_are_wider_if_points_share_what_is_in_them():

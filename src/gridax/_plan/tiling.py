@@ -147,13 +147,15 @@ class Sweep:
         self, n_vmap: int | None, memory: int | None, most: int | None
     ) -> tuple[Level, ...]:
         """Return the levels to begin with."""
-        n = min(n_vmap or self._width(), most or self.start.most, self.start.most)
-        bare = self.widths.levels()
+        most = min(most or self.start.most, self.start.most)
+        n, bare = min(n_vmap or self._width(), most), self.widths.levels()
         if self.widths.has_last:
             bare = self.widths.with_vectors(bare, n)
         levels = self.widths.wide(bare, n, n_vmap is None, memory)
         if n_vmap is None:
-            return self.widths.filled(levels) if self.chain is None else levels
+            full = self.widths.filled(levels)
+            fits = memory is None or self.widths.nbytes(full) <= memory
+            return full if fits and n_vectorized(full) <= most else levels
         if 2 * n_vectorized(levels) <= n:
             levels = self.widths.grown(bare, n, False, memory)
         return levels

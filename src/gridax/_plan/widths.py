@@ -72,7 +72,6 @@ CPU = Start()
 ACCELERATOR = Start(
     most=2**24,
     vector=1,
-    lanes=2**16,
     cache=2**32,
     series=2**32,
     straight=2**32,
@@ -291,8 +290,9 @@ class Widths:
         computing them one by one.
         """
         n_points = math.prod(self.sizes)
-        is_one_run = len(levels) == 1 and levels[0].width == n_points and self.n_together == 0
-        if is_one_run and levels[0].groups is None and _FEW < n_points < self._least:
+        is_one_run = len(levels) == 1 and levels[0].width == n_points and levels[0].groups is None
+        is_plain = self.along is None and not self.n_together
+        if is_one_run and is_plain and _FEW < n_points < self._least:
             return (dataclasses.replace(levels[0], width=self._least),)
         return levels
 
