@@ -63,6 +63,16 @@ OPERATIONS = {
     ),
     "put nowhere": lambda x, y, i: jnp.ones((4, 6)).at[i + 3].set(y[0], mode="drop") + x,
     "put close by": lambda x, y, i: jnp.ones((4, 6)).at[i + 3].set(y[0], mode="clip") + x,
+    "put beside a full axis": lambda x, y, i: (
+        jnp.zeros((4, 1)).at[i % 4, i - 1].add(x[0, 0]) + jnp.zeros((1, 6)).at[i, i].set(y[0, 0])
+    ),
+    "before the start": lambda x, y, i: (
+        x.at[i - 3].set(y[0], mode="clip") + jnp.zeros((4, 6)).at[i - 9].max(y[0], mode="clip")
+    ),
+    "short indices": lambda x, y, i: jnp.zeros(300).at[i.astype(jnp.uint8)].add(x[0, 0]),
+    "moved by nothing": lambda x, y, i: (
+        jnp.roll(x, 6, 1) + jnp.roll(y, 0) + jnp.concatenate([x[:0], y[1:], x[:1]])
+    ),
     "neighbors": lambda x, y, i: jnp.concatenate([x[1:], x[:1]]) - jnp.roll(y, 1, 1) + x,
     "edges": lambda x, y, i: (
         jnp.pad(x, 1, mode="edge")[1:-1, 2:] + jnp.pad(y, ((0, 0), (2, 1)))[:, 3:]

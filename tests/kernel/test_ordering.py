@@ -41,6 +41,10 @@ def in_a_branch(a, b):
     return jax.lax.cond(b[0] > 0, first, lambda a, b: b, a, b), jnp.linalg.inv(a + 1)
 
 
+def with_a_constant(a, b):
+    return jnp.linalg.inv(a + MATRIX), jnp.abs(jnp.fft.fft(b * MATRIX[0])), jnp.linalg.eigvalsh(a)
+
+
 def none(a, b):
     return a @ b
 
@@ -50,7 +54,7 @@ def traced(function, *dims):
     return closed, one_at_a_time(closed, [frozenset(each) for each in dims])
 
 
-@pytest.mark.parametrize("function", [three, in_a_loop, in_a_branch, none])
+@pytest.mark.parametrize("function", [three, in_a_loop, in_a_branch, with_a_constant, none])
 def test_the_values_are_the_same(function):
     before, after = traced(function, {0}, {0, 1})
     arguments = MATRIX, jnp.arange(1.0, 5.0)
@@ -126,7 +130,8 @@ def in_a_loop_that_reads_one(a, b):
 
 @pytest.mark.parametrize("dims", [({0}, {0, 1}), ({0}, {1}), ((), {0})])
 @pytest.mark.parametrize(
-    "function", [three, called_twice, in_a_loop, in_a_branch, in_a_loop_that_reads_one]
+    "function",
+    [three, called_twice, in_a_loop, in_a_branch, in_a_loop_that_reads_one, with_a_constant],
 )
 def test_nothing_varies_along_more_dimensions_than_before(function, dims):
     before, after = traced(function, *dims)

@@ -19,7 +19,7 @@ from gridax._kernel.small_products import FLOATS, sum_of_products
 from gridax._plan.work import Dims
 
 _UPDATES: dict[str, Callable[[Any, Any], Any]] = {
-    "scatter": lambda old, new: new,
+    "scatter": lambda old, new: jnp.broadcast_to(new, old.shape),
     "scatter-add": lax.add,
     "scatter-max": lax.max,
     "scatter-min": lax.min,
@@ -157,6 +157,7 @@ def _concatenate(axes: LastAxes, equation: Any, ins: Sequence[Batched], levels: 
 
 def _selected(arrays: Sequence[Any], axis: int) -> Any:
     """Return arrays next to each other, of which each is read for every element."""
+    arrays = [array for array in arrays if array.shape[axis]]
     ends = [*itertools.accumulate(array.shape[axis] for array in arrays)]
     before = (slice(None),) * axis
     whole, at = None, None
@@ -284,25 +285,36 @@ def _updated_slice(axes: LastAxes, equation: Any, ins: Sequence[Batched], levels
     """Update a slice in place, for which XLA need not loop over indices."""
     dims, mode = equation.params["dimension_numbers"], equation.params["mode"]
     array, index, new = axes.full(ins[0], levels), ins[1].array, axes.full(ins[2], levels)
-    begin = [np.zeros((), index.dtype)] * array.ndim
-    for k, axis in enumerate(dims.scatter_dims_to_operand_dims):
-        begin[axis] = index[k]
     new = jnp.expand_dims(new, dims.inserted_window_dims)
-    cut = [k for k, n in enumerate(new.shape) if n != array.shape[k]]
-    is_new = not ins[0].levels and mode == lax.GatherScatterMode.FILL_OR_DROP
-    if is_new and cut and all(new.shape[k] == 1 for k in cut):
-        # As in ``zeros(n).at[i].set(x)``: no array can be updated in place, and a fused update is
-        # not vectorized.
-        here = [lax.broadcasted_iota(index.dtype, array.shape, k) == begin[k] for k in cut]
-        new = _UPDATES[equation.primitive.name](array, jnp.broadcast_to(new, array.shape))
-        return jnp.where(functools.reduce(jnp.logical_and, here), new, array)
+    index = index.astype(np.promote_types(index.dtype, np.int32))
+    indexed = dims.scatter_dims_to_operand_dims
+    begin: list[Any] = [np.zeros((), index.dtype)] * array.ndim
+    for k, axis in enumerate(indexed):
+        begin[axis] = index[k]
+    last = np.subtract(array.shape, new.shape).astype(index.dtype)
+    combined = _UPDATES[equation.primitive.name]
+    most = [n - 1 if k in indexed else 0 for k, n in enumerate(array.shape)]
+    is_new = mode == lax.GatherScatterMode.FILL_OR_DROP and not ins[0].levels
+    if is_new and indexed and np.array_equal(last, most):
+        return _put(array, combined(array, new), {k: begin[k] for k in indexed})
+    if mode == lax.GatherScatterMode.CLIP:
+        begin = [jnp.clip(at, 0, end) for at, end in zip(begin, last, strict=True)]
     old = lax.dynamic_slice(array, begin, new.shape)
-    new = _UPDATES[equation.primitive.name](old, new)
+    new = combined(old, new)
     if mode == lax.GatherScatterMode.FILL_OR_DROP:
-        last = np.subtract(array.shape, new.shape)
-        fits = [(at >= 0) & (at <= most) for at, most in zip(begin, last, strict=True)]
+        fits = [(at >= 0) & (at <= end) for at, end in zip(begin, last, strict=True)]
         new = jnp.where(jnp.stack(fits).all(), new, old)
     return lax.dynamic_update_slice(array, new, begin)
+
+
+def _put(array: Any, new: Any, begin: dict[int, Any]) -> Any:
+    """Return an array with other elements at an index along some axes, if there is such an index.
+
+    For an array that is made there and then, as in ``zeros(n).at[i].set(x)``: it cannot be updated
+    in place, and an update that is fused with what follows is not vectorized.
+    """
+    here = [lax.broadcasted_iota(at.dtype, array.shape, axis) == at for axis, at in begin.items()]
+    return jnp.where(functools.reduce(jnp.logical_and, here), new, array)
 
 
 def _dot(axes: LastAxes, equation: Any, ins: Sequence[Batched], levels: Levels) -> Any:

@@ -38,11 +38,13 @@ def one_at_a_time(closed: Any, varies: Sequence[Dims]) -> Any:
     """
     if not any(map(may_wait, closed.jaxpr.eqns)) or has_references(closed.jaxpr):
         return closed
+    n = len(closed.jaxpr.constvars)
     flat = _retraced(closed.jaxpr, _inlined)
-    known = dependencies(flat, varies)
+    known = dependencies(flat, [*([_NONE] * n), *varies])
     inner = flat.replace(eqns=[_within(equation, known) for equation in flat.eqns])
     if sum(map(may_wait, inner.eqns)) > 1:
         inner = _retraced(inner, lambda jaxpr, values: _ordered(jaxpr, values, known))
+    inner = inner.replace(constvars=inner.invars[:n], invars=inner.invars[n:])
     return closed.replace(jaxpr=inner)
 
 
@@ -59,7 +61,7 @@ def one_after_another(function: Callable[[Any], Any]) -> Callable[[Any], Any]:
 
 
 def _retraced(jaxpr: Any, evaluate: Callable[[Any, dict[Any, Any]], dict[Any, Any]]) -> Any:
-    """Return the program that evaluates another one in some way."""
+    """Return the program that evaluates another one in some way; its constants are inputs."""
     inputs = [*jaxpr.constvars, *jaxpr.invars]
 
     def outputs(*values: Any) -> list[Any]:
@@ -67,9 +69,7 @@ def _retraced(jaxpr: Any, evaluate: Callable[[Any, dict[Any, Any]], dict[Any, An
         return [value_of(atom, known) for atom in jaxpr.outvars]
 
     avals = [jax.ShapeDtypeStruct(v.aval.shape, v.aval.dtype) for v in inputs]
-    new = jax.make_jaxpr(outputs)(*avals).jaxpr
-    n = len(jaxpr.constvars)
-    return new.replace(constvars=new.invars[:n], invars=new.invars[n:])
+    return jax.make_jaxpr(outputs)(*avals).jaxpr
 
 
 def _inlined(jaxpr: Any, known: dict[Any, Any]) -> dict[Any, Any]:
