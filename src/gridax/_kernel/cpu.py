@@ -26,7 +26,7 @@ from gridax._plan.programs import bare, is_literal, programs_in, variables
 
 # Versions of JAX with which this was tested: one that does something else with the attributes may
 # end the process. Before 0.8, a program with 64 bits in a part of it cannot be rewritten.
-_IS_KNOWN = (0, 8) <= jax.__version_info__ < (0, 12)
+_IS_KNOWN = (0, 8) <= jax.__version_info__ < (0, 13)
 _ATTRIBUTES = {"xla_cpu_small_call": "true", "inlineable": "false"}
 _LOOPS = {"scan", "while"}
 # Operations for which XLA calls a library or Python, rather than having code of its own.
