@@ -300,7 +300,7 @@ class Sweep:
     def is_short(self) -> bool:
         """Whether several devices or threads are not worth their coordination."""
         enough = _DEVICES if self.n_devices > 1 else _THREADS
-        return self.seconds() < enough * (_WHOLE_FASTER if self.widths.is_brief else 1.0)
+        return self.seconds() < enough * (_WHOLE_FASTER if self.widths.has_small_loops else 1.0)
 
     def suggested(self, plan: Plan, seconds: float, even: float, most: int) -> Plan | None:
         """Return the plan that is probably faster, if points wait for very long or hardly at all.

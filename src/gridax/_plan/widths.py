@@ -271,7 +271,7 @@ class Widths:
         width = math.ceil(size / math.ceil(size / level.width))
         return min(level.width, self.full_vectors(width, is_only))
 
-    def full_vectors(self, width: int, is_only: bool = False) -> int:
+    def full_vectors(self, width: int, is_only: bool) -> int:
         """Return a width that fills vectors and is hardly larger, if there is one.
 
         If a level `is_only` and loops are compiled as a whole, it is worth more: what remains once
@@ -299,10 +299,10 @@ class Widths:
     @property
     def _least(self) -> int:
         """How many points a loop that is compiled as a whole should have at least."""
-        return _VECTORS * self.start.vector if self.is_brief else 0
+        return _VECTORS * self.start.vector if self.has_small_loops else 0
 
     @property
-    def is_brief(self) -> bool:
+    def has_small_loops(self) -> bool:
         """Whether loops over a few numbers of each point are compiled as a whole."""
         return bool(self.start.whole) and sum(self.varying().values()) <= BIG
 
