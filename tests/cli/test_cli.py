@@ -32,7 +32,9 @@ from gridax._plan.progress import Progress
 from gridax.cli import draw, main, network
 from gridax.cli._pace import Pace, of_store
 
-GRIDAX = [sys.executable, "-W", "error", "-m", "gridax"]
+# Bokeh, which serves the explorer, looks for an event loop in a way that Python deprecates.
+_SERVER = "ignore:There is no current event loop:DeprecationWarning"
+GRIDAX = [sys.executable, "-W", "error", "-W", _SERVER, "-m", "gridax"]
 COMMANDS = ("compare", "demo", "explore", "export", "info", "plot", "status")
 
 

@@ -250,7 +250,7 @@ def test_convolutions_are_not_put_into_a_loop_over_tiles():
     assert sweep((10_000,), work).plan().levels[0].depth > 1
     work = dataclasses.replace(work, convolves=True)
     assert [level.depth for level in sweep((10_000,), work).plan().levels] == [1]
-    start = dataclasses.replace(CPU, convolves_in_loops=True)
+    start = dataclasses.replace(CPU, is_wide=True)
     assert sweep((10_000,), work, start=start).plan().levels[0].depth > 1
 
 

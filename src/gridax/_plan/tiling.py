@@ -412,7 +412,7 @@ class Sweep:
         if self.n_parallel > 1 or self.seconds() > CALL:
             n = min(n, math.prod(self.sizes) * self._n_parts // (8 * self.n_parallel))
         # On a CPU, XLA's convolutions take three times as long in a loop.
-        is_single = self.work.convolves and not self.start.convolves_in_loops
+        is_single = self.work.convolves and not self.start.is_wide
         n = 1 if is_single else n // n_vectorized(levels)
         for i, level in enumerate(deep):
             if level.dims[0] in self._reduced:  # a tile has all points of a cell

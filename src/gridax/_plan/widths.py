@@ -49,7 +49,6 @@ class Start:
     cache, series, straight : bytes within which what a loop works on should stay, the series that
         it reads or writes, and what straight code works on. Arrays of more than 32 MB are new pages
         of memory in each call.
-    convolves_in_loops : whether a convolution is as fast in a loop over tiles.
     is_wide : whether more points at a time are always faster, as on an accelerator: starting an
         operation takes as long as computing it for tens of thousands of them.
     """
@@ -64,7 +63,6 @@ class Start:
     cache: int = 2**23
     series: int = 2**25
     straight: int = 2**25
-    convolves_in_loops: bool = False
     is_wide: bool = False
 
 
@@ -75,7 +73,6 @@ ACCELERATOR = Start(
     cache=2**32,
     series=2**32,
     straight=2**32,
-    convolves_in_loops=True,
     is_wide=True,
 )
 
