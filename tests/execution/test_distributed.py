@@ -818,7 +818,7 @@ print(len(gx.SequentialExecution(lambda s: float(s["x"]), space).run(progress=Fa
 
 def test_without_the_package_distributed_the_error_says_what_to_install(tmp_path):
     assert script(WITHOUT_THE_PACKAGE, tmp_path) == [
-        "DaskExecution needs the package distributed: pip install 'gridax[dask]'",
+        "distributed is not installed: pip install 'gridax[dask]'",
         "6",
     ]
 

@@ -9,7 +9,15 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from gridax._kernel.program import Kernel, Lookup, Program, compiled, on_devices, packed
+from gridax._kernel.program import (
+    Computation,
+    Kernel,
+    Lookup,
+    Program,
+    compiled,
+    on_devices,
+    packed,
+)
 from gridax._kernel.tile import Data, Evaluation
 from gridax._plan.plan import Level, Plan, Tile
 
@@ -269,7 +277,7 @@ def test_indices_of_a_grid_without_dimensions_are_rows_of_nothing():
 @needs_devices
 def test_equal_programs_share_one_compiled_function():
     def function(program, levels, lengths=(2, 2), on=ALONE):
-        return compiled(program, tuple(levels), lengths, on)
+        return compiled(Computation(program, tuple(levels), lengths, on))
 
     one, other = (program_of(add, along(0, 1), fingerprint="alike") for _ in range(2))
     first = function(one, each(2, 2))
@@ -377,7 +385,7 @@ def test_what_depends_on_one_dimension_is_computed_once_per_index_of_it():
 def test_fixed_arrays_are_arguments_of_the_compiled_function_not_constants_in_it():
     table = np.random.default_rng(0).normal(size=100_000).astype(np.float32)
     program = program_of(lambda table, a: a + table.sum(), along(0), arrays=[table])
-    run = compiled(program, tuple(each(3)), (3,), ALONE)
+    run = compiled(Computation(program, tuple(each(3)), (3,), ALONE))
     lowered = run.lower(np.zeros((1, 3), np.int32), [A], [np.int32(0)], [table])
     assert len(lowered.as_text()) < 10_000
     assert lowered.compile().memory_analysis().argument_size_in_bytes > table.nbytes

@@ -565,12 +565,12 @@ def test_lanes_keep_the_block():
 
 
 def test_series_that_loops_write_stay_in_the_caches_unless_one_point_needs_more():
-    nbytes = CPU.series // 32
+    nbytes = CPU.large // 32
     work = Work({A | B: 1e5}, live={A | B: 1000}, stacked={A | B: nbytes}, turns=1000)
     assert sweep((16, 16), work).plan().n_vmap == 32
     shared = Work({A | B: 1e5}, live={A | B: 1000}, stacked={A: nbytes}, turns=1000)
     assert sweep((16, 16), shared).plan().n_vmap == 256
-    huge = Work({A: 1e5}, live={A: 1000}, stacked={A: 2 * CPU.series}, turns=1000)
+    huge = Work({A: 1e5}, live={A: 1000}, stacked={A: 2 * CPU.large}, turns=1000)
     assert sweep((16,), huge).plan().n_vmap == 1
 
 

@@ -14,8 +14,6 @@ from gridax._axes import DataAxis
 from gridax._axes.quantiles import spread
 from gridax._axes.table import check_numbers
 
-__all__ = ["from_samples", "halton", "latin_hypercube", "sobol"]
-
 
 def sobol(
     over: Mapping[str, Any],

@@ -44,7 +44,7 @@ class DaskExecution(Execution):
     TypeError, ValueError
         If `client` is not a client, `n_vmap` is not a positive integer, or `n_vmap` is given with
         ``jit=False``.
-    ImportError
+    ModuleNotFoundError
         If the package distributed is not installed.
 
     Examples
@@ -68,7 +68,7 @@ class DaskExecution(Execution):
         **kwargs: Any,
     ) -> None:
         job = checked_job(type(self).__name__, model, space, args, kwargs)
-        distributed = _distributed()
+        distributed = _checks.optional("distributed", "dask")
         if client is not None and not isinstance(client, distributed.Client):
             raise TypeError(
                 f"client must be a distributed.Client, got {client!r}; create one with "
@@ -95,20 +95,3 @@ class DaskExecution(Execution):
     @client.setter
     def client(self, client: Client | None) -> None:
         self._workers.client = client
-
-
-def _distributed() -> Any:
-    """Return the package distributed.
-
-    Raises
-    ------
-    ImportError
-        If it is not installed, with what to do.
-    """
-    try:
-        import distributed
-    except ImportError as error:
-        raise ImportError(
-            "DaskExecution needs the package distributed: pip install 'gridax[dask]'"
-        ) from error
-    return distributed

@@ -17,7 +17,7 @@ from gridax._execution.front import Front, whole_chains
 from gridax._execution.on_host import HostCells
 from gridax._execution.pipeline import Batch, Pipeline, front_of
 from gridax._execution.repeated import Repeated
-from gridax._kernel.arguments import Arguments
+from gridax._kernel.arguments import Arguments, warn_of_batched_keys
 from gridax._kernel.prepared import Choice, Prepared
 from gridax._outputs.template import Template
 from gridax._plan.blocks import Wish, pieces
@@ -45,7 +45,7 @@ class TiledEvaluator(Evaluator):
     def __init__(self, job: Job, n_vmap: int | None, n_pmap: int | None) -> None:
         self._job, self._points, self._n_vmap, self._n_pmap = job, job.points, n_vmap, n_pmap
         self._arguments = Arguments(job.points, job.args, dict(job.kwargs), job.derivatives)
-        self._arguments.warn_of_keys()
+        warn_of_batched_keys(leaf.impl for leaf in self._arguments.leaves if leaf.impl is not None)
         self._rejections = list(self._arguments.rejections())
         self._by_x64: dict[tuple[bool, Reduction | None], Prepared] = {}
         self._only: Batch | None = None

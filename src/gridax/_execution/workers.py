@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import abc
+import itertools
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -41,13 +42,5 @@ class Workers(abc.ABC):
 
 def batched(groups: Iterator[Tasks], n: int) -> Iterator[Tasks]:
     """Yield blocks that one process evaluates after each other, of `n` groups or more."""
-    waiting: list[Task] = []
-    n_waiting = 0
-    for group in groups:
-        waiting += group
-        n_waiting += 1
-        if n_waiting == n:
-            yield tuple(waiting)
-            waiting, n_waiting = [], 0
-    if waiting:
-        yield tuple(waiting)
+    while several := tuple(itertools.islice(groups, n)):
+        yield tuple(itertools.chain.from_iterable(several))

@@ -124,11 +124,6 @@ class PointIndex(Index):
         """The members, prepared for lookups."""
         return {name: Labels.of(name, values) for name, values in self.members.items()}
 
-    @property
-    def size(self) -> int:
-        """Number of points."""
-        return len(next(iter(self.members.values())))
-
     def equals(self, other: Index, *, exclude: frozenset[Hashable] | None = None) -> bool:
         """Whether both hold the same labels in the same order."""
         return (

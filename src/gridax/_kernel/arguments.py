@@ -132,10 +132,6 @@ class Arguments:
                 if row in rejected:
                     yield dim, i, rejected[row]
 
-    def warn_of_keys(self) -> None:
-        """Warn about PRNG keys whose draws depend on how many points are evaluated in one call."""
-        warn_of_batched_keys({leaf.impl for leaf in self.leaves if leaf.impl is not None})
-
     def foreign(self) -> str:
         """Return the fixed values that are arrays of a kind that JAX does not know, as text."""
         known = {slot for slot, _ in self.arrays} | {leaf.slot for leaf in self.leaves}

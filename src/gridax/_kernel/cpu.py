@@ -22,19 +22,24 @@ from jax.extend.core import jaxpr_as_fun
 
 from gridax._kernel.last_rules import updates_one_slice
 from gridax._kernel.layout import Rewriting
-from gridax._plan.programs import bare, is_literal, programs_in, variables
+from gridax._plan.programs import (
+    LOOPS,
+    bare,
+    equations_of,
+    equations_within,
+    is_literal,
+    programs_in,
+    variables,
+)
+from gridax._plan.work import WAITING
 
 # Versions of JAX with which this was tested: one that does something else with the attributes may
 # end the process. Before 0.8, a program with 64 bits in a part of it cannot be rewritten.
 _IS_KNOWN = (0, 8) <= jax.__version_info__ < (0, 13)
 _ATTRIBUTES = {"xla_cpu_small_call": "true", "inlineable": "false"}
-_LOOPS = {"scan", "while"}
 # Operations for which XLA calls a library or Python, rather than having code of its own.
-_CALLS = {"dot_general", "ragged_dot_general", "conv_general_dilated", "fft", "sort", "top_k"}
-_CALLS |= {"approx_top_k", "rng_bit_generator", "ffi_call", "custom_partitioning", "shard_map"}
-_CALLS |= {"cholesky", "cholesky_update", "eig", "eigh", "svd", "lu", "qr", "geqrf", "geqp3"}
-_CALLS |= {"schur", "hessenberg", "tridiagonal", "householder_product", "ormqr"}
-_CALLS |= {"triangular_solve", "tridiagonal_solve", "infeed", "outfeed"}
+_CALLS = WAITING | {"dot_general", "ragged_dot_general", "conv_general_dilated", "sort", "top_k"}
+_CALLS |= {"approx_top_k", "rng_bit_generator", "custom_partitioning", "shard_map"}
 # What is in the names of others: of callbacks, of what devices exchange, and of variants.
 _PARTS = ("callback", "debug", "all_", "psum", "permute", "pallas", "scatter", "cum", "_window")
 _SUMS = {"reduce_sum", "reduce_prod", "reduce_max", "reduce_min", "argmax", "argmin", "reduce"}
@@ -84,7 +89,7 @@ def options(effort: Effort, longest: int) -> dict[str, Any]:
 
 def has_whole_loops(jaxpr: Any, longest: int) -> bool:
     """Whether a program has loops that can be compiled as a whole; `longest` as in `options`."""
-    return any(_is_suitable(equation, longest) for equation in _within(jaxpr))
+    return any(_is_suitable(equation, longest) for equation in equations_of(jaxpr))
 
 
 def with_whole_loops(function: Callable[..., Any], longest: int) -> Callable[..., Any]:
@@ -116,7 +121,7 @@ def longest_sum(jaxpr: Any, points_last: bool) -> int:
         return _LONG_LAST
     gains = (
         _is_suitable(equation, _LONG) and not _is_suitable(equation, 0)
-        for equation in _within(jaxpr)
+        for equation in equations_of(jaxpr)
     )
     return _LONG if any(gains) else 0
 
@@ -126,7 +131,7 @@ def most_points(jaxpr: Any) -> int:
     longest, loops = longest_sum(jaxpr, False), [*_outermost_loops(jaxpr)]
     if not all(_is_suitable(loop, longest) for loop in loops):
         return 0
-    nbytes = [_nbytes(v) for loop in loops for each in _inside(loop) for v in each.outvars]
+    nbytes = [_nbytes(v) for loop in loops for each in equations_within(loop) for v in each.outvars]
     n = LARGE // max(nbytes, default=LARGE)
     return n if n >= _WORTH else 0
 
@@ -138,7 +143,7 @@ def can_be_whole_with_points_last(loop: Any) -> bool:
 
 def _outermost_loops(jaxpr: Any) -> Iterator[Any]:
     for equation in jaxpr.eqns:
-        if equation.primitive.name in _LOOPS:
+        if equation.primitive.name in LOOPS:
             yield equation
         else:
             for program in programs_in(tuple(equation.params.values())):
@@ -150,11 +155,11 @@ def _is_suitable(equation: Any, longest: int, points_last: bool = False) -> bool
 
     With `points_last`, it is that of one point, which does not yet update slices in place.
     """
-    if not _IS_KNOWN or equation.primitive.name not in _LOOPS:
+    if not _IS_KNOWN or equation.primitive.name not in LOOPS:
         return False
     if any(math.prod(atom.aval.shape) == 0 for atom in equation.invars):
         return False
-    for n, inner in enumerate(_inside(equation)):
+    for n, inner in enumerate(equations_within(equation)):
         calls = _calls(inner.primitive.name) and not (points_last and updates_one_slice(inner))
         if n >= _MOST or calls:
             return False
@@ -173,23 +178,10 @@ def _repeats_slow_ones(loop: Any) -> bool:
     A single number, such as the phase of a stimulus, is computed once.
     """
     sizes: dict[bool, set[int]] = {True: set(), False: set()}
-    for inner in _inside(loop):
+    for inner in equations_within(loop):
         is_slow = inner.primitive.name in _SLOW
         sizes[is_slow].update(math.prod(variable.aval.shape) for variable in inner.outvars)
     return any(1 < size < max(sizes[False], default=0) for size in sizes[True])
-
-
-def _within(jaxpr: Any) -> Iterator[Any]:
-    """Yield all equations of a program and of those within it."""
-    for equation in jaxpr.eqns:
-        yield equation
-        yield from _inside(equation)
-
-
-def _inside(equation: Any) -> Iterator[Any]:
-    """Yield all equations of the programs within an equation."""
-    for program in programs_in(tuple(equation.params.values())):
-        yield from _within(bare(program))
 
 
 def _calls(name: str) -> bool:

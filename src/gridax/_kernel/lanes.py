@@ -128,7 +128,8 @@ class _Loop:
         self._begin = [each for each, moves in zip(begin, changes, strict=True) if moves]
         still = [each for each, moves in zip(begin, changes, strict=True) if not moves]
         self._constants = [*operands[:n_consts], *still]
-        self._stored = [v in split.finals for v in split.moving]
+        results = zip(split.loop.outvars, changes, strict=True)
+        self._stored = [v in split.finals for v, moves in results if moves]
         cond, body = jaxpr_as_fun(split.condition), jaxpr_as_fun(params["body_jaxpr"])
 
         def whole(constants: Sequence[Any], carry: Sequence[Any]) -> list[Any]:

@@ -122,11 +122,6 @@ def _pad(axes: LastAxes, equation: Any, ins: Sequence[Batched], levels: Levels) 
     return _bound(equation, ins[0].array, ins[1].array, padding_config=config)
 
 
-def _select(axes: LastAxes, equation: Any, ins: Sequence[Batched], levels: Levels) -> Any:
-    shape = equation.outvars[0].aval.shape
-    return _bound(equation, *(axes.full(value, levels, shape) for value in ins))
-
-
 def _reduce(axes: LastAxes, equation: Any, ins: Sequence[Batched], levels: Levels) -> Any:
     n = len(ins) // 2  # arrays, and then what each is reduced from
     arrays = [axes.full(value, levels) for value in ins[:n]]
@@ -368,7 +363,7 @@ _NAMES: dict[Callable[..., Any], str] = {
         " regularized_incomplete_beta rem round rsqrt shift_left shift_right_arithmetic"
         " shift_right_logical sign sin sinh sqrt square stop_gradient sub tan tanh xor zeta"
     ),
-    _of_one_shape: "clamp threefry2x32",
+    _of_one_shape: "clamp select_n threefry2x32",
     _along_axes: (
         "argmax argmin cumlogsumexp cummax cummin cumprod cumsum reduce_and reduce_max"
         " reduce_min reduce_or reduce_prod reduce_sum reduce_xor rev split squeeze"
@@ -383,7 +378,6 @@ _NAMES: dict[Callable[..., Any], str] = {
     _reduce: "reduce",
     _reshape: "reshape",
     _scatter: " ".join(_UPDATES),
-    _select: "select_n",
     _slice: "slice",
     _transpose: "transpose",
 }

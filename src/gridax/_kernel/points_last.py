@@ -22,11 +22,10 @@ from gridax._kernel.last_rules import has_rule
 from gridax._kernel.moving import opened
 from gridax._kernel.nesting import evaluated, nested, varying_axes
 from gridax._plan.plan import Level
-from gridax._plan.programs import bare, called, consts_and_carry, programs_in, variables
+from gridax._plan.programs import LOOPS, bare, called, consts_and_carry, programs_in, variables
 from gridax._plan.work import Dims, dependencies, dims_of, inner_dims, nbytes_of
 
 _NOTHING: Dims = frozenset()
-_LOOPS = {"scan", "while"}
 # Operations that are faster with the points last, however large their arrays are.
 _LARGE = {"dot_general", "gather"}
 # Operations that, outside of loops, are left to the routines for points that come first.
@@ -223,7 +222,7 @@ class _Tile:
 def _has_loop(equation: Any) -> bool:
     """Whether an equation is a loop, or the call of a program that has one."""
     program = called(equation)
-    return equation.primitive.name in _LOOPS or (
+    return equation.primitive.name in LOOPS or (
         program is not None and any(map(_has_loop, bare(program).eqns))
     )
 
@@ -306,7 +305,7 @@ def _loops(jaxpr: Any, varies: Sequence[Dims]) -> Iterator[tuple[Any, list[_Oper
     known = dependencies(jaxpr, varies)
     for equation in jaxpr.eqns:
         ins, program = [dims_of(atom, known) for atom in equation.invars], called(equation)
-        if equation.primitive.name in _LOOPS:
+        if equation.primitive.name in LOOPS:
             yield equation, [*_varying(equation, ins, known)]
         elif program is not None:
             yield from _loops(bare(program), ins)

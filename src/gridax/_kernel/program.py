@@ -115,110 +115,98 @@ def _rows(table: Any, index: Any) -> Any:
     return table.at[index].get(mode="promise_in_bounds", wrap_negative_indices=False)
 
 
-def compiled(
-    program: Program,
-    levels: tuple[Level, ...],
-    lengths: tuple[int, ...],
-    on: tuple[Any, ...],
-    n_lanes: int = 0,
-    is_counted: bool = False,
-    reducer: Reducer | None = None,
-    continues: bool = False,
-    points_last: bool = False,
-    effort: cpu.Effort = cpu.Effort.FAST_CODE,
-) -> Callable[..., Any]:
-    """Return the jitted function of one batch of tiles, which equal programs share."""
-    key = (
-        program,
-        levels,
-        lengths,
-        on,
-        n_lanes,
-        is_counted,
-        reducer,
-        continues,
-        points_last,
-        effort,
-    )
-    if not (program.calls_back or (reducer and reducer.reduction.holds_functions)):
-        return _kept(*key)
-    function = _in_use.get(key)
-    if function is None:
-        function = _in_use[key] = _jitted(*key)
-    return function
+@dataclasses.dataclass(frozen=True)
+class Computation:
+    """What is compiled: the evaluation of one tile per device; equal ones share a function.
+
+    Attributes
+    ----------
+    program : what a point computes.
+    levels : of a tile; with a `reducer`, of its cells.
+    lengths : number of indices along each dimension.
+    on : the devices.
+    n_lanes : points that are in the loop at a time, or 0.
+    is_counted : whether the iterations of the loop are counted.
+    reducer : what reduces the outputs, if so.
+    continues : whether chains start from what was carried to them.
+    points_last : whether points are the last axes of what is vectorized.
+    effort : what is asked of the compiler.
+    """
+
+    program: Program
+    levels: tuple[Level, ...]
+    lengths: tuple[int, ...]
+    on: tuple[Any, ...]
+    n_lanes: int = 0
+    is_counted: bool = False
+    reducer: Reducer | None = None
+    continues: bool = False
+    points_last: bool = False
+    effort: cpu.Effort = cpu.Effort.FAST_CODE
+
+    def evaluate(self, index: Any, tables: Any, rows: Any, arrays: Any, *rest: Any) -> list[Any]:
+        """Return the outputs of the tile of one device."""
+        program, levels, reducer, finish = self.program, self.levels, self.reducer, None
+        data = Data(tables, rows, arrays)
+        before = [array[0] for array in rest[-1]] if self.continues else None
+        at = jnp.split(index[0], np.cumsum(self.lengths)[:-1].tolist()) if self.lengths else []
+        if reducer is not None:
+            levels, parts = reducer.all_levels(levels), rest[0]
+            n_levels = len(levels) - len(reducer.levels)
+            function = functools.partial(reducer.reduced, n_levels, self.is_counted, at, parts)
+            varies = functools.partial(reducer.varies, self.is_counted)
+            finish = Finish(n_levels, function, varies)
+            at = reducer.indices(at, parts)
+        if not self.n_lanes:
+            tile = Evaluation(program, levels, data, self.is_counted, finish, self.points_last)
+            return [out[None] for out in tile.outputs(at, before)]
+        outs = program.in_lanes(levels, self.n_lanes, at, data)
+        return [out[None] for out in (outs if finish is None else finish.function(outs))]
+
+    def jitted(self) -> Callable[..., Any]:
+        """Return the jitted function; `compiled` says what it takes and returns."""
+        function, options, on = self.evaluate, None, self.on
+        if on[0].platform == "cpu" and self.effort is not cpu.Effort.DEFAULT:
+            effort, longest = self.effort, cpu.longest_sum(self.program.traced, self.points_last)
+            if cpu.has_whole_loops(self.program.traced, longest):
+                function, effort = cpu.with_whole_loops(function, longest), cpu.Effort.FAST_CODE
+            options = cpu.options(effort, longest)
+        if len(on) == 1:
+            return jax.jit(function, compiler_options=options)
+        # Every device runs its own tile, without communication, so loops may take a different
+        # number of steps on each. Nothing is exchanged, so JAX need not track what varies.
+        here, everywhere = PartitionSpec("device"), PartitionSpec()
+        n_fixed = 3 if self.reducer is None else 4  # tables, rows and arrays, and parts
+        specs = (here, *([everywhere] * n_fixed), *([here] if self.continues else []))
+        sharded = jax.shard_map(
+            function, mesh=_mesh(on), in_specs=specs, out_specs=here, check_vma=False
+        )
+        shardings = tuple(NamedSharding(_mesh(on), spec) for spec in specs)
+        return jax.jit(sharded, in_shardings=shardings, compiler_options=options)
 
 
-# Of programs with functions of the user's: these would keep the user's functions alive.
-_in_use: weakref.WeakValueDictionary[Any, Callable[..., Any]] = weakref.WeakValueDictionary()
-
-
-def _jitted(
-    program: Program,
-    levels: tuple[Level, ...],
-    lengths: tuple[int, ...],
-    on: tuple[Any, ...],
-    n_lanes: int,
-    is_counted: bool,
-    reducer: Reducer | None,
-    continues: bool,
-    points_last: bool,
-    effort: cpu.Effort,
-) -> Callable[..., Any]:
-    """Return the jitted function of one batch of tiles, one per device.
+def compiled(computation: Computation) -> Callable[..., Any]:
+    """Return the jitted function of a computation.
 
     It takes an int32 array of shape ``(n_devices, sum(lengths))`` with the indices along all
     dimensions, `lengths` of them, and returns outputs of shape
     ``(n_devices, *tile, *output_shape)``. With a `reducer`, the dimensions are those of cells, and
     the outputs are reduced.
     """
-    ends = np.cumsum(lengths)[:-1].tolist()
-    levels = levels if reducer is None else reducer.all_levels(levels)
-
-    def batch(index: Any, tables: Any, rows: Any, arrays: Any, *rest: Any) -> list[Any]:
-        data = Data(tables, rows, arrays)
-        parts = () if reducer is None else rest[:1]
-        before = [array[0] for array in rest[-1]] if continues else None
-        at = jnp.split(index[0], ends) if lengths else []
-        finish = None
-        if reducer is not None:
-            n_levels = len(levels) - len(reducer.levels)
-            function = functools.partial(reducer.reduced, n_levels, is_counted, at, *parts)
-            finish = Finish(n_levels, function, functools.partial(reducer.varies, is_counted))
-            at = reducer.indices(at, *parts)
-        if not n_lanes:
-            tile = Evaluation(program, levels, data, is_counted, finish, points_last)
-            return [out[None] for out in tile.outputs(at, before)]
-        outs = program.in_lanes(levels, n_lanes, at, data)
-        return [out[None] for out in (outs if finish is None else finish.function(outs))]
-
-    options = None
-    if on[0].platform == "cpu" and effort is not cpu.Effort.DEFAULT:
-        longest = cpu.longest_sum(program.traced, points_last)
-        if cpu.has_whole_loops(program.traced, longest):
-            batch, effort = cpu.with_whole_loops(batch, longest), cpu.Effort.FAST_CODE
-        options = cpu.options(effort, longest)
-    if len(on) == 1:
-        return jax.jit(batch, compiler_options=options)
-    # Every device runs its own tile, without communication, so loops may take a different number
-    # of steps on each. Nothing is exchanged, so JAX need not track what varies between devices.
-    here, everywhere = PartitionSpec("device"), PartitionSpec()
-    n_fixed = 3 if reducer is None else 4  # tables, rows and arrays, and parts
-    sharded = jax.shard_map(
-        batch,
-        mesh=_mesh(on),
-        in_specs=(here, *([everywhere] * n_fixed), *([here] if continues else [])),
-        out_specs=here,
-        check_vma=False,
-    )
-    whole = NamedSharding(_mesh(on), everywhere)
-    own = NamedSharding(_mesh(on), here)
-    carried = [own] if continues else []
-    shardings = (own, *([whole] * n_fixed), *carried)
-    return jax.jit(sharded, in_shardings=shardings, compiler_options=options)
+    reducer = computation.reducer
+    if not (computation.program.calls_back or (reducer and reducer.reduction.holds_functions)):
+        return _kept(computation)
+    function = _in_use.get(computation)
+    if function is None:
+        function = _in_use[computation] = computation.jitted()
+    return function
 
 
+# Of programs with functions of the user's: these would keep the user's functions alive.
+_in_use: weakref.WeakValueDictionary[Computation, Callable[..., Any]]
+_in_use = weakref.WeakValueDictionary()
 # Bounded, so that models that were thrown away do not stay in memory for good.
-_kept = functools.lru_cache(maxsize=64)(_jitted)
+_kept = functools.lru_cache(maxsize=64)(Computation.jitted)
 
 
 def _mesh(on: tuple[Any, ...]) -> Mesh:
@@ -260,8 +248,7 @@ class Kernel:
         # Groups determine which tiles there are, not what a tile computes.
         levels = tuple(dataclasses.replace(level, groups=None) for level in plan.levels)
         reducer = None if reduction is None else Reducer(reduction, plan.inner, has_gaps, skips_nan)
-        self._jitted = functools.partial(
-            compiled,
+        self._computation = Computation(
             program,
             levels,
             plan.lengths,
@@ -271,8 +258,9 @@ class Kernel:
             reducer,
             continues,
             plan.points_last,
+            effort,
         )
-        self._run: Any = self._jitted(effort=effort)
+        self._run: Any = compiled(self._computation)
         self._executable: Any = None
         self._far = on[0].platform != "cpu"
         # With several processes, JAX does not distribute NumPy arrays over devices by itself.
@@ -293,7 +281,7 @@ class Kernel:
             if out_of_memory(error):
                 raise
             # What gridax asks of the compiler is not part of JAX's interface.
-            self._run = self._jitted(effort=cpu.Effort.DEFAULT)
+            self._run = compiled(dataclasses.replace(self._computation, effort=cpu.Effort.DEFAULT))
             self._executable = self._run.lower(*arguments).compile()
 
     def _all(self, index: np.ndarray, carried: Sequence[np.ndarray]) -> list[Any]:

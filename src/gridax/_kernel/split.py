@@ -64,11 +64,6 @@ class Split:
         """Return the value of an operand of the loop, given those of variables."""
         return jnp.asarray(atom.val, atom.aval.dtype) if is_literal(atom) else known[atom]
 
-    @property
-    def moving(self) -> list[Any]:
-        """The results of the loop that it changes, as variables."""
-        return [v for v, changes in zip(self.loop.outvars, self.changes, strict=True) if changes]
-
 
 def split(closed: Any, varies: Sequence[Dims]) -> Split:
     """Split a program of one point at its dominant loop.

@@ -27,12 +27,17 @@ from gridax._kernel.moving import (
     opened,
 )
 from gridax._kernel.nesting import evaluated_alone, value_of
-from gridax._plan.programs import called, consts_and_carry, is_literal, programs_in
+from gridax._plan.programs import (
+    LOOPS,
+    bare,
+    called,
+    consts_and_carry,
+    equations_of,
+    is_literal,
+)
 
 # By the number of a direction; zero tangents are left out.
 Tangents = dict[int, Any]
-
-_LOOPS = {"while", "scan"}
 
 
 def pushed(
@@ -218,12 +223,8 @@ def _extreme(
 
 
 def _has_loops(program: Any) -> bool:
-    if program is None:
-        return True
-    return any(
-        equation.primitive.name in _LOOPS
-        or any(_has_loops(each) for each in programs_in(tuple(equation.params.values())))
-        for equation in opened(program)[0].eqns
+    return program is None or any(
+        equation.primitive.name in LOOPS for equation in equations_of(bare(program))
     )
 
 
@@ -351,5 +352,4 @@ _RULES: dict[str, _Rule] = {
     "reduce_min": _extreme,
     "custom_jvp_call": _custom,
     "custom_vjp_call": _reverse_only,
-    "custom_vjp_call_jaxpr": _reverse_only,
 }

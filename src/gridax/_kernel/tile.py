@@ -73,7 +73,8 @@ class Evaluation:
         self._program, self._levels, self._data, self._finish = program, levels, data, finish
         self._is_counted, self._chain = is_counted, program.chain
         self._point, self._outputs = program.point, program.outputs
-        if is_counted and program.split is not None:
+        if is_counted:
+            assert program.split is not None  # otherwise, there is nothing to count
             self._point = program.counted_point
             self._outputs = (*self._outputs, program.split.dims)
         self._varies = [along(lookup.dim) for lookup in program.lookups]

@@ -6,9 +6,8 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 # Operations whose inputs and outputs are those of their program, one to one.
-_CALLS = frozenset({"jit", "pjit", "closed_call", "core_call", "core_closed_call", "xla_call"})
-_CALLS |= {"checkpoint", "remat", "remat2", "custom_jvp_call", "custom_vjp_call"}
-_CALLS |= {"custom_jvp_call_jaxpr", "custom_vjp_call_jaxpr"}
+_CALLS = frozenset({"jit", "closed_call", "remat2", "custom_jvp_call", "custom_vjp_call"})
+LOOPS = frozenset({"scan", "while"})
 
 
 def is_literal(atom: Any) -> bool:
@@ -49,6 +48,19 @@ def called(equation: Any) -> Any | None:
     program = bare(programs[0])
     same = len(program.invars) == len(equation.invars)
     return programs[0] if same and len(program.outvars) == len(equation.outvars) else None
+
+
+def equations_of(jaxpr: Any) -> Iterator[Any]:
+    """Yield all equations of a program and of those within it."""
+    for equation in jaxpr.eqns:
+        yield equation
+        yield from equations_within(equation)
+
+
+def equations_within(equation: Any) -> Iterator[Any]:
+    """Yield all equations of the programs within an equation."""
+    for program in programs_in(tuple(equation.params.values())):
+        yield from equations_of(bare(program))
 
 
 def programs_in(value: Any) -> Iterator[Any]:

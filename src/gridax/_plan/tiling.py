@@ -100,7 +100,6 @@ class Sweep:
             self.start,
             None if self.chain is None else self.chain.dim,
             self._reduced,
-            0 if self.cells is None else self.cells.n_points,
         )
 
     def plan(

@@ -46,9 +46,9 @@ class Start:
     last : the same, at least and at most, if points come last in loops; zeros if they come first.
     vector : elements of an array that are computed at a time; widths should be multiples of it.
     lanes : points that are in a loop at a time if they leave it one by one.
-    cache, series, straight : bytes within which what a loop works on should stay, the series that
-        it reads or writes, and what straight code works on. Arrays of more than 32 MB are new pages
-        of memory in each call.
+    cache, large : bytes within which what a loop works on should stay; and the series that it
+        reads or writes, or what straight code works on. Arrays of more than 32 MB are new pages of
+        memory in each call.
     is_wide : whether more points at a time are always faster, as on an accelerator: starting an
         operation takes as long as computing it for tens of thousands of them.
     """
@@ -61,8 +61,7 @@ class Start:
     vector: int = 16
     lanes: int = 256
     cache: int = 2**23
-    series: int = 2**25
-    straight: int = 2**25
+    large: int = 2**25
     is_wide: bool = False
 
 
@@ -71,8 +70,7 @@ ACCELERATOR = Start(
     most=2**24,
     vector=1,
     cache=2**32,
-    series=2**32,
-    straight=2**32,
+    large=2**32,
     is_wide=True,
 )
 
@@ -90,7 +88,6 @@ class Widths:
     start : of the kind of device.
     along : the dimension along which points follow each other, if so.
     reduced : dimensions along which outputs are reduced.
-    n_together : points that are reduced together, or 0 if nothing is reduced.
     """
 
     sizes: tuple[int, ...]
@@ -100,7 +97,6 @@ class Widths:
     start: Start
     along: int | None = None
     reduced: tuple[int, ...] = ()
-    n_together: int = 0
 
     def levels(self) -> tuple[Level, ...]:
         """Return the levels: dimensions along which the same stages vary are vectorized as one."""
@@ -209,17 +205,19 @@ class Widths:
     def _stays_in_caches(self, levels: Sequence[Level]) -> bool:
         """Whether what loops work on, and the series that they read or write, fit into caches."""
         points = Points(levels)
-        cache = self.start.cache if self.work.turns > 1 else self.start.straight
+        cache = self.start.cache if self.work.turns > 1 else self.start.large
         series = {dims: nbytes for dims, nbytes in self.work.stacked.items() if dims}
-        return points.total(self.varying()) <= cache and points.total(series) <= self.start.series
+        return points.total(self.varying()) <= cache and points.total(series) <= self.start.large
 
     def _is_reduced_in_caches(self, levels: Sequence[Level], cautious: bool) -> bool:
         """Whether a tile is a single cell, or what it reduces was in a cache just before.
 
         Memory is a reason, too: the outputs are several times in use until they are reduced.
         """
+        if not self.reduced:
+            return True
         n_points = n_vectorized(self.covering(levels))
-        is_single = n_points == self.n_together or not self.n_together
+        is_single = n_points == math.prod(self.sizes[dim] for dim in self.reduced)
         most = self.start.cache if cautious else _WIDER * self.start.cache
         return is_single or n_points * self.point_bytes <= most
 
@@ -288,7 +286,7 @@ class Widths:
         """
         n_points = math.prod(self.sizes)
         is_one_run = len(levels) == 1 and levels[0].width == n_points and levels[0].groups is None
-        is_plain = self.along is None and not self.n_together
+        is_plain = self.along is None and not self.reduced
         if is_one_run and is_plain and _FEW < n_points < self._least:
             return (dataclasses.replace(levels[0], width=self._least),)
         return levels

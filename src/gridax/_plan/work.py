@@ -10,6 +10,7 @@ nanoseconds on one core; only their proportions matter.
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -18,6 +19,7 @@ from gridax._plan.programs import (
     bare,
     called,
     consts_and_carry,
+    equations_within,
     has_reference,
     is_literal,
     programs_in,
@@ -39,8 +41,8 @@ _WEIGHT_OF = {name: weight for weight, names in _WEIGHTS.items() for name in nam
 # Operations on matrices that take a number of steps per element that grows with the matrix.
 _CUBIC = {"lu", "cholesky", "qr", "geqrf", "geqp3", "householder_product", "triangular_solve"}
 _CUBIC |= {"eigh", "eig", "svd", "schur", "hessenberg", "tridiagonal", "ormqr", "cholesky_update"}
-# Operations that may wait for other threads of the CPU client.
-_WAITING = _CUBIC | {"tridiagonal_solve", "fft", "ffi_call"}
+# Operations that may wait for other threads of the CPU client, as they are those of a library.
+WAITING = _CUBIC | {"tridiagonal_solve", "fft", "ffi_call"}
 # What JAX does with a callback or a foreign function in place of vectorizing it: refuse, or loop.
 _BY_POINT = (None, "sequential", "sequential_unrolled")
 _OPERATION, _MULTIPLY_ADD = 0.04, 0.01  # nanoseconds
@@ -310,7 +312,7 @@ class _Walk:
             self.work.serial |= varies
         if equation.primitive.name == "dot_general" and max(map(_size, equation.invars)) >= _LARGE:
             _add(self.apart, inputs[0] & inputs[1], turns * self._cost(equation))
-        self.work.waits |= equation.primitive.name in _WAITING
+        self.work.waits |= equation.primitive.name in WAITING
         is_convolution = equation.primitive.name == "conv_general_dilated"
         self.work.convolves |= is_convolution and bool(varies) and turns <= 1
         outputs = [varies] * len(equation.outvars)
@@ -406,10 +408,8 @@ def inner_dims(equation: Any, known: dict[Any, Dims]) -> dict[str, list[Dims]]:
 
 def may_wait(equation: Any) -> bool:
     """Whether an operation may wait for threads of the CPU client, or holds one that may."""
-    programs = programs_in(tuple(equation.params.values()))
-    return equation.primitive.name in _WAITING or any(
-        map(may_wait, (inner for program in programs for inner in bare(program).eqns))
-    )
+    every = itertools.chain([equation], equations_within(equation))
+    return any(each.primitive.name in WAITING for each in every)
 
 
 def _dtype(variable: Any) -> str:

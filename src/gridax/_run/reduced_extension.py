@@ -6,15 +6,13 @@ first of their parts, and the other parts have no points.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-import xarray as xr
 
 from gridax._files.merge import Summary
 from gridax._grid.points import Points
-from gridax._outputs.template import Template
 from gridax._plan.cells import Cells
 from gridax._reduce.outputs import ReducedOutputs
 from gridax._run.extension import Extension
@@ -39,6 +37,12 @@ class ReducedExtension:
 
     def __init__(self, extension: Extension, summary: Summary, new: Points) -> None:
         self._extension, self.summary, self._new = extension, summary, new
+        self.template, self.history, self.coords = (
+            extension.template,
+            extension.history,
+            extension.coords,
+        )
+        self.check_outputs = extension.check_outputs
         self.known: dict[int, tuple[int, ...]] = {}
         old = extension.old
         for number, dim in enumerate(new.dims):
@@ -58,25 +62,6 @@ class ReducedExtension:
                 f"extend=: the result was reduced along {sorted(lost)}, which this space does not "
                 "have as dimensions"
             )
-
-    @property
-    def template(self) -> Template:
-        """The structure of the older result."""
-        return self._extension.template
-
-    @property
-    def history(self) -> str:
-        """What was done to obtain the older result, a line each."""
-        return self._extension.history
-
-    @property
-    def coords(self) -> dict[str, xr.Variable]:
-        """Coordinates of the variables' own dimensions."""
-        return self._extension.coords
-
-    def check_outputs(self, outputs: Mapping[str, list[str]]) -> None:
-        """Reject variables with other fingerprints."""
-        self._extension.check_outputs(outputs)
 
     def check_cells(self, cells: Cells) -> None:
         """Reject cells that were made for another older result, as those of a store may be."""
