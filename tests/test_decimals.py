@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from gridax._decimals import as_decimals, float32_decimals, linear, logarithmic, tolerance
+from gridax._decimals import as_decimals, float32_decimals, linear, logarithmic, tolerances
 
 
 @pytest.mark.parametrize(
@@ -172,18 +172,40 @@ def test_a_label_of_a_narrow_float_identifies_that_float() -> None:
 @pytest.mark.parametrize("scale", [1e-300, 1.0, 3.0, 1e300])
 def test_the_tolerance_is_a_few_units_in_the_last_place_of_the_largest_number(scale: float) -> None:
     unit = np.spacing(scale)
-    assert unit < tolerance(scale * np.array([0.1, 0.7, 1.0])) < 100 * unit
-    assert tolerance(np.array([scale * 1e-9, scale, np.inf])) == tolerance(np.array([scale]))
+    most = tolerances(scale * np.array([0.1, 0.7, 1.0]))
+    assert (unit < most).all()
+    assert (most < 100 * unit).all()
+    assert tolerances(np.array([scale / 3, scale, np.inf]))[0] == most[0]
 
 
 def test_the_tolerance_of_nothing_is_zero() -> None:
-    assert tolerance(np.array([np.inf, np.nan])) == 0.0
-    assert tolerance(np.zeros(0)) == 0.0
+    assert tolerances(np.array([np.inf, np.nan])).tolist() == [0.0, 0.0]
+    assert tolerances(np.zeros(0)).tolist() == []
 
 
 def test_the_tolerance_stays_far_below_the_step_of_a_grid() -> None:
     labels = 1e6 + 1e-6 * np.arange(1000)
-    assert tolerance(labels) < 1e-7
+    assert tolerances(labels).max() < 1e-7
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [
+        np.geomspace(1e-9, 1e9, 19),
+        np.geomspace(1e-14, 1.0, 29),
+        np.array([0.0, 1e-12, 1e-6, 1.0, 100.0]),
+        np.array([-1e6, -1e-9, 1e-9, 3.0]),
+    ],
+)
+def test_small_labels_of_an_axis_of_many_decades_are_not_noise(labels: np.ndarray) -> None:
+    sizes = np.abs(labels[labels != 0])
+    assert (tolerances(labels)[labels != 0] <= sizes / 100).all()
+    assert tolerances(labels)[labels == 0].max(initial=0.0) <= sizes.min() / 1000
+
+
+def test_what_is_left_of_a_zero_is_noise() -> None:
+    labels = np.sort(np.cos(np.linspace(0, np.pi, 5)))
+    assert 0 < np.abs(labels[2]) < tolerances(labels)[2]
 
 
 @pytest.mark.parametrize(

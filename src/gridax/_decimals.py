@@ -106,13 +106,26 @@ def as_decimals(values: np.ndarray) -> np.ndarray:
     return _shortest(values) + 0.0
 
 
-def tolerance(labels: np.ndarray) -> float:
-    """Return how far numbers may be from the float64 labels that they stand for.
+def tolerances(labels: np.ndarray) -> np.ndarray:
+    """Return how far numbers may be from each of the sorted labels that they stand for.
 
     This is a few units in the last place of the largest label. Numbers on an evenly spaced axis
-    may be further away, as `numpy.arange` adds up a step that was rounded at the first one.
+    may be further away, as `numpy.arange` adds up a step that was rounded at the first one. Where
+    labels span so many decades that the smallest are no larger than that, they are not noise: a
+    number is not further away than a thousandth of the distance to the next label, nor of the label
+    itself if it was typed.
     """
-    return _noise(labels, _TOLERANCE)
+    labels = labels.astype(np.float64)
+    most = np.full(labels.size, _noise(labels, _TOLERANCE))
+    if not most.any():
+        return most
+    with np.errstate(invalid="ignore", over="ignore"):  # inf - inf
+        steps = np.concatenate([[np.inf], np.diff(labels), [np.inf]])
+    apart = np.fmin(steps[1:], steps[:-1])
+    small = (labels != 0) & (np.abs(labels) < 1000 * most[0])
+    small[small] = _round_significant(labels[small], _TYPED_DIGITS) == labels[small]
+    apart[small] = np.minimum(apart[small], np.abs(labels[small]))
+    return np.fmin(most, apart / 1000)
 
 
 def _noise(values: np.ndarray, units: int) -> float:

@@ -234,7 +234,7 @@ class Space(Sequence[Any]):
         Raises
         ------
         TypeError, ValueError
-            If the predicate returns something else, or no point remains.
+            If the predicate returns something else or has other labels, or no point remains.
 
         Examples
         --------
@@ -245,7 +245,7 @@ class Space(Sequence[Any]):
         """
         if not callable(predicate):
             raise TypeError(f"filter takes a function of the Dataset, got {predicate!r}")
-        points = select.where(predicate(self.dataset), self._points.sizes)
+        points = select.where(predicate(self.dataset), self.dataset, self._points.sizes)
         if len(self.dims) == 1:
             return self.isel({self.dims[0]: points})
         return self._with(self._points.grid.scatter(points))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import random
 import re
 from typing import Any
@@ -18,6 +19,12 @@ import gridax as gx
 from gridax._axes import is_random, tabulate
 from tests.ids import plain
 from tests.x64 import x64
+
+
+@dataclasses.dataclass
+class Solver:
+    f: Any
+
 
 KEY = jax.random.key(7)
 RANGES = [gx.GridAxis, gx.LogGridAxis, gx.UniformAxis]
@@ -234,6 +241,12 @@ def test_more_trials_leave_the_keys_of_the_first_ones_alone() -> None:
         ([(1, 2), [3]], ["(1, 2)", "[3]"]),
         ([True, 1], ["True", "1"]),
         (iter(["a", "b"]), ["a", "b"]),
+        (jnp.arange(2), [0, 1]),
+        (
+            [functools.partial(pow, 2), functools.partial(max, jnp.tanh, key=abs)],
+            ["pow(2)", "max(tanh, key=abs)"],
+        ),
+        ([Solver(plain), Solver(3)], ["Solver(f=<function plain>)", "Solver(f=3)"]),
     ],
     ids=plain,
 )
@@ -466,6 +479,11 @@ def test_labels_that_do_not_fit_are_refused(kind: Any, labels: list[str], messag
             "duplicate label '<lambda>'; pass unique labels=",
         ),
         (["a", "a"], ValueError, "duplicate label 'a'; pass unique labels="),
+        (
+            [object(), object()],
+            ValueError,
+            "duplicate label '<object object>'; pass unique labels=",
+        ),
         ([1.0, np.nan], ValueError, "NaN cannot be a label"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",

@@ -229,8 +229,10 @@ def posterior() -> xr.Dataset:
         posterior().transpose("school", "draw", "chain"),
         posterior().stack(sample=("chain", "draw")),
         posterior().stack(sample=("chain", "draw")).reset_index("sample"),
+        xr.DataTree.from_dict({"posterior": posterior()})["posterior"],
+        dict(posterior().data_vars),
     ],
-    ids=["posterior", "transposed", "stacked", "stacked without an index"],
+    ids=["posterior", "transposed", "stacked", "stacked without an index", "tree", "arrays"],
 )
 def test_a_posterior_becomes_one_point_per_draw_of_every_chain(samples: xr.Dataset) -> None:
     axes = gx.from_samples(samples)
@@ -245,6 +247,13 @@ def test_a_posterior_becomes_one_point_per_draw_of_every_chain(samples: xr.Datas
     assert space.dataset["G"].attrs == {"units": "1"}
     assert space.dataset["theta_value"].dims == ("sample", "school")
     assert space.dataset["school"].values.tolist() == ["a", "b", "c"]
+
+
+def test_a_tree_without_variables_is_refused_with_the_groups_that_it_has() -> None:
+    tree = xr.DataTree.from_dict({"posterior": posterior(), "prior": posterior()})
+    text = "but the groups ['posterior', 'prior']; pass one of them, such as idata.posterior"
+    with pytest.raises(ValueError, match=re.escape(text)):
+        gx.from_samples(tree)
 
 
 def test_a_table_has_one_draw_per_row() -> None:

@@ -10,16 +10,22 @@ import numpy as np
 import pytest
 import xarray as xr
 
+import gridax as gx
 from gridax._grid.select import flat_positions, is_integer, positions, single, where
 from tests.ids import plain
 
 SIZES = {"a": 2, "b": 3, "c": 4}
+NO_LABELS = xr.Dataset()
 
 
 @pytest.mark.parametrize("index", [0, -1, np.int64(2), np.array(2), jnp.int32(2)])
 def test_integers_of_any_kind_are_one_point(index: Any) -> None:
     assert is_integer(index)
     assert single(index, 5) == int(index) % 5
+
+
+def test_what_argmax_of_an_output_returns_is_one_point() -> None:
+    assert single(xr.DataArray([1.0, 3.0, 2.0], dims="x").argmax("x"), 3) == 1
 
 
 @pytest.mark.parametrize(
@@ -218,15 +224,17 @@ def test_a_mask_over_some_dimensions_holds_for_all_of_the_others(
 ) -> None:
     array = mask(dims, *hits)
     full = xr.DataArray(np.ones(tuple(SIZES.values()), dtype=bool), dims=tuple(SIZES)) & array
-    assert where(array, SIZES).tolist() == np.flatnonzero(full.transpose(*SIZES)).tolist()
+    assert (
+        where(array, NO_LABELS, SIZES).tolist() == np.flatnonzero(full.transpose(*SIZES)).tolist()
+    )
 
 
 def test_a_mask_of_no_dimension_holds_everywhere_or_nowhere() -> None:
-    assert where(xr.DataArray(True), SIZES).tolist() == list(range(24))
+    assert where(xr.DataArray(True), NO_LABELS, SIZES).tolist() == list(range(24))
     with pytest.raises(
         ValueError, match="the filter keeps no points; the predicate must hold for at least one"
     ):
-        where(xr.DataArray(False), SIZES)
+        where(xr.DataArray(False), NO_LABELS, SIZES)
 
 
 @pytest.mark.parametrize(
@@ -266,4 +274,35 @@ def test_predicates_that_select_nothing_sensible_are_refused(
     result: Any, sizes: dict[str, int], error: type[Exception], message: str
 ) -> None:
     with pytest.raises(error, match=re.escape(message)):
-        where(result, sizes)
+        where(result, NO_LABELS, sizes)
+
+
+@pytest.mark.parametrize(
+    ("labels", "n"),
+    [
+        ([0.0, 0.5, 1.0], "3"),
+        ([0.0, 0.2, 0.4, 0.7], "other"),
+        ([0.4, 0.2, 0.0, 0.6], "other"),
+        (3, "3"),
+    ],
+)
+def test_masks_with_other_labels_are_refused(labels: Any, n: str) -> None:
+    space = gx.Space({"a": gx.GridAxis(0, 0.6, 4), "b": gx.DataAxis([1, 2])}, mode="product")
+    size = labels if isinstance(labels, int) else len(labels)
+    coords = {} if isinstance(labels, int) else {"a": labels}
+    other = xr.DataArray([False] * (size - 1) + [True], coords, ["a"])
+    text = f"the result of the predicate has {n} labels along 'a', not the 4 of the space; bring "
+    with pytest.raises(ValueError, match=re.escape(text)):
+        space.filter(lambda ds: other)
+
+
+def test_masks_along_zipped_axes_are_refused_if_a_label_of_any_of_them_differs() -> None:
+    def shifted(mask: xr.DataArray, name: str) -> xr.DataArray:
+        plain = mask.drop_indexes(["a", "b"])
+        return plain.assign_coords({name: plain[name].variable + 1})
+
+    space = gx.Space({"a": gx.DataAxis([3.0, 1.0]), "b": gx.DataAxis([1, 2])}, mode="zip")
+    assert len(space.filter(lambda ds: ds.a * ds.b > 2.5)) == 1
+    for name in ("a", "b"):
+        with pytest.raises(ValueError, match="has other labels along 'point', not the 2 of"):
+            space.filter(lambda ds, name=name: shifted(ds.b > 0, name))

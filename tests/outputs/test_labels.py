@@ -223,8 +223,6 @@ NAMED = labeled(SERIES, (), (), {"activity": ("time", "region")})
         0.1 * np.arange(1, 4),
         ("time", [0.1, 0.2, 0.3]),
         (("time",), np.float32([0.1, 0.2, 0.3])),
-        xr.Variable("time", np.float32([0.1, 0.2, 0.3])),
-        xr.DataArray(np.float32([0.1, 0.2, 0.3]), dims="time"),
         pd.Index([0.1, 0.2, 0.3]),
     ],
     ids=lambda value: type(value).__name__,
@@ -235,10 +233,58 @@ def test_coordinates_come_in_any_form_and_label_by_shortest_decimals(coord):
     assert found["time"].values.tolist() == [0.1, 0.2, 0.3]
 
 
-def test_coordinates_of_the_model_label_by_shortest_decimals_too():
-    raw = template_of(xr.DataArray(np.zeros(2), {"time": np.float32([0.1, 0.3])}, ["time"]))
-    found = coordinates(labeled(raw, (), (), None), None, {})
-    assert found["time"].values.tolist() == [0.1, 0.3]
+TIMES = [0.1 * np.arange(3), np.float32([0.1, 0.2, 0.3]), np.array([-0.0, 0.7, 0.7])]
+
+
+@pytest.mark.parametrize("times", TIMES)
+@pytest.mark.parametrize("kind", [xr.Variable, xr.DataArray])
+def test_coordinates_that_are_xarray_objects_stay_bit_for_bit_as_they_are(times, kind):
+    coord = xr.Variable("time", times) if kind is xr.Variable else xr.DataArray(times, dims="time")
+    found = coordinates(NAMED, {"time": coord}, {})["time"].values
+    assert (found.dtype, found.tobytes()) == (times.dtype, times.tobytes())
+
+
+@pytest.mark.parametrize("times", TIMES)
+def test_coordinates_of_the_model_stay_bit_for_bit_as_they_are(times):
+    raw = template_of(xr.DataArray(np.zeros(3), {"time": times}, ["time"]))
+    found = coordinates(labeled(raw, (), (), None), None, {})["time"].values
+    assert (found.dtype, found.tobytes()) == (times.dtype, times.tobytes())
+
+
+def test_dims_rename_the_coordinates_of_the_model_too():
+    coords = {"x": [1.0, 2.0], "half": ("x", [0.5, 1.0]), "n": 3}
+    raw = template_of(xr.DataArray(np.zeros(2), coords, ["x"]))
+    found = coordinates(labeled(raw, (), (), {"value": "y"}), None, {})
+    assert {name: v.dims for name, v in found.items()} == {"y": ("y",), "half": ("y",), "n": ()}
+    assert found["y"].values.tolist() == [1.0, 2.0]
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_the_last_value_of_a_series_may_keep_its_time(order):
+    x = xr.DataArray(np.arange(3.0), {"time": [0.0, 0.1, 0.2]}, ["time"])
+    both = {"trace": x, "final": x.isel(time=-1)}
+    template = labeled(template_of(dict([*both.items()][::order])), (), (), None)
+    assert coordinates(template, None, {})["time"].values.tolist() == [0.0, 0.1, 0.2]
+
+
+def test_two_different_numbers_as_a_coordinate_are_refused_with_what_to_do():
+    x = xr.DataArray(np.arange(3.0), {"time": [0.0, 0.1, 0.2]}, ["time"])
+    raw = template_of({"first": x[0], "last": x[-1]})
+    with pytest.raises(ValueError, match=re.escape("; leave it out with .drop_vars('time')")):
+        coordinates(labeled(raw, (), (), None), None, {})
+
+
+def test_a_multiindex_is_refused_with_what_to_do():
+    index = pd.MultiIndex.from_product([["a", "b"], [1, 2]], names=["k", "n"])
+    coords = xr.Coordinates.from_pandas_multiindex(index, "z")
+    raw = template_of(xr.DataArray(np.zeros(4), coords, ["z"]))
+    text = "the coordinate 'z' has a MultiIndex, which files cannot store; return the output after "
+    with pytest.raises(TypeError, match=re.escape(text + ".reset_index('z')")):
+        coordinates(labeled(raw, (), (), None), None, {})
+
+
+def test_a_number_may_be_a_coordinate():
+    assert coordinates(NAMED, {"run": 5}, {})["run"].item() == 5
 
 
 def test_coordinates_of_several_dimensions_keep_their_digits_and_attributes():
@@ -293,7 +339,11 @@ def test_a_coordinate_that_the_space_has_already_is_not_repeated():
             ValueError,
             "coords=: 'rate' is the name of a coordinate and of an output",
         ),
-        ({"time": 3}, ValueError, "coords= for 'time': dimensions ('time',) must have the same"),
+        (
+            {"time": 3},
+            ValueError,
+            "coords=: 'time' is a dimension of the outputs, so its coordinate needs 3 values, got the number 3",
+        ),
         ({"time": (1,)}, ValueError, "coords= for 'time': not enough values to unpack"),
         (
             {"time": np.array([1, None, "x"], dtype=object)},

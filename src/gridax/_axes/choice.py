@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
+import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -28,7 +30,7 @@ class ChoiceAxis(LabeledAxis):
     labels : sequence of str, int or float, optional
         Labels to select the alternatives by. By default, strings, numbers and booleans are their
         own labels, the label of a callable is its ``__name__``, and that of any other object is
-        its `repr`.
+        its `repr` without addresses in memory, which the next process would not find again.
     group, name, attrs, wrap
         The same for every axis; see `Axis`.
 
@@ -71,8 +73,22 @@ class ChoiceAxis(LabeledAxis):
 
 
 def _choice_labels(values: Sequence[Any]) -> list[Any]:
-    values = [value.item() if isinstance(value, np.generic) else value for value in values]
+    values = [
+        value.item() if isinstance(value, (np.generic, jax.Array)) and value.ndim == 0 else value
+        for value in values
+    ]
     for kinds in ((bool,), (str,), (int, float)):
         if all(type(value) in kinds for value in values):
             return values
-    return [getattr(v, "__name__", None) or (v if isinstance(v, str) else repr(v)) for v in values]
+    return [value if isinstance(value, str) else _text(value) for value in values]
+
+
+def _text(value: Any) -> str:
+    """Return the name of a callable, or the text of another object, the same in each process."""
+    if isinstance(value, functools.partial):
+        keywords = [f"{name}={_text(each)}" for name, each in value.keywords.items()]
+        return f"{_text(value.func)}({', '.join([*map(_text, value.args), *keywords])})"
+    name = getattr(value, "__name__", None)
+    return (
+        name if isinstance(name, str) and name else re.sub(r" at 0x[0-9a-fA-F]+", "", repr(value))
+    )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -118,7 +118,7 @@ def latin_hypercube(
 
 
 def from_samples(
-    samples: Mapping[str, Any] | pd.DataFrame | xr.Dataset,
+    samples: Mapping[str, Any] | pd.DataFrame | xr.Dataset | xr.DataTree,
     *,
     group: Hashable = "sample",
     attrs: Mapping[str, Mapping[str, Any]] | None = None,
@@ -127,7 +127,7 @@ def from_samples(
 
     Parameters
     ----------
-    samples : mapping, pandas.DataFrame or xarray.Dataset
+    samples : mapping, pandas.DataFrame, xarray.Dataset or xarray.DataTree
         Draws by name: arrays of shape ``(n, *value_shape)``, such as those of
         `numpyro.infer.Predictive`; a table with one row per draw; or a Dataset with the dimensions
         ``chain`` and ``draw``, such as ``idata.posterior``, also if these are stacked. All draws of
@@ -162,8 +162,10 @@ def from_samples(
         levels = [name for name in samples.index.names if name is not None]
         table = samples.reset_index(levels) if levels else samples
         samples = {str(name): table[name].to_numpy() for name in table.columns}
-    elif isinstance(samples, xr.Dataset):
-        samples = _flat_draws(samples)
+    elif isinstance(samples, (xr.Dataset, xr.DataTree)):
+        samples = _flat_draws(_dataset(samples))
+    elif isinstance(samples, Mapping) and _are_draws(samples.values()):
+        samples = _flat_draws(xr.Dataset(dict(samples)))
     check_mapping(samples, "from_samples", "samples by name, such as mcmc.get_samples()")
     for name, values in samples.items():
         if isinstance(values, (list, tuple)) and any(np.ndim(value) for value in values):
@@ -182,6 +184,23 @@ def from_samples(
         if np.ndim(axis.values) == 1 and np.asarray(axis.values).dtype.kind == "f":
             check_numbers(np.asarray(axis.values), f"axis {name!r}", drawn=True)
     return axes
+
+
+def _are_draws(values: Iterable[Any]) -> bool:
+    """Whether any of some samples has a dimension for chains and one for draws."""
+    return any(isinstance(v, xr.DataArray) and {"chain", "draw"} <= set(v.dims) for v in values)
+
+
+def _dataset(samples: xr.Dataset | xr.DataTree) -> xr.Dataset:
+    """Return a Dataset, or that in a node of a tree, such as ``idata.posterior``."""
+    if isinstance(samples, xr.Dataset):
+        return samples
+    if not samples.data_vars:
+        raise ValueError(
+            f"from_samples: the tree has no variables itself, but the groups "
+            f"{[*samples.children]}; pass one of them, such as idata.posterior"
+        )
+    return samples.to_dataset()
 
 
 def _flat_draws(samples: xr.Dataset) -> dict[str, Any]:

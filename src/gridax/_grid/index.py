@@ -68,11 +68,8 @@ class PointIndex(Index):
         positions: Iterable[Iterable[int]] | None = None,
     ) -> PointIndex:
         """Join indexes along their dimension."""
-        first = indexes[0]
-        members = {
-            name: np.concatenate([index.members[name] for index in indexes])
-            for name in first.members
-        }
+        every = [_members(index) for index in indexes]
+        members = {name: np.concatenate([each[name] for each in every]) for name in every[0]}
         if positions is not None:
             order = np.argsort(np.concatenate([np.asarray(list(p)) for p in positions]))
             members = {name: labels[order] for name, labels in members.items()}
@@ -93,7 +90,7 @@ class PointIndex(Index):
             for name, labels in self.members.items()
         }
 
-    def isel(self, indexers: Mapping[Any, Any]) -> PointIndex | None:
+    def isel(self, indexers: Mapping[Any, Any]) -> Index | None:
         """Return the index of a selection by position; a single point has none."""
         indexer = indexers.get(self.dim)
         if indexer is None:
@@ -104,7 +101,7 @@ class PointIndex(Index):
             indexer = indexer.values
         if np.ndim(indexer) == 0 and not isinstance(indexer, slice):
             return None
-        return type(self)(self.dim, {name: v[indexer] for name, v in self.members.items()})
+        return indexed(self.dim, {name: v[indexer] for name, v in self.members.items()})
 
     def sel(
         self, labels: dict[Any, Any], method: str | None = None, tolerance: float | None = None
@@ -167,6 +164,16 @@ class PointIndex(Index):
         ((name, labels),) = self.members.items()
         return pd.Index(labels, name=name)
 
+    @property
+    def index(self) -> pd.Index:
+        """The labels as an index of pandas, which `PandasIndex.concat` reads."""
+        return self.to_pandas_index()
+
+    @property
+    def coord_dtype(self) -> np.dtype[Any]:
+        """The dtype of the labels, which `PandasIndex.concat` reads."""
+        return np.result_type(*self.members.values())
+
     def __repr__(self) -> str:
         return f"PointIndex({', '.join(map(repr, self.members))})"
 
@@ -174,14 +181,21 @@ class PointIndex(Index):
         return f"PointIndex ({', '.join(map(str, self.members))})"[:max_width]
 
 
-def attach(dataset: xr.Dataset, dim: str, members: Sequence[str]) -> xr.Dataset:
-    """Give a dimension the index that its labels need.
+def indexed(dim: Hashable, members: Mapping[Hashable, np.ndarray]) -> Index:
+    """Return the index that the labels along a dimension need.
 
-    A single coordinate of sorted numbers, or of strings that all differ, keeps the index of pandas;
-    everything else gets a `PointIndex` over all members. (With an index of pandas, xarray takes
-    booleans as a mask rather than as labels.)
+    A single coordinate of sorted numbers, or of strings that all differ, has the index of pandas,
+    which xarray aligns with that of other data; everything else has a `PointIndex` over all
+    members. (With an index of pandas, xarray takes booleans as a mask rather than as labels.)
     """
-    if len(members) == 1 and members[0] == dim and _suits_pandas(dataset[dim].values):
+    if _suits_pandas(dim, members):
+        return PandasIndex(members[dim], dim, coord_dtype=members[dim].dtype)
+    return PointIndex(dim, members)
+
+
+def attach(dataset: xr.Dataset, dim: str, members: Sequence[str]) -> xr.Dataset:
+    """Give a dimension the index that its labels need, as `indexed` does."""
+    if _suits_pandas(dim, {name: dataset[name].values for name in members}):
         if isinstance(dataset.xindexes.get(dim), PandasIndex):
             return dataset
         return dataset.drop_indexes(dim, errors="ignore").set_xindex(dim, PandasIndex)
@@ -192,13 +206,17 @@ def attach(dataset: xr.Dataset, dim: str, members: Sequence[str]) -> xr.Dataset:
 
 
 def attach_all(dataset: xr.Dataset, members: Mapping[str, Sequence[str]]) -> xr.Dataset:
-    """Give an index to every dimension that has `members` or a coordinate of its own."""
+    """Give an index to every dimension that has `members` or a coordinate of its own.
+
+    Where it has no members, it is one of the outputs, and gets the index that xarray gives it, so
+    that outputs can be aligned with other data.
+    """
     for dim, names in members.items():
         if names:
             dataset = attach(dataset, dim, names)
     for dim in map(str, dataset.dims):
         if dim in dataset.coords and dim not in dataset.xindexes:
-            dataset = attach(dataset, dim, [dim])
+            dataset = dataset.set_xindex(dim, PandasIndex)
     return dataset
 
 
@@ -217,7 +235,16 @@ def without_point_indexes(dataset: xr.Dataset) -> xr.Dataset:
     return dataset
 
 
-def _suits_pandas(labels: np.ndarray) -> bool:
+def _members(index: Any) -> dict[Hashable, np.ndarray]:
+    """Return the labels of an index that is joined with others, of which some may be of pandas."""
+    return index.members if isinstance(index, PointIndex) else {index.dim: index.index.to_numpy()}
+
+
+def _suits_pandas(dim: Hashable, members: Mapping[Hashable, np.ndarray]) -> bool:
+    """Whether pandas can index the labels along a dimension."""
+    if members.keys() != {dim}:
+        return False
+    labels = members[dim]
     if labels.dtype.kind not in "fiu":
         return labels.dtype.kind != "b" and pd.Index(labels).is_unique
     steps = labels[1:] > labels[:-1]

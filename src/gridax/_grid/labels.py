@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from gridax._arrays import is_floating, native
-from gridax._decimals import as_decimals, float32_decimals, tolerance
+from gridax._decimals import as_decimals, float32_decimals, tolerances
 
 _SHOWN = 3  # how many labels an error message lists
 
@@ -95,12 +95,12 @@ class Labels:
         if self.values.dtype.kind in "iu" and wanted.dtype.kind in "iu":
             return self._exact(wanted)
         exact = wanted.astype(np.float64)
-        codes = _nearest_within(exact, self.distinct, 0.0)
+        codes = _nearest_within(exact, self.distinct, np.zeros(self.distinct.size))
         for floats, labels in self._readings(wanted, exact):
             if (codes >= 0).all():
                 break
             if floats is not None and labels is not None:
-                near = _nearest_within(floats, labels, tolerance(labels))
+                near = _nearest_within(floats, labels, tolerances(labels))
                 codes = np.where(codes < 0, near, codes)
         return codes
 
@@ -204,8 +204,11 @@ class Labels:
         return array.astype(self.values.dtype)[()] if self.values.dtype.kind in "Mm" else array[()]
 
 
-def _nearest_within(wanted: np.ndarray, distinct: np.ndarray, most: float) -> np.ndarray:
-    """Return which of the sorted numbers is nearest to each wanted one, or -1 if it is too far."""
+def _nearest_within(wanted: np.ndarray, distinct: np.ndarray, most: np.ndarray) -> np.ndarray:
+    """Return which of the sorted numbers is nearest to each wanted one, or -1 if it is too far.
+
+    `most` says how far it may be from each of the numbers.
+    """
     if distinct.size == 0:
         return np.full(wanted.shape, -1)
     above = np.searchsorted(distinct, wanted).clip(max=distinct.size - 1)
@@ -213,7 +216,7 @@ def _nearest_within(wanted: np.ndarray, distinct: np.ndarray, most: float) -> np
     with np.errstate(invalid="ignore", over="ignore"):
         gaps = [np.abs(distinct[at].astype(float) - wanted) for at in (below, above)]
     closer = np.where(gaps[0] < gaps[1], below, above)
-    near = (np.fmin(*gaps) <= most) | (distinct[closer] == wanted)
+    near = (np.fmin(*gaps) <= most[closer]) | (distinct[closer] == wanted)
     return np.where(near, closer, -1)
 
 

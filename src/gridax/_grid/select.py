@@ -30,6 +30,8 @@ def single(index: Any, n: int) -> int | None:
             f"a point is picked by one flat position, got {index!r}; use isel() for a position "
             "per dimension, or a list for several points"
         )
+    if isinstance(index, (xr.DataArray, xr.Variable)) and index.ndim == 0:  # such as of argmax()
+        index = index.values[()]
     if not is_integer(index):
         return None
     i = operator.index(index)
@@ -98,8 +100,11 @@ def positions(indexers: Mapping[str, Any], sizes: Mapping[str, int]) -> dict[str
     return chosen
 
 
-def where(mask: Any, sizes: Mapping[str, int]) -> np.ndarray:
-    """Return the flat positions, in ascending order, where a mask over some dimensions is true."""
+def where(mask: Any, dataset: xr.Dataset, sizes: Mapping[str, int]) -> np.ndarray:
+    """Return the flat positions, in ascending order, where a mask over some dimensions is true.
+
+    `dataset` has the labels of the dimensions, which have `sizes`.
+    """
     if not isinstance(mask, xr.DataArray) or mask.dtype != bool:
         dtype = f" of {mask.dtype}" if hasattr(mask, "dtype") else ""
         raise TypeError(
@@ -112,6 +117,7 @@ def where(mask: Any, sizes: Mapping[str, int]) -> np.ndarray:
             f"the result of the predicate has the dimension {unknown[0]!r}, but the dimensions of "
             f"the space are {_listed(sizes)}"
         )
+    _check_labels(mask, dataset, sizes)
     strides, stride = {}, 1
     for dim, size in reversed(list(sizes.items())):
         strides[dim] = stride
@@ -128,6 +134,21 @@ def where(mask: Any, sizes: Mapping[str, int]) -> np.ndarray:
     for dim in rest:
         points = (points[:, None] + np.arange(sizes[dim]) * strides[dim]).reshape(-1)
     return np.sort(points)
+
+
+def _check_labels(mask: xr.DataArray, dataset: xr.Dataset, sizes: Mapping[str, int]) -> None:
+    """Reject a mask whose positions are not those of the space."""
+    for dim in map(str, mask.dims):
+        own = {name: c.variable for name, c in mask.coords.items() if c.dims == (dim,)}
+        labels = {name: dataset[name].variable for name in own if name in dataset.coords}
+        alike = all(own[name].equals(variable) for name, variable in labels.items())
+        if mask.sizes[dim] != sizes[dim] or not alike:
+            n = "other" if mask.sizes[dim] == sizes[dim] else mask.sizes[dim]
+            raise ValueError(
+                f"the result of the predicate has {n} labels along {dim!r}, not the {sizes[dim]} "
+                "of the space; bring other data to the labels of the space first, such as with "
+                f"data.sel({{{dim!r}: ds[{dim!r}]}}, method='nearest')"
+            )
 
 
 def _listed(names: Mapping[str, Any]) -> str:

@@ -149,7 +149,12 @@ def _labeled(
                 f"output {output.name!r} has a dimension {dim!r}, which is also a dimension of the "
                 "space; rename it with dims= or in the model"
             )
-    return dataclasses.replace(output, name=final, dims=dims)
+    own = dict(zip(output.dims or dims, dims, strict=True))
+    coords = {
+        own.get(name, name): xr.Variable([own[d] for d in v.dims], v.values, v.attrs)
+        for name, v in output.coords.items()
+    }
+    return dataclasses.replace(output, name=final, dims=dims, coords=coords)
 
 
 def coordinates(
@@ -180,16 +185,21 @@ def coordinates(
         (name, variable, f"output {output.name!r}")
         for output in template.outputs
         for name, variable in output.coords.items()
+        # A number that is left of a dimension, such as the time of a last value, would hide it.
+        if variable.dims or name not in sizes
     ]
     claims += [(name, _as_variable(name, c), "coords=") for name, c in (given or {}).items()]
     for name, variable, claimant in claims:
-        variable = _canonical(name, variable, claimant)
+        variable = _storable(name, variable, claimant)
         _check_coordinate(name, variable, claimant, sizes, names)
         other = coords.get(name, taken.get(name))
         if other is not None and not other.equals(variable):
+            do = (
+                "rename one of them" if variable.dims else f"leave it out with .drop_vars({name!r})"
+            )
             raise ValueError(
                 f"{claimant}: the coordinate {name!r} has values that differ from those of another "
-                "coordinate of that name; rename one of them"
+                f"coordinate of that name; {do}"
             )
         coords.setdefault(name, variable)
     return {name: variable for name, variable in coords.items() if name not in taken}
@@ -229,32 +239,39 @@ def _check_dims(template: Template, taken: Mapping[str, xr.Variable]) -> None:
 
 
 def _as_variable(name: str, coord: Any) -> xr.Variable:
-    """Return a coordinate given as values, ``(dims, values[, attrs])``, or an xarray object."""
+    """Return a coordinate given as values, ``(dims, values[, attrs])``, or an xarray object.
+
+    As with axes, plain numbers get the labels that a person would type, and those of an xarray
+    object are kept bit for bit, so that they align with the data that they came from.
+    """
     if isinstance(coord, xr.DataArray):
         coord = coord.variable
     if isinstance(coord, xr.Variable):
         return coord
     if not isinstance(coord, tuple):
-        coord = ((name,), coord)
+        coord = ((name,) if np.ndim(coord) else (), coord)
     try:
         dims, values, *attrs = coord
-        return xr.Variable(dims, np.asarray(values), *attrs)
+        variable = xr.Variable(dims, native(np.asarray(values)), *attrs)
     except (TypeError, ValueError) as error:
         raise ValueError(f"coords= for {name!r}: {error}") from None
+    if variable.dtype.kind == "f" and variable.ndim == 1:
+        variable = variable.copy(data=as_decimals(variable.values))
+    return variable
 
 
-def _canonical(name: str, variable: xr.Variable, claimant: str) -> xr.Variable:
-    """Return a coordinate as files can store it, with the labels that axes would have."""
+def _storable(name: str, variable: xr.Variable, claimant: str) -> xr.Variable:
+    """Return a coordinate as files can store it."""
     values = native(np.asarray(variable.values))
     if values.dtype.kind in "OT" and all(isinstance(value, str) for value in values.flat):
         values = values.astype(str)
     if values.dtype.kind not in "bcfiuMmU":
+        kind, do = f"the dtype {values.dtype}", "convert it to numbers, strings or dates"
+        if values.size and isinstance(values.flat[0], tuple):
+            kind, do = "a MultiIndex", f"return the output after .reset_index({name!r})"
         raise TypeError(
-            f"{claimant}: the coordinate {name!r} has the dtype {values.dtype}, which files cannot "
-            "store; convert it to numbers, strings or dates"
+            f"{claimant}: the coordinate {name!r} has {kind}, which files cannot store; {do}"
         )
-    if values.dtype.kind == "f" and values.ndim == 1:
-        values = as_decimals(values)
     return xr.Variable(variable.dims, values, variable.attrs)
 
 
@@ -270,6 +287,11 @@ def _check_coordinate(
     if name in outputs:
         raise ValueError(
             f"{claimant}: {name!r} is the name of a coordinate and of an output; rename one of them"
+        )
+    if not variable.dims and name in sizes:
+        raise ValueError(
+            f"{claimant}: {name!r} is a dimension of the outputs, so its coordinate needs "
+            f"{sizes[name]} values, got the number {variable.item()}"
         )
     for dim, size in variable.sizes.items():
         if dim not in sizes:

@@ -137,7 +137,7 @@ def _check(plot: Plot) -> None:
         )
     if not dims:
         raise ValueError(
-            f"output {values.name!r} is a single number here, {values.item():g}; leave at "
+            f"output {values.name!r} is a single number here, {values.values.item():g}; leave at "
             "least one dimension to plot"
         )
     known = dims + [str(n) for n, c in values.coords.items() if c.ndim]
