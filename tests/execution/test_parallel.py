@@ -219,6 +219,37 @@ def test_one_executor_runs_before_and_after_x64_is_switched_on(x64):
     assert executor.run(progress=False).dataset["value"].dtype == np.float32
 
 
+@pytest.mark.parametrize(
+    "execution",
+    [gx.ParallelExecution, lambda f, space: gx.SequentialExecution(jax.jit(f), space)],
+    ids=["parallel", "jitted"],
+)
+def test_draws_follow_a_setting_of_jax_that_changes_within_a_process(execution):
+    def model(state):
+        return jax.random.normal(state["key"], (3,)) * state["a"]
+
+    space = product(key=gx.KeyAxis(4), a=gx.GridAxis(0.0, 1.0, 2))
+    before = None
+    for partitionable in (True, False, True):
+        with jax.threefry_partitionable(partitionable):
+            result = execution(model, space).run(progress=False)
+            np.testing.assert_array_equal(result[1], jax.jit(model)(space[1]))
+        assert before is None or not np.array_equal(result[1], before)
+        before = result[1]
+
+
+def test_what_is_compiled_does_not_depend_on_whether_the_user_disables_jit():
+    def model(state):
+        step = lambda x: np.eye(2, dtype=np.float32) @ x * 0.5 + state["a"]  # noqa: E731
+        return jax.lax.while_loop(lambda x: x.sum() > 1, step, jnp.ones(2))
+
+    space = product(a=gx.GridAxis(0.0, 0.4, 3))
+    wanted = gx.ParallelExecution(model, space).run(progress=False).dataset["value"]
+    with jax.disable_jit():
+        found = gx.ParallelExecution(lambda s: model(s), space).run(progress=False)
+    np.testing.assert_allclose(found.dataset["value"], wanted, rtol=1e-6)
+
+
 def test_an_array_that_jax_would_change_is_refused_by_name():
     space = product(x=gx.GridAxis(0, 1, 3), net={"ids": np.array([1, 2**40])})
     text = (

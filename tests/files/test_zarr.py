@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import pickle
 import re
 import shutil
 import sys
@@ -525,3 +526,50 @@ def test_a_sweep_that_is_larger_than_the_memory_it_takes(tmp_path):
     first = gx.open_result(tmp_path / "large.nc").dataset["value"]
     second = gx.open_result(tmp_path / "large-copy.zarr").dataset["value"]
     np.testing.assert_array_equal(first[198, :3], second[198, :3])
+
+
+# --- what was opened is no longer there --------------------------------------------------------
+
+
+def counted(factor):
+    space = gx.Space({"x": gx.GridAxis(0, 1, 6)}, mode="product")
+    return gx.SequentialExecution(lambda s: {"y": factor * s["x"], "n": 7}, space)
+
+
+@pytest.mark.parametrize("missing", ["y", "n", "status"])
+def test_a_chunk_that_is_missing_in_a_finished_store_is_an_error(tmp_path, missing):
+    path = tmp_path / "run.zarr"
+    result = counted(2.0).run(store=path, block={"x": 2}, progress=False)
+    for name in {missing, "status"}:
+        (path / name / "c" / "1").unlink()
+    for found in (result, gx.open_result(path)):
+        if missing == "status":  # which nobody needs any more
+            assert found.dataset["n"].values.tolist() == [7] * 6
+        else:
+            with pytest.raises(OSError, match=f"'{missing}' of .* is damaged"):
+                found.dataset[missing].load()
+
+
+@pytest.mark.parametrize("how", ["removed", "replaced", "moved"])
+def test_a_store_that_is_gone_is_an_error_rather_than_zeros(tmp_path, how):
+    path = tmp_path / "run.zarr"
+    result = counted(2.0).run(store=path, progress=False)
+    opened = gx.open_result(path)
+    if how == "removed":
+        shutil.rmtree(path)
+    elif how == "moved":
+        path.rename(tmp_path / "other.zarr")
+    else:
+        again = counted(3.0).run(store=path, overwrite=True, progress=False)
+        assert again.dataset["y"].values[-1] == 3.0
+    for found in (result, opened):
+        for name in ("y", "n"):
+            with pytest.raises(
+                FileNotFoundError, match="was removed or replaced after this result"
+            ):
+                found.dataset[name].load()
+
+
+def test_a_lazy_result_that_is_sent_elsewhere_can_be_read_there(tmp_path):
+    result = counted(2.0).run(store=tmp_path / "run.zarr", progress=False)
+    assert pickle.loads(pickle.dumps(result.dataset["n"])).values.tolist() == [7] * 6

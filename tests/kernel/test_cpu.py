@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax.experimental import sparse
 
 import gridax as gx
 from gridax._kernel import cpu, program
@@ -135,6 +136,51 @@ def test_only_the_outermost_loop_that_can_be_whole_is():
         return jax.lax.fori_loop(0, 3, lambda i, c: jnp.sin(nested_loops(c[0])) * (WIDE @ c), x)
 
     assert loops_that_are_whole(with_a_product_around, jnp.ones(40)) == 1
+
+
+SPARSE = sparse.BCOO.fromdense(SQUARE)
+
+
+def with_a_sparse_matrix(x):
+    return jax.lax.fori_loop(0, 5, lambda i, c: jnp.tanh(SPARSE @ c + x), jnp.ones(3) * x)
+
+
+@pytest.mark.parametrize("x", [X, X[:1].repeat(40)], ids=["few points", "points last"])
+def test_a_loop_with_a_sparse_matrix_is_compiled_once(monkeypatch, x):
+    efforts = []
+    jitted = program.Computation.jitted
+    monkeypatch.setattr(
+        program.Computation, "jitted", lambda self: efforts.append(self.effort) or jitted(self)
+    )
+    monkeypatch.setattr(program, "_kept", program.Computation.jitted)
+    sweep = gx.ParallelExecution(
+        lambda s: with_a_sparse_matrix(s["x"]), gx.Space({"x": gx.DataAxis(x)})
+    )
+    values = sweep.run(progress=False).dataset["value"]
+    np.testing.assert_allclose(
+        values, [jax.jit(with_a_sparse_matrix)(each) for each in x], rtol=1e-5
+    )
+    assert efforts
+    assert cpu.Effort.DEFAULT not in efforts
+
+
+@pytest.mark.skipif(not hasattr(jax, "new_ref"), reason="this version of JAX has no references")
+@pytest.mark.parametrize("n", [3, 20, 300])
+def test_a_loop_may_change_an_array_in_place(n):
+    def model(state):
+        buffer = jax.new_ref(jnp.zeros(3))
+
+        def step(carry, i):
+            buffer[i % 3] = buffer[(i + 1) % 3] * 0.5 + state["a"]
+            return carry + buffer[...], None
+
+        return jax.lax.scan(step, jnp.zeros(3), jnp.arange(7))[0]
+
+    space = gx.Space({"a": gx.GridAxis(0, 1, n)}, mode="product")
+    values = gx.ParallelExecution(model, space).run(progress=False).dataset["value"].values
+    np.testing.assert_allclose(
+        values[::7], [jax.jit(model)(space[i]) for i in range(0, n, 7)], rtol=1e-6
+    )
 
 
 @needs_whole_loops

@@ -36,6 +36,9 @@ OPERATIONS = {
     "clamp": lambda x, y, i: lax.clamp(y[0, 0], x, jnp.float32(0.5)),
     "functions": lambda x, y, i: jnp.exp(x) + jnp.sin(y) + jnp.arctan2(x, y) + jnp.tanh(i * x),
     "sum": lambda x, y, i: x.sum(0) + (x * y).sum() + y.mean(1).max(),
+    "sums of derivatives": lambda x, y, i: jax.grad(
+        lambda z: (z**4).sum() * y[0, 0] - (x[0] * z).sum() + 2 * z.sum() * i
+    )(jnp.ones(6)),
     "extremes": lambda x, y, i: x.argmax(0) + y.argmin() + x.min(),
     "running": lambda x, y, i: jnp.cumsum(x, 0) + lax.cummax(y, 1) + jnp.cumprod(x, 1, dtype=float),
     "reversed": lambda x, y, i: x[::-1, :] + y[:, ::-1],

@@ -45,6 +45,33 @@ def with_a_constant(a, b):
     return jnp.linalg.inv(a + MATRIX), jnp.abs(jnp.fft.fft(b * MATRIX[0])), jnp.linalg.eigvalsh(a)
 
 
+@jax.jit
+def solved(a):
+    return jnp.linalg.solve(np.asarray(MATRIX) + a, np.arange(4.0, dtype=np.float32))
+
+
+@jax.jit
+def spectrum(b):
+    return jnp.abs(jnp.fft.fft(np.hanning(4).astype(np.float32) * b))
+
+
+def with_constants_in_what_is_called(a, b):
+    return solved(a), spectrum(b), jax.jit(lambda a, b: spectrum(solved(a) + b))(a, b)
+
+
+def with_constants_in_what_a_loop_calls(a, b):
+    def step(carry, _):
+        return solved(a + carry[0]) + spectrum(b), spectrum(carry)
+
+    return jax.lax.while_loop(
+        lambda c: c.sum() < 9, lambda c: c + spectrum(c + b), b
+    ), jax.lax.scan(step, b, length=2)
+
+
+def with_constants_in_what_a_branch_calls(a, b):
+    return jax.lax.cond(b[0] > 0, lambda: solved(a), lambda: spectrum(b)), spectrum(b + 1)
+
+
 def none(a, b):
     return a @ b
 
@@ -54,7 +81,19 @@ def traced(function, *dims):
     return closed, one_at_a_time(closed, [frozenset(each) for each in dims])
 
 
-@pytest.mark.parametrize("function", [three, in_a_loop, in_a_branch, with_a_constant, none])
+@pytest.mark.parametrize(
+    "function",
+    [
+        three,
+        in_a_loop,
+        in_a_branch,
+        with_a_constant,
+        with_constants_in_what_is_called,
+        with_constants_in_what_a_loop_calls,
+        with_constants_in_what_a_branch_calls,
+        none,
+    ],
+)
 def test_the_values_are_the_same(function):
     before, after = traced(function, {0}, {0, 1})
     arguments = MATRIX, jnp.arange(1.0, 5.0)
@@ -225,6 +264,36 @@ def test_reductions_and_starts_of_chains_count_as_well(state):
     executor = gx.ParallelExecution(model, gx.Space(state, mode="product"))
     reduce = {} if "x" in state else {"reduce": {"k": [largest]}}
     assert executor.plan(**reduce).n_parallel == 1
+
+
+@pytest.mark.parametrize(
+    "execution",
+    [gx.ParallelExecution, lambda f, space: gx.SequentialExecution(jax.jit(f), space)],
+    ids=["parallel", "jitted"],
+)
+def test_functions_that_models_call_may_have_constants(execution):
+    def model(state):
+        b = state["b"] * jnp.arange(1.0, 5.0)
+        return dict(enumerate(with_constants_in_what_is_called(MATRIX + state["b"], b)))
+
+    space = gx.Space({"b": gx.GridAxis(0.1, 1, 5)}, mode="product")
+    result = execution(model, space).run(progress=False)
+    for i in range(5):
+        for one, other in zip(
+            *(jax.tree.leaves(each) for each in (result[i], jax.jit(model)(space[i]))), strict=True
+        ):
+            np.testing.assert_allclose(one, other, rtol=1e-4)
+
+
+def test_functions_that_reduce_may_call_others_with_constants():
+    space = gx.Space({"b": gx.GridAxis(0.1, 1, 4), "k": gx.DataAxis([1.0, 2.0])}, mode="product")
+    sweep = gx.ParallelExecution(lambda s: s["b"] * s["k"], space)
+    found = sweep.run(reduce={"b": spectrum}, progress=False).dataset["value.spectrum"]
+    np.testing.assert_allclose(
+        found,
+        [spectrum(k * np.linspace(0.1, 1, 4, dtype=np.float32)) for k in (1.0, 2.0)],
+        rtol=1e-5,
+    )
 
 
 def routine_names():

@@ -826,3 +826,59 @@ def test_more_draws_leave_those_before_as_they_are(axis):
 
     for few, many in itertools.pairwise([3, 4, 7, 16]):
         assert draws(few) < draws(many)
+
+
+def doubled(by):
+    """Return a model that calls a function which can be exchanged, as a cell of a notebook does."""
+    namespace: dict[str, Any] = {}
+    exec(f"def helper(x): return x * {by}\ndef model(s): return helper(s['x'])", namespace)
+    return namespace
+
+
+@pytest.mark.parametrize("reduce", [None, {"x": "sum"}], ids=["all", "reduced"])
+def test_a_result_records_the_model_that_was_run_whenever_it_is_looked_at(execution, reduce):
+    space = product(x=gx.DataAxis([1.0, 2.0]))
+    more = product(x=gx.DataAxis([1.0, 2.0, 3.0]))
+    namespace = doubled(2)
+    result = run(functools.partial(execution, namespace["model"]), space, reduce=reduce)
+    exec("def helper(x): return x * 100", namespace)
+    with pytest.raises(ValueError, match="it was computed with another model"):
+        run(functools.partial(execution, namespace["model"]), more, extend=result, reduce=reduce)
+
+
+def test_a_traced_model_may_be_written_differently_if_it_computes_the_same():
+    def one(state):
+        twice = 2 * state["x"]
+        return twice
+
+    def other(state):
+        return 2 * state["x"]
+
+    space, more = product(x=gx.DataAxis([1.0])), product(x=gx.DataAxis([1.0, 2.0]))
+    result = gx.ParallelExecution(one, space).run(progress=False)
+    found = gx.ParallelExecution(other, more).run(extend=result, progress=False)
+    assert found.dataset["value"].values.tolist() == [2.0, 4.0]
+
+
+def test_draws_with_another_setting_of_jax_are_not_combined():
+    def model(state):
+        return jax.random.normal(state["key"])
+
+    result = gx.ParallelExecution(model, product(key=gx.KeyAxis(2))).run(progress=False)
+    with jax.threefry_partitionable(False):
+        sweep = gx.ParallelExecution(model, product(key=gx.KeyAxis(3)))
+        with pytest.raises(ValueError, match="drawn with jax_threefry_partitionable=True, which"):
+            sweep.run(extend=result, progress=False)
+
+
+def test_integers_that_became_inexact_floats_are_not_copied():
+    def model(state):
+        if state["x"] == 2:
+            raise RuntimeError
+        return 2**60 + 1 + state["x"]
+
+    sweep = gx.SequentialExecution(model, product(x=gx.DataAxis([1, 2, 3])))
+    result = sweep.run(on_error="record", progress=False)
+    again = gx.SequentialExecution(model, product(x=gx.DataAxis([1, 3, 4])))
+    with pytest.raises(ValueError, match=re.escape("output 'value' has integers of 2^53 or more")):
+        again.run(extend=result, progress=False)

@@ -126,6 +126,17 @@ def test_named_reductions_equal_those_of_the_unreduced_run(executor, dims):
 
 
 @pytest.mark.slow
+def test_reductions_work_where_jax_promotes_no_dtypes():
+    methods = [*NAMED, gx.Quantiles([0.5]), gx.Histogram([0.0, 1.0, 2.0])]
+    space = gx.Space({"a": gx.GridAxis(0, 1, 5), "b": gx.GridAxis(0, 2, 4)}, mode="product")
+    sweep = gx.ParallelExecution(lambda s: s["a"] * s["b"], space)
+    wanted = sweep.run(reduce={"b": methods}, progress=False)
+    with jax.numpy_dtype_promotion("strict"):
+        sweep = gx.ParallelExecution(lambda s: s["b"] * s["a"], space)
+        found = sweep.run(reduce={"b": methods}, progress=False)
+    xr.testing.assert_allclose(found.dataset, wanted.dataset)
+
+
 def test_dtypes_are_those_of_xarray():
     names = [name for name in NAMED if "arg" not in name]
     found = EXECUTIONS[0].run(reduce={"sigma": names}, progress=False).dataset

@@ -810,11 +810,55 @@ def test_another_sweep_is_refused_with_what_differs(execution, base_store, space
         executor.run(store=base_store, progress=False, resume="force")
     name = repr(str(base_store))
     assert str(caught.value).startswith(f"cannot resume {name}, which holds another sweep: ")
+    # Only other labels of the same axes can be added.
+    extends = f" (add extend={name} to compute only the points that are new)"
+    is_extension = "the axis" in text or "(x: 6, " in text
     assert str(caught.value).endswith(
-        f"Give another store= (add extend={name} to compute only the points that are new), or "
-        "start over with overwrite=True"
+        f"Give another store={extends if is_extension else ''}, or start over with overwrite=True"
     )
     assert content_of(base_store) == before
+
+
+def series(step=0.1, name="x", units="s", dim="time"):
+    def model(state):
+        times = (dim, step * np.arange(3), {"units": "s"})
+        x = xr.DataArray(state["a"] * jnp.arange(3.0), {dim: times}, (dim,), attrs={"units": units})
+        return {name: x}
+
+    return model
+
+
+@pytest.mark.parametrize(
+    ("other", "text"),
+    [
+        ({"step": 0.2}, "the output 'time' is coordinate float64[3] along ['time'] with digest"),
+        ({"name": "y"}, "the output 'x' is only there: float32[3] along ['time']"),
+        (
+            {"dim": "t"},
+            "the output 'x' is float32[3] along ['time'] there and float32[3] along ['t']",
+        ),
+        ({"units": "ms"}, "output 'x' has the units 's' "),
+    ],
+)
+def test_a_finished_store_with_other_labels_of_outputs_is_refused(path, other, text):
+    space = gx.Space({"a": gx.GridAxis(0, 1, 4)}, mode="product")
+    gx.ParallelExecution(series(), space).run(store=path, progress=False)
+    gx.ParallelExecution(series(), space).run(store=path, progress=False)
+    with pytest.raises(ValueError, match=re.escape(text)):
+        gx.ParallelExecution(series(**other), space).run(store=path, progress=False)
+    opened = gx.ParallelExecution(series(), space).run(store=path, progress=False)
+    assert opened.dataset["time"].values.tolist() == (0.1 * np.arange(3)).tolist()
+
+
+def test_a_finished_store_is_refused_if_coords_differ(path):
+    space = gx.Space({"a": gx.GridAxis(0, 1, 4)}, mode="product")
+    sweep = gx.ParallelExecution(lambda s: s["a"] * jnp.arange(3.0), space)
+    labels = {"dims": {"value": "t"}, "coords": {"t": [1, 2, 3]}}
+    sweep.run(store=path, progress=False, **labels)
+    assert sweep.run(store=path, progress=False, **labels).dataset.sizes == {"a": 4, "t": 3}
+    for other in ({}, {**labels, "coords": {"t": [1, 2, 4]}}):
+        with pytest.raises(ValueError, match="holds another sweep: the output '"):
+            sweep.run(store=path, progress=False, **other)
 
 
 @pytest.mark.parametrize(

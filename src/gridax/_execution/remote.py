@@ -6,7 +6,7 @@ import dataclasses
 import itertools
 import math
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
@@ -100,8 +100,8 @@ class RemoteEvaluator(Evaluator):
         """Whether the model receives JAX arrays."""
         return self._local.is_traced
 
-    def program(self) -> str | None:
-        """Return a fingerprint of the traced model, or None if it is never traced."""
+    def program(self) -> Callable[[], str] | None:
+        """Return what gives a fingerprint of the traced model; None if it is never traced."""
         return self._local.program()
 
     def evaluate(self, request: Request) -> Iterator[Evaluated]:

@@ -7,10 +7,9 @@ import dataclasses
 import functools
 import itertools
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
-import jax
 import numpy as np
 
 from gridax._execution.front import Front, whole_chains
@@ -26,9 +25,8 @@ from gridax._plan.plan import Plan, Region, Tile, box_of, n_points, shape_of
 from gridax._plan.slices import Slices
 from gridax._plan.tuning import Tuner
 from gridax._reduce.outputs import ReducedOutputs
-from gridax._reduce.request import Reduction
 from gridax._run.evaluator import Evaluated, Evaluator, Failed, Request
-from gridax._run.fingerprints import digest_of_callback
+from gridax._run.fingerprints import digest_of_callback, settings
 from gridax._run.job import Job
 from gridax._stores.base import Store, Task
 
@@ -47,7 +45,8 @@ class TiledEvaluator(Evaluator):
         self._arguments = Arguments(job.points, job.args, dict(job.kwargs), job.derivatives)
         warn_of_batched_keys(leaf.impl for leaf in self._arguments.leaves if leaf.impl is not None)
         self._rejections = list(self._arguments.rejections())
-        self._by_x64: dict[tuple[bool, Reduction | None], Prepared] = {}
+        self._by_settings: dict[tuple[Any, ...], Prepared] = {}
+        self._programs: dict[Prepared, Callable[[], str]] = {}
         self._only: Batch | None = None
         self._repeated: Repeated | None = None
 
@@ -98,18 +97,24 @@ class TiledEvaluator(Evaluator):
         """Whether the model receives JAX arrays."""
         return True
 
-    def program(self) -> str:
-        """Return a fingerprint of the traced model."""
-        return self._prepared().digest(digest_of_callback)
+    def program(self) -> Callable[[], str]:
+        """Return what gives a fingerprint of the model as it is traced now."""
+        prepared = self._prepared()
+        if prepared not in self._programs:
+            digest = functools.cache(functools.partial(prepared.digest, digest_of_callback))
+            if prepared.calls_back:  # functions that may have changed by then
+                digest()
+                return digest
+            self._programs[prepared] = digest
+        return self._programs[prepared]
 
     def _prepared(self, reduced: ReducedOutputs | None = None) -> Prepared:
-        """Trace the model once per static choice; kept for the next run."""
-        x64 = bool(jax.config.read("jax_enable_x64"))  # which changes the programs
-        key = x64, None if reduced is None else reduced.reduction
-        if key not in self._by_x64:
+        """Trace the model once per static choice; kept for the next run with these settings."""
+        key = *settings().values(), None if reduced is None else reduced.reduction
+        if key not in self._by_settings:
             job = self._job
-            self._by_x64[key] = Prepared(job.model, self._arguments, self._n_pmap, reduced)
-        return self._by_x64[key]
+            self._by_settings[key] = Prepared(job.model, self._arguments, self._n_pmap, reduced)
+        return self._by_settings[key]
 
     def _reduces(self, reduced: ReducedOutputs | None) -> bool:
         """Whether outputs are reduced on the devices, rather than after they were fetched.

@@ -27,22 +27,37 @@ class LazyArray:
     """An array of a store whose chunks are read when it is indexed, with one request for each.
 
     A chunk that is missing is an error, unless its block is still to be computed: zeros are no
-    data.
+    data. So is a store that took the place of the one that was opened.
 
     Parameters
     ----------
     location : of the store.
     array : what is read.
     status : the states of the points, if it is the store of a run.
+    is_finished : whether no block is still to be computed.
     """
 
     def __init__(
-        self, location: Location, array: StoredArray, status: StoredArray | None = None
+        self,
+        location: Location,
+        array: StoredArray,
+        status: StoredArray | None = None,
+        is_finished: bool = False,
     ) -> None:
         self._location, self._array, self._status = location, array, status
+        self._is_finished, self._identity = is_finished, location.identity()
         self.shape, self.ndim, self.dtype = array.shape, len(array.shape), array.dtype
 
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_identity": None}  # another machine may have another number
+
     def __getitem__(self, index: Any) -> np.ndarray:
+        if self._identity is not None and self._location.identity() != self._identity:
+            raise FileNotFoundError(
+                f"the store {self._location.name!r} was removed or replaced after this result was "
+                "opened; open it again with gridax.open_result, and load() results whose store "
+                "will be overwritten"
+            )
         index = index if isinstance(index, tuple) else (index,)
         if not index or index[0] is Ellipsis:
             index = (slice(None),) * self.ndim
@@ -77,8 +92,10 @@ class LazyArray:
         """Whether the block of a missing chunk is still to be computed."""
         if self._status is None:
             return False
-        if self._array.key in (STATUS, ERROR):
+        if self._array.key == ERROR:
             return True  # there are messages only where a point has failed
+        if self._is_finished or self._array.key == STATUS:
+            return not self._is_finished
         block = number[: len(self._status.shape)]
         (raw,) = self._location.read([self._status.key_of(block)])
         try:
@@ -87,10 +104,12 @@ class LazyArray:
             return False
 
 
-def lazy(location: Location, array: StoredArray, status: StoredArray | None) -> xr.Variable:
+def lazy(
+    location: Location, array: StoredArray, status: StoredArray | None, is_finished: bool
+) -> xr.Variable:
     """Return a variable as a dask array with the chunks of the store; a scalar is read at once."""
     attrs = user_attributes(array.attrs)
-    values = LazyArray(location, array, status)
+    values = LazyArray(location, array, status, is_finished)
     if not array.shape:
         return xr.Variable(array.dims, values[...], attrs)
     import dask.array  # takes time

@@ -72,7 +72,7 @@ def open_store(location: Location) -> OpenedStore:
     variables = _read_whole(location, in_memory)
     for name, array in header.arrays.items():
         if name not in variables:
-            variables[name] = lazy(location, array, status)
+            variables[name] = lazy(location, array, status, header.finished is not None)
     coords = {name: variables.pop(name) for name in list(variables) if name in labels}
     plain = xr.Dataset(variables, xr.Coordinates(coords, indexes={}), attrs)
     return OpenedStore(codec.decode(plain), header, codec.stored_names(attrs))

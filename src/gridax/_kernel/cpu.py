@@ -27,6 +27,7 @@ from gridax._plan.programs import (
     bare,
     equations_of,
     equations_within,
+    has_reference,
     is_literal,
     programs_in,
     variables,
@@ -40,8 +41,10 @@ _ATTRIBUTES = {"xla_cpu_small_call": "true", "inlineable": "false"}
 # Operations for which XLA calls a library or Python, rather than having code of its own.
 _CALLS = WAITING | {"dot_general", "ragged_dot_general", "conv_general_dilated", "sort", "top_k"}
 _CALLS |= {"approx_top_k", "rng_bit_generator", "custom_partitioning", "shard_map"}
-# What is in the names of others: of callbacks, of what devices exchange, and of variants.
-_PARTS = ("callback", "debug", "all_", "psum", "permute", "pallas", "scatter", "cum", "_window")
+# What is in the names of others: of callbacks, of what devices exchange, and of variants; and of
+# what becomes one of these.
+_PARTS = ["callback", "debug", "all_", "psum", "permute", "pallas", "scatter", "cum", "_window"]
+_PARTS += ["coo_", "csr_", "linear_solve", "maybe_set"]  # of sparse matrices, lineax and equinox
 _SUMS = {"reduce_sum", "reduce_prod", "reduce_max", "reduce_min", "argmax", "argmin", "reduce"}
 # Operations that XLA calls a function for, element by element.
 _SLOW = {"sin", "cos", "tan"}
@@ -157,6 +160,8 @@ def _is_suitable(equation: Any, longest: int, points_last: bool = False) -> bool
     """
     if not _IS_KNOWN or equation.primitive.name not in LOOPS:
         return False
+    if has_reference(equation.invars):  # which cannot be passed on
+        return False
     if any(math.prod(atom.aval.shape) == 0 for atom in equation.invars):
         return False
     for n, inner in enumerate(equations_within(equation)):
@@ -222,5 +227,6 @@ def _whole(loop: Any) -> Any:
         results = set_xla_metadata(jax.jit(alone)(*values), **_ATTRIBUTES)
         return jax.lax.optimization_barrier(results)[0]
 
-    (equation,) = jax.make_jaxpr(jax.jit(call))(*(v.aval for v in operands)).jaxpr.eqns
+    with jax.disable_jit(False):
+        (equation,) = jax.make_jaxpr(jax.jit(call))(*(v.aval for v in operands)).jaxpr.eqns
     return equation.replace(invars=operands, outvars=loop.outvars)

@@ -63,7 +63,7 @@ def lasting_fingerprint(
     text = _SET.sub(lambda found: str(sorted(found[1].split(", "))), str(jaxpr))
     parts: list[Any] = []
     for part in (*constants, *_inner(jaxpr, set(), frozenset())):
-        if part is None or _has_bytes(part):
+        if part is None or _has_bytes(part) or isinstance(part, _Token):
             parts.append(part)
         else:
             parts += [_Token(digest_of(function)) for function in _users_own(part, set())]
@@ -72,7 +72,9 @@ def lasting_fingerprint(
 
 def calls_back(jaxpr: Any) -> bool:
     """Whether a program holds functions or objects of the user's, which it keeps alive."""
-    parts = (part for part in _inner(jaxpr, set(), _RULES) if not _has_bytes(part))
+    parts = (
+        p for p in _inner(jaxpr, set(), _RULES) if not (_has_bytes(p) or isinstance(p, _Token))
+    )
     return any(True for part in parts for _ in _users_own(part, set()))
 
 
@@ -106,6 +108,7 @@ def _inner(jaxpr: Any, seen: set[int], ignored: frozenset[str]) -> Iterator[Any]
         return
     seen.add(id(jaxpr))
     for equation in jaxpr.eqns:
+        yield from _context(equation.ctx)
         for atom in equation.invars:
             if is_literal(atom):
                 yield atom.val
@@ -113,6 +116,14 @@ def _inner(jaxpr: Any, seen: set[int], ignored: frozenset[str]) -> Iterator[Any]
             for name, value in equation.params.items():
                 if name not in ignored:
                     yield from _of_param(value, seen, ignored)
+
+
+def _context(context: Any) -> Iterator[_Token]:
+    """Yield how an operation was set to be compiled, unless it is as by default."""
+    if not context.threefry_partitionable:
+        yield _Token("not partitionable")
+    if context.compute_type or context.xla_metadata:
+        yield _Token(f"{context.compute_type} {context.xla_metadata}")
 
 
 def _of_param(value: Any, seen: set[int], ignored: frozenset[str]) -> Iterator[Any]:
@@ -173,7 +184,7 @@ _numbers = itertools.count()
 
 def _token(value: Any) -> Any:
     """Return the same token for what JAX holds equal, and for the same object of anybody else's."""
-    if value is None or _has_bytes(value):
+    if value is None or _has_bytes(value) or isinstance(value, _Token):
         return value
     by_identity: Any = object.__hash__
     if not _is_of_jax(value) or type(value).__hash__ is by_identity:

@@ -355,7 +355,7 @@ def _is_by_vector(equation: Any) -> bool:
 
 _NAMES: dict[Callable[..., Any], str] = {
     _elementwise: (
-        "abs acos acosh add add_any and asin asinh atan atan2 atanh bessel_i0e bessel_i1e"
+        "abs acos acosh add and asin asinh atan atan2 atanh bessel_i0e bessel_i1e"
         " bitcast_convert_type cbrt ceil clz complex conj convert_element_type copy cos cosh"
         " digamma div eq eq_to erf erf_inv erfc exp exp2 expm1 floor ge gt igamma igammac imag"
         " integer_pow is_finite le le_to lgamma log log1p logistic lt lt_to max min mul ne neg"
@@ -363,7 +363,7 @@ _NAMES: dict[Callable[..., Any], str] = {
         " regularized_incomplete_beta rem round rsqrt shift_left shift_right_arithmetic"
         " shift_right_logical sign sin sinh sqrt square stop_gradient sub tan tanh xor zeta"
     ),
-    _of_one_shape: "clamp select_n threefry2x32",
+    _of_one_shape: "add_any clamp select_n threefry2x32",
     _along_axes: (
         "argmax argmin cumlogsumexp cummax cummin cumprod cumsum reduce_and reduce_max"
         " reduce_min reduce_or reduce_prod reduce_sum reduce_xor rev split squeeze"

@@ -38,14 +38,16 @@ def one_at_a_time(closed: Any, varies: Sequence[Dims]) -> Any:
     """
     if not any(map(may_wait, closed.jaxpr.eqns)) or has_references(closed.jaxpr):
         return closed
-    n = len(closed.jaxpr.constvars)
-    flat = _retraced(closed.jaxpr, _inlined)
+    flat, more = _retraced(closed.jaxpr, _inlined)
+    constants = [*more, *closed.consts]
+    n = len(constants)
     known = dependencies(flat, [*([_NONE] * n), *varies])
     inner = flat.replace(eqns=[_within(equation, known) for equation in flat.eqns])
     if sum(map(may_wait, inner.eqns)) > 1:
-        inner = _retraced(inner, lambda jaxpr, values: _ordered(jaxpr, values, known))
+        inner, more = _retraced(inner, lambda jaxpr, values: _ordered(jaxpr, values, known))
+        constants, n = [*more, *constants], n + len(more)
     inner = inner.replace(constvars=inner.invars[:n], invars=inner.invars[n:])
-    return closed.replace(jaxpr=inner)
+    return closed.replace(jaxpr=inner, consts=constants)
 
 
 def one_after_another(function: Callable[[Any], Any]) -> Callable[[Any], Any]:
@@ -60,8 +62,13 @@ def one_after_another(function: Callable[[Any], Any]) -> Callable[[Any], Any]:
     return ordered
 
 
-def _retraced(jaxpr: Any, evaluate: Callable[[Any, dict[Any, Any]], dict[Any, Any]]) -> Any:
-    """Return the program that evaluates another one in some way; its constants are inputs."""
+def _retraced(
+    jaxpr: Any, evaluate: Callable[[Any, dict[Any, Any]], dict[Any, Any]]
+) -> tuple[Any, list[Any]]:
+    """Return the program that evaluates another one in some way, and constants of its own.
+
+    All constants are inputs: first its own, such as those of what was inlined, then the others.
+    """
     inputs = [*jaxpr.constvars, *jaxpr.invars]
 
     def outputs(*values: Any) -> list[Any]:
@@ -69,7 +76,10 @@ def _retraced(jaxpr: Any, evaluate: Callable[[Any, dict[Any, Any]], dict[Any, An
         return [value_of(atom, known) for atom in jaxpr.outvars]
 
     avals = [jax.ShapeDtypeStruct(v.aval.shape, v.aval.dtype) for v in inputs]
-    return jax.make_jaxpr(outputs)(*avals).jaxpr
+    closed = jax.make_jaxpr(outputs)(*avals)
+    jaxpr = closed.jaxpr
+    flat = jaxpr.replace(constvars=[], invars=[*jaxpr.constvars, *jaxpr.invars])
+    return flat, closed.consts
 
 
 def _inlined(jaxpr: Any, known: dict[Any, Any]) -> dict[Any, Any]:

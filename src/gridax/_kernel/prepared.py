@@ -114,7 +114,7 @@ class Prepared:
         """Return the widths to begin with on a CPU."""
         traced, start = self._traced[self._heaviest], widths.CPU
         # Points may be repeated in such loops, but a function should be called once for each.
-        whole = 0 if self._calls_back else cpu.most_points(traced.program.traced)
+        whole = 0 if self.calls_back else cpu.most_points(traced.program.traced)
         last = traced.last.n_points if self._may_be_last else (0, 0)
         return dataclasses.replace(start, whole=min(start.width, whole), last=last)
 
@@ -135,7 +135,7 @@ class Prepared:
 
     def _n_threads(self) -> int:
         """Return how many threads start programs on a CPU that is a single device."""
-        if jax.local_device_count() > 1 or self._calls_back:  # functions may not be thread-safe
+        if jax.local_device_count() > 1 or self.calls_back:  # functions may not be thread-safe
             return 1
         return _devices.n_cores()
 
@@ -145,7 +145,7 @@ class Prepared:
         return self._reduced is not None and self._reduced.reduction.holds_functions
 
     @property
-    def _calls_back(self) -> bool:
+    def calls_back(self) -> bool:
         """Whether the model calls functions of the user's while it runs."""
         return any(traced.program.calls_back for traced in self._traced.values())
 
@@ -305,7 +305,7 @@ class Prepared:
     @property
     def _is_lasting(self) -> bool:
         """Whether other processes can know the program, which holds no function of the user's."""
-        return self._reduced is None and not self._calls_back
+        return self._reduced is None and not self.calls_back
 
     def wish(self, limits: Limits) -> Wish:
         """Return which blocks suit the tiles of the plan."""

@@ -118,7 +118,7 @@ class Reducer:
         found, nan = [], jnp.array(False)
         for each in self.reduction.outputs:
             x = self._spread(outs[each.output], n_lead, lengths)
-            with x64(True):
+            with x64(True), jax.numpy_dtype_promotion("standard"):
                 arrays, has_nan = arithmetic.output(
                     jnp, x, n_lead, _ordered(each), cells.reduced, indices, there, self.skips_nan
                 )

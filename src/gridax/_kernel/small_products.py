@@ -50,7 +50,8 @@ def _summed(equation: Any) -> Any:
     """Return an equation that computes a product of matrices as a sum of products of elements."""
     numbers = equation.params["dimension_numbers"]
     product = jax.jit(functools.partial(sum_of_products, dimension_numbers=numbers))
-    (new,) = jax.make_jaxpr(product)(*(v.aval for v in equation.invars)).jaxpr.eqns
+    with jax.disable_jit(False):
+        (new,) = jax.make_jaxpr(product)(*(v.aval for v in equation.invars)).jaxpr.eqns
     return new.replace(invars=equation.invars, outvars=equation.outvars)
 
 

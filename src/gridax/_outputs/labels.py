@@ -291,7 +291,7 @@ def _check_coordinate(
     if not variable.dims and name in sizes:
         raise ValueError(
             f"{claimant}: {name!r} is a dimension of the outputs, so its coordinate needs "
-            f"{sizes[name]} values, got the number {variable.item()}"
+            f"{sizes[name]} values, got the number {variable.values.item()}"
         )
     for dim, size in variable.sizes.items():
         if dim not in sizes:

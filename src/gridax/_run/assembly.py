@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -33,6 +33,7 @@ class Assembler:
     def __init__(self, job: Job) -> None:
         self._job = job
         self._last: Assembly | None = None
+        self._recorded: tuple[Any, Recorded] | None = None
         self.reduced: Any = None  # the labels of what outputs were last reduced to
 
     def assembly(
@@ -45,6 +46,36 @@ class Assembler:
             self._last = None if has_own_labels else assembly
             return assembly
         return self._last
+
+    def recorded(self, program: Callable[[], str]) -> Recorded:
+        """Return what results of a traced program record, which is the same for all runs of it."""
+        if self._recorded is None or self._recorded[0] is not program:
+
+            def about() -> Parts:
+                parts = fingerprints.of_job(self._job)
+                return {**parts, "model": {**parts["model"], "program": program()}}
+
+            self._recorded = program, Recorded(about)
+        return self._recorded[1]
+
+
+class Recorded:
+    """What a result in memory records of the job of which it is the result.
+
+    Parameters
+    ----------
+    about : returns the fingerprints, when they are first needed: they take longer than many a run.
+    """
+
+    def __init__(self, about: Callable[[], Parts]) -> None:
+        self.about = functools.cache(about)
+        self._last: tuple[Any, str] | None = None
+
+    def attributes(self, outputs: Mapping[str, list[str]]) -> dict[str, str]:
+        """Return the attribute of the result, which also has the fingerprints of the outputs."""
+        if self._last is None or self._last[0] is not outputs:
+            self._last = outputs, json.dumps({**self.about(), "template": outputs})
+        return {fingerprints.ATTRIBUTE: self._last[1]}
 
 
 class Assembly:
@@ -100,12 +131,15 @@ class Assembly:
         """Fingerprints of the outputs."""
         return fingerprints.of_template(self.template, self.coords)
 
-    def dataset(self, store: MemoryStore, run: Mapping[str, Any], before: str = "") -> xr.Dataset:
+    def dataset(
+        self, store: MemoryStore, recorded: Recorded, run: Mapping[str, Any], before: str = ""
+    ) -> xr.Dataset:
         """Return the outputs with all labels, and the status of each point unless all are done.
 
         Parameters
         ----------
         store : outputs over the grid.
+        recorded : what is recorded of the job.
         run : when and on what the job was run, as `describe.stamp` returns it.
         before : the history of the result that was extended.
         """
@@ -116,6 +150,7 @@ class Assembly:
         if store.errors:
             dataset["error"] = (self._points.dims, store.messages())
         # The Dataset is a copy already, and assign_attrs would copy all of its indexes again.
+        dataset.attrs.update(recorded.attributes(self.fingerprints))
         dataset.attrs.update(describe.stamped(run, self._job.deed, before))
         return dataset
 
@@ -145,12 +180,10 @@ class Assembly:
         variables = without_memory(self.template.outputs, self._points)
         own = xr.Coordinates(self.coords, indexes={})
         dataset = attach_all(self._points.dataset.assign_coords(own).assign(variables), {})
-        described = {**fingerprints.of_job(self._job), "template": self.fingerprints}
         return dataset.assign_attrs(
             describe.attributes(
                 self._points, self.template, self._job.model, self._job.args, self._job.kwargs
-            ),
-            **{fingerprints.ATTRIBUTE: json.dumps(described)},
+            )
         )
 
 

@@ -176,8 +176,11 @@ class Evaluator(abc.ABC):
         """Whether the model receives JAX arrays, which are traced."""
 
     @abc.abstractmethod
-    def program(self) -> str | None:
-        """Return a fingerprint of the traced model, or None if the model is never traced."""
+    def program(self) -> Callable[[], str] | None:
+        """Return what gives a fingerprint of the model as it is traced now; None if it never is.
+
+        It is the same object for the same trace.
+        """
 
 
 def store_evaluated(evaluator: Evaluator, request: Request) -> Iterator[int]:

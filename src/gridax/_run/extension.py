@@ -108,7 +108,8 @@ class Extension:
         for name in self._compared:
             both[0].pop(name, None)
             both[1].pop(name, None)
-        problem = fingerprints.fixed_difference(*both)
+        problem = fingerprints.setting_difference(parts, dict(about))
+        problem = problem or fingerprints.fixed_difference(*both)
         problem = problem or fingerprints.derivative_difference(parts, dict(about))
         problem = problem or fingerprints.reduction_difference(parts, dict(about))
         there, here = parts["model"], about["model"]
@@ -153,7 +154,7 @@ class Extension:
             values = self._taken(output.name, picked)
             there = done.reshape(done.shape + (1,) * len(output.shape))
             values = np.where(there, values, np.zeros((), values.dtype))
-            buffer.arrays[i] = _holding(buffer.arrays[i], values)
+            buffer.arrays[i] = _holding(buffer.arrays[i], values, output.name)
             buffer.arrays[i][mesh] = values
         buffer.status[mesh] = np.where(done, DONE, buffer.status[mesh])
 
@@ -272,10 +273,15 @@ def _matched(names: list[str], new: dict[str, _Leaf], old: dict[str, _Leaf]) -> 
     return np.array([known.get(key, -1) for key in wanted], dtype=np.int64)
 
 
-def _holding(array: np.ndarray, values: np.ndarray) -> np.ndarray:
+def _holding(array: np.ndarray, values: np.ndarray, name: str) -> np.ndarray:
     """Return an array whose dtype can also hold some values; integers may have become floats."""
     if np.can_cast(values.dtype, array.dtype, "safe"):
         return array
+    if array.dtype.kind in "iu" and np.abs(values).max(initial=0) >= 2**53:
+        raise ValueError(
+            f"extend=: output {name!r} has integers of 2^53 or more, which became floats because "
+            "some points of the result lack it; run all of its points first"
+        )
     with np.errstate(invalid="ignore"):
         if (values.astype(array.dtype) == values).all():
             return array

@@ -62,17 +62,25 @@ def of_space(points: Points, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -
             name = f"keyword {name}" if name in fixed else name
             fixed[name] = _value(leaf, name, unknown)
     dims = [[dim, size] for dim, size in points.sizes.items()]
-    x64 = bool(jax.config.read("jax_enable_x64"))
     return {
         "dims": dims,
         "axes": axes,
         "fixed": fixed,
         "choices": {c.name: choices(c, points.sizes) for c in columns if c.table.kind == "choice"},
-        "x64": x64,
-        # The draws of a key depend on it, but the traced program does not show it.
-        "partitionable": bool(getattr(jax.config, _PARTITIONABLE, True)),
+        **settings(),
         "digests": _DIGESTS,
         "unknown": unknown,
+    }
+
+
+def settings() -> dict[str, bool]:
+    """Return the settings of JAX that change numbers.
+
+    The draws of a key depend on the second one, but the traced program does not show it.
+    """
+    return {
+        "x64": bool(jax.config.read("jax_enable_x64")),
+        "partitionable": bool(getattr(jax.config, _PARTITIONABLE, True)),
     }
 
 
@@ -267,15 +275,9 @@ def _without_digests(parts: Parts) -> Parts:
 
 def difference(stored: Parts, mine: Parts) -> str | None:
     """Say how another space or fixed value differs, with both shown, or return None."""
-    if stored.get("x64", mine["x64"]) != mine["x64"]:
-        there, here = ("64" if side["x64"] else "32" for side in (stored, mine))
-        return f"its numbers have {there} bits, but JAX would use {here} here (jax_enable_x64)"
-    drawn = stored.get("partitionable", mine["partitionable"])
-    if drawn != mine["partitionable"]:
-        return (
-            f"its random numbers were drawn with {_PARTITIONABLE}={drawn}, which is "
-            f"{mine['partitionable']} here"
-        )
+    settings = setting_difference(stored, mine)
+    if settings:
+        return settings
     if stored["dims"] != mine["dims"]:
         return (
             f"its space has the dimensions {_sizes(stored['dims'])}, but this one has "
@@ -288,6 +290,31 @@ def difference(stored: Parts, mine: Parts) -> str | None:
         or derivative_difference(stored, mine)
         or reduction_difference(stored, mine)
     )
+
+
+def setting_difference(stored: Parts, mine: Parts) -> str | None:
+    """Say how settings of JAX differ that change numbers, or return None."""
+    if stored.get("x64", mine["x64"]) != mine["x64"]:
+        there, here = ("64" if side["x64"] else "32" for side in (stored, mine))
+        return f"its numbers have {there} bits, but JAX would use {here} here (jax_enable_x64)"
+    drawn = stored.get("partitionable", mine["partitionable"])
+    if drawn != mine["partitionable"]:
+        return (
+            f"its random numbers were drawn with {_PARTITIONABLE}={drawn}, which is "
+            f"{mine['partitionable']} here"
+        )
+    return None
+
+
+def only_points_differ(stored: Parts, mine: Parts) -> bool:
+    """Whether two sweeps differ by their axes and not by what is computed at a point."""
+    leaves = [{**side["axes"], **side["fixed"]}.keys() for side in (stored, mine)]
+    are_same = stored["dims"] == mine["dims"] and stored["axes"] == mine["axes"]
+    if are_same or leaves[0] != leaves[1]:
+        return False
+    fixed = {k: v for k, v in stored["fixed"].items() if k in mine["fixed"]}
+    same = {name: mine[name] for name in ("dims", "axes")}
+    return difference({**stored, **same, "fixed": {**mine["fixed"], **fixed}}, mine) is None
 
 
 def derivative_difference(stored: Parts, mine: Parts) -> str | None:

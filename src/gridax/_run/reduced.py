@@ -23,7 +23,7 @@ from gridax._reduce.outputs import ReducedOutputs
 from gridax._reduce.request import Reduction
 from gridax._reduce.variables import coordinates_of, variables_of
 from gridax._run import fingerprints
-from gridax._run.assembly import Assembly, without_memory, zeros
+from gridax._run.assembly import Assembly, Recorded, without_memory, zeros
 from gridax._run.fingerprints import Parts
 from gridax._run.job import Job
 from gridax._stores.base import ERROR, FLAGS, PENDING, STATUS
@@ -38,7 +38,6 @@ class ReducedAssembly:
     job : what is run.
     raw : the labels of the outputs themselves.
     reduction : what was asked for, with cells.
-    given : the same as ``reduce=`` of `Execution.run`.
 
     Attributes
     ----------
@@ -47,8 +46,8 @@ class ReducedAssembly:
     template : the structure of a result at one of its points.
     """
 
-    def __init__(self, job: Job, raw: Assembly, reduction: Reduction, given: Any) -> None:
-        self._job, self._given, self.raw = job, given, raw
+    def __init__(self, job: Job, raw: Assembly, reduction: Reduction) -> None:
+        self._job, self.raw = job, raw
         points = job.points
         outputs = raw.template.outputs
         space = points.dataset
@@ -96,7 +95,9 @@ class ReducedAssembly:
         begun = self.reduced.cells.n_points_in(store.status != PENDING)
         return Progress(begun - n_failed, n_failed, self._job.points.n)
 
-    def dataset(self, store: MemoryStore, run: Mapping[str, Any], before: str = "") -> xr.Dataset:
+    def dataset(
+        self, store: MemoryStore, recorded: Recorded, run: Mapping[str, Any], before: str = ""
+    ) -> xr.Dataset:
         """Return the variables with all labels, and the status of each point unless all are done.
 
         The parameters are those of `Assembly.dataset`.
@@ -104,11 +105,10 @@ class ReducedAssembly:
         arrays = dict(zip([o.name for o in self.reduced.stored], store.arrays, strict=True))
         if store.is_complete and self._is_stored_as_is:
             dataset = self._empty.copy(data={o.name: arrays[o.name] for o in self.template.outputs})
-            dataset.attrs.update(describe.stamped(run, self._job.deed, before))
-            return dataset
-        stored = xr.Dataset(self._stored(arrays, store.status, store.messages()))
-        found = merged(stored, self._summary, store.is_complete)
-        dataset = self._labels.assign(found)
+        else:
+            stored = xr.Dataset(self._stored(arrays, store.status, store.messages()))
+            dataset = self._labels.assign(merged(stored, self._summary, store.is_complete))
+        dataset.attrs.update(recorded.attributes(self.fingerprints))
         dataset.attrs.update(describe.stamped(run, self._job.deed, before))
         return dataset
 
@@ -159,16 +159,10 @@ class ReducedAssembly:
 
     def _about(self) -> dict[str, Any]:
         """Return the attributes of the Dataset that are the same for every run."""
-        described = {
-            **fingerprints.of_job(self._job),
-            "reduce": fingerprints.of_reduction(self._given),
-            "template": self.fingerprints,
-        }
         return {
             **describe.attributes(
                 self._job.points, self.template, self._job.model, self._job.args, self._job.kwargs
             ),
-            fingerprints.ATTRIBUTE: json.dumps(described),
             ATTRIBUTE: self._summary.json(merged=True),
         }
 

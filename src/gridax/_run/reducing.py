@@ -67,7 +67,7 @@ class Reducing:
             self._reduction = _with_cells(raw, self._job, seconds, self._options, self.known)
         last: ReducedAssembly | None = self._assembler.reduced
         if last is None or not last.is_of(raw, self._reduction):
-            last = ReducedAssembly(self._job, raw, self._reduction, self._options.reduce)
+            last = ReducedAssembly(self._job, raw, self._reduction)
         self._labels = self._assembler.reduced = last
         return last
 

@@ -119,9 +119,9 @@ class StoredRun:
         self._opened, self._theirs, self.template = opened, theirs, template
 
     def _another_sweep(self, problem: str, theirs: Parts) -> ValueError:
-        extends = f" (add extend={self._name} to compute only the points that are new)"
-        if fingerprints.reduction_difference(theirs, self._mine):
-            extends = ""
+        extends = ""
+        if fingerprints.only_points_differ(theirs, self._mine):
+            extends = f" (add extend={self._name} to compute only the points that are new)"
         return ValueError(
             f"cannot resume {self._name}, which holds another sweep: {problem}. Give another "
             f"store={extends}, or start over with overwrite=True"

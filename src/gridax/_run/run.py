@@ -24,7 +24,7 @@ from gridax._plan import blocks
 from gridax._plan.plan import Box, Plan, box_of
 from gridax._reduce.outputs import ReducedOutputs
 from gridax._run import fingerprints
-from gridax._run.assembly import Assembler, Assembly
+from gridax._run.assembly import Assembler, Assembly, Recorded
 from gridax._run.evaluator import Deadline, Evaluator, Request, store_evaluated
 from gridax._run.extension import Extension, like_points
 from gridax._run.fingerprints import Parts
@@ -147,9 +147,10 @@ class Run:
     def _in_memory(self) -> Result:
         points = self._job.points
         with self._meter(points.n) as meter:
-            old = self._extension(self._about)
+            old = self._extension(lambda: self._recorded().about())
             check = _checks(old)
             self._trace(old, None, check)
+            recorded = self._recorded()
             labels = self._labels(old)
             store = MemoryStore(box_of(labels.grid), labels.outputs)
             count = _counting(points.n, store.status.size)
@@ -166,9 +167,9 @@ class Run:
                         f"{n_done} of {points.n} points were computed; they are in the "
                         "attribute `partial` of the executor"
                     )
-                    _attach(error, self._from_memory(store, old))
+                    _attach(error, self._from_memory(store, recorded, old))
                 raise
-        return self._from_memory(store, old)
+        return self._from_memory(store, recorded, old)
 
     def _divided(self, store: MemoryStore, labels: AnyAssembly) -> tuple[int, ...] | None:
         """Divide what is kept in memory into blocks, if their order matters; return their shape."""
@@ -191,7 +192,8 @@ class Run:
         about["model"]["version"] = self._options.version
         stored = StoredRun(location, self._options, about, self._job.points.chain)
         if stored.open() and stored.store().scan():
-            stored.check_model(self._evaluator.program)
+            stored.check_model(self._program)
+            self._check_labels(stored)
             return self._from_store(location)
         with _exiting_on_sigterm(), stored.lock() as lock, self._remembering(about):
             old = self._prepare(stored, about, location)
@@ -227,6 +229,11 @@ class Run:
             store.finish()
         return self._from_store(location)
 
+    def _check_labels(self, stored: StoredRun) -> None:
+        """Reject a finished store whose outputs are called or labeled otherwise."""
+        if self._options.version is None and self._evaluator.program() is not None:
+            self._trace(None, stored, _checks(None, stored))
+
     @contextlib.contextmanager
     def _remembering(self, about: Parts) -> Iterator[None]:
         """Remember how the model changes itself, where it is neither traced nor has a version."""
@@ -241,7 +248,7 @@ class Run:
     def _prepare(self, stored: StoredRun, about: Parts, location: Location) -> AnyExtension | None:
         """Trace the model and compare it with the store, or create one; return what it extends."""
         exists = stored.open()
-        about["model"]["program"] = None if self._options.version else self._evaluator.program()
+        about["model"]["program"] = None if self._options.version else self._program()
         old = self._extension(lambda: about, location)
         known = stored if exists else None
         self._trace(old, known, _checks(old, known))
@@ -264,6 +271,26 @@ class Run:
         """Return the fingerprints of what is run, and of how its outputs are reduced."""
         parts = fingerprints.of_job(self._job)
         return {**parts, "reduce": fingerprints.of_reduction(self._options.reduce)}
+
+    def _program(self) -> str | None:
+        """Return a fingerprint of the traced model, or None if it is never traced."""
+        fingerprint = self._evaluator.program()
+        return None if fingerprint is None else fingerprint()
+
+    def _recorded(self) -> Recorded:
+        """Return what the result records of what is run now.
+
+        The source of a Python model may have changed by the time that it is needed; that of a
+        traced program cannot.
+        """
+        program = self._evaluator.program()
+        if program is None:
+            about = self._about()
+            return Recorded(lambda: about)
+        lasting, reduce = self._assembler.recorded(program), self._options.reduce
+        if reduce is None:
+            return lasting
+        return Recorded(lambda: {**lasting.about(), "reduce": fingerprints.of_reduction(reduce)})
 
     @property
     def _reduced(self) -> ReducedOutputs | None:
@@ -349,11 +376,13 @@ class Run:
             return self._reducing.labels(known_outputs(self._job, old.summary, old.coords))
         return Assembly(self._job, old.template, None, old.coords)
 
-    def _from_memory(self, store: MemoryStore, old: AnyExtension | None) -> Result:
+    def _from_memory(
+        self, store: MemoryStore, recorded: Recorded, old: AnyExtension | None
+    ) -> Result:
         labels = self._labels(old)
         # Made when it is first used: labeling takes longer than a small sweep.
         before = "" if old is None else old.history
-        dataset = functools.partial(labels.dataset, store, describe.stamp(), before)
+        dataset = functools.partial(labels.dataset, store, recorded, describe.stamp(), before)
         if isinstance(labels, ReducedAssembly):
             progress = labels.progress(store)
             kept = labels.kept.dims

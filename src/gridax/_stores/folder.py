@@ -40,6 +40,13 @@ class Folder(Location):
         """The absolute path."""
         return str(self.path)
 
+    def identity(self) -> int | None:
+        """Return the inode; None if there is nothing."""
+        try:
+            return os.stat(self.path).st_ino
+        except FileNotFoundError:
+            return None
+
     def exists(self) -> bool:
         """Whether there is anything."""
         return os.path.lexists(self.path)

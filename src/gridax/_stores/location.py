@@ -17,7 +17,7 @@ class Head(NamedTuple):
 
 
 class Location(abc.ABC):
-    """A folder or a bucket that holds one Zarr store, or nothing yet. Abstract: all methods.
+    """A folder or a bucket that holds one Zarr store, or nothing yet. Abstract: most methods.
 
     Attributes
     ----------
@@ -35,6 +35,10 @@ class Location(abc.ABC):
     @abc.abstractmethod
     def address(self) -> str:
         """What distinguishes it from any other location, whatever it is called here."""
+
+    def identity(self) -> int | None:
+        """Return what changes when the store is replaced; None if there is nothing that does."""
+        return None
 
     @abc.abstractmethod
     def exists(self) -> bool:
