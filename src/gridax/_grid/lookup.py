@@ -115,6 +115,8 @@ def check_method(method: str | None, tolerance: float | None) -> None:
         raise ValueError(
             "tolerance= requires method='nearest'; without it, labels must match exactly"
         )
+    if tolerance is not None and np.ndim(tolerance):
+        raise TypeError(f"tolerance= must be a number, got {tolerance!r}; select one by one")
 
 
 def find(

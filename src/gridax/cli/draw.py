@@ -312,6 +312,7 @@ def _label(values: xr.DataArray, name: str, text: str) -> Any:
     if labels.dtype.kind not in "iuf":
         is_date = labels.dtype.kind in "mM"  # tolist() would return numbers
         known = dict(zip(label_texts(labels), labels if is_date else labels.tolist(), strict=True))
+        text = text.capitalize() if labels.dtype == bool else text  # true, as in other languages
         if text in known:
             return known[text]
         close = difflib.get_close_matches(text, known, n=4, cutoff=0.5)
