@@ -243,7 +243,7 @@ def test_what_is_compiled_does_not_depend_on_whether_the_user_disables_jit():
         step = lambda x: np.eye(2, dtype=np.float32) @ x * 0.5 + state["a"]  # noqa: E731
         return jax.lax.while_loop(lambda x: x.sum() > 1, step, jnp.ones(2))
 
-    space = product(a=gx.GridAxis(0.0, 0.4, 3))
+    space = product(a=gx.GridAxis(0.0, 0.2, 3))
     wanted = gx.ParallelExecution(model, space).run(progress=False).dataset["value"]
     with jax.disable_jit():
         found = gx.ParallelExecution(lambda s: model(s), space).run(progress=False)

@@ -840,10 +840,10 @@ def test_a_result_records_the_model_that_was_run_whenever_it_is_looked_at(execut
     space = product(x=gx.DataAxis([1.0, 2.0]))
     more = product(x=gx.DataAxis([1.0, 2.0, 3.0]))
     namespace = doubled(2)
-    result = run(functools.partial(execution, namespace["model"]), space, reduce=reduce)
+    result = run(execution, space, model=namespace["model"], reduce=reduce)
     exec("def helper(x): return x * 100", namespace)
     with pytest.raises(ValueError, match="it was computed with another model"):
-        run(functools.partial(execution, namespace["model"]), more, extend=result, reduce=reduce)
+        run(execution, more, model=namespace["model"], extend=result, reduce=reduce)
 
 
 def test_a_traced_model_may_be_written_differently_if_it_computes_the_same():

@@ -50,10 +50,11 @@ class Assembler:
     def recorded(self, program: Callable[[], str]) -> Recorded:
         """Return what results of a traced program record, which is the same for all runs of it."""
         if self._recorded is None or self._recorded[0] is not program:
+            settings = fingerprints.settings()  # of the trace
 
             def about() -> Parts:
                 parts = fingerprints.of_job(self._job)
-                return {**parts, "model": {**parts["model"], "program": program()}}
+                return {**parts, **settings, "model": {**parts["model"], "program": program()}}
 
             self._recorded = program, Recorded(about)
         return self._recorded[1]
