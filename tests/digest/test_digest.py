@@ -11,6 +11,7 @@ import functools
 import inspect
 import io
 import itertools
+import json
 import logging
 import math
 import operator
@@ -641,6 +642,22 @@ def test_objects_that_answer_to_every_name_have_a_digest():
 
     assert digest(Anything()) == digest(Anything())
     assert len(digest(unittest.mock.MagicMock())) == 16
+
+
+def of_library(text):
+    """Return a function that is called `f` in a library."""
+    names = {"__name__": "json.tool"}
+    exec(compile(text, json.__file__, "exec"), names)
+    return names["f"]
+
+
+def test_what_a_library_says_in_an_error_does_not_count():
+    raising, returning = (
+        of_library(f"def f(a):\n    def g(x):\n        {statement}\n    return g")
+        for statement in ("raise ValueError(x, a)", "return x + a")
+    )
+    assert digest(raising(1)) == digest(raising(2))
+    assert digest(returning(1)) != digest(returning(2))
 
 
 def test_members_of_installed_packages_count_by_name_and_are_listed_with_their_version():

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 import gridax as gx
+from tests.processes import finished
 
 SCALAR = jax.ShapeDtypeStruct((), jnp.float32)
 X = gx.GridAxis(0, 1, 4)
@@ -61,6 +62,10 @@ def with_derivative_rule(factor):
     return lambda state: once(state["x"])
 
 
+def with_error(factor):
+    return lambda state: eqx.error_if(factor * state["x"], state["x"] > 10, "too large")
+
+
 def with_helper(helper):
     return lambda state: helper(state["x"])
 
@@ -92,6 +97,7 @@ MODELS = {
     "callback of np.vectorize": lambda k: calling(np.vectorize(scaled(k), otypes=[np.float32])),
     "batching rule": with_batching_rule,
     "derivative rule": with_derivative_rule,
+    "error": with_error,
 }
 
 
@@ -124,6 +130,35 @@ def test_another_model_is_refused_and_the_same_goes_on(execution, store, make):
         execution(make(3.0), product()).run(store=path, progress=False)
     result = execution(make(2.0), product()).run(store=path, progress=False)
     assert result.progress == (4, 0, 4)
+
+
+# Runs one of two shards of a model that solves an equation, whose solver checks for errors.
+SOLVER = """
+import sys
+import diffrax
+import jax.numpy as jnp
+import gridax as gx
+
+def solved(state):
+    term, solver = diffrax.ODETerm(lambda t, y, x: -x * y), diffrax.Euler()
+    return diffrax.diffeqsolve(term, solver, 0.0, 1.0, 0.5, jnp.float32(1.0), state["x"]).ys[-1]
+
+if __name__ == "__main__":
+    sweep = gx.ParallelExecution(solved, gx.Space({"x": gx.GridAxis(0, 1, 4)}, mode="product"))
+    shard = (int(sys.argv[2]), 2)
+    print(sweep.run(store=sys.argv[1], shard=shard, block={"x": 2}, progress=False).progress)
+"""
+
+
+@pytest.mark.slow
+def test_a_solver_goes_on_in_another_process(tmp_path):
+    pytest.importorskip("diffrax")
+    script = tmp_path / "solver.py"
+    script.write_text(SOLVER)
+    for shard in (0, 1):
+        done = finished(script, tmp_path / "run.zarr", shard)
+        assert done.returncode == 0, done.stderr
+    assert done.stdout == "4 of 4 points done\n"
 
 
 def test_what_python_models_call_back_on_workers_counts_too(store):

@@ -21,7 +21,7 @@ import xarray as xr
 
 from gridax._digest import origin
 from gridax._digest.changes import Changes, cells_of
-from gridax._digest.syntax import Chain, Import, references
+from gridax._digest.syntax import Chain, Import, never_returns, references
 
 _MISSING: Any = object()
 # The types of what jit and cache return; to ask for a protocol, as JAX documents, takes long.
@@ -64,8 +64,10 @@ def referenced(function: types.FunctionType, changing: Changes) -> list[Referenc
     found = references(function.__code__)
     cells = cells_of(function)
     chosen: dict[str, set[Chain]] = dict(found.reads)
-    if origin.is_library_code(function):  # only what it was given can be the user's own
-        chosen = {name: {()} for name in cells}
+    if origin.is_library_code(function):
+        # Only what it was given can be the user's own. If it can only raise an error, as a callback
+        # of equinox.error_if, it was given what the error says: frames and ids of this process.
+        chosen = {} if never_returns(function.__code__) else {name: {()} for name in cells}
     bound: list[Reference] = []
     for each in found.imports:
         bound += _imported(each, function, chosen.pop(each.name, set()))

@@ -141,6 +141,13 @@ def attribute_names(code: types.CodeType) -> Iterator[str]:
         yield from attribute_names(inner)
 
 
+def never_returns(code: types.CodeType) -> bool:
+    """Whether a function cannot end but with an error."""
+    return not any(
+        step.opname.startswith(("RETURN_", "YIELD_")) for step in dis.get_instructions(code)
+    )
+
+
 def _inner(code: types.CodeType) -> list[types.CodeType]:
     return [constant for constant in code.co_consts if isinstance(constant, types.CodeType)]
 
