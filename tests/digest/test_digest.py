@@ -22,6 +22,7 @@ import types
 import unittest.mock
 import weakref
 from pathlib import Path
+from typing import NamedTuple
 
 import equinox as eqx
 import jax
@@ -617,6 +618,47 @@ def test_the_fields_that_a_dataclass_compares_count():
         return Settings
 
     assert digest(made(True)) == digest(made(True)) != digest(made(False))
+
+
+def dataclass_with(method):
+    @dataclasses.dataclass(frozen=True)
+    class Made:
+        a: int
+        __call__ = method
+
+    return Made(1)
+
+
+def named_tuple_with(method):
+    class Made(NamedTuple):
+        a: int
+        __call__ = method
+
+    return Made(1)
+
+
+def equinox_module_with(method):
+    class Made(eqx.Module):
+        a: int
+        __call__ = method
+
+    return Made(1)
+
+
+@pytest.mark.parametrize("made", [dataclass_with, named_tuple_with, equinox_module_with])
+@pytest.mark.parametrize(
+    "wrapper",
+    [
+        *(lambda f: f, jax.jit, eqx.filter_jit, functools.cache, jax.vmap),
+        *(lambda f: functools.partialmethod(f, 1), staticmethod, Holder),
+    ],
+    ids=["none", "jit", "filter_jit", "cache", "vmap", "partial", "static", "object"],
+)
+def test_a_special_method_counts_however_it_is_wrapped(made, wrapper):
+    def scaled(factor):
+        return made(wrapper(lambda self, state=0: factor * state))
+
+    assert digest(scaled(2.0)) == digest(scaled(2.0)) != digest(scaled(3.0))
 
 
 def test_the_default_of_a_default_dict_counts():

@@ -182,9 +182,9 @@ def _default(value: Any) -> Any:
 
 def _is_made(name: str, item: Any) -> bool:
     """Whether dataclasses or namedtuple made a method, out of the fields."""
-    code = getattr(item, "__code__", None)
+    code = getattr(getattr(item, "__func__", item), "__code__", None)
     is_special = name.startswith("__") and name.endswith("__")
-    return is_special and (code is None or code.co_filename == "<string>")
+    return is_special and (item is None or getattr(code, "co_filename", "") == "<string>")
 
 
 def _is_private_to_enum(name: str) -> bool:
