@@ -150,6 +150,66 @@ def test_what_the_model_only_reads_counts_though_a_setter_writes_it(kind):
     assert digest(one) != digest(other)
 
 
+class WithProperty:
+    def __init__(self, gain):
+        self._gain = gain
+
+    @property
+    def gain(self):
+        return self._gain
+
+    @gain.setter
+    def gain(self, gain):
+        self._gain = gain
+
+    @gain.deleter
+    def gain(self):
+        self._gain = None
+
+
+@pytest.mark.parametrize("kind", [WithProperty, type("Inherited", (WithProperty,), {})])
+def test_a_property_that_a_model_only_reads_counts(kind):
+    def calling(gain):
+        tool = kind(gain)
+        return lambda state: tool.gain * state["x"]
+
+    assert digest(calling(2.0)) == digest(calling(2.0)) != digest(calling(3.0))
+
+
+def assigning(tool, state):
+    tool.gain = state["x"]
+
+
+def augmenting(tool, state):
+    tool.gain += state["x"]
+
+
+def deleting(tool, state):
+    del tool.gain
+
+
+def setting_by_name(tool, state):
+    setattr(tool, "gain", state["x"])  # noqa: B010
+
+
+def assigning_within(tool, state):
+    [None for tool.gain in [state["x"]]]
+
+
+@pytest.mark.parametrize(
+    "change", [assigning, augmenting, deleting, setting_by_name, assigning_within]
+)
+def test_a_property_that_a_model_assigns_does_not_count(change):
+    tool = WithProperty(1.0)
+
+    def model(state):
+        change(tool, state)
+
+    before = digest(model)
+    model({"x": 5.0})
+    assert digest(model) == before
+
+
 def test_an_attribute_that_a_model_sets_by_a_setter_does_not_count():
     class Stateful(Simulator):
         def __call__(self, state):

@@ -13,11 +13,11 @@ import copy
 import dataclasses
 import types
 from collections.abc import Iterable, MutableMapping, MutableSequence, MutableSet
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from gridax._digest.syntax import Item, attribute_names, references
+from gridax._digest.syntax import Item, attribute_names, references, stored_names
 
 # What a method of theirs named `append`, `update` or the like changes.
 _CONTAINERS = (MutableMapping, MutableSequence, MutableSet, collections.deque)
@@ -26,6 +26,22 @@ _FILLED = (*_CONTAINERS, np.ndarray)
 _COPIED = (dict, list, collections.deque, collections.UserDict, np.ndarray)
 # Methods that run before a model does.
 _BEFORE = frozenset({"__init__", "__new__", "__post_init__", "__setstate__", "__init_subclass__"})
+
+
+class Method(NamedTuple):
+    """A function in a class.
+
+    Attributes
+    ----------
+    kind, name : the class, and the name in it.
+    function : the function itself.
+    is_setter : whether it runs when a property of this name is assigned, not when it is read.
+    """
+
+    kind: type
+    name: str
+    function: Any
+    is_setter: bool = False
 
 
 @dataclasses.dataclass
@@ -67,7 +83,7 @@ class Changes:
 
 def changes(
     functions: Iterable[types.FunctionType],
-    methods: Iterable[tuple[type, str, types.FunctionType]],
+    methods: Iterable[Method],
     instances: Iterable[Any],
 ) -> Changes:
     """Return what the functions that a model refers to change, and the methods that they may call.
@@ -75,15 +91,15 @@ def changes(
     Parameters
     ----------
     functions : functions that are referred to by themselves.
-    methods : functions in classes, with the class and the name in it.
+    methods : functions in classes.
     instances : objects that are referred to.
     """
     found = Changes()
     own = _called(functions, methods)
-    for function in [*functions, *(function for _, _, function in own)]:
+    for function in [*functions, *(method.function for method in own)]:
         _add_changes_of(function, found)
     by_class: dict[type, list[types.FunctionType]] = {}
-    for kind, _, function in own:
+    for kind, _, function, _ in own:
         if function.__code__.co_argcount:
             by_class.setdefault(kind, []).append(function)
             _add(function, function.__code__.co_varnames[0], kind, found)  # of a classmethod
@@ -99,26 +115,28 @@ def cells_of(function: types.FunctionType) -> dict[str, types.CellType]:
     return dict(zip(function.__code__.co_freevars, function.__closure__ or (), strict=True))
 
 
-def _called(
-    functions: Iterable[types.FunctionType],
-    methods: Iterable[tuple[type, str, types.FunctionType]],
-) -> list[tuple[type, str, types.FunctionType]]:
+def _called(functions: Iterable[types.FunctionType], methods: Iterable[Method]) -> list[Method]:
     """Return the methods whose name occurs in code that is reached, as far as names tell."""
-    names = {name for function in functions for name in attribute_names(function.__code__)}
-    left = list(methods)
-    called: list[tuple[type, str, types.FunctionType]] = []
+    used: set[str] = set()
+    assigned: set[str] = set()
+
+    def may_run(method: Method) -> bool:
+        name = method.name
+        is_special = name.startswith("__") and name.endswith("__") and name not in _BEFORE
+        return is_special or name in (assigned if method.is_setter else used)
+
+    left, called = list(methods), list[Method]()
+    reached = list(functions)
     while True:
-        new = [each for each in left if _may_run(each[1], names)]
+        for function in reached:
+            used.update(attribute_names(function.__code__))
+            assigned.update(stored_names(function.__code__))
+        new = [each for each in left if may_run(each)]
         if not new:
             return called
+        left = [each for each in left if not may_run(each)]
         called += new
-        left = [each for each in left if not _may_run(each[1], names)]
-        names |= {name for *_, function in new for name in attribute_names(function.__code__)}
-
-
-def _may_run(name: str, names: set[str]) -> bool:
-    is_special = name.startswith("__") and name.endswith("__") and name not in _BEFORE
-    return name in names or is_special
+        reached = [each.function for each in new]
 
 
 def _add_changes_of(function: types.FunctionType, found: Changes) -> None:

@@ -141,6 +141,14 @@ def attribute_names(code: types.CodeType) -> Iterator[str]:
         yield from attribute_names(inner)
 
 
+def stored_names(code: types.CodeType) -> Iterator[str]:
+    """Yield the names of attributes that some code and the functions in it assign."""
+    for step in _steps(code):
+        if step.opname in ("STORE_ATTR", "DELETE_ATTR"):
+            yield step.argval
+    yield from (chain[-1] for chain in references(code).stored if isinstance(chain[-1], str))
+
+
 def never_returns(code: types.CodeType) -> bool:
     """Whether a function cannot end but with an error."""
     return not any(

@@ -26,7 +26,7 @@ import numpy as np
 
 from gridax._arrays import bytes_of, is_keys
 from gridax._digest import origin
-from gridax._digest.changes import Changes
+from gridax._digest.changes import Changes, Method
 from gridax._digest.objects import (
     attributes,
     base_content,
@@ -76,8 +76,8 @@ class Walk:
     ----------
     unknown : names of objects without a digest, as the keys of a dict.
     libraries : versions of the installed packages that were met.
-    functions, methods, instances : in which changes are looked for: functions by identity, methods
-        with their class and name, and objects.
+    functions, methods, instances : in which changes are looked for: functions by identity, methods,
+        and objects.
     """
 
     def __init__(self, changing: Changes, level: int = 0) -> None:
@@ -90,7 +90,7 @@ class Walk:
         self.unknown: dict[str, None] = {}
         self.libraries: dict[str, str] = {}
         self.functions: dict[int, types.FunctionType] = {}
-        self.methods: list[tuple[type, str, types.FunctionType]] = []
+        self.methods: list[Method] = []
         self.instances: list[Any] = []
 
     def digest(self, values: Mapping[str, Any]) -> str:
@@ -212,14 +212,15 @@ class Walk:
             if (id(value), key) not in self._changing.attributes:
                 yield f"{key} {type(item).__name__}".encode()
                 for part in parts_of_member(item):
-                    yield self._of_member(part, value, key)
+                    is_setter = isinstance(item, property) and part is not item.fget
+                    yield self._of_member(Method(value, key, part, is_setter))
 
-    def _of_member(self, member: Any, kind: type, key: str) -> bytes:
-        name = f"{kind.__qualname__}.{key}"
-        if not isinstance(member, types.FunctionType):
-            return self._of(member, name)
-        self.methods.append((kind, key, member))
-        return self._node(self._of_function, member, name)
+    def _of_member(self, member: Method) -> bytes:
+        name = f"{member.kind.__qualname__}.{member.name}"
+        if not isinstance(member.function, types.FunctionType):
+            return self._of(member.function, name)
+        self.methods.append(member)
+        return self._node(self._of_function, member.function, name)
 
     def _of_module(self, value: types.ModuleType, name: str) -> Iterator[bytes]:
         if origin.library(value.__name__) is not None:
