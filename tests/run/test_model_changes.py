@@ -212,6 +212,117 @@ def test_what_an_object_in_the_state_holds_counts(execution, store, one, other):
     assert result.progress == (4, 0, 4)
 
 
+class Pair:
+    """A pytree of JAX's with something besides its children."""
+
+    def __init__(self, x, about):
+        self.x, self.about = x, about
+
+
+jax.tree_util.register_pytree_node(Pair, lambda p: ((p.x,), p.about), lambda a, c: Pair(*c, a))
+
+
+def static(factor):
+    class Fixed(eqx.Module):
+        x: object
+        factor: object = eqx.field(static=True)
+
+    return Fixed(X, factor)
+
+
+def with_method(factor, x=X):
+    class Driven(eqx.Module):
+        x: object
+
+        def drive(self):
+            return factor * self.x
+
+    return Driven(x)
+
+
+def method_of_the_state(factor):
+    return lambda s: s.drive(), with_method(factor), ()
+
+
+def inner_method_of_the_state(factor):
+    return lambda s: s["x"] * s["a"][0].drive(), {"x": X, "a": [with_method(factor, 1.0)]}, ()
+
+
+def static_field_of_the_state(factor):
+    return lambda s: s.factor * s.x, static(factor), ()
+
+
+def static_function_of_the_state(factor):
+    return lambda s: s.factor(s.x), static(scaled(factor)), ()
+
+
+def static_item_of_the_state(factor):
+    return lambda s: s.factor["a"][0] * s.x, static({"a": (factor, None)}), ()
+
+
+def auxiliary_data(factor):
+    return lambda s: s["pair"].about * s["x"], {"x": X, "pair": Pair(1.0, factor)}, ()
+
+
+def function_of_a_partial(factor):
+    call = jax.tree_util.Partial(scaled(factor))
+    return lambda s: s["call"](s["x"]), {"x": X, "call": call}, ()
+
+
+def method_of_an_argument(factor):
+    return lambda s, net: net.drive() * s["x"], {"x": X}, (with_method(factor, 1.0),)
+
+
+STRUCTURES = [
+    method_of_the_state,
+    inner_method_of_the_state,
+    static_field_of_the_state,
+    static_function_of_the_state,
+    static_item_of_the_state,
+    auxiliary_data,
+    function_of_a_partial,
+    method_of_an_argument,
+]
+
+
+@pytest.mark.parametrize("make", STRUCTURES)
+@pytest.mark.sampled(5)
+def test_what_containers_are_and_hold_counts(execution, store, make):
+    def executor(factor):
+        model, state, args = make(factor)
+        return execution(model, gx.Space(state, mode="product"), *args)
+
+    path = store(executor(2.0))
+    with pytest.raises(ValueError, match=r"another model|the fixed value"):
+        executor(3.0).run(store=path, progress=False)
+    assert executor(2.0).run(store=path, progress=False).progress == (4, 0, 4)
+
+
+def test_none_is_neither_a_default_nor_an_empty_container(tmp_path):
+    def model(state, option=1):
+        return state["x"] * (2 if option is None else 3)
+
+    path = tmp_path / "run.zarr"
+    gx.SequentialExecution(model, product(), option=None).run(store=path, progress=False)
+    for options, text in (
+        ({}, "only there: None"),
+        ({"option": {}}, "None there and an empty dict"),
+    ):
+        with pytest.raises(ValueError, match=f"the fixed value 'argument option' is {text}"):
+            gx.SequentialExecution(model, product(), **options).run(store=path, progress=False)
+
+
+def test_a_version_of_a_model_stands_for_its_methods_but_not_for_static_values(tmp_path):
+    def run(model, state, args):
+        executor = gx.SequentialExecution(model, gx.Space(state, mode="product"), *args)
+        return executor.run(store=tmp_path / "run.zarr", version="1", progress=False)
+
+    run(*static_function_of_the_state(2.0))
+    run(*static_function_of_the_state(3.0))
+    with pytest.raises(ValueError, match=r"the fixed value 'state' is .*Fixed with digest"):
+        run(*static_field_of_the_state(3.0))
+
+
 def test_an_executor_runs_with_the_arrays_that_it_was_given(execution, store):
     # Aligned as JAX likes it best, which it takes without a copy.
     weights = np.empty(64 + 16, np.uint8)

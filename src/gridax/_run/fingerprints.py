@@ -15,6 +15,8 @@ import numpy as np
 import xarray as xr
 
 from gridax._axes import is_axis
+from gridax._axes.carried import Carried
+from gridax._digest.containers import containers
 from gridax._digest.digest import Examined, digest, examine
 from gridax._grid.chains import carried_text
 from gridax._grid.grid import Column
@@ -27,7 +29,7 @@ from gridax._warnings import warn
 
 ATTRIBUTE = "gridax_fingerprints"
 # How digests are computed. Those of stores from before this was recorded cannot be compared.
-_DIGESTS = 2
+_DIGESTS = 3
 _PARTITIONABLE = "jax_threefry_partitionable"
 _SHOWN_DIGEST = re.compile(r"(, values)? with digest \w+")
 # A hostile file could name any length.
@@ -61,12 +63,15 @@ def of_space(points: Points, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -
             name = f"argument {dotted(path)}"
             name = f"keyword {name}" if name in fixed else name
             fixed[name] = _value(leaf, name, unknown)
+    structure = _structure(points, args, kwargs, unknown)
+    fixed = {**fixed, **{name: pair for name, pair in structure.items() if name not in fixed}}
     dims = [[dim, size] for dim, size in points.sizes.items()]
     x64 = bool(jax.config.read("jax_enable_x64"))
     return {
         "dims": dims,
         "axes": axes,
         "fixed": fixed,
+        "containers": list(structure),
         "choices": {c.name: choices(c, points.sizes) for c in columns if c.table.kind == "choice"},
         "x64": x64,
         # The draws of a key depend on it, but the traced program does not show it.
@@ -147,8 +152,14 @@ def of_model(
     for column in points.grid.columns:
         if column.table.kind == "choice":
             given += column.table.values
-    given += Skeleton.of((points.skeleton.leaves, args, dict(kwargs)), is_axis).leaves
-    functions = [each for each in given if callable(each) and not is_axis(each)]
+    tree = (points.skeleton.tree, args, dict(kwargs))
+    given += Skeleton.of(tree, is_axis).leaves
+    # The methods of a container are functions, too, and so may be what is static in it.
+    kinds: dict[type, None] = {}
+    for container in containers(tree, is_axis):
+        kinds[container.kind] = None
+        given += container.static_parts
+    functions = [each for each in (*given, *kinds) if callable(each) and not is_axis(each)]
     source = examine({"model": model, "functions": functions})
     return {
         "source": _digest_of(source),
@@ -207,6 +218,31 @@ def _axis(column: Column, sizes: Mapping[str, int], unknown: list[str]) -> list[
     shown += [] if few_labels else ["…", *map(repr, labels[-2:].tolist())]
     same = "" if table.is_own_label else f", values with digest {code}"
     return [code, f"{', '.join(shown)} ({len(labels)} along {column.dim!r}{same})"]
+
+
+def _structure(
+    points: Points, args: tuple[Any, ...], kwargs: Mapping[str, Any], unknown: list[str]
+) -> dict[str, list[str]]:
+    """Return the fingerprints of the containers in a state and its arguments, by name.
+
+    Plain dicts show in the names of what they hold.
+    """
+    found = {}
+    for tree, prefix, n_outer in (
+        (points.skeleton.tree, "", 0),
+        ({"args": list(args)}, "argument ", 2),
+        (dict(kwargs), "argument ", 1),
+    ):
+        for each in containers(tree, is_axis):
+            is_shown = each.kind is dict and each.steps
+            if is_shown or each.kind is Carried or len(each.path) < n_outer:
+                continue
+            name = prefix + (dotted(each.path) if each.path else "state")
+            about = [each.kind.__qualname__, each.static_as(_plain), [*map(str, each.steps)]]
+            examined = examine({name: about})
+            unknown += examined.unknown
+            found[name] = [_digest_of(examined), each.text]
+    return found
 
 
 def _plain(value: Any) -> Any:
@@ -282,9 +318,11 @@ def difference(stored: Parts, mine: Parts) -> str | None:
             f"{_sizes(mine['dims'])}"
         )
     axes = _first(stored["axes"], mine["axes"], "the axis")
+    unknown = mine["containers"] if "containers" not in stored else ()  # to an older version
+    fixed = {name: pair for name, pair in mine["fixed"].items() if name not in unknown}
     return (
         axes
-        or fixed_difference(stored["fixed"], mine["fixed"])
+        or fixed_difference(stored["fixed"], fixed)
         or derivative_difference(stored, mine)
         or reduction_difference(stored, mine)
     )
