@@ -12,6 +12,7 @@ import inspect
 import io
 import itertools
 import json
+import json.tool
 import logging
 import math
 import operator
@@ -691,6 +692,50 @@ def of_library(text):
     names = {"__name__": "json.tool"}
     exec(compile(text, json.__file__, "exec"), names)
     return names["f"]
+
+
+WRAPPER = """
+def wrap(inner):
+    def f(*args, **kwargs):
+        return args[0]
+    f.__qualname__, f.__module__, f.__defaults__ = "f", __name__, (1, 2)
+    f.__wrapped__ = inner
+    return f
+f = wrap(lambda x, y=1, z=2: x)
+"""
+COMPILED = of_library("def f(*args, **kwargs): return args[0]").__code__
+
+
+def test_a_decorated_function_of_a_library_counts_by_its_name(monkeypatch):
+    # networkx gives wrappers the defaults of what they wrap, and other code once they were called.
+    wrapped = of_library(WRAPPER)
+    monkeypatch.setattr("json.tool.f", wrapped, raising=False)
+
+    def model(state):
+        return wrapped(state["x"]) + json.tool.f(1)
+
+    before = examine({"model": model})
+    assert before.unknown == ()
+    wrapped.__code__ = COMPILED.replace(co_filename="<compiled>")
+    assert examine({"model": model}) == before
+    assert digest(wrapped) != digest(json.tool.main)
+
+
+def test_defaults_that_a_function_has_no_arguments_for_are_no_problem():
+    def decorated(value):
+        def f(*args):
+            return args
+
+        f.__defaults__ = (value, 2)
+        return f
+
+    assert digest(decorated(1)) == digest(decorated(1)) != digest(decorated(2))
+
+
+def test_what_a_function_of_a_library_was_given_counts():
+    assert digest(jax.vmap(with_gain(1.0))) != digest(jax.vmap(with_gain(2.0)))
+    assert digest(jax.vmap(jnp.sin)) != digest(jnp.sin)
+    assert digest(jax.vmap(jnp.sin)) != digest(jax.vmap(jnp.sin, out_axes=1))
 
 
 def test_what_a_library_says_in_an_error_does_not_count():

@@ -158,9 +158,10 @@ def _add_changes_of(function: types.FunctionType, found: Changes) -> None:
 
 
 def _defaults(function: types.FunctionType) -> dict[str, Any]:
-    code, values = function.__code__, function.__defaults__ or ()
-    names = code.co_varnames[code.co_argcount - len(values) : code.co_argcount]
-    return {**dict(zip(names, values, strict=True)), **(function.__kwdefaults__ or {})}
+    names = function.__code__.co_varnames[: function.__code__.co_argcount]
+    # Decorators may give a wrapper the defaults of what it wraps, which has more arguments.
+    pairs = zip(reversed(names), reversed(function.__defaults__ or ()), strict=False)
+    return {**dict(pairs), **(function.__kwdefaults__ or {})}
 
 
 def _add(function: types.FunctionType, name: str, value: Any, found: Changes) -> None:

@@ -154,7 +154,7 @@ class Walk:
         elif isinstance(value, type):
             yield from self._of_class(value, name)
         elif isinstance(value, types.FunctionType):
-            if origin.is_library_code(value) and "<locals>" not in value.__code__.co_qualname:
+            if _is_of_library(value):
                 yield from self._of_library_function(value)
             else:
                 self.functions[id(value)] = value
@@ -323,6 +323,9 @@ class Walk:
         return Walk(self._changing, self._level + 1).digest({"": value})
 
     def _of_library_instance(self, value: Any, name: str) -> Iterator[bytes]:
+        if origin.is_member(value):
+            yield from self._of_library(value.__module__, value.__qualname__)
+            return
         self.instances.append(value)
         yield from self._of_library(type(value).__module__, type(value).__qualname__)
         content = attributes(value) or reduced(value)
@@ -335,6 +338,13 @@ class Walk:
                 yield self._no_digest(f"{name} ({kind})")
             return
         yield from self._of_attributes(value, content, name)
+
+
+def _is_of_library(function: types.FunctionType) -> bool:
+    """Whether a function is a library's and cannot hold anything of the user's."""
+    if not origin.is_library_code(function):
+        return False
+    return "<locals>" not in function.__code__.co_qualname or origin.is_member(function)
 
 
 def _own_items(value: Any) -> list[tuple[str, Any]]:
