@@ -561,6 +561,37 @@ def test_what_cannot_be_looked_into_is_named(make, name):
     assert examine({"tool": make()}).unknown == (name,)
 
 
+def refusing(*names, bases=()):
+    """Return an object of a library that raises an error whenever it is looked at."""
+
+    def refuse(*args):
+        raise NotImplementedError("not today")
+
+    members = {name: property(refuse) if name == "__dict__" else refuse for name in names}
+    own = {"__module__": "json", "__slots__": (), "__len__": refuse, "__getitem__": refuse}
+    return type("Refusing", bases, {**own, **members})()
+
+
+REFUSING = {
+    "mapping": lambda: refusing("__iter__", bases=(collections.abc.Mapping,)),
+    "list": lambda: refusing("__iter__", "__len__", bases=(list,)),
+    "path": lambda: refusing("__fspath__", bases=(os.PathLike,)),
+    "any": lambda: refusing("__dict__", "__reduce_ex__", "__getattr__", "__repr__"),
+}
+
+
+@pytest.mark.parametrize("make", REFUSING.values(), ids=REFUSING)
+def test_what_refuses_to_be_looked_into_is_named(make):
+    tool = make()
+
+    def model(state):
+        tool.inner.n = state["x"]
+        tool.inner.append(state["x"])
+        return state["x"]
+
+    assert examine({"model": model}).unknown == ("tool (Refusing)",)
+
+
 def test_what_has_no_influence_is_not_named():
     things = [threading.Lock(), threading.RLock(), logging.getLogger("a")]
     assert examine({"things": things}).unknown == ()

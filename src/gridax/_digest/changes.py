@@ -194,16 +194,20 @@ def _add_step(owner: Any, step: Any, found: Changes) -> None:
 def _at(value: Any, steps: tuple[Any, ...]) -> Any:
     """Return what attributes and items lead to, without running the user's code, or None."""
     for step in steps:
-        own = getattr(value, "__dict__", {})
-        if isinstance(step, Item):
-            value = _item(value, step.key)
-        elif step in own:
-            value = own[step]
-        else:
-            member = getattr(type(value), step, None)
-            is_slot = isinstance(member, types.MemberDescriptorType)
-            value = getattr(value, step, None) if is_slot else member
+        try:
+            value = _item(value, step.key) if isinstance(step, Item) else _attribute(value, step)
+        except Exception:  # an object of anybody's may refuse to be read
+            return None
     return value
+
+
+def _attribute(value: Any, name: str) -> Any:
+    own = getattr(value, "__dict__", {})
+    if name in own:
+        return own[name]
+    member = getattr(type(value), name, None)
+    is_slot = isinstance(member, types.MemberDescriptorType)
+    return getattr(value, name, None) if is_slot else member
 
 
 def _item(container: Any, key: Any) -> Any:

@@ -100,25 +100,37 @@ class Walk:
             whole.update(self._of(value, name))
         while self._queue:
             parts, value, name = self._queue.popleft()
-            whole.update(_hashed(parts(value, name)))
+            whole.update(self._attempted(parts, value, name))
         return whole.hexdigest()[:_LENGTH]
 
     def _of(self, value: Any, name: str) -> bytes:
         if type(value) in _SCALARS:
             return _hashed([f"{type(value).__name__} {value!r}".encode()])
+        return self._attempted(self._content, value, name)
+
+    def _attempted(self, parts: Callable[[Any, str], Any], value: Any, name: str) -> bytes:
+        """Return the hash of what tells a value from others, if it can be looked into."""
+        try:
+            return _hashed(parts(value, name))
+        except Exception:  # an object of anybody's may refuse to be iterated over, or to be read
+            return self._no_digest(f"{name} ({type(value).__qualname__})")
+
+    def _content(self, value: Any, name: str) -> Iterator[Any]:
+        """Yield what tells a value from others, unless it is nested too deeply."""
         while (inner := wrapped(value)) is not None:
             value = inner
         if id(value) in self._changing.filled and _may_hold_parameters(value):
             self._no_digest(f"{name} (which the model changes)")
         if id(value) in self._open:
-            return f"circle {len(self._open) - self._open.index(id(value))}".encode()
-        if len(self._open) >= _DEEPEST:
-            return self._no_digest(f"{name} (nested more than {_DEEPEST} levels deep)")
-        self._open.append(id(value))
-        try:
-            return _hashed(self._parts(value, name))
-        finally:
-            self._open.pop()
+            yield f"circle {len(self._open) - self._open.index(id(value))}".encode()
+        elif len(self._open) >= _DEEPEST:
+            yield self._no_digest(f"{name} (nested more than {_DEEPEST} levels deep)")
+        else:
+            self._open.append(id(value))
+            try:
+                yield from self._parts(value, name)
+            finally:
+                self._open.pop()
 
     def _no_digest(self, name: str) -> bytes:
         self.unknown[name] = None
