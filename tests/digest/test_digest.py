@@ -8,6 +8,7 @@ import dataclasses
 import datetime
 import fractions
 import functools
+import importlib
 import inspect
 import io
 import itertools
@@ -801,6 +802,30 @@ def test_one_name_for_members_of_two_modules_tells_them_apart():
         return model
 
     assert digest(using(scipy.optimize)) != digest(using(scipy.stats))
+
+
+def test_where_a_module_is_and_how_it_was_started_does_not_count(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(tmp_path)
+    for name, folder in (("one_module", tmp_path), ("other_module", tmp_path / "inner_package")):
+        folder.mkdir(exist_ok=True)
+        (folder / f"{name}.py").write_text(
+            "import logging\nfrom pathlib import Path\nGAIN = 2.0\n"
+            "def model(state):\n"
+            "    logging.getLogger(__name__).info(__doc__, __spec__)\n"
+            "    return GAIN * state['x'], Path(__file__).exists(), __package__, __loader__\n"
+        )
+    (tmp_path / "inner_package/__init__.py").write_text("")
+    one, other = (importlib.import_module(n) for n in ("one_module", "inner_package.other_module"))
+
+    def naming(module):
+        tools = module
+        return lambda state: tools.model(state), lambda state: (tools.__name__, tools.__file__)
+
+    first, second = (examine({"it": (m.model, naming(m))}) for m in (one, other))
+    assert first == second
+    assert first.unknown == ()
+    other.GAIN = 3.0
+    assert digest(one.model) != digest(other.model)
 
 
 def test_a_module_that_cannot_be_imported_is_named(tmp_path, monkeypatch):

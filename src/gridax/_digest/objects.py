@@ -38,6 +38,11 @@ _MADE = frozenset(
     | {"__dataclass_params__", "__slotnames__", "__static_attributes__"}
     | {"__weakref__", "_abc_impl"}
 )
+# Variables of a module that tell where it is and how it was started, or that only readers see.
+_OF_MODULES = frozenset(
+    {"__annotations__", "__builtins__", "__cached__", "__doc__", "__file__", "__loader__"}
+    | {"__name__", "__package__", "__path__", "__spec__"}
+)
 _SCALAR_BASES: tuple[Any, ...] = (int, float, complex, str, bytes)
 
 
@@ -78,6 +83,8 @@ def referenced(function: types.FunctionType, changing: Changes) -> list[Referenc
                 value = place.cell_contents
             except ValueError:  # not filled yet
                 continue
+        elif name in _OF_MODULES:
+            continue
         elif name in function.__globals__:
             place, value = function.__globals__, function.__globals__[name]
         else:  # a builtin
@@ -99,7 +106,8 @@ def _through(label: str, value: Any, chains: set[Chain], changing: Changes) -> I
         for attribute in chain:
             if not isinstance(member, types.ModuleType):
                 break
-            if (id(member), attribute) in changing.attributes:
+            is_changed = (id(member), attribute) in changing.attributes
+            if is_changed or attribute in _OF_MODULES:
                 member = _MISSING
                 break
             where, owner = f"{where}.{attribute}", member
