@@ -36,6 +36,7 @@ import pytest
 import scipy.interpolate
 import scipy.optimize
 import scipy.sparse
+import scipy.spatial
 import scipy.special
 import scipy.stats
 import xarray as xr
@@ -479,6 +480,25 @@ def labeled(value, **attrs):
     return xr.DataArray([1.0, 2.0], dims="x", coords={"x": [0.0, value]}, attrs=attrs, name="u")
 
 
+class Account:
+    """An object of a library that says what is to be kept of it."""
+
+    __module__ = "json"
+
+    def __init__(self, value):
+        self.value, self.made_at = value, object()
+
+    def __getstate__(self):
+        return {"value": self.value}
+
+
+def padded(value):
+    array = np.frombuffer(np.random.default_rng().bytes(48), np.uint8).copy()
+    array = array.view(np.dtype([("a", "i1"), ("b", "f8")], align=True))
+    array["a"], array["b"] = 1, value
+    return array
+
+
 LIBRARY_VALUES = {
     "DataFrame": framed,
     "Series": lambda v: framed(v)["b"],
@@ -490,6 +510,10 @@ LIBRARY_VALUES = {
     "lazy Variable": lambda v: xr.Variable("x", [v, v]).chunk(1),
     "sparse array": sparse,
     "interpolation": lambda v: scipy.interpolate.CubicSpline([0, 1, 2], [0, 1, v]),
+    "spline": lambda v: scipy.interpolate.UnivariateSpline(np.arange(9), np.arange(9) ** v),
+    "tree": lambda v: scipy.spatial.KDTree([[0.0, v]]),
+    "nearest": lambda v: scipy.interpolate.NearestNDInterpolator([[0.0, 1.0], [1, 0]], [0.0, v]),
+    "with an account of its own": Account,
     "distribution": lambda v: dist.Normal(0.0, v),
     "frozen distribution": lambda v: scipy.stats.norm(0, v),
     "optimizer": lambda v: jax.tree_util.Partial(add, v),
@@ -503,6 +527,7 @@ LIBRARY_VALUES = {
     "slice": lambda v: slice(v),
     "path": lambda v: Path(str(v)),
     "masked array": lambda v: np.ma.masked_array([1.0, 2.0, 3.0], [False, v == 2.0, True]),
+    "record with padding": padded,
     "record": lambda v: np.array([(1, v)], dtype=[("a", int), ("b", float)]),
     "texts": lambda v: np.array([str(v)], dtype=np.dtypes.StringDType()),
     "signature": with_signature,
@@ -838,6 +863,48 @@ def test_a_module_that_cannot_be_imported_is_named(tmp_path, monkeypatch):
         return broken_module.f(state)
 
     assert examine({"model": model}).unknown == ("the import of 'broken_module'",)
+
+
+@pytest.mark.parametrize("kind", ["function", "method", "named by jaxtyping"])
+def test_what_checks_types_does_not_count(kind):
+    beartype = pytest.importorskip("beartype").beartype
+    wrapper = beartype
+    if kind == "named by jaxtyping":
+        wrapper = pytest.importorskip("jaxtyping").jaxtyped(typechecker=beartype)
+
+    def model(gain, wrapper):
+        if kind != "method":
+            return wrapper(with_gain(gain))
+
+        class Model(eqx.Module):
+            __call__ = wrapper(lambda self, state: gain * state["x"])
+
+        return Model()
+
+    one, other = examine({"it": model(1.0, wrapper)}), examine({"it": model(2.0, wrapper)})
+    assert one.unknown == ()
+    assert one.digest == digest(model(1.0, lambda function: function)) != other.digest
+
+
+def test_models_of_pydantic_count_by_their_fields_and_validators():
+    pydantic = pytest.importorskip("pydantic")
+
+    def made(gain, default=1.0, value=1.0):
+        class Parameters(pydantic.BaseModel):
+            tau: float = default
+
+            @pydantic.field_validator("tau")
+            @classmethod
+            def check(cls, tau):
+                return gain * tau
+
+        return Parameters, Parameters(tau=value)
+
+    one, same = examine({"it": made(1.0)}), examine({"it": made(1.0)})
+    assert one == same
+    assert one.unknown == ()
+    others = made(2.0), made(1.0, default=2.0), made(1.0, value=2.0)
+    assert len({one.digest, *map(digest, others)}) == 4
 
 
 def test_numba_keeps_the_function_in_its_dispatchers():

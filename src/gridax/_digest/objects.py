@@ -168,10 +168,13 @@ def class_contents(kind: type) -> Iterator[tuple[str, Any]]:
     has_fields = fields is not None or "_fields" in vars(kind)
     for name, item in sorted(vars(kind).items()):
         is_made = name in made or isinstance(item, _SLOTS) or (has_fields and _is_made(name, item))
+        is_made |= name.startswith("__pydantic_") and name not in _OF_PYDANTIC
         if not is_made:
             yield name, item
 
 
+# Of what pydantic puts into a class, what it was made of; the rest holds addresses.
+_OF_PYDANTIC = ("__pydantic_fields__", "__pydantic_decorators__")
 _SLOTS = (types.MemberDescriptorType, types.GetSetDescriptorType)
 
 
@@ -257,10 +260,24 @@ def base_content(value: Any) -> Any:
     return None
 
 
-def wrapped(value: Any) -> Any:
-    """Return the function that a jit, a cache or numba wraps without changing what it returns."""
+def unwrapped(value: Any) -> Any:
+    """Return the function that a jit, a cache, numba or a checker of types wraps, or the value.
+
+    What a checker generates names its types by their addresses; it changes nothing but errors.
+    """
+    while (inner := _wrapped(value)) is not None:
+        value = inner
+    return value
+
+
+def _wrapped(value: Any) -> Any:
     if isinstance(value, (_CACHED, _JITTED)):
         return getattr(value, "__wrapped__", None)
+    if isinstance(value, types.FunctionType):
+        module = value.__globals__.get("__name__", "")
+        is_checker = value.__code__.co_filename.startswith("<@beartype")
+        if is_checker or module == "jaxtyping._decorator":
+            return value.__dict__.get("__wrapped__")
     own = getattr(value, "__dict__", None)
     if isinstance(own, dict) and callable(value):
         for name in ("py_func", "_pyfunc"):  # of numba's jit and cfunc
@@ -303,7 +320,28 @@ def contents(value: Any) -> list[Any] | None:
     return None
 
 
-def reduced(value: Any) -> list[tuple[str, Any]] | None:
+def library_contents(value: Any) -> list[tuple[str, Any]] | None:
+    """Return what counts of an object of a library, by name, or None if it cannot be found out.
+
+    That is what its class says is to be kept, if it says so, or else its attributes.
+    """
+    kind = type(value)
+    for each in kind.__mro__:
+        if (names := _ATTRIBUTES.get(f"{each.__module__}.{each.__name__}")) is not None:
+            return [(name, getattr(value, name)) for name in names]
+    is_said = getattr(kind, "__getstate__", None) is not getattr(object, "__getstate__", None)
+    return (_reduced(value) if is_said else None) or attributes(value) or _reduced(value)
+
+
+# What tells objects from others whose own account holds addresses or uninitialized memory.
+_ATTRIBUTES = {
+    "pydantic._internal._decorators.Decorator": ("cls_var_name", "shim", "info"),
+    "scipy.interpolate._fitpack2.UnivariateSpline": ("_eval_args", "ext"),
+    "scipy.spatial._ckdtree.cKDTree": ("data", "leafsize", "boxsize"),
+}
+
+
+def _reduced(value: Any) -> list[tuple[str, Any]] | None:
     """Return what pickle would keep of an object, or None if it cannot."""
     try:
         registered = copyreg.dispatch_table.get(type(value))
@@ -312,6 +350,11 @@ def reduced(value: Any) -> list[tuple[str, Any]] | None:
         return None
     if isinstance(parts, str):
         return [("name", parts)]
-    make, args, *state = parts
-    state = [list(each) if isinstance(each, Iterator) else each for each in state[:3]]
-    return [("make", make), ("args", args), *((f"state {i}", each) for i, each in enumerate(state))]
+    make, args, *rest = parts
+    found = [("make", make), ("args", args)]
+    for i, each in enumerate(rest[:3]):
+        if i == 0 and isinstance(each, dict) and all(isinstance(key, str) for key in each):
+            found += sorted(each.items())
+        else:
+            found.append((f"state {i}", list(each) if isinstance(each, Iterator) else each))
+    return found

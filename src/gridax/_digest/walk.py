@@ -33,10 +33,10 @@ from gridax._digest.objects import (
     class_contents,
     contents,
     is_python,
+    library_contents,
     parts_of_member,
-    reduced,
     referenced,
-    wrapped,
+    unwrapped,
 )
 from gridax._digest.syntax import syntax
 
@@ -117,8 +117,7 @@ class Walk:
 
     def _content(self, value: Any, name: str) -> Iterator[Any]:
         """Yield what tells a value from others, unless it is nested too deeply."""
-        while (inner := wrapped(value)) is not None:
-            value = inner
+        value = unwrapped(value)
         if id(value) in self._changing.filled and _may_hold_parameters(value):
             self._no_digest(f"{name} (which the model changes)")
         if id(value) in self._open:
@@ -195,6 +194,8 @@ class Walk:
         yield f"{array.dtype} {array.shape}".encode()
         if array.dtype.hasobject or array.dtype.kind == "T":
             yield self._of(array.tolist(), name)
+        elif array.dtype.names is not None:  # one by one, without the padding between them
+            yield from (self._of(array[field], f"{name}[{field!r}]") for field in array.dtype.names)
         else:
             # A broadcast array has the size of its shape, but the content of one element.
             distinct = tuple(slice(None) if stride else slice(1) for stride in array.strides)
@@ -225,7 +226,7 @@ class Walk:
                 yield f"{key} {type(item).__name__}".encode()
                 for part in parts_of_member(item):
                     is_setter = isinstance(item, property) and part is not item.fget
-                    yield self._of_member(Method(value, key, part, is_setter))
+                    yield self._of_member(Method(value, key, unwrapped(part), is_setter))
 
     def _of_member(self, member: Method) -> bytes:
         name = f"{member.kind.__qualname__}.{member.name}"
@@ -340,7 +341,7 @@ class Walk:
             return
         self.instances.append(value)
         yield from self._of_library(type(value).__module__, type(value).__qualname__)
-        content = attributes(value) or reduced(value)
+        content = library_contents(value)
         if content is None:
             is_shown = origin.library(type(value).__module__) in _SHOWN
             if is_shown and not _ADDRESS.search(repr(value)):
