@@ -12,7 +12,7 @@ import contextlib
 import copy
 import dataclasses
 import types
-from collections.abc import Iterable, MutableMapping, MutableSequence, MutableSet
+from collections.abc import Iterable, Iterator, MutableMapping, MutableSequence, MutableSet
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -26,6 +26,13 @@ _FILLED = (*_CONTAINERS, np.ndarray)
 _COPIED = (dict, list, collections.deque, collections.UserDict, np.ndarray)
 # Methods that run before a model does.
 _BEFORE = frozenset({"__init__", "__new__", "__post_init__", "__setstate__", "__init_subclass__"})
+# Attributes of containers, text and arrays: that one is used does not tell whose method it is.
+_COMMON = frozenset(
+    name
+    for kind in (dict, list, set, str, collections.deque, np.ndarray)
+    for name in dir(kind)
+    if not name.startswith("__")
+) | {"apply", "divide", "mul", "multiply", "power", "set"}  # of x.at[i], where x is JAX's
 
 
 class Method(NamedTuple):
@@ -55,6 +62,7 @@ class Changes:
     items : items that it sets, as the identity of the container or array and the key.
     objects : identities of containers and arrays of which it may change any item.
     filled : those of them that it changes under keys that it computes.
+    doubtful : attributes that it sets only if a method is the user's that may be a container's.
     """
 
     names: set[tuple[int, str]] = dataclasses.field(default_factory=set)
@@ -62,6 +70,7 @@ class Changes:
     items: set[tuple[int, Any]] = dataclasses.field(default_factory=set)
     objects: set[int] = dataclasses.field(default_factory=set)
     filled: set[int] = dataclasses.field(default_factory=set)
+    doubtful: set[tuple[int, str]] = dataclasses.field(default_factory=set)
 
     def __bool__(self) -> bool:
         return bool(self.names or self.attributes or self.items or self.objects)
@@ -94,20 +103,66 @@ def changes(
     methods : functions in classes.
     instances : objects that are referred to.
     """
-    found = Changes()
+    functions, instances = list(functions), list(instances)
     own = _called(functions, methods)
-    for function in [*functions, *(method.function for method in own)]:
+    found = _changes_of(functions, own, instances)
+    common = [each for each in own if each.name in _COMMON]
+    if common:
+        owners = _owners(functions, own, instances)
+        doubtful = [each for each in common if not _is_of_one(each, owners)]
+        certain = _changes_of(functions, [each for each in own if each not in doubtful], instances)
+        found.doubtful = found.attributes - certain.attributes
+        found.filled |= found.objects - certain.objects
+        found.filled |= {identity for identity, _ in found.items - certain.items}
+    return found
+
+
+def _changes_of(
+    functions: list[types.FunctionType], methods: list[Method], instances: list[Any]
+) -> Changes:
+    """Return what functions and methods change if all are called."""
+    found = Changes()
+    for function in [*functions, *(method.function for method in methods)]:
         _add_changes_of(function, found)
-    by_class: dict[type, list[types.FunctionType]] = {}
-    for kind, _, function, _ in own:
+    for function, name, owner in _bound(methods, instances):
+        _add(function, name, owner, found)
+    return found
+
+
+def _bound(
+    methods: list[Method], instances: list[Any]
+) -> Iterator[tuple[types.FunctionType, str, Any]]:
+    """Yield functions in classes, with the name of the first argument and what it may be."""
+    by_class: dict[type, list[tuple[types.FunctionType, str]]] = {}
+    for kind, _, function, _ in methods:
         if function.__code__.co_argcount:
-            by_class.setdefault(kind, []).append(function)
-            _add(function, function.__code__.co_varnames[0], kind, found)  # of a classmethod
+            name = function.__code__.co_varnames[0]
+            by_class.setdefault(kind, []).append((function, name))
+            yield function, name, kind  # of a classmethod
     for instance in instances:
         for kind in type(instance).__mro__:
-            for function in by_class.get(kind, ()):
-                _add(function, function.__code__.co_varnames[0], instance, found)
-    return found
+            for function, name in by_class.get(kind, ()):
+                yield function, name, instance
+
+
+def _owners(
+    functions: list[types.FunctionType], methods: list[Method], instances: list[Any]
+) -> dict[str, list[Any]]:
+    """Return the objects of which some code uses an attribute, as far as they are known."""
+    known = [(each, _variables(each)) for each in [*functions, *(m.function for m in methods)]]
+    known += [(function, {name: owner}) for function, name, owner in _bound(methods, instances)]
+    owners: dict[str, list[Any]] = {}
+    for function, variables in known:
+        for first, *steps, last in references(function.__code__).attributes:
+            if first in variables:
+                owners.setdefault(last, []).append(_at(variables[first], tuple(steps)))
+    return owners
+
+
+def _is_of_one(method: Method, owners: dict[str, list[Any]]) -> bool:
+    """Whether an object of which an attribute of this name is used is one that has the method."""
+    kinds = (each if isinstance(each, type) else type(each) for each in owners.get(method.name, ()))
+    return any(method.kind in kind.__mro__ for kind in kinds)
 
 
 def cells_of(function: types.FunctionType) -> dict[str, types.CellType]:
@@ -144,17 +199,21 @@ def _add_changes_of(function: types.FunctionType, found: Changes) -> None:
     refers, cells = references(function.__code__), cells_of(function)
     for name in refers.rebound:
         found.names.add((id(cells.get(name, function.__globals__)), name))
-    variables = _defaults(function)
-    for name, cell in cells.items():
-        try:
-            variables[name] = cell.cell_contents
-        except ValueError:  # not filled yet
-            continue
+    variables = _variables(function)
     for chain in (*refers.stored, *refers.filled, *refers.called):
         if chain[0] in variables:
             _add(function, chain[0], variables[chain[0]], found)
-        elif chain[0] in refers.reads and chain[0] in function.__globals__:
-            _add(function, chain[0], function.__globals__[chain[0]], found)
+
+
+def _variables(function: types.FunctionType) -> dict[str, Any]:
+    """Return the variables of a function whose values are known before it runs."""
+    read = references(function.__code__).reads
+    variables = {name: function.__globals__[name] for name in read if name in function.__globals__}
+    variables |= _defaults(function)
+    for name, cell in cells_of(function).items():
+        with contextlib.suppress(ValueError):  # not filled yet
+            variables[name] = cell.cell_contents
+    return variables
 
 
 def _defaults(function: types.FunctionType) -> dict[str, Any]:

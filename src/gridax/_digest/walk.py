@@ -253,6 +253,8 @@ class Walk:
             if (id(value), key) not in self._changing.attributes:
                 yield key.encode()
                 yield self._of(item, f"{name}.{key}")
+            elif (id(value), key) in self._changing.doubtful:
+                self._no_digest(f"{name}.{key} (which the model may change)")
 
     def _of_function(self, function: types.FunctionType, name: str) -> Iterator[bytes]:
         if origin.is_library_code(function):
