@@ -606,6 +606,35 @@ REFUSING = {
 }
 
 
+COMPUTED = {
+    "globals()['helper'](x)": "globals",
+    "eval('helper(x)', names)": "eval",
+    "exec('helper(x)')": "exec",
+    "__import__(x)": "__import__",
+    "importlib.import_module(x).helper(x)": "import_module",
+    "Holder.__subclasses__()[0](x)": "__subclasses__",
+    "type(x).__subclasses__()": "__subclasses__",
+}
+
+
+@pytest.mark.parametrize(("code", "name"), COMPUTED.items(), ids=COMPUTED)
+def test_what_is_found_by_a_computed_name_is_named(code, name):
+    names = {"importlib": importlib, "Holder": Holder, "names": {}}
+    exec(f"def f(x): return {code}\ndef g(x): return [{code} for _ in x]", names)
+    for function in (names["f"], names["g"]):
+        assert examine({"model": function}).unknown == (f"what {name}() finds",)
+
+
+def test_methods_and_functions_of_the_users_that_are_named_like_builtins_are_followed():
+    def eval(x):
+        return GAIN * x
+
+    def model(state):
+        return eval(state["x"]) + state["frame"].eval("a + b")
+
+    assert examine({"model": model}).unknown == ()
+
+
 @pytest.mark.parametrize("make", REFUSING.values(), ids=REFUSING)
 def test_what_refuses_to_be_looked_into_is_named(make):
     tool = make()

@@ -11,7 +11,7 @@ import importlib.util
 import inspect
 import sys
 import types
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import jax
@@ -21,7 +21,7 @@ import xarray as xr
 
 from gridax._digest import origin
 from gridax._digest.changes import Changes, cells_of
-from gridax._digest.syntax import Chain, Import, never_returns, references
+from gridax._digest.syntax import Chain, Import, attribute_names, never_returns, references
 
 _MISSING: Any = object()
 # The types of what jit and cache return; to ask for a protocol, as JAX documents, takes long.
@@ -43,6 +43,9 @@ _OF_MODULES = frozenset(
     {"__annotations__", "__builtins__", "__cached__", "__doc__", "__file__", "__loader__"}
     | {"__name__", "__package__", "__path__", "__spec__"}
 )
+# Builtins, and members of classes and modules, that lead to anything.
+_FINDING = frozenset({"__import__", "eval", "exec", "globals"})
+_FINDING_METHODS = frozenset({"__subclasses__", "import_module"})
 _SCALAR_BASES: tuple[Any, ...] = (int, float, complex, str, bytes)
 
 
@@ -69,11 +72,13 @@ def referenced(function: types.FunctionType, changing: Changes) -> list[Referenc
     found = references(function.__code__)
     cells = cells_of(function)
     chosen: dict[str, set[Chain]] = dict(found.reads)
-    if origin.is_library_code(function):
+    bound: list[Reference] = []
+    if not origin.is_library_code(function):
+        bound += _by_computed_names(function, chosen)
+    else:
         # Only what it was given can be the user's own. If it can only raise an error, as a callback
         # of equinox.error_if, it was given what the error says: frames and ids of this process.
         chosen = {} if never_returns(function.__code__) else {name: {()} for name in cells}
-    bound: list[Reference] = []
     for each in found.imports:
         bound += _imported(each, function, chosen.pop(each.name, set()))
     for name, chains in chosen.items():
@@ -92,6 +97,14 @@ def referenced(function: types.FunctionType, changing: Changes) -> list[Referenc
         if (id(place), name) not in changing.names:
             bound += _through(name, value, chains, changing)
     return sorted(bound, key=lambda each: each.label)
+
+
+def _by_computed_names(function: types.FunctionType, read: Iterable[str]) -> Iterator[Reference]:
+    """Yield what a function uses to find things by names that it computes, or without a name."""
+    outside = function.__globals__.keys() | set(function.__code__.co_freevars)
+    builtins = _FINDING.intersection(read) - outside
+    for name in builtins | _FINDING_METHODS.intersection(attribute_names(function.__code__)):
+        yield Reference(name, problem=f"what {name}() finds")
 
 
 def _through(label: str, value: Any, chains: set[Chain], changing: Changes) -> Iterator[Reference]:
