@@ -384,6 +384,12 @@ def test_a_function_that_wraps_values_is_part_of_the_source():
     assert squared != source_of(lambda s: s, space(jnp.square), (), {})
 
 
+def chosen(choices, program):
+    """A traced model with some choices."""
+    text = json.dumps(choices)
+    return {"source": text, "without_choices": "a", "choices": choices, "program": program}
+
+
 @pytest.mark.parametrize(
     ("there", "here", "same", "text"),
     [
@@ -458,6 +464,16 @@ def test_a_function_that_wraps_values_is_part_of_the_source():
             "version '1' there, None here",
         ),
         ({"source": "a"}, {"source": "a", "version": "1"}, False, "version None there, '1' here"),
+        *(
+            ({**chosen(there, "p"), **more}, {**chosen(here, "q"), **more}, same, text)
+            for there, here, more, same, text in (
+                ({"f": "1"}, {"f": "1", "g": "2"}, {}, True, "the traced program differs"),
+                ({"f": "1"}, {"f": "3", "g": "2"}, {}, False, "the traced program differs"),
+                ({"f": "1"}, {"f": "1"}, {}, False, "the traced program differs"),
+                ({"f": "1"}, {"g": "2"}, {"unknown": ["h"]}, False, "the traced program differs"),
+                ({"f": "1"}, {"g": "2"}, {"program": None}, True, "the source differs"),
+            )
+        ),
     ],
     ids=plain,
 )
@@ -484,6 +500,7 @@ DAMAGED = {
     "no parts": "{}",
     **{f"no {part}": {k: GOOD[k] for k in GOOD if k != part} for part in GOOD if part != "digests"},
     "a text for the model": {**GOOD, "model": "same"},
+    "a list for choices": {**GOOD, "model": {"choices": ["f"]}},
     "a text for a pair": {**GOOD, "axes": {"x": "011"}},
     "half of a pair": {**GOOD, "axes": {"x": ["0"]}},
     "a number in a pair": {**GOOD, "axes": {"x": ["0", 1]}},

@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import xarray as xr
 
 import gridax as gx
 from tests.processes import finished
@@ -321,6 +322,64 @@ def test_a_version_of_a_model_stands_for_its_methods_but_not_for_static_values(t
     run(*static_function_of_the_state(3.0))
     with pytest.raises(ValueError, match=r"the fixed value 'state' is .*Fixed with digest"):
         run(*static_field_of_the_state(3.0))
+
+
+def named(name, factor):
+    """A function whose name does not tell its factor."""
+    function = scaled(factor)
+    function.__name__ = function.__qualname__ = name
+    return function
+
+
+one, two, other_two, three = (
+    named("one", 1.0),
+    named("two", 2.0),
+    named("two", 2.5),
+    named("three", 3),
+)
+FUNCTIONS = {"one": one, "two": two, "three": three}
+EXTENDED = {
+    "functions": (gx.ChoiceAxis([one, two]), gx.ChoiceAxis([two, three, one])),
+    "names": (gx.ChoiceAxis(["one", "two"]), gx.ChoiceAxis(["three", "two", "one"])),
+    "a function that was fixed": (two, gx.ChoiceAxis([one, two])),
+    "a function that is fixed now": (gx.ChoiceAxis([one, two]), two),
+    "of a library": (gx.ChoiceAxis([one]), gx.ChoiceAxis([one, jax.nn.relu])),
+}
+
+
+def with_chosen(factor):
+    def model(state):
+        chosen = FUNCTIONS[state["f"]] if isinstance(state["f"], str) else state["f"]
+        return jnp.float32(factor * chosen(state["x"]))
+
+    return model
+
+
+@pytest.mark.parametrize(("old", "new"), EXTENDED.values(), ids=EXTENDED)
+@pytest.mark.parametrize("kept", [True, False], ids=["store", "memory"])
+def test_a_sweep_is_extended_by_choices(execution, tmp_path, old, new, kept):
+    def run(choice, **options):
+        return execution(with_chosen(2.0), product(f=choice)).run(progress=False, **options)
+
+    before = run(old, **({"store": tmp_path / "run.zarr"} if kept else {}))
+    extended = run(new, extend=before).dataset
+    xr.testing.assert_allclose(extended, run(new).dataset)
+
+
+CHANGED_CHOICES = {
+    "a choice": (gx.ChoiceAxis([one, two]), gx.ChoiceAxis([one, other_two, three]), 2.0),
+    "a function that was fixed": (two, gx.ChoiceAxis([one, other_two]), 2.0),
+    "the model": (gx.ChoiceAxis([one]), gx.ChoiceAxis([one, two]), 3.0),
+}
+
+
+@pytest.mark.parametrize(("old", "new", "factor"), CHANGED_CHOICES.values(), ids=CHANGED_CHOICES)
+@pytest.mark.parametrize("kept", [True, False], ids=["store", "memory"])
+def test_a_sweep_of_other_functions_is_not_extended(execution, tmp_path, old, new, factor, kept):
+    options = {"store": tmp_path / "run.zarr"} if kept else {}
+    before = execution(with_chosen(2.0), product(f=old)).run(progress=False, **options)
+    with pytest.raises(ValueError, match="it was computed with another model"):
+        execution(with_chosen(factor), product(f=new)).run(progress=False, extend=before)
 
 
 def test_an_executor_runs_with_the_arrays_that_it_was_given(execution, store):
