@@ -561,6 +561,17 @@ def test_what_pandas_and_xarray_remember_does_not_count():
     assert digest(frame, array) == before
 
 
+@pytest.mark.parametrize("kind", ["csr", "csc", "bsr", "coo"])
+def test_what_sparse_arrays_find_out_about_themselves_does_not_count(kind):
+    array = scipy.sparse.coo_array(([1.0, 2.0], ([0, 1], [1, 0]))).asformat(kind)
+    before = digest(array)
+    array.sum_duplicates()
+    _ = array.has_canonical_format, getattr(array, "has_sorted_indices", None)
+    assert digest(array) == before
+    array.data[...] = 3.0
+    assert digest(array) != before
+
+
 def test_the_order_of_a_dict_does_not_count_but_that_of_an_ordered_one_does():
     assert digest({"a": 1, "b": 2}) == digest({"b": 2, "a": 1})
     ordered = collections.OrderedDict

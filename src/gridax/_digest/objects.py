@@ -250,8 +250,13 @@ def attributes(value: Any) -> list[tuple[str, Any]]:
     return [(name, found[name]) for name in names if found[name] is not _MISSING]
 
 
+# What sparse arrays of SciPy find out about themselves when they are used.
+_FOUND_OUT = frozenset({"_has_canonical_format", "_has_sorted_indices", "has_canonical_format"})
+
+
 def _is_cache(kind: type, name: str) -> bool:
-    return isinstance(getattr(kind, name, None), functools.cached_property)
+    is_found_out = name in _FOUND_OUT and origin.library(kind.__module__) == "scipy"
+    return is_found_out or isinstance(getattr(kind, name, None), functools.cached_property)
 
 
 def base_content(value: Any) -> Any:
