@@ -727,6 +727,14 @@ def dataclass_with(method):
     return Made(1)
 
 
+def made_dataclass_with(method):
+    return dataclasses.make_dataclass("Made", ["a"], namespace={"__call__": method})(1)
+
+
+def new_class_with(method):
+    return types.new_class("Made", exec_body=lambda members: members.update(__call__=method))()
+
+
 def named_tuple_with(method):
     class Made(NamedTuple):
         a: int
@@ -743,7 +751,13 @@ def equinox_module_with(method):
     return Made(1)
 
 
-@pytest.mark.parametrize("made", [dataclass_with, named_tuple_with, equinox_module_with])
+@pytest.mark.parametrize(
+    "made",
+    [
+        *(dataclass_with, made_dataclass_with, new_class_with),
+        *(named_tuple_with, equinox_module_with),
+    ],
+)
 @pytest.mark.parametrize(
     "wrapper",
     [

@@ -130,7 +130,7 @@ def _through(label: str, value: Any, chains: set[Chain], changing: Changes) -> I
             continue
         package = origin.library(value.__name__)
         # What the user puts into a library is followed like anything else.
-        is_own = isinstance(member, _FUNCTIONS) or origin.library(type(member).__module__) is None
+        is_own = isinstance(member, _FUNCTIONS) or origin.library_of(type(member)) is None
         if package is not None and not is_own:
             home = member if isinstance(member, types.ModuleType) else owner
             yield Reference(where, package=home.__name__)

@@ -101,6 +101,13 @@ def is_member(value: Any) -> bool:
     return found is value
 
 
+def library_of(kind: type) -> str | None:
+    """Return the package to which a class belongs, or None if it is the user's own."""
+    # Python puts what `make_dataclass` and `new_class` make into `types`, whoever calls them.
+    is_made = kind.__module__ == "types" and not is_member(kind)
+    return None if is_made else library(kind.__module__)
+
+
 @functools.cache
 def version(package: str) -> str | None:
     """Return the version of a package, or None if it does not matter."""

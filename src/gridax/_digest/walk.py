@@ -150,7 +150,7 @@ class Walk:
     def _parts(self, value: Any, name: str) -> Iterator[Any]:
         """Yield what tells a value from others."""
         content = contents(value)
-        is_own = origin.library(type(value).__module__) is None and is_python(type(value))
+        is_own = origin.library_of(type(value)) is None and is_python(type(value))
         if isinstance(value, np.ndarray) or not is_own:
             if id(value) in self._changing.objects:
                 yield b"changing"
@@ -212,7 +212,7 @@ class Walk:
         yield from self._of_library(function.__globals__.get("__name__", ""), function.__qualname__)
 
     def _of_class(self, value: type, name: str) -> Iterator[bytes]:
-        if origin.library(value.__module__) is not None:
+        if origin.library_of(value) is not None:
             yield from self._of_library(value.__module__, value.__qualname__)
         else:
             yield self._node(self._of_own_class, value, name)
