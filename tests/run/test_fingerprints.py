@@ -290,10 +290,27 @@ def test_the_root_of_a_state_and_carried_leaves_count_once():
     assert texts["[2].value"] == "1.0"
     assert texts["[1]"].startswith("carried")
     assert {name: texts[name] for name in parts["containers"][:3]} == {
-        "state": "tuple",
+        "the whole state": "tuple",
         "[1].initial": "tuple",
         "[1].initial[1]": "None",
     }
+
+
+def test_a_root_and_what_is_in_it_are_told_apart_whatever_their_names():
+    def parts(name, static):
+        kind = type("Root", (), {})
+        jax.tree_util.register_pytree_with_keys(
+            kind,
+            lambda root: (((jax.tree_util.GetAttrKey(name), (root.x, None)),), static),
+            lambda static, children: None,
+        )
+        root = kind()
+        root.x = gx.GridAxis(0, 1, 3, name="x")
+        return parts_of(root)
+
+    for name in ("state", "value", "x"):
+        assert between(parts(name, 1), parts(name, 1)) is None
+        assert "the fixed value" in between(parts(name, 1), parts(name, 2))
 
 
 def test_stores_from_before_containers_were_recorded_have_none():

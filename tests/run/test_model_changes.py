@@ -320,7 +320,9 @@ def test_a_version_of_a_model_stands_for_its_methods_but_not_for_static_values(t
 
     run(*static_function_of_the_state(2.0))
     run(*static_function_of_the_state(3.0))
-    with pytest.raises(ValueError, match=r"the fixed value 'state' is .*Fixed with digest"):
+    with pytest.raises(
+        ValueError, match=r"the fixed value 'the whole state' is .*Fixed with digest"
+    ):
         run(*static_field_of_the_state(3.0))
 
 

@@ -266,7 +266,7 @@ def _structure(
             is_shown = each.kind is dict and each.steps
             if is_shown or each.kind is Carried or len(each.path) < n_outer:
                 continue
-            name = prefix + (dotted(each.path) if each.path else "state")
+            name = prefix + (dotted(each.path) if each.path else "the whole state")
             about = [each.kind.__qualname__, each.static_as(_plain), [*map(str, each.steps)]]
             examined = examine({name: about})
             unknown += examined.unknown
@@ -307,9 +307,8 @@ def read(attrs: Mapping[str, Any]) -> Parts:
         if len(text) > _LONGEST:
             raise ValueError("they are too long")
         found = json.loads(text)
-        if not all(
-            isinstance(x, dict) for x in (found["model"], found["model"].get("choices", {}))
-        ):
+        model = found["model"]
+        if not (isinstance(model, dict) and isinstance(model.get("choices", {}), dict)):
             raise ValueError("'model' is no table")
         for part in ("axes", "fixed", "template"):
             for name, pair in found[part].items():
