@@ -6,6 +6,7 @@ import collections
 import ctypes
 import dataclasses
 import datetime
+import enum
 import fractions
 import functools
 import importlib
@@ -570,6 +571,27 @@ def test_what_sparse_arrays_find_out_about_themselves_does_not_count(kind):
     assert digest(array) == before
     array.data[...] = 3.0
     assert digest(array) != before
+
+
+class Kind(enum.Enum):
+    A = 1
+    B = 2
+
+
+def test_keys_and_items_that_names_tell_apart_are_put_in_order_by_these(monkeypatch):
+    keys = [1, "1", None, helper, uses_helper, float, Cell, *Kind, (1, helper), (1, add)]
+    expected = digest(dict.fromkeys(keys, 1.0), set(keys))
+    monkeypatch.delattr(walk.Walk, "_alone")
+    keys.reverse()
+    found = examine({"0": dict.fromkeys(keys, 1.0), "1": set(keys)})
+    assert found.unknown == ()
+    assert found.digest == expected
+
+
+def test_keys_and_items_of_the_same_name_are_put_in_order_by_their_digests():
+    keys = [Cell(1.0), Cell(2.0), with_gain(1.0), with_gain(2.0), frozenset({Cell(3.0), 1})]
+    one, other = (dict.fromkeys(each, 1.0) for each in (keys, keys[::-1]))
+    assert digest(one, set(one)) == digest(other, set(other))
 
 
 def test_the_order_of_a_dict_does_not_count_but_that_of_an_ordered_one_does():

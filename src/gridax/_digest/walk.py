@@ -291,10 +291,9 @@ class Walk:
             if isinstance(value, collections.defaultdict):
                 yield self._of(value.default_factory, f"{name}.default_factory")
             # Equal dicts may differ in the order of their keys.
-            pairs = [(self._alone(key), key, item) for key, item in value.items()]
-            if not isinstance(value, collections.OrderedDict):
-                pairs.sort(key=lambda pair: pair[0])
-            for _, key, item in pairs:
+            is_ordered = isinstance(value, collections.OrderedDict)
+            pairs = list(value.items())
+            for key, item in pairs if is_ordered else self._in_order(pairs, lambda pair: pair[0]):
                 yield self._of(key, f"{name} key")
                 yield self._of(item, f"{name}[{key!r}]" if type(key) in _SCALARS else f"{name}[…]")
         elif isinstance(value, (list, tuple, collections.deque)):
@@ -306,9 +305,7 @@ class Walk:
                     yield self._of(item, f"{name}[{i}]")
         elif isinstance(value, (set, frozenset)):
             yield type(value).__name__.encode()
-            for _, item in sorted(
-                ((self._alone(item), item) for item in value), key=lambda p: p[0]
-            ):
+            for item in self._in_order(list(value), lambda item: item):
                 yield self._of(item, f"{name} item")
         elif isinstance(value, os.PathLike):
             yield f"path {os.fspath(value)}".encode()
@@ -329,8 +326,21 @@ class Walk:
         else:
             yield self._node(self._of_library_instance, value, name)
 
+    def _in_order(self, items: list[Any], key: Callable[[Any], Any]) -> list[Any]:
+        """Return items in an order that is the same in every process.
+
+        Digests take long, as each follows all that a key refers to.
+        """
+        shorts = [_short(key(item)) for item in items]
+        n_like = collections.Counter(shorts)
+        order = [
+            (short, self._alone(key(item)) if n_like[short] > 1 else "")
+            for short, item in zip(shorts, items, strict=True)
+        ]
+        return [items[i] for i in sorted(range(len(items)), key=order.__getitem__)]
+
     def _alone(self, value: Any) -> str:
-        """Return the digest of an item by itself, by which those of a set are put in order."""
+        """Return the digest of an item by itself."""
         if type(value) in _SCALARS:
             return repr(value)
         if self._level >= _DEEPEST_SETS:
@@ -353,6 +363,18 @@ class Walk:
                 yield self._no_digest(f"{name} ({kind})")
             return
         yield from self._of_attributes(value, content, name)
+
+
+def _short(value: Any) -> str:
+    """Return a text that tells most values apart, and is the same for equal ones."""
+    if type(value) in _SCALARS:
+        return repr(value)
+    if type(value) in (tuple, frozenset):
+        return str(sorted(map(_short, value)))
+    kind = type(value).__qualname__
+    if isinstance(value, enum.Enum):
+        return f"{kind}.{value.name}"
+    return str(getattr(value, "__qualname__", kind))
 
 
 def _is_of_library(function: types.FunctionType) -> bool:
