@@ -150,6 +150,138 @@ def test_what_the_model_only_reads_counts_though_a_setter_writes_it(kind):
     assert digest(one) != digest(other)
 
 
+class WithProperty:
+    def __init__(self, gain):
+        self._gain = gain
+
+    @property
+    def gain(self):
+        return self._gain
+
+    @gain.setter
+    def gain(self, gain):
+        self._gain = gain
+
+    @gain.deleter
+    def gain(self):
+        self._gain = None
+
+
+@pytest.mark.parametrize("kind", [WithProperty, type("Inherited", (WithProperty,), {})])
+def test_a_property_that_a_model_only_reads_counts(kind):
+    def calling(gain):
+        tool = kind(gain)
+        return lambda state: tool.gain * state["x"]
+
+    assert digest(calling(2.0)) == digest(calling(2.0)) != digest(calling(3.0))
+
+
+def assigning(tool, state):
+    tool.gain = state["x"]
+
+
+def augmenting(tool, state):
+    tool.gain += state["x"]
+
+
+def deleting(tool, state):
+    del tool.gain
+
+
+def setting_by_name(tool, state):
+    setattr(tool, "gain", state["x"])  # noqa: B010
+
+
+def assigning_within(tool, state):
+    [None for tool.gain in [state["x"]]]
+
+
+@pytest.mark.parametrize(
+    "change", [assigning, augmenting, deleting, setting_by_name, assigning_within]
+)
+def test_a_property_that_a_model_assigns_does_not_count(change):
+    tool = WithProperty(1.0)
+
+    def model(state):
+        change(tool, state)
+
+    before = digest(model)
+    model({"x": 5.0})
+    assert digest(model) == before
+
+
+class WithUpdate:
+    def __init__(self, gain):
+        self.gain, self.inner = gain, None
+
+    def update(self, gain):
+        self.gain = gain
+
+    set = update
+
+
+def setting_an_item_of_an_array(tool):
+    return lambda state: state["x"].at[0].set(1.0) * tool.gain
+
+
+def updating_a_dict(tool):
+    def model(state):
+        parameters = {}
+        parameters.update(state)
+        return parameters["x"] * tool.gain
+
+    return model
+
+
+def updating_an_argument(tool):
+    return lambda state: state.update(y=1) or state["x"] * tool.gain
+
+
+class Updating(WithUpdate):
+    def __call__(self, state):
+        self.update(state["x"])
+        return self.gain
+
+
+def updating_itself(tool):
+    return Updating(tool.gain)
+
+
+def updating_a_variable(tool):
+    return lambda state: tool.update(state["x"])
+
+
+def updating_an_attribute(tool):
+    outer = WithUpdate(1.0)
+    outer.inner = tool
+    return lambda state: outer.inner.update(state["x"]) or outer.gain
+
+
+def updating_by_the_class(tool):
+    return lambda state: WithUpdate.update(tool, state["x"])
+
+
+@pytest.mark.parametrize(
+    "make", [updating_a_dict, updating_an_argument, setting_an_item_of_an_array]
+)
+def test_an_attribute_is_named_that_only_a_method_of_a_common_name_sets(make):
+    one, same, other = (examine({"model": make(WithUpdate(k))}) for k in (2.0, 2.0, 3.0))
+    assert one == same
+    assert one.unknown == ("tool.gain (which the model may change)",)
+    assert other.unknown == one.unknown
+
+
+@pytest.mark.parametrize(
+    "make", [updating_itself, updating_a_variable, updating_an_attribute, updating_by_the_class]
+)
+def test_a_method_of_a_common_name_is_known_by_its_object(make):
+    model = make(WithUpdate(2.0))
+    before = examine({"model": model})
+    model({"x": 5.0})
+    assert examine({"model": model}) == before
+    assert before.unknown == ()
+
+
 def test_an_attribute_that_a_model_sets_by_a_setter_does_not_count():
     class Stateful(Simulator):
         def __call__(self, state):

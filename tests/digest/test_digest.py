@@ -6,11 +6,15 @@ import collections
 import ctypes
 import dataclasses
 import datetime
+import enum
 import fractions
 import functools
+import importlib
 import inspect
 import io
 import itertools
+import json
+import json.tool
 import logging
 import math
 import operator
@@ -21,6 +25,7 @@ import types
 import unittest.mock
 import weakref
 from pathlib import Path
+from typing import NamedTuple
 
 import equinox as eqx
 import jax
@@ -32,6 +37,7 @@ import pytest
 import scipy.interpolate
 import scipy.optimize
 import scipy.sparse
+import scipy.spatial
 import scipy.special
 import scipy.stats
 import xarray as xr
@@ -475,6 +481,25 @@ def labeled(value, **attrs):
     return xr.DataArray([1.0, 2.0], dims="x", coords={"x": [0.0, value]}, attrs=attrs, name="u")
 
 
+class Account:
+    """An object of a library that says what is to be kept of it."""
+
+    __module__ = "json"
+
+    def __init__(self, value):
+        self.value, self.made_at = value, object()
+
+    def __getstate__(self):
+        return {"value": self.value}
+
+
+def padded(value):
+    array = np.frombuffer(np.random.default_rng().bytes(48), np.uint8).copy()
+    array = array.view(np.dtype([("a", "i1"), ("b", "f8")], align=True))
+    array["a"], array["b"] = 1, value
+    return array
+
+
 LIBRARY_VALUES = {
     "DataFrame": framed,
     "Series": lambda v: framed(v)["b"],
@@ -486,6 +511,10 @@ LIBRARY_VALUES = {
     "lazy Variable": lambda v: xr.Variable("x", [v, v]).chunk(1),
     "sparse array": sparse,
     "interpolation": lambda v: scipy.interpolate.CubicSpline([0, 1, 2], [0, 1, v]),
+    "spline": lambda v: scipy.interpolate.UnivariateSpline(np.arange(9), np.arange(9) ** v),
+    "tree": lambda v: scipy.spatial.KDTree([[0.0, v]]),
+    "nearest": lambda v: scipy.interpolate.NearestNDInterpolator([[0.0, 1.0], [1, 0]], [0.0, v]),
+    "with an account of its own": Account,
     "distribution": lambda v: dist.Normal(0.0, v),
     "frozen distribution": lambda v: scipy.stats.norm(0, v),
     "optimizer": lambda v: jax.tree_util.Partial(add, v),
@@ -499,6 +528,7 @@ LIBRARY_VALUES = {
     "slice": lambda v: slice(v),
     "path": lambda v: Path(str(v)),
     "masked array": lambda v: np.ma.masked_array([1.0, 2.0, 3.0], [False, v == 2.0, True]),
+    "record with padding": padded,
     "record": lambda v: np.array([(1, v)], dtype=[("a", int), ("b", float)]),
     "texts": lambda v: np.array([str(v)], dtype=np.dtypes.StringDType()),
     "signature": with_signature,
@@ -532,6 +562,38 @@ def test_what_pandas_and_xarray_remember_does_not_count():
     assert digest(frame, array) == before
 
 
+@pytest.mark.parametrize("kind", ["csr", "csc", "bsr", "coo"])
+def test_what_sparse_arrays_find_out_about_themselves_does_not_count(kind):
+    array = scipy.sparse.coo_array(([1.0, 2.0], ([0, 1], [1, 0]))).asformat(kind)
+    before = digest(array)
+    array.sum_duplicates()
+    _ = array.has_canonical_format, getattr(array, "has_sorted_indices", None)
+    assert digest(array) == before
+    array.data[...] = 3.0
+    assert digest(array) != before
+
+
+class Kind(enum.Enum):
+    A = 1
+    B = 2
+
+
+def test_keys_and_items_that_names_tell_apart_are_put_in_order_by_these(monkeypatch):
+    keys = [1, "1", None, helper, uses_helper, float, Cell, *Kind, (1, helper), (1, add)]
+    expected = digest(dict.fromkeys(keys, 1.0), set(keys))
+    monkeypatch.delattr(walk.Walk, "_alone")
+    keys.reverse()
+    found = examine({"0": dict.fromkeys(keys, 1.0), "1": set(keys)})
+    assert found.unknown == ()
+    assert found.digest == expected
+
+
+def test_keys_and_items_of_the_same_name_are_put_in_order_by_their_digests():
+    keys = [Cell(1.0), Cell(2.0), with_gain(1.0), with_gain(2.0), frozenset({Cell(3.0), 1})]
+    one, other = (dict.fromkeys(each, 1.0) for each in (keys, keys[::-1]))
+    assert digest(one, set(one)) == digest(other, set(other))
+
+
 def test_the_order_of_a_dict_does_not_count_but_that_of_an_ordered_one_does():
     assert digest({"a": 1, "b": 2}) == digest({"b": 2, "a": 1})
     ordered = collections.OrderedDict
@@ -556,6 +618,66 @@ UNKNOWN = {
 @pytest.mark.parametrize(("make", "name"), UNKNOWN.values(), ids=UNKNOWN)
 def test_what_cannot_be_looked_into_is_named(make, name):
     assert examine({"tool": make()}).unknown == (name,)
+
+
+def refusing(*names, bases=()):
+    """Return an object of a library that raises an error whenever it is looked at."""
+
+    def refuse(*args):
+        raise NotImplementedError("not today")
+
+    members = {name: property(refuse) if name == "__dict__" else refuse for name in names}
+    own = {"__module__": "json", "__slots__": (), "__len__": refuse, "__getitem__": refuse}
+    return type("Refusing", bases, {**own, **members})()
+
+
+REFUSING = {
+    "mapping": lambda: refusing("__iter__", bases=(collections.abc.Mapping,)),
+    "list": lambda: refusing("__iter__", "__len__", bases=(list,)),
+    "path": lambda: refusing("__fspath__", bases=(os.PathLike,)),
+    "any": lambda: refusing("__dict__", "__reduce_ex__", "__getattr__", "__repr__"),
+}
+
+
+COMPUTED = {
+    "globals()['helper'](x)": "globals",
+    "eval('helper(x)', names)": "eval",
+    "exec('helper(x)')": "exec",
+    "__import__(x)": "__import__",
+    "importlib.import_module(x).helper(x)": "import_module",
+    "Holder.__subclasses__()[0](x)": "__subclasses__",
+    "type(x).__subclasses__()": "__subclasses__",
+}
+
+
+@pytest.mark.parametrize(("code", "name"), COMPUTED.items(), ids=COMPUTED)
+def test_what_is_found_by_a_computed_name_is_named(code, name):
+    names = {"importlib": importlib, "Holder": Holder, "names": {}}
+    exec(f"def f(x): return {code}\ndef g(x): return [{code} for _ in x]", names)
+    for function in (names["f"], names["g"]):
+        assert examine({"model": function}).unknown == (f"what {name}() finds",)
+
+
+def test_methods_and_functions_of_the_users_that_are_named_like_builtins_are_followed():
+    def eval(x):
+        return GAIN * x
+
+    def model(state):
+        return eval(state["x"]) + state["frame"].eval("a + b")
+
+    assert examine({"model": model}).unknown == ()
+
+
+@pytest.mark.parametrize("make", REFUSING.values(), ids=REFUSING)
+def test_what_refuses_to_be_looked_into_is_named(make):
+    tool = make()
+
+    def model(state):
+        tool.inner.n = state["x"]
+        tool.inner.append(state["x"])
+        return state["x"]
+
+    assert examine({"model": model}).unknown == ("tool (Refusing)",)
 
 
 def test_what_has_no_influence_is_not_named():
@@ -618,6 +740,61 @@ def test_the_fields_that_a_dataclass_compares_count():
     assert digest(made(True)) == digest(made(True)) != digest(made(False))
 
 
+def dataclass_with(method):
+    @dataclasses.dataclass(frozen=True)
+    class Made:
+        a: int
+        __call__ = method
+
+    return Made(1)
+
+
+def made_dataclass_with(method):
+    return dataclasses.make_dataclass("Made", ["a"], namespace={"__call__": method})(1)
+
+
+def new_class_with(method):
+    return types.new_class("Made", exec_body=lambda members: members.update(__call__=method))()
+
+
+def named_tuple_with(method):
+    class Made(NamedTuple):
+        a: int
+        __call__ = method
+
+    return Made(1)
+
+
+def equinox_module_with(method):
+    class Made(eqx.Module):
+        a: int
+        __call__ = method
+
+    return Made(1)
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        *(dataclass_with, made_dataclass_with, new_class_with),
+        *(named_tuple_with, equinox_module_with),
+    ],
+)
+@pytest.mark.parametrize(
+    "wrapper",
+    [
+        *(lambda f: f, jax.jit, eqx.filter_jit, functools.cache, jax.vmap),
+        *(lambda f: functools.partialmethod(f, 1), staticmethod, Holder),
+    ],
+    ids=["none", "jit", "filter_jit", "cache", "vmap", "partial", "static", "object"],
+)
+def test_a_special_method_counts_however_it_is_wrapped(made, wrapper):
+    def scaled(factor):
+        return made(wrapper(lambda self, state=0: factor * state))
+
+    assert digest(scaled(2.0)) == digest(scaled(2.0)) != digest(scaled(3.0))
+
+
 def test_the_default_of_a_default_dict_counts():
     one, same, other = (collections.defaultdict(with_gain(k)) for k in (2.0, 2.0, 3.0))
     assert digest(one) == digest(same) != digest(other)
@@ -641,6 +818,66 @@ def test_objects_that_answer_to_every_name_have_a_digest():
 
     assert digest(Anything()) == digest(Anything())
     assert len(digest(unittest.mock.MagicMock())) == 16
+
+
+def of_library(text):
+    """Return a function that is called `f` in a library."""
+    names = {"__name__": "json.tool"}
+    exec(compile(text, json.__file__, "exec"), names)
+    return names["f"]
+
+
+WRAPPER = """
+def wrap(inner):
+    def f(*args, **kwargs):
+        return args[0]
+    f.__qualname__, f.__module__, f.__defaults__ = "f", __name__, (1, 2)
+    f.__wrapped__ = inner
+    return f
+f = wrap(lambda x, y=1, z=2: x)
+"""
+COMPILED = of_library("def f(*args, **kwargs): return args[0]").__code__
+
+
+def test_a_decorated_function_of_a_library_counts_by_its_name(monkeypatch):
+    # networkx gives wrappers the defaults of what they wrap, and other code once they were called.
+    wrapped = of_library(WRAPPER)
+    monkeypatch.setattr("json.tool.f", wrapped, raising=False)
+
+    def model(state):
+        return wrapped(state["x"]) + json.tool.f(1)
+
+    before = examine({"model": model})
+    assert before.unknown == ()
+    wrapped.__code__ = COMPILED.replace(co_filename="<compiled>")
+    assert examine({"model": model}) == before
+    assert digest(wrapped) != digest(json.tool.main)
+
+
+def test_defaults_that_a_function_has_no_arguments_for_are_no_problem():
+    def decorated(value):
+        def f(*args):
+            return args
+
+        f.__defaults__ = (value, 2)
+        return f
+
+    assert digest(decorated(1)) == digest(decorated(1)) != digest(decorated(2))
+
+
+def test_what_a_function_of_a_library_was_given_counts():
+    assert digest(jax.vmap(with_gain(1.0))) != digest(jax.vmap(with_gain(2.0)))
+    assert digest(jax.vmap(jnp.sin)) != digest(jnp.sin)
+    assert digest(jax.vmap(jnp.sin)) != digest(jax.vmap(jnp.sin, out_axes=1))
+
+
+def test_what_a_library_says_in_an_error_does_not_count():
+    raising, returning = (
+        of_library(f"def f(a):\n    def g(x):\n        {statement}\n    return g")
+        for statement in ("raise ValueError(x, a)", "return x + a")
+    )
+    assert digest(raising(1)) == digest(raising(2))
+    assert digest(returning(1)) != digest(returning(2))
 
 
 def test_members_of_installed_packages_count_by_name_and_are_listed_with_their_version():
@@ -668,6 +905,30 @@ def test_one_name_for_members_of_two_modules_tells_them_apart():
     assert digest(using(scipy.optimize)) != digest(using(scipy.stats))
 
 
+def test_where_a_module_is_and_how_it_was_started_does_not_count(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(tmp_path)
+    for name, folder in (("one_module", tmp_path), ("other_module", tmp_path / "inner_package")):
+        folder.mkdir(exist_ok=True)
+        (folder / f"{name}.py").write_text(
+            "import logging\nfrom pathlib import Path\nGAIN = 2.0\n"
+            "def model(state):\n"
+            "    logging.getLogger(__name__).info(__doc__, __spec__)\n"
+            "    return GAIN * state['x'], Path(__file__).exists(), __package__, __loader__\n"
+        )
+    (tmp_path / "inner_package/__init__.py").write_text("")
+    one, other = (importlib.import_module(n) for n in ("one_module", "inner_package.other_module"))
+
+    def naming(module):
+        tools = module
+        return lambda state: tools.model(state), lambda state: (tools.__name__, tools.__file__)
+
+    first, second = (examine({"it": (m.model, naming(m))}) for m in (one, other))
+    assert first == second
+    assert first.unknown == ()
+    other.GAIN = 3.0
+    assert digest(one.model) != digest(other.model)
+
+
 def test_a_module_that_cannot_be_imported_is_named(tmp_path, monkeypatch):
     (tmp_path / "broken_module.py").write_text("raise OSError('no licence')")
     monkeypatch.syspath_prepend(tmp_path)
@@ -678,6 +939,48 @@ def test_a_module_that_cannot_be_imported_is_named(tmp_path, monkeypatch):
         return broken_module.f(state)
 
     assert examine({"model": model}).unknown == ("the import of 'broken_module'",)
+
+
+@pytest.mark.parametrize("kind", ["function", "method", "named by jaxtyping"])
+def test_what_checks_types_does_not_count(kind):
+    beartype = pytest.importorskip("beartype").beartype
+    wrapper = beartype
+    if kind == "named by jaxtyping":
+        wrapper = pytest.importorskip("jaxtyping").jaxtyped(typechecker=beartype)
+
+    def model(gain, wrapper):
+        if kind != "method":
+            return wrapper(with_gain(gain))
+
+        class Model(eqx.Module):
+            __call__ = wrapper(lambda self, state: gain * state["x"])
+
+        return Model()
+
+    one, other = examine({"it": model(1.0, wrapper)}), examine({"it": model(2.0, wrapper)})
+    assert one.unknown == ()
+    assert one.digest == digest(model(1.0, lambda function: function)) != other.digest
+
+
+def test_models_of_pydantic_count_by_their_fields_and_validators():
+    pydantic = pytest.importorskip("pydantic")
+
+    def made(gain, default=1.0, value=1.0):
+        class Parameters(pydantic.BaseModel):
+            tau: float = default
+
+            @pydantic.field_validator("tau")
+            @classmethod
+            def check(cls, tau):
+                return gain * tau
+
+        return Parameters, Parameters(tau=value)
+
+    one, same = examine({"it": made(1.0)}), examine({"it": made(1.0)})
+    assert one == same
+    assert one.unknown == ()
+    others = made(2.0), made(1.0, default=2.0), made(1.0, value=2.0)
+    assert len({one.digest, *map(digest, others)}) == 4
 
 
 def test_numba_keeps_the_function_in_its_dispatchers():

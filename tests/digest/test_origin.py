@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import gridax as gx
-from gridax._digest.origin import is_library_code, library, version
+from gridax._digest.origin import is_library_code, is_member, library, library_of, version
 
 
 @pytest.mark.parametrize(
@@ -63,6 +63,19 @@ def test_the_file_of_a_function_decides_and_not_the_name_that_it_was_given():
     names = {}
     exec("def f(): pass", names)
     assert not is_library_code(names["f"])
+
+
+def test_members_of_a_library_are_found_under_their_own_names():
+    found = [json.dumps, json.JSONDecoder.decode, jax.numpy.sin, np.add.reduce, types.FunctionType]
+    assert [is_member(each) for each in found] == [True, True, True, False, False]
+    assert not is_member(functools.wraps(json.dumps)(lambda: None))
+    assert not is_member(own)
+
+
+def test_classes_that_python_makes_for_the_user_are_the_users_own():
+    made = types.new_class("Made")
+    kinds = [made, types.SimpleNamespace, json.JSONDecoder, int, type("Own", (), {})]
+    assert [library_of(kind) for kind in kinds] == [None, "types", "json", "builtins", None]
 
 
 def test_packages_have_versions_but_for_those_whose_version_says_nothing():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import copy
 import json
 import re
@@ -253,6 +254,75 @@ def test_arguments_of_the_model_count(one, other, text):
     assert between(*parts) == text
 
 
+Named = collections.namedtuple("Named", ["a"])
+STRUCTURES = [
+    *(None, {}, [], (), [None], [[]], (1.0, 2.0), [1.0, 2.0]),
+    *({"a": None}, {"a": {}}, {"a": ()}, Named(None), Named(1.0), {"a": 1.0}),
+    *(collections.OrderedDict(a=1.0), collections.OrderedDict(a=1.0, b=2.0)),
+    *(collections.OrderedDict(b=2.0, a=1.0), {"b": 2.0, "a": 1.0}),
+    *(jax.tree_util.Partial(abs, 1.0), jax.tree_util.Partial(max, 1.0)),
+]
+
+
+@pytest.mark.parametrize("place", ["state", "inner state", "argument", "keyword"])
+def test_containers_count(place):
+    def parts(value):
+        axes = {"x": gx.GridAxis(0, 1, 3)}
+        match place:
+            case "state":
+                return parts_of({**axes, "it": value})
+            case "inner state":
+                return parts_of((axes, [value]))
+            case "argument":
+                return parts_of(axes, value)
+        return parts_of(axes, it=value)
+
+    for i, one in enumerate(STRUCTURES):
+        assert between(parts(one), parts(copy.deepcopy(one))) is None
+        for other in STRUCTURES[:i]:
+            assert "the fixed value" in between(parts(one), parts(other))
+
+
+def test_the_root_of_a_state_and_carried_leaves_count_once():
+    carried = gx.Carried((0.0, None), "y", along="x")
+    parts = parts_of((gx.GridAxis(0, 1, 3, name="x"), carried, {"value": 1.0}))
+    texts = {name: text for name, (_, text) in parts["fixed"].items()}
+    assert texts["[2].value"] == "1.0"
+    assert texts["[1]"].startswith("carried")
+    assert {name: texts[name] for name in parts["containers"][:3]} == {
+        "the whole state": "tuple",
+        "[1].initial": "tuple",
+        "[1].initial[1]": "None",
+    }
+
+
+def test_a_root_and_what_is_in_it_are_told_apart_whatever_their_names():
+    def parts(name, static):
+        kind = type("Root", (), {})
+        jax.tree_util.register_pytree_with_keys(
+            kind,
+            lambda root: (((jax.tree_util.GetAttrKey(name), (root.x, None)),), static),
+            lambda static, children: None,
+        )
+        root = kind()
+        root.x = gx.GridAxis(0, 1, 3, name="x")
+        return parts_of(root)
+
+    for name in ("state", "value", "x"):
+        assert between(parts(name, 1), parts(name, 1)) is None
+        assert "the fixed value" in between(parts(name, 1), parts(name, 2))
+
+
+def test_stores_from_before_containers_were_recorded_have_none():
+    parts = parts_of({"x": gx.GridAxis(0, 1, 3), "a": [None]}, [1.0])
+    names = ["a", "a[0]", "argument args[0]"]
+    assert parts["containers"] == names
+    fixed = {name: pair for name, pair in parts["fixed"].items() if name not in names}
+    older = {key: part for key, part in parts.items() if key != "containers"} | {"fixed": fixed}
+    assert between(older, parts) is None
+    assert "only here: list" in between({**parts, "fixed": fixed}, parts)
+
+
 def outputs(**changes):
     given = {"rate": np.float32(0), "series": np.zeros(3), **changes}
     return template_of({name: value for name, value in given.items() if value is not None})
@@ -331,6 +401,12 @@ def test_a_function_that_wraps_values_is_part_of_the_source():
     assert squared != source_of(lambda s: s, space(jnp.square), (), {})
 
 
+def chosen(choices, program):
+    """A traced model with some choices."""
+    text = json.dumps(choices)
+    return {"source": text, "without_choices": "a", "choices": choices, "program": program}
+
+
 @pytest.mark.parametrize(
     ("there", "here", "same", "text"),
     [
@@ -405,6 +481,16 @@ def test_a_function_that_wraps_values_is_part_of_the_source():
             "version '1' there, None here",
         ),
         ({"source": "a"}, {"source": "a", "version": "1"}, False, "version None there, '1' here"),
+        *(
+            ({**chosen(there, "p"), **more}, {**chosen(here, "q"), **more}, same, text)
+            for there, here, more, same, text in (
+                ({"f": "1"}, {"f": "1", "g": "2"}, {}, True, "the traced program differs"),
+                ({"f": "1"}, {"f": "3", "g": "2"}, {}, False, "the traced program differs"),
+                ({"f": "1"}, {"f": "1"}, {}, False, "the traced program differs"),
+                ({"f": "1"}, {"g": "2"}, {"unknown": ["h"]}, False, "the traced program differs"),
+                ({"f": "1"}, {"g": "2"}, {"program": None}, True, "the source differs"),
+            )
+        ),
     ],
     ids=plain,
 )
@@ -414,7 +500,7 @@ def test_models_are_the_same_by_version_then_by_program_then_by_source(there, he
 
 
 GOOD = {"dims": [["x", 3]], "axes": {"x": ["0", "1, 2"]}, "fixed": {}, "template": {}, "model": {}}
-GOOD["digests"] = 2
+GOOD["digests"] = 3
 
 
 def test_a_store_of_something_else_has_no_fingerprints():
@@ -431,6 +517,7 @@ DAMAGED = {
     "no parts": "{}",
     **{f"no {part}": {k: GOOD[k] for k in GOOD if k != part} for part in GOOD if part != "digests"},
     "a text for the model": {**GOOD, "model": "same"},
+    "a list for choices": {**GOOD, "model": {"choices": ["f"]}},
     "a text for a pair": {**GOOD, "axes": {"x": "011"}},
     "half of a pair": {**GOOD, "axes": {"x": ["0"]}},
     "a number in a pair": {**GOOD, "axes": {"x": ["0", 1]}},

@@ -13,8 +13,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import xarray as xr
 
 import gridax as gx
+from tests.processes import finished
 
 SCALAR = jax.ShapeDtypeStruct((), jnp.float32)
 X = gx.GridAxis(0, 1, 4)
@@ -61,6 +63,10 @@ def with_derivative_rule(factor):
     return lambda state: once(state["x"])
 
 
+def with_error(factor):
+    return lambda state: eqx.error_if(factor * state["x"], state["x"] > 10, "too large")
+
+
 def with_helper(helper):
     return lambda state: helper(state["x"])
 
@@ -92,6 +98,7 @@ MODELS = {
     "callback of np.vectorize": lambda k: calling(np.vectorize(scaled(k), otypes=[np.float32])),
     "batching rule": with_batching_rule,
     "derivative rule": with_derivative_rule,
+    "error": with_error,
 }
 
 
@@ -124,6 +131,35 @@ def test_another_model_is_refused_and_the_same_goes_on(execution, store, make):
         execution(make(3.0), product()).run(store=path, progress=False)
     result = execution(make(2.0), product()).run(store=path, progress=False)
     assert result.progress == (4, 0, 4)
+
+
+# Runs one of two shards of a model that solves an equation, whose solver checks for errors.
+SOLVER = """
+import sys
+import diffrax
+import jax.numpy as jnp
+import gridax as gx
+
+def solved(state):
+    term, solver = diffrax.ODETerm(lambda t, y, x: -x * y), diffrax.Euler()
+    return diffrax.diffeqsolve(term, solver, 0.0, 1.0, 0.5, jnp.float32(1.0), state["x"]).ys[-1]
+
+if __name__ == "__main__":
+    sweep = gx.ParallelExecution(solved, gx.Space({"x": gx.GridAxis(0, 1, 4)}, mode="product"))
+    shard = (int(sys.argv[2]), 2)
+    print(sweep.run(store=sys.argv[1], shard=shard, block={"x": 2}, progress=False).progress)
+"""
+
+
+@pytest.mark.slow
+def test_a_solver_goes_on_in_another_process(tmp_path):
+    pytest.importorskip("diffrax")
+    script = tmp_path / "solver.py"
+    script.write_text(SOLVER)
+    for shard in (0, 1):
+        done = finished(script, tmp_path / "run.zarr", shard)
+        assert done.returncode == 0, done.stderr
+    assert done.stdout == "4 of 4 points done\n"
 
 
 def test_what_python_models_call_back_on_workers_counts_too(store):
@@ -175,6 +211,177 @@ def test_what_an_object_in_the_state_holds_counts(execution, store, one, other):
         execution(lambda s: 2.0 * s["x"], product(tool=other)).run(store=path, progress=False)
     result = execution(lambda s: 2.0 * s["x"], product(tool=one)).run(store=path, progress=False)
     assert result.progress == (4, 0, 4)
+
+
+class Pair:
+    """A pytree of JAX's with something besides its children."""
+
+    def __init__(self, x, about):
+        self.x, self.about = x, about
+
+
+jax.tree_util.register_pytree_node(Pair, lambda p: ((p.x,), p.about), lambda a, c: Pair(*c, a))
+
+
+def static(factor):
+    class Fixed(eqx.Module):
+        x: object
+        factor: object = eqx.field(static=True)
+
+    return Fixed(X, factor)
+
+
+def with_method(factor, x=X):
+    class Driven(eqx.Module):
+        x: object
+
+        def drive(self):
+            return factor * self.x
+
+    return Driven(x)
+
+
+def method_of_the_state(factor):
+    return lambda s: s.drive(), with_method(factor), ()
+
+
+def inner_method_of_the_state(factor):
+    return lambda s: s["x"] * s["a"][0].drive(), {"x": X, "a": [with_method(factor, 1.0)]}, ()
+
+
+def static_field_of_the_state(factor):
+    return lambda s: s.factor * s.x, static(factor), ()
+
+
+def static_function_of_the_state(factor):
+    return lambda s: s.factor(s.x), static(scaled(factor)), ()
+
+
+def static_item_of_the_state(factor):
+    return lambda s: s.factor["a"][0] * s.x, static({"a": (factor, None)}), ()
+
+
+def auxiliary_data(factor):
+    return lambda s: s["pair"].about * s["x"], {"x": X, "pair": Pair(1.0, factor)}, ()
+
+
+def function_of_a_partial(factor):
+    call = jax.tree_util.Partial(scaled(factor))
+    return lambda s: s["call"](s["x"]), {"x": X, "call": call}, ()
+
+
+def method_of_an_argument(factor):
+    return lambda s, net: net.drive() * s["x"], {"x": X}, (with_method(factor, 1.0),)
+
+
+STRUCTURES = [
+    method_of_the_state,
+    inner_method_of_the_state,
+    static_field_of_the_state,
+    static_function_of_the_state,
+    static_item_of_the_state,
+    auxiliary_data,
+    function_of_a_partial,
+    method_of_an_argument,
+]
+
+
+@pytest.mark.parametrize("make", STRUCTURES)
+@pytest.mark.sampled(5)
+def test_what_containers_are_and_hold_counts(execution, store, make):
+    def executor(factor):
+        model, state, args = make(factor)
+        return execution(model, gx.Space(state, mode="product"), *args)
+
+    path = store(executor(2.0))
+    with pytest.raises(ValueError, match=r"another model|the fixed value"):
+        executor(3.0).run(store=path, progress=False)
+    assert executor(2.0).run(store=path, progress=False).progress == (4, 0, 4)
+
+
+def test_none_is_neither_a_default_nor_an_empty_container(tmp_path):
+    def model(state, option=1):
+        return state["x"] * (2 if option is None else 3)
+
+    path = tmp_path / "run.zarr"
+    gx.SequentialExecution(model, product(), option=None).run(store=path, progress=False)
+    for options, text in (
+        ({}, "only there: None"),
+        ({"option": {}}, "None there and an empty dict"),
+    ):
+        with pytest.raises(ValueError, match=f"the fixed value 'argument option' is {text}"):
+            gx.SequentialExecution(model, product(), **options).run(store=path, progress=False)
+
+
+def test_a_version_of_a_model_stands_for_its_methods_but_not_for_static_values(tmp_path):
+    def run(model, state, args):
+        executor = gx.SequentialExecution(model, gx.Space(state, mode="product"), *args)
+        return executor.run(store=tmp_path / "run.zarr", version="1", progress=False)
+
+    run(*static_function_of_the_state(2.0))
+    run(*static_function_of_the_state(3.0))
+    with pytest.raises(
+        ValueError, match=r"the fixed value 'the whole state' is .*Fixed with digest"
+    ):
+        run(*static_field_of_the_state(3.0))
+
+
+def named(name, factor):
+    """A function whose name does not tell its factor."""
+    function = scaled(factor)
+    function.__name__ = function.__qualname__ = name
+    return function
+
+
+one, two, other_two, three = (
+    named("one", 1.0),
+    named("two", 2.0),
+    named("two", 2.5),
+    named("three", 3),
+)
+FUNCTIONS = {"one": one, "two": two, "three": three}
+EXTENDED = {
+    "functions": (gx.ChoiceAxis([one, two]), gx.ChoiceAxis([two, three, one])),
+    "names": (gx.ChoiceAxis(["one", "two"]), gx.ChoiceAxis(["three", "two", "one"])),
+    "a function that was fixed": (two, gx.ChoiceAxis([one, two])),
+    "a function that is fixed now": (gx.ChoiceAxis([one, two]), two),
+    "of a library": (gx.ChoiceAxis([one]), gx.ChoiceAxis([one, jax.nn.relu])),
+}
+
+
+def with_chosen(factor):
+    def model(state):
+        chosen = FUNCTIONS[state["f"]] if isinstance(state["f"], str) else state["f"]
+        return jnp.float32(factor * chosen(state["x"]))
+
+    return model
+
+
+@pytest.mark.parametrize(("old", "new"), EXTENDED.values(), ids=EXTENDED)
+@pytest.mark.parametrize("kept", [True, False], ids=["store", "memory"])
+def test_a_sweep_is_extended_by_choices(execution, tmp_path, old, new, kept):
+    def run(choice, **options):
+        return execution(with_chosen(2.0), product(f=choice)).run(progress=False, **options)
+
+    before = run(old, **({"store": tmp_path / "run.zarr"} if kept else {}))
+    extended = run(new, extend=before).dataset
+    xr.testing.assert_allclose(extended, run(new).dataset)
+
+
+CHANGED_CHOICES = {
+    "a choice": (gx.ChoiceAxis([one, two]), gx.ChoiceAxis([one, other_two, three]), 2.0),
+    "a function that was fixed": (two, gx.ChoiceAxis([one, other_two]), 2.0),
+    "the model": (gx.ChoiceAxis([one]), gx.ChoiceAxis([one, two]), 3.0),
+}
+
+
+@pytest.mark.parametrize(("old", "new", "factor"), CHANGED_CHOICES.values(), ids=CHANGED_CHOICES)
+@pytest.mark.parametrize("kept", [True, False], ids=["store", "memory"])
+def test_a_sweep_of_other_functions_is_not_extended(execution, tmp_path, old, new, factor, kept):
+    options = {"store": tmp_path / "run.zarr"} if kept else {}
+    before = execution(with_chosen(2.0), product(f=old)).run(progress=False, **options)
+    with pytest.raises(ValueError, match="it was computed with another model"):
+        execution(with_chosen(factor), product(f=new)).run(progress=False, extend=before)
 
 
 def test_an_executor_runs_with_the_arrays_that_it_was_given(execution, store):

@@ -12,12 +12,12 @@ import contextlib
 import copy
 import dataclasses
 import types
-from collections.abc import Iterable, MutableMapping, MutableSequence, MutableSet
-from typing import Any
+from collections.abc import Iterable, Iterator, MutableMapping, MutableSequence, MutableSet
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from gridax._digest.syntax import Item, attribute_names, references
+from gridax._digest.syntax import Item, attribute_names, references, stored_names
 
 # What a method of theirs named `append`, `update` or the like changes.
 _CONTAINERS = (MutableMapping, MutableSequence, MutableSet, collections.deque)
@@ -26,6 +26,29 @@ _FILLED = (*_CONTAINERS, np.ndarray)
 _COPIED = (dict, list, collections.deque, collections.UserDict, np.ndarray)
 # Methods that run before a model does.
 _BEFORE = frozenset({"__init__", "__new__", "__post_init__", "__setstate__", "__init_subclass__"})
+# Attributes of containers, text and arrays: that one is used does not tell whose method it is.
+_COMMON = frozenset(
+    name
+    for kind in (dict, list, set, str, collections.deque, np.ndarray)
+    for name in dir(kind)
+    if not name.startswith("__")
+) | {"apply", "divide", "mul", "multiply", "power", "set"}  # of x.at[i], where x is JAX's
+
+
+class Method(NamedTuple):
+    """A function in a class.
+
+    Attributes
+    ----------
+    kind, name : the class, and the name in it.
+    function : the function itself.
+    is_setter : whether it runs when a property of this name is assigned, not when it is read.
+    """
+
+    kind: type
+    name: str
+    function: Any
+    is_setter: bool = False
 
 
 @dataclasses.dataclass
@@ -39,6 +62,7 @@ class Changes:
     items : items that it sets, as the identity of the container or array and the key.
     objects : identities of containers and arrays of which it may change any item.
     filled : those of them that it changes under keys that it computes.
+    doubtful : attributes that it sets only if a method is the user's that may be a container's.
     """
 
     names: set[tuple[int, str]] = dataclasses.field(default_factory=set)
@@ -46,6 +70,7 @@ class Changes:
     items: set[tuple[int, Any]] = dataclasses.field(default_factory=set)
     objects: set[int] = dataclasses.field(default_factory=set)
     filled: set[int] = dataclasses.field(default_factory=set)
+    doubtful: set[tuple[int, str]] = dataclasses.field(default_factory=set)
 
     def __bool__(self) -> bool:
         return bool(self.names or self.attributes or self.items or self.objects)
@@ -67,7 +92,7 @@ class Changes:
 
 def changes(
     functions: Iterable[types.FunctionType],
-    methods: Iterable[tuple[type, str, types.FunctionType]],
+    methods: Iterable[Method],
     instances: Iterable[Any],
 ) -> Changes:
     """Return what the functions that a model refers to change, and the methods that they may call.
@@ -75,23 +100,69 @@ def changes(
     Parameters
     ----------
     functions : functions that are referred to by themselves.
-    methods : functions in classes, with the class and the name in it.
+    methods : functions in classes.
     instances : objects that are referred to.
     """
-    found = Changes()
+    functions, instances = list(functions), list(instances)
     own = _called(functions, methods)
-    for function in [*functions, *(function for _, _, function in own)]:
+    found = _changes_of(functions, own, instances)
+    common = [each for each in own if each.name in _COMMON]
+    if common:
+        owners = _owners(functions, own, instances)
+        doubtful = [each for each in common if not _is_of_one(each, owners)]
+        certain = _changes_of(functions, [each for each in own if each not in doubtful], instances)
+        found.doubtful = found.attributes - certain.attributes
+        found.filled |= found.objects - certain.objects
+        found.filled |= {identity for identity, _ in found.items - certain.items}
+    return found
+
+
+def _changes_of(
+    functions: list[types.FunctionType], methods: list[Method], instances: list[Any]
+) -> Changes:
+    """Return what functions and methods change if all are called."""
+    found = Changes()
+    for function in [*functions, *(method.function for method in methods)]:
         _add_changes_of(function, found)
-    by_class: dict[type, list[types.FunctionType]] = {}
-    for kind, _, function in own:
+    for function, name, owner in _bound(methods, instances):
+        _add(function, name, owner, found)
+    return found
+
+
+def _bound(
+    methods: list[Method], instances: list[Any]
+) -> Iterator[tuple[types.FunctionType, str, Any]]:
+    """Yield functions in classes, with the name of the first argument and what it may be."""
+    by_class: dict[type, list[tuple[types.FunctionType, str]]] = {}
+    for kind, _, function, _ in methods:
         if function.__code__.co_argcount:
-            by_class.setdefault(kind, []).append(function)
-            _add(function, function.__code__.co_varnames[0], kind, found)  # of a classmethod
+            name = function.__code__.co_varnames[0]
+            by_class.setdefault(kind, []).append((function, name))
+            yield function, name, kind  # of a classmethod
     for instance in instances:
         for kind in type(instance).__mro__:
-            for function in by_class.get(kind, ()):
-                _add(function, function.__code__.co_varnames[0], instance, found)
-    return found
+            for function, name in by_class.get(kind, ()):
+                yield function, name, instance
+
+
+def _owners(
+    functions: list[types.FunctionType], methods: list[Method], instances: list[Any]
+) -> dict[str, list[Any]]:
+    """Return the objects of which some code uses an attribute, as far as they are known."""
+    known = [(each, _variables(each)) for each in [*functions, *(m.function for m in methods)]]
+    known += [(function, {name: owner}) for function, name, owner in _bound(methods, instances)]
+    owners: dict[str, list[Any]] = {}
+    for function, variables in known:
+        for first, *steps, last in references(function.__code__).attributes:
+            if first in variables:
+                owners.setdefault(last, []).append(_at(variables[first], tuple(steps)))
+    return owners
+
+
+def _is_of_one(method: Method, owners: dict[str, list[Any]]) -> bool:
+    """Whether an object of which an attribute of this name is used is one that has the method."""
+    kinds = (each if isinstance(each, type) else type(each) for each in owners.get(method.name, ()))
+    return any(method.kind in kind.__mro__ for kind in kinds)
 
 
 def cells_of(function: types.FunctionType) -> dict[str, types.CellType]:
@@ -99,26 +170,28 @@ def cells_of(function: types.FunctionType) -> dict[str, types.CellType]:
     return dict(zip(function.__code__.co_freevars, function.__closure__ or (), strict=True))
 
 
-def _called(
-    functions: Iterable[types.FunctionType],
-    methods: Iterable[tuple[type, str, types.FunctionType]],
-) -> list[tuple[type, str, types.FunctionType]]:
+def _called(functions: Iterable[types.FunctionType], methods: Iterable[Method]) -> list[Method]:
     """Return the methods whose name occurs in code that is reached, as far as names tell."""
-    names = {name for function in functions for name in attribute_names(function.__code__)}
-    left = list(methods)
-    called: list[tuple[type, str, types.FunctionType]] = []
+    used: set[str] = set()
+    assigned: set[str] = set()
+
+    def may_run(method: Method) -> bool:
+        name = method.name
+        is_special = name.startswith("__") and name.endswith("__") and name not in _BEFORE
+        return is_special or name in (assigned if method.is_setter else used)
+
+    left, called = list(methods), list[Method]()
+    reached = list(functions)
     while True:
-        new = [each for each in left if _may_run(each[1], names)]
+        for function in reached:
+            used.update(attribute_names(function.__code__))
+            assigned.update(stored_names(function.__code__))
+        new = [each for each in left if may_run(each)]
         if not new:
             return called
+        left = [each for each in left if not may_run(each)]
         called += new
-        left = [each for each in left if not _may_run(each[1], names)]
-        names |= {name for *_, function in new for name in attribute_names(function.__code__)}
-
-
-def _may_run(name: str, names: set[str]) -> bool:
-    is_special = name.startswith("__") and name.endswith("__") and name not in _BEFORE
-    return name in names or is_special
+        reached = [each.function for each in new]
 
 
 def _add_changes_of(function: types.FunctionType, found: Changes) -> None:
@@ -126,23 +199,28 @@ def _add_changes_of(function: types.FunctionType, found: Changes) -> None:
     refers, cells = references(function.__code__), cells_of(function)
     for name in refers.rebound:
         found.names.add((id(cells.get(name, function.__globals__)), name))
-    variables = _defaults(function)
-    for name, cell in cells.items():
-        try:
-            variables[name] = cell.cell_contents
-        except ValueError:  # not filled yet
-            continue
+    variables = _variables(function)
     for chain in (*refers.stored, *refers.filled, *refers.called):
         if chain[0] in variables:
             _add(function, chain[0], variables[chain[0]], found)
-        elif chain[0] in refers.reads and chain[0] in function.__globals__:
-            _add(function, chain[0], function.__globals__[chain[0]], found)
+
+
+def _variables(function: types.FunctionType) -> dict[str, Any]:
+    """Return the variables of a function whose values are known before it runs."""
+    read = references(function.__code__).reads
+    variables = {name: function.__globals__[name] for name in read if name in function.__globals__}
+    variables |= _defaults(function)
+    for name, cell in cells_of(function).items():
+        with contextlib.suppress(ValueError):  # not filled yet
+            variables[name] = cell.cell_contents
+    return variables
 
 
 def _defaults(function: types.FunctionType) -> dict[str, Any]:
-    code, values = function.__code__, function.__defaults__ or ()
-    names = code.co_varnames[code.co_argcount - len(values) : code.co_argcount]
-    return {**dict(zip(names, values, strict=True)), **(function.__kwdefaults__ or {})}
+    names = function.__code__.co_varnames[: function.__code__.co_argcount]
+    # Decorators may give a wrapper the defaults of what it wraps, which has more arguments.
+    pairs = zip(reversed(names), reversed(function.__defaults__ or ()), strict=False)
+    return {**dict(pairs), **(function.__kwdefaults__ or {})}
 
 
 def _add(function: types.FunctionType, name: str, value: Any, found: Changes) -> None:
@@ -175,16 +253,20 @@ def _add_step(owner: Any, step: Any, found: Changes) -> None:
 def _at(value: Any, steps: tuple[Any, ...]) -> Any:
     """Return what attributes and items lead to, without running the user's code, or None."""
     for step in steps:
-        own = getattr(value, "__dict__", {})
-        if isinstance(step, Item):
-            value = _item(value, step.key)
-        elif step in own:
-            value = own[step]
-        else:
-            member = getattr(type(value), step, None)
-            is_slot = isinstance(member, types.MemberDescriptorType)
-            value = getattr(value, step, None) if is_slot else member
+        try:
+            value = _item(value, step.key) if isinstance(step, Item) else _attribute(value, step)
+        except Exception:  # an object of anybody's may refuse to be read
+            return None
     return value
+
+
+def _attribute(value: Any, name: str) -> Any:
+    own = getattr(value, "__dict__", {})
+    if name in own:
+        return own[name]
+    member = getattr(type(value), name, None)
+    is_slot = isinstance(member, types.MemberDescriptorType)
+    return getattr(value, name, None) if is_slot else member
 
 
 def _item(container: Any, key: Any) -> Any:

@@ -11,7 +11,7 @@ import importlib.util
 import inspect
 import sys
 import types
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import jax
@@ -21,7 +21,7 @@ import xarray as xr
 
 from gridax._digest import origin
 from gridax._digest.changes import Changes, cells_of
-from gridax._digest.syntax import Chain, Import, references
+from gridax._digest.syntax import Chain, Import, attribute_names, never_returns, references
 
 _MISSING: Any = object()
 # The types of what jit and cache return; to ask for a protocol, as JAX documents, takes long.
@@ -38,6 +38,14 @@ _MADE = frozenset(
     | {"__dataclass_params__", "__slotnames__", "__static_attributes__"}
     | {"__weakref__", "_abc_impl"}
 )
+# Variables of a module that tell where it is and how it was started, or that only readers see.
+_OF_MODULES = frozenset(
+    {"__annotations__", "__builtins__", "__cached__", "__doc__", "__file__", "__loader__"}
+    | {"__name__", "__package__", "__path__", "__spec__"}
+)
+# Builtins, and members of classes and modules, that lead to anything.
+_FINDING = frozenset({"__import__", "eval", "exec", "globals"})
+_FINDING_METHODS = frozenset({"__subclasses__", "import_module"})
 _SCALAR_BASES: tuple[Any, ...] = (int, float, complex, str, bytes)
 
 
@@ -64,9 +72,13 @@ def referenced(function: types.FunctionType, changing: Changes) -> list[Referenc
     found = references(function.__code__)
     cells = cells_of(function)
     chosen: dict[str, set[Chain]] = dict(found.reads)
-    if origin.is_library_code(function):  # only what it was given can be the user's own
-        chosen = {name: {()} for name in cells}
     bound: list[Reference] = []
+    if not origin.is_library_code(function):
+        bound += _by_computed_names(function, chosen)
+    else:
+        # Only what it was given can be the user's own. If it can only raise an error, as a callback
+        # of equinox.error_if, it was given what the error says: frames and ids of this process.
+        chosen = {} if never_returns(function.__code__) else {name: {()} for name in cells}
     for each in found.imports:
         bound += _imported(each, function, chosen.pop(each.name, set()))
     for name, chains in chosen.items():
@@ -76,6 +88,8 @@ def referenced(function: types.FunctionType, changing: Changes) -> list[Referenc
                 value = place.cell_contents
             except ValueError:  # not filled yet
                 continue
+        elif name in _OF_MODULES:
+            continue
         elif name in function.__globals__:
             place, value = function.__globals__, function.__globals__[name]
         else:  # a builtin
@@ -83,6 +97,14 @@ def referenced(function: types.FunctionType, changing: Changes) -> list[Referenc
         if (id(place), name) not in changing.names:
             bound += _through(name, value, chains, changing)
     return sorted(bound, key=lambda each: each.label)
+
+
+def _by_computed_names(function: types.FunctionType, read: Iterable[str]) -> Iterator[Reference]:
+    """Yield what a function uses to find things by names that it computes, or without a name."""
+    outside = function.__globals__.keys() | set(function.__code__.co_freevars)
+    builtins = _FINDING.intersection(read) - outside
+    for name in builtins | _FINDING_METHODS.intersection(attribute_names(function.__code__)):
+        yield Reference(name, problem=f"what {name}() finds")
 
 
 def _through(label: str, value: Any, chains: set[Chain], changing: Changes) -> Iterator[Reference]:
@@ -97,7 +119,8 @@ def _through(label: str, value: Any, chains: set[Chain], changing: Changes) -> I
         for attribute in chain:
             if not isinstance(member, types.ModuleType):
                 break
-            if (id(member), attribute) in changing.attributes:
+            is_changed = (id(member), attribute) in changing.attributes
+            if is_changed or attribute in _OF_MODULES:
                 member = _MISSING
                 break
             where, owner = f"{where}.{attribute}", member
@@ -107,7 +130,7 @@ def _through(label: str, value: Any, chains: set[Chain], changing: Changes) -> I
             continue
         package = origin.library(value.__name__)
         # What the user puts into a library is followed like anything else.
-        is_own = isinstance(member, _FUNCTIONS) or origin.library(type(member).__module__) is None
+        is_own = isinstance(member, _FUNCTIONS) or origin.library_of(type(member)) is None
         if package is not None and not is_own:
             home = member if isinstance(member, types.ModuleType) else owner
             yield Reference(where, package=home.__name__)
@@ -158,10 +181,13 @@ def class_contents(kind: type) -> Iterator[tuple[str, Any]]:
     has_fields = fields is not None or "_fields" in vars(kind)
     for name, item in sorted(vars(kind).items()):
         is_made = name in made or isinstance(item, _SLOTS) or (has_fields and _is_made(name, item))
+        is_made |= name.startswith("__pydantic_") and name not in _OF_PYDANTIC
         if not is_made:
             yield name, item
 
 
+# Of what pydantic puts into a class, what it was made of; the rest holds addresses.
+_OF_PYDANTIC = ("__pydantic_fields__", "__pydantic_decorators__")
 _SLOTS = (types.MemberDescriptorType, types.GetSetDescriptorType)
 
 
@@ -180,9 +206,9 @@ def _default(value: Any) -> Any:
 
 def _is_made(name: str, item: Any) -> bool:
     """Whether dataclasses or namedtuple made a method, out of the fields."""
-    code = getattr(item, "__code__", None)
+    code = getattr(getattr(item, "__func__", item), "__code__", None)
     is_special = name.startswith("__") and name.endswith("__")
-    return is_special and (code is None or code.co_filename == "<string>")
+    return is_special and (item is None or getattr(code, "co_filename", "") == "<string>")
 
 
 def _is_private_to_enum(name: str) -> bool:
@@ -224,8 +250,13 @@ def attributes(value: Any) -> list[tuple[str, Any]]:
     return [(name, found[name]) for name in names if found[name] is not _MISSING]
 
 
+# What sparse arrays of SciPy find out about themselves when they are used.
+_FOUND_OUT = frozenset({"_has_canonical_format", "_has_sorted_indices", "has_canonical_format"})
+
+
 def _is_cache(kind: type, name: str) -> bool:
-    return isinstance(getattr(kind, name, None), functools.cached_property)
+    is_found_out = name in _FOUND_OUT and origin.library(kind.__module__) == "scipy"
+    return is_found_out or isinstance(getattr(kind, name, None), functools.cached_property)
 
 
 def base_content(value: Any) -> Any:
@@ -247,10 +278,24 @@ def base_content(value: Any) -> Any:
     return None
 
 
-def wrapped(value: Any) -> Any:
-    """Return the function that a jit, a cache or numba wraps without changing what it returns."""
+def unwrapped(value: Any) -> Any:
+    """Return the function that a jit, a cache, numba or a checker of types wraps, or the value.
+
+    What a checker generates names its types by their addresses; it changes nothing but errors.
+    """
+    while (inner := _wrapped(value)) is not None:
+        value = inner
+    return value
+
+
+def _wrapped(value: Any) -> Any:
     if isinstance(value, (_CACHED, _JITTED)):
         return getattr(value, "__wrapped__", None)
+    if isinstance(value, types.FunctionType):
+        module = value.__globals__.get("__name__", "")
+        is_checker = value.__code__.co_filename.startswith("<@beartype")
+        if is_checker or module == "jaxtyping._decorator":
+            return value.__dict__.get("__wrapped__")
     own = getattr(value, "__dict__", None)
     if isinstance(own, dict) and callable(value):
         for name in ("py_func", "_pyfunc"):  # of numba's jit and cfunc
@@ -293,7 +338,28 @@ def contents(value: Any) -> list[Any] | None:
     return None
 
 
-def reduced(value: Any) -> list[tuple[str, Any]] | None:
+def library_contents(value: Any) -> list[tuple[str, Any]] | None:
+    """Return what counts of an object of a library, by name, or None if it cannot be found out.
+
+    That is what its class says is to be kept, if it says so, or else its attributes.
+    """
+    kind = type(value)
+    for each in kind.__mro__:
+        if (names := _ATTRIBUTES.get(f"{each.__module__}.{each.__name__}")) is not None:
+            return [(name, getattr(value, name)) for name in names]
+    is_said = getattr(kind, "__getstate__", None) is not getattr(object, "__getstate__", None)
+    return (_reduced(value) if is_said else None) or attributes(value) or _reduced(value)
+
+
+# What tells objects from others whose own account holds addresses or uninitialized memory.
+_ATTRIBUTES = {
+    "pydantic._internal._decorators.Decorator": ("cls_var_name", "shim", "info"),
+    "scipy.interpolate._fitpack2.UnivariateSpline": ("_eval_args", "ext"),
+    "scipy.spatial._ckdtree.cKDTree": ("data", "leafsize", "boxsize"),
+}
+
+
+def _reduced(value: Any) -> list[tuple[str, Any]] | None:
     """Return what pickle would keep of an object, or None if it cannot."""
     try:
         registered = copyreg.dispatch_table.get(type(value))
@@ -302,6 +368,11 @@ def reduced(value: Any) -> list[tuple[str, Any]] | None:
         return None
     if isinstance(parts, str):
         return [("name", parts)]
-    make, args, *state = parts
-    state = [list(each) if isinstance(each, Iterator) else each for each in state[:3]]
-    return [("make", make), ("args", args), *((f"state {i}", each) for i, each in enumerate(state))]
+    make, args, *rest = parts
+    found = [("make", make), ("args", args)]
+    for i, each in enumerate(rest[:3]):
+        if i == 0 and isinstance(each, dict) and all(isinstance(key, str) for key in each):
+            found += sorted(each.items())
+        else:
+            found.append((f"state {i}", list(each) if isinstance(each, Iterator) else each))
+    return found

@@ -83,6 +83,31 @@ def is_library_code(function: types.FunctionType) -> bool:
     return is_library_file(path) or library(function.__globals__.get("__name__", "")) == "gridax"
 
 
+def is_member(value: Any) -> bool:
+    """Whether a function or an object can be found in a library under its own name, as by pickle.
+
+    Examples
+    --------
+    >>> import json
+    >>> is_member(json.dumps), is_member(lambda: None)
+    (True, False)
+    """
+    module, name = getattr(value, "__module__", None), getattr(value, "__qualname__", None)
+    if not isinstance(module, str) or not isinstance(name, str) or library(module) is None:
+        return False
+    found: Any = sys.modules.get(module)
+    for step in name.split("."):
+        found = getattr(found, step, None)
+    return found is value
+
+
+def library_of(kind: type) -> str | None:
+    """Return the package to which a class belongs, or None if it is the user's own."""
+    # Python puts what `make_dataclass` and `new_class` make into `types`, whoever calls them.
+    is_made = kind.__module__ == "types" and not is_member(kind)
+    return None if is_made else library(kind.__module__)
+
+
 @functools.cache
 def version(package: str) -> str | None:
     """Return the version of a package, or None if it does not matter."""

@@ -82,6 +82,7 @@ class References:
         ``("CACHE",)``.
     called : what has a method called that may change it: ``self.seen.append(x)`` gives
         ``("self", "seen")``.
+    attributes : attributes that are read, of local variables, too: ``("self", "seen", "append")``.
     """
 
     reads: dict[str, set[Chain]] = dataclasses.field(default_factory=dict)
@@ -90,6 +91,7 @@ class References:
     stored: set[Chain] = dataclasses.field(default_factory=set)
     filled: set[Chain] = dataclasses.field(default_factory=set)
     called: set[Chain] = dataclasses.field(default_factory=set)
+    attributes: set[Chain] = dataclasses.field(default_factory=set)
 
 
 def syntax(code: types.CodeType) -> bytes:
@@ -141,6 +143,21 @@ def attribute_names(code: types.CodeType) -> Iterator[str]:
         yield from attribute_names(inner)
 
 
+def stored_names(code: types.CodeType) -> Iterator[str]:
+    """Yield the names of attributes that some code and the functions in it assign."""
+    for step in _steps(code):
+        if step.opname in ("STORE_ATTR", "DELETE_ATTR"):
+            yield step.argval
+    yield from (chain[-1] for chain in references(code).stored if isinstance(chain[-1], str))
+
+
+def never_returns(code: types.CodeType) -> bool:
+    """Whether a function cannot end but with an error."""
+    return not any(
+        step.opname.startswith(("RETURN_", "YIELD_")) for step in dis.get_instructions(code)
+    )
+
+
 def _inner(code: types.CodeType) -> list[types.CodeType]:
     return [constant for constant in code.co_consts if isinstance(constant, types.CodeType)]
 
@@ -167,6 +184,7 @@ class _Reader(ast.NodeVisitor):
             self.generic_visit(node)
         else:
             self._found.reads.setdefault(name, set()).add(tuple(attributes))
+            self._found.attributes.add((name, *attributes))
         if not isinstance(node.ctx, ast.Load):
             self._assigns(node)
 
@@ -278,6 +296,7 @@ def _read_instructions(code: types.CodeType, found: References) -> None:
             found.stored.add((*chain, step.argval))
         if chain:
             found.reads.setdefault(chain[0], set()).add(tuple(chain[1:]))
+            found.attributes |= {tuple(chain)} if len(chain) > 1 else set()
             last, chain = tuple(chain), []
         if step.opname.startswith(("LOAD_GLOBAL", "LOAD_NAME", "LOAD_DEREF")):
             chain = [step.argval]

@@ -26,17 +26,17 @@ import numpy as np
 
 from gridax._arrays import bytes_of, is_keys
 from gridax._digest import origin
-from gridax._digest.changes import Changes
+from gridax._digest.changes import Changes, Method
 from gridax._digest.objects import (
     attributes,
     base_content,
     class_contents,
     contents,
     is_python,
+    library_contents,
     parts_of_member,
-    reduced,
     referenced,
-    wrapped,
+    unwrapped,
 )
 from gridax._digest.syntax import syntax
 
@@ -76,8 +76,8 @@ class Walk:
     ----------
     unknown : names of objects without a digest, as the keys of a dict.
     libraries : versions of the installed packages that were met.
-    functions, methods, instances : in which changes are looked for: functions by identity, methods
-        with their class and name, and objects.
+    functions, methods, instances : in which changes are looked for: functions by identity, methods,
+        and objects.
     """
 
     def __init__(self, changing: Changes, level: int = 0) -> None:
@@ -90,7 +90,7 @@ class Walk:
         self.unknown: dict[str, None] = {}
         self.libraries: dict[str, str] = {}
         self.functions: dict[int, types.FunctionType] = {}
-        self.methods: list[tuple[type, str, types.FunctionType]] = []
+        self.methods: list[Method] = []
         self.instances: list[Any] = []
 
     def digest(self, values: Mapping[str, Any]) -> str:
@@ -100,25 +100,36 @@ class Walk:
             whole.update(self._of(value, name))
         while self._queue:
             parts, value, name = self._queue.popleft()
-            whole.update(_hashed(parts(value, name)))
+            whole.update(self._attempted(parts, value, name))
         return whole.hexdigest()[:_LENGTH]
 
     def _of(self, value: Any, name: str) -> bytes:
         if type(value) in _SCALARS:
             return _hashed([f"{type(value).__name__} {value!r}".encode()])
-        while (inner := wrapped(value)) is not None:
-            value = inner
+        return self._attempted(self._content, value, name)
+
+    def _attempted(self, parts: Callable[[Any, str], Any], value: Any, name: str) -> bytes:
+        """Return the hash of what tells a value from others, if it can be looked into."""
+        try:
+            return _hashed(parts(value, name))
+        except Exception:  # an object of anybody's may refuse to be iterated over, or to be read
+            return self._no_digest(f"{name} ({type(value).__qualname__})")
+
+    def _content(self, value: Any, name: str) -> Iterator[Any]:
+        """Yield what tells a value from others, unless it is nested too deeply."""
+        value = unwrapped(value)
         if id(value) in self._changing.filled and _may_hold_parameters(value):
             self._no_digest(f"{name} (which the model changes)")
         if id(value) in self._open:
-            return f"circle {len(self._open) - self._open.index(id(value))}".encode()
-        if len(self._open) >= _DEEPEST:
-            return self._no_digest(f"{name} (nested more than {_DEEPEST} levels deep)")
-        self._open.append(id(value))
-        try:
-            return _hashed(self._parts(value, name))
-        finally:
-            self._open.pop()
+            yield f"circle {len(self._open) - self._open.index(id(value))}".encode()
+        elif len(self._open) >= _DEEPEST:
+            yield self._no_digest(f"{name} (nested more than {_DEEPEST} levels deep)")
+        else:
+            self._open.append(id(value))
+            try:
+                yield from self._parts(value, name)
+            finally:
+                self._open.pop()
 
     def _no_digest(self, name: str) -> bytes:
         self.unknown[name] = None
@@ -139,7 +150,7 @@ class Walk:
     def _parts(self, value: Any, name: str) -> Iterator[Any]:
         """Yield what tells a value from others."""
         content = contents(value)
-        is_own = origin.library(type(value).__module__) is None and is_python(type(value))
+        is_own = origin.library_of(type(value)) is None and is_python(type(value))
         if isinstance(value, np.ndarray) or not is_own:
             if id(value) in self._changing.objects:
                 yield b"changing"
@@ -154,7 +165,7 @@ class Walk:
         elif isinstance(value, type):
             yield from self._of_class(value, name)
         elif isinstance(value, types.FunctionType):
-            if origin.is_library_code(value) and "<locals>" not in value.__code__.co_qualname:
+            if _is_of_library(value):
                 yield from self._of_library_function(value)
             else:
                 self.functions[id(value)] = value
@@ -183,6 +194,8 @@ class Walk:
         yield f"{array.dtype} {array.shape}".encode()
         if array.dtype.hasobject or array.dtype.kind == "T":
             yield self._of(array.tolist(), name)
+        elif array.dtype.names is not None:  # one by one, without the padding between them
+            yield from (self._of(array[field], f"{name}[{field!r}]") for field in array.dtype.names)
         else:
             # A broadcast array has the size of its shape, but the content of one element.
             distinct = tuple(slice(None) if stride else slice(1) for stride in array.strides)
@@ -199,7 +212,7 @@ class Walk:
         yield from self._of_library(function.__globals__.get("__name__", ""), function.__qualname__)
 
     def _of_class(self, value: type, name: str) -> Iterator[bytes]:
-        if origin.library(value.__module__) is not None:
+        if origin.library_of(value) is not None:
             yield from self._of_library(value.__module__, value.__qualname__)
         else:
             yield self._node(self._of_own_class, value, name)
@@ -212,14 +225,15 @@ class Walk:
             if (id(value), key) not in self._changing.attributes:
                 yield f"{key} {type(item).__name__}".encode()
                 for part in parts_of_member(item):
-                    yield self._of_member(part, value, key)
+                    is_setter = isinstance(item, property) and part is not item.fget
+                    yield self._of_member(Method(value, key, unwrapped(part), is_setter))
 
-    def _of_member(self, member: Any, kind: type, key: str) -> bytes:
-        name = f"{kind.__qualname__}.{key}"
-        if not isinstance(member, types.FunctionType):
-            return self._of(member, name)
-        self.methods.append((kind, key, member))
-        return self._node(self._of_function, member, name)
+    def _of_member(self, member: Method) -> bytes:
+        name = f"{member.kind.__qualname__}.{member.name}"
+        if not isinstance(member.function, types.FunctionType):
+            return self._of(member.function, name)
+        self.methods.append(member)
+        return self._node(self._of_function, member.function, name)
 
     def _of_module(self, value: types.ModuleType, name: str) -> Iterator[bytes]:
         if origin.library(value.__name__) is not None:
@@ -239,6 +253,8 @@ class Walk:
             if (id(value), key) not in self._changing.attributes:
                 yield key.encode()
                 yield self._of(item, f"{name}.{key}")
+            elif (id(value), key) in self._changing.doubtful:
+                self._no_digest(f"{name}.{key} (which the model may change)")
 
     def _of_function(self, function: types.FunctionType, name: str) -> Iterator[bytes]:
         if origin.is_library_code(function):
@@ -275,10 +291,9 @@ class Walk:
             if isinstance(value, collections.defaultdict):
                 yield self._of(value.default_factory, f"{name}.default_factory")
             # Equal dicts may differ in the order of their keys.
-            pairs = [(self._alone(key), key, item) for key, item in value.items()]
-            if not isinstance(value, collections.OrderedDict):
-                pairs.sort(key=lambda pair: pair[0])
-            for _, key, item in pairs:
+            is_ordered = isinstance(value, collections.OrderedDict)
+            pairs = list(value.items())
+            for key, item in pairs if is_ordered else self._in_order(pairs, lambda pair: pair[0]):
                 yield self._of(key, f"{name} key")
                 yield self._of(item, f"{name}[{key!r}]" if type(key) in _SCALARS else f"{name}[…]")
         elif isinstance(value, (list, tuple, collections.deque)):
@@ -290,9 +305,7 @@ class Walk:
                     yield self._of(item, f"{name}[{i}]")
         elif isinstance(value, (set, frozenset)):
             yield type(value).__name__.encode()
-            for _, item in sorted(
-                ((self._alone(item), item) for item in value), key=lambda p: p[0]
-            ):
+            for item in self._in_order(list(value), lambda item: item):
                 yield self._of(item, f"{name} item")
         elif isinstance(value, os.PathLike):
             yield f"path {os.fspath(value)}".encode()
@@ -313,8 +326,21 @@ class Walk:
         else:
             yield self._node(self._of_library_instance, value, name)
 
+    def _in_order(self, items: list[Any], key: Callable[[Any], Any]) -> list[Any]:
+        """Return items in an order that is the same in every process.
+
+        Digests take long, as each follows all that a key refers to.
+        """
+        shorts = [_short(key(item)) for item in items]
+        n_like = collections.Counter(shorts)
+        order = [
+            (short, self._alone(key(item)) if n_like[short] > 1 else "")
+            for short, item in zip(shorts, items, strict=True)
+        ]
+        return [items[i] for i in sorted(range(len(items)), key=order.__getitem__)]
+
     def _alone(self, value: Any) -> str:
-        """Return the digest of an item by itself, by which those of a set are put in order."""
+        """Return the digest of an item by itself."""
         if type(value) in _SCALARS:
             return repr(value)
         if self._level >= _DEEPEST_SETS:
@@ -322,9 +348,12 @@ class Walk:
         return Walk(self._changing, self._level + 1).digest({"": value})
 
     def _of_library_instance(self, value: Any, name: str) -> Iterator[bytes]:
+        if origin.is_member(value):
+            yield from self._of_library(value.__module__, value.__qualname__)
+            return
         self.instances.append(value)
         yield from self._of_library(type(value).__module__, type(value).__qualname__)
-        content = attributes(value) or reduced(value)
+        content = library_contents(value)
         if content is None:
             is_shown = origin.library(type(value).__module__) in _SHOWN
             if is_shown and not _ADDRESS.search(repr(value)):
@@ -334,6 +363,25 @@ class Walk:
                 yield self._no_digest(f"{name} ({kind})")
             return
         yield from self._of_attributes(value, content, name)
+
+
+def _short(value: Any) -> str:
+    """Return a text that tells most values apart, and is the same for equal ones."""
+    if type(value) in _SCALARS:
+        return repr(value)
+    if type(value) in (tuple, frozenset):
+        return str(sorted(map(_short, value)))
+    kind = type(value).__qualname__
+    if isinstance(value, enum.Enum):
+        return f"{kind}.{value.name}"
+    return str(getattr(value, "__qualname__", kind))
+
+
+def _is_of_library(function: types.FunctionType) -> bool:
+    """Whether a function is a library's and cannot hold anything of the user's."""
+    if not origin.is_library_code(function):
+        return False
+    return "<locals>" not in function.__code__.co_qualname or origin.is_member(function)
 
 
 def _own_items(value: Any) -> list[tuple[str, Any]]:

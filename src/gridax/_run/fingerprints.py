@@ -15,6 +15,8 @@ import numpy as np
 import xarray as xr
 
 from gridax._axes import is_axis
+from gridax._axes.carried import Carried
+from gridax._digest.containers import containers
 from gridax._digest.digest import Examined, digest, examine
 from gridax._grid.chains import carried_text
 from gridax._grid.grid import Column
@@ -27,7 +29,7 @@ from gridax._warnings import warn
 
 ATTRIBUTE = "gridax_fingerprints"
 # How digests are computed. Those of stores from before this was recorded cannot be compared.
-_DIGESTS = 2
+_DIGESTS = 3
 _PARTITIONABLE = "jax_threefry_partitionable"
 _SHOWN_DIGEST = re.compile(r"(, values)? with digest \w+")
 # A hostile file could name any length.
@@ -61,11 +63,14 @@ def of_space(points: Points, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -
             name = f"argument {dotted(path)}"
             name = f"keyword {name}" if name in fixed else name
             fixed[name] = _value(leaf, name, unknown)
+    structure = _structure(points, args, kwargs, unknown)
+    fixed = {**fixed, **{name: pair for name, pair in structure.items() if name not in fixed}}
     dims = [[dim, size] for dim, size in points.sizes.items()]
     return {
         "dims": dims,
         "axes": axes,
         "fixed": fixed,
+        "containers": list(structure),
         "choices": {c.name: choices(c, points.sizes) for c in columns if c.table.kind == "choice"},
         **settings(),
         "digests": _DIGESTS,
@@ -97,7 +102,9 @@ def remember_changes(before: Parts, after: Parts) -> None:
     Until the process ends, they count as what they were before the run: the same line resumes it
     even if the model changed an object in a way that its code does not show.
     """
-    pairs = [(before["model"]["source"], after["model"]["source"])]
+    there, here = before["model"], after["model"]
+    pairs = [(there[part], here[part]) for part in ("source", "without_choices")]
+    pairs += [(code, here["choices"].get(name, code)) for name, code in there["choices"].items()]
     for part in ("axes", "fixed"):
         pairs += [(pair[0], after[part][name][0]) for name, pair in before[part].items()]
     _original.update({now: then for then, now in pairs if then != now})
@@ -148,22 +155,55 @@ def of_model(
 ) -> dict[str, Any]:
     """Return the fingerprint of a model's source and of all functions that it is given.
 
-    With it are the versions of the packages that the source refers to, and the names in it that
-    have no digest.
+    With it are those of its choices and of all the rest, since a result can be extended by choices,
+    the versions of the packages that the source refers to, and the names in it that have no digest.
     """
     given = [column.axis.wrap for column in points.grid.columns]
-    for column in points.grid.columns:
-        if column.table.kind == "choice":
-            given += column.table.values
-    given += Skeleton.of((points.skeleton.leaves, args, dict(kwargs)), is_axis).leaves
-    functions = [each for each in given if callable(each) and not is_axis(each)]
-    source = examine({"model": model, "functions": functions})
+    given += Skeleton.of((args, dict(kwargs))).leaves
+    # The methods of a container are functions, too, and so may be what is static in it.
+    kinds: dict[type, None] = {}
+    for container in containers((points.skeleton.tree, args, dict(kwargs)), is_axis):
+        kinds[container.kind] = None
+        given += container.static_parts
+    chosen = _chosen(points)
+    rest = [each for each in (*given, *kinds) if callable(each)]
+    source = examine({"model": model, "functions": [rest, [*filter(callable, chosen.values())]]})
     return {
         "source": _digest_of(source),
+        "without_choices": _lasting(examine({"model": model, "functions": rest})),
+        "choices": {
+            name: _lasting(examine({name: value})) if callable(value) else ""
+            for name, value in chosen.items()
+        },
         "unknown": list(source.unknown),
         "libraries": source.libraries,
         "jax": jax.__version__,
     }
+
+
+def _chosen(points: Points) -> dict[str, Any]:
+    """Return the values of choices, and the functions in a state, which are choices of one value.
+
+    Their names are the same wherever `extend=` would match them.
+    """
+    chosen = {}
+    paths = [*map(dotted, points.skeleton.paths)]
+    for column in points.grid.columns:
+        if column.table.kind == "choice":
+            for row in column.all_rows(points.sizes):
+                value = column.table.values[row]
+                label = column.table.labels[row].item()
+                chosen[f"{paths[column.slot]}={label} {choice(value)}"] = value
+    for path, leaf in zip(paths, points.skeleton.leaves, strict=True):
+        if callable(leaf) and not is_axis(leaf):
+            chosen[f"{path}={getattr(leaf, '__name__', '')} {choice(leaf)}"] = leaf
+    return chosen
+
+
+def _lasting(examined: Examined) -> str:
+    """Return a digest that also tells versions of packages apart."""
+    code = digest(examined.digest, examined.libraries)
+    return _original.get(code, code)
 
 
 def digest_of_callback(function: Any) -> str:
@@ -217,6 +257,31 @@ def _axis(column: Column, sizes: Mapping[str, int], unknown: list[str]) -> list[
     return [code, f"{', '.join(shown)} ({len(labels)} along {column.dim!r}{same})"]
 
 
+def _structure(
+    points: Points, args: tuple[Any, ...], kwargs: Mapping[str, Any], unknown: list[str]
+) -> dict[str, list[str]]:
+    """Return the fingerprints of the containers in a state and its arguments, by name.
+
+    Plain dicts show in the names of what they hold.
+    """
+    found = {}
+    for tree, prefix, n_outer in (
+        (points.skeleton.tree, "", 0),
+        ({"args": list(args)}, "argument ", 2),
+        (dict(kwargs), "argument ", 1),
+    ):
+        for each in containers(tree, is_axis):
+            is_shown = each.kind is dict and each.steps
+            if is_shown or each.kind is Carried or len(each.path) < n_outer:
+                continue
+            name = prefix + (dotted(each.path) if each.path else "the whole state")
+            about = [each.kind.__qualname__, each.static_as(_plain), [*map(str, each.steps)]]
+            examined = examine({name: about})
+            unknown += examined.unknown
+            found[name] = [_digest_of(examined), each.text]
+    return found
+
+
 def _plain(value: Any) -> Any:
     """Return what tells a chosen object from another: functions are part of the model."""
     return getattr(value, "__qualname__", value)
@@ -250,7 +315,8 @@ def read(attrs: Mapping[str, Any]) -> Parts:
         if len(text) > _LONGEST:
             raise ValueError("they are too long")
         found = json.loads(text)
-        if not isinstance(found["model"], dict):
+        model = found["model"]
+        if not (isinstance(model, dict) and isinstance(model.get("choices", {}), dict)):
             raise ValueError("'model' is no table")
         for part in ("axes", "fixed", "template"):
             for name, pair in found[part].items():
@@ -284,9 +350,11 @@ def difference(stored: Parts, mine: Parts) -> str | None:
             f"{_sizes(mine['dims'])}"
         )
     axes = _first(stored["axes"], mine["axes"], "the axis")
+    unknown = mine["containers"] if "containers" not in stored else ()  # to an older version
+    fixed = {name: pair for name, pair in mine["fixed"].items() if name not in unknown}
     return (
         axes
-        or fixed_difference(stored["fixed"], mine["fixed"])
+        or fixed_difference(stored["fixed"], fixed)
         or derivative_difference(stored, mine)
         or reduction_difference(stored, mine)
     )
@@ -346,12 +414,19 @@ def same_model(stored: Mapping[str, Any], mine: Mapping[str, Any]) -> bool:
     """Whether two models are the same: by their versions, traced programs, or sources."""
     if stored.get("version") or mine.get("version"):
         return stored.get("version") == mine.get("version")
+    there, here = (side.get("choices") or {} for side in (stored, mine))
+    has_other_choices = there.keys() != here.keys()
     if _are_traced(stored, mine):
         if stored["program"] == mine["program"]:
             return True
-        # Another version of JAX may trace the same source to another program.
-        if stored.get("jax") == mine.get("jax") or stored.get("unknown") or mine.get("unknown"):
+        # With another version of JAX, or other choices, the same source is another program.
+        may_differ = has_other_choices or stored.get("jax") != mine.get("jax")
+        if not may_differ or stored.get("unknown") or mine.get("unknown"):
             return False
+    if has_other_choices:
+        in_common = there.keys() & here.keys()
+        is_same = stored.get("without_choices") == mine.get("without_choices")
+        return is_same and all(there[name] == here[name] for name in in_common)
     return stored.get("source") == mine.get("source") and not _other_libraries(stored, mine)
 
 
