@@ -163,6 +163,7 @@ def test_equal_values_have_equal_labels() -> None:
 
 def test_a_label_of_a_narrow_float_identifies_that_float() -> None:
     values = np.random.default_rng(0).lognormal(sigma=20, size=1000).astype(np.float32)
+    values = np.append(values, np.float32([1e-45, 3e-45, 1.2e-42, -7e-40, 1e-38]))
     assert (as_decimals(values).astype(np.float32) == values).all()
     assert [repr(label) for label in as_decimals(values).tolist()] == [
         repr(float(str(value))) for value in values

@@ -91,7 +91,7 @@ def test_pandas_explodes_a_trace_to_one_row_per_time(result):
     cell = df.query("drive == 0.3 and tau == 5 and trial == 2").trace.item()
     long = result.dataset["trace"].to_dataframe().reset_index()
     rows = long.query("drive == 0.3 and tau == 5 and trial == 2")
-    assert rows.time.tolist() == TIME.values.round(1).tolist()
+    assert rows.time.tolist() == TIME.values.tolist()
     np.testing.assert_array_equal(rows.trace, cell)
 
 

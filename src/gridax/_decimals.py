@@ -191,8 +191,10 @@ def _shortest(values: np.ndarray) -> np.ndarray:
     exact = values.astype(np.float64)
     labels = exact.copy()
     pending = np.isfinite(exact) & (exact != 0)
-    digits = jnp.finfo(values.dtype).precision
-    for d in range(digits, digits + 4):
+    info = jnp.finfo(values.dtype)
+    digits = int(info.precision)
+    has_subnormal = (np.abs(exact[pending]) < float(info.tiny)).any()  # which have fewer digits
+    for d in range(1 if has_subnormal else digits, digits + 4):
         where = np.flatnonzero(pending)
         trial = _round_significant(exact[where], d)
         identified = trial.astype(values.dtype) == values[where]

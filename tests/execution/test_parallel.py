@@ -341,7 +341,7 @@ def test_one_program_is_compiled_per_choice(compilations):
     executor = gx.ParallelExecution(model, space, n_vmap=4)
     with compilations:
         result = executor.run(progress=False)
-    assert sum("batch" in name for name in compilations.names) == 6
+    assert sum("evaluate" in name for name in compilations.names) == 6
     np.testing.assert_allclose(
         result.sel(n=5, f="cos")["value"], np.cos(space.dataset.x), rtol=1e-5
     )

@@ -262,7 +262,7 @@ def test_sorted_and_unsorted_labels_can_be_concatenated(order: int) -> None:
     assert joined.sel(x=2.0)["at"].item() == 2
 
 
-def test_dimensions_of_outputs_have_the_index_that_xarray_gives_them() -> None:
+def test_dimensions_of_outputs_have_the_index_of_pandas_if_their_labels_descend() -> None:
     dataset = xr.Dataset(coords={"p": [2, 1], "lat": [60.0, 0.0, -60.0]}).drop_indexes(["p", "lat"])
     dataset = attach_all(dataset, {"p": ["p"]})
     assert isinstance(dataset.xindexes["p"], PointIndex)
@@ -425,6 +425,6 @@ def test_attaching_all_leaves_dimensions_without_coordinates_alone() -> None:
     indexed = attach_all(dataset, {"p": ["a"], "q": []})
     assert {name: type(index) for name, index in indexed.xindexes.items()} == {
         "a": PointIndex,
-        "x": PandasIndex,
+        "x": PointIndex,
         "region": PandasIndex,
     }

@@ -82,7 +82,7 @@ def test_values_that_do_not_matter_or_change_stay_outside():
     assert parts.changes[:2] == [True, True]
     assert not any(parts.changes[2:])
     assert parts.finals == [parts.loop.outvars[1]]
-    assert parts.moving == parts.loop.outvars[:2]
+    assert parts.changes == [True, True, *[False] * (len(parts.loop.outvars) - 2)]
 
 
 def test_what_an_unused_part_of_a_call_or_a_branch_reads_does_not_matter():

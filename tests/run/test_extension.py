@@ -643,9 +643,10 @@ def test_another_model_is_refused_unless_that_is_wanted(execution, tmp_path, sub
     new = base(j=gx.DataAxis([1] if subset else [1, 3]))
     options = {"store": tmp_path / "new.zarr"} if kept else {}
     asked.clear()
+    what = "source" if execution is gx.SequentialExecution else "traced program"
     text = (
-        "cannot extend a result of another sweep: it was computed with another model (the source differs); pass "
-        "resume='force' to combine them anyway"
+        f"cannot extend a result of another sweep: it was computed with another model (the {what} differs); "
+        "pass resume='force' to combine them anyway"
     )
     with pytest.raises(ValueError, match=re.escape(text)):
         run(execution, new, extend=result, **options)

@@ -837,7 +837,7 @@ def series(step=0.1, name="x", units="s", dim="time"):
             {"dim": "t"},
             "the output 'x' is float32[3] along ['time'] there and float32[3] along ['t']",
         ),
-        ({"units": "ms"}, "output 'x' has the units 's' "),
+        ({"units": "ms"}, "output 'x' has the units 'ms', but had 's' before"),
     ],
 )
 def test_a_finished_store_with_other_labels_of_outputs_is_refused(path, other, text):

@@ -208,15 +208,20 @@ def attach(dataset: xr.Dataset, dim: str, members: Sequence[str]) -> xr.Dataset:
 def attach_all(dataset: xr.Dataset, members: Mapping[str, Sequence[str]]) -> xr.Dataset:
     """Give an index to every dimension that has `members` or a coordinate of its own.
 
-    Where it has no members, it is one of the outputs, and gets the index that xarray gives it, so
-    that outputs can be aligned with other data.
+    Where it has no members, it is one of the outputs. If its labels descend, such as latitudes, it
+    has the index of pandas, too, so that outputs can be aligned with other data.
     """
     for dim, names in members.items():
         if names:
             dataset = attach(dataset, dim, names)
     for dim in map(str, dataset.dims):
         if dim in dataset.coords and dim not in dataset.xindexes:
-            dataset = dataset.set_xindex(dim, PandasIndex)
+            labels = dataset[dim].values
+            descends = labels.dtype.kind in "fiu" and (labels[1:] < labels[:-1]).all()
+            if descends:
+                dataset = dataset.set_xindex(dim, PandasIndex)
+            else:
+                dataset = attach(dataset, dim, [dim])
     return dataset
 
 

@@ -36,6 +36,9 @@ class Assembler:
         self._recorded: tuple[Any, Recorded] | None = None
         self.reduced: Any = None  # the labels of what outputs were last reduced to
 
+    def __reduce__(self) -> Any:
+        return Assembler, (self._job,)  # without what is kept for the next run
+
     def assembly(
         self, raw: Template, dims: Mapping[str, Any] | None, coords: Mapping[str, Any] | None
     ) -> Assembly:
@@ -50,11 +53,13 @@ class Assembler:
     def recorded(self, program: Callable[[], str]) -> Recorded:
         """Return what results of a traced program record, which is the same for all runs of it."""
         if self._recorded is None or self._recorded[0] is not program:
-            settings = fingerprints.settings()  # of the trace
+            # As they are when it is traced: what the model is made of may change.
+            job, settings = self._job, fingerprints.settings()
+            model = fingerprints.of_model(job.model, job.points, job.args, job.kwargs)
 
             def about() -> Parts:
-                parts = fingerprints.of_job(self._job)
-                return {**parts, **settings, "model": {**parts["model"], "program": program()}}
+                parts = fingerprints.of_job(job, {**model, "program": program()})
+                return {**parts, **settings}
 
             self._recorded = program, Recorded(about)
         return self._recorded[1]

@@ -113,7 +113,8 @@ class Extension:
         problem = problem or fingerprints.derivative_difference(parts, dict(about))
         problem = problem or fingerprints.reduction_difference(parts, dict(about))
         there, here = parts["model"], about["model"]
-        if not (problem or any_model or fingerprints.same_model(there, here)):
+        is_same = any_model or fingerprints.same_model(there, here, has_same_space=False)
+        if not (problem or is_same):
             difference = fingerprints.model_difference(there, here)
             problem = (
                 f"it was computed with another model ({difference}); pass resume='force' to "

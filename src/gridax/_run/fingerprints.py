@@ -89,10 +89,13 @@ def settings() -> dict[str, bool]:
     }
 
 
-def of_job(job: Job) -> Parts:
-    """Return the fingerprints of the points, of everything that is fixed, and of the model."""
+def of_job(job: Job, model: Mapping[str, Any] | None = None) -> Parts:
+    """Return the fingerprints of the points, of everything that is fixed, and of the model.
+
+    That of the model may be known from before.
+    """
     parts = of_space(job.points, job.args, job.kwargs)
-    model = of_model(job.model, job.points, job.args, job.kwargs)
+    model = model or of_model(job.model, job.points, job.args, job.kwargs)
     return {**parts, "derivatives": list(job.derivatives), "model": model}
 
 
@@ -410,8 +413,13 @@ def fixed_difference(stored: Mapping[str, Any], mine: Mapping[str, Any]) -> str 
     return _first(stored, mine, "the fixed value")
 
 
-def same_model(stored: Mapping[str, Any], mine: Mapping[str, Any]) -> bool:
-    """Whether two models are the same: by their versions, traced programs, or sources."""
+def same_model(
+    stored: Mapping[str, Any], mine: Mapping[str, Any], has_same_space: bool = True
+) -> bool:
+    """Whether two models are the same: by their versions, traced programs, or sources.
+
+    Where the space is another one, the same source may be traced to another program.
+    """
     if stored.get("version") or mine.get("version"):
         return stored.get("version") == mine.get("version")
     there, here = (side.get("choices") or {} for side in (stored, mine))
@@ -421,7 +429,8 @@ def same_model(stored: Mapping[str, Any], mine: Mapping[str, Any]) -> bool:
             return True
         # With another version of JAX, or other choices, the same source is another program.
         may_differ = has_other_choices or stored.get("jax") != mine.get("jax")
-        if not may_differ or stored.get("unknown") or mine.get("unknown"):
+        is_known = may_differ and not (stored.get("unknown") or mine.get("unknown"))
+        if has_same_space and not is_known:
             return False
     if has_other_choices:
         in_common = there.keys() & here.keys()
