@@ -50,19 +50,24 @@ class Assembler:
             return assembly
         return self._last
 
-    def recorded(self, program: Callable[[], str]) -> Recorded:
-        """Return what results of a traced program record, which is the same for all runs of it."""
-        if self._recorded is None or self._recorded[0] is not program:
-            # As they are when it is traced: what the model is made of may change.
-            job, settings = self._job, fingerprints.settings()
-            model = fingerprints.of_model(job.model, job.points, job.args, job.kwargs)
+    def recorded(self, program: Callable[[], str] | None) -> Recorded:
+        """Return what the result of a run records, which is the same for all of a traced program.
 
-            def about() -> Parts:
-                parts = fingerprints.of_job(job, {**model, "program": program()})
-                return {**parts, **settings}
+        The model is looked at now, because what it is made of may change; the rest cannot.
+        """
+        if self._recorded is not None and self._recorded[0] is program:
+            return self._recorded[1]
+        job, settings = self._job, fingerprints.settings()
+        model = fingerprints.of_model(job.model, job.points, job.args, job.kwargs)
 
-            self._recorded = program, Recorded(about)
-        return self._recorded[1]
+        def about() -> Parts:
+            traced = None if program is None else program()
+            return {**fingerprints.of_job(job, {**model, "program": traced}), **settings}
+
+        recorded = Recorded(about)
+        if program is not None:
+            self._recorded = program, recorded
+        return recorded
 
 
 class Recorded:

@@ -278,19 +278,12 @@ class Run:
         return None if fingerprint is None else fingerprint()
 
     def _recorded(self) -> Recorded:
-        """Return what the result records of what is run now.
-
-        The source of a Python model may have changed by the time that it is needed; that of a
-        traced program cannot.
-        """
-        program = self._evaluator.program()
-        if program is None:
-            about = self._about()
-            return Recorded(lambda: about)
-        lasting, reduce = self._assembler.recorded(program), self._options.reduce
-        if reduce is None:
-            return lasting
-        return Recorded(lambda: {**lasting.about(), "reduce": fingerprints.of_reduction(reduce)})
+        """Return what the result records of what is run now."""
+        plain = self._assembler.recorded(self._evaluator.program())
+        if self._options.reduce is None:
+            return plain
+        reduce = fingerprints.of_reduction(self._options.reduce)
+        return Recorded(lambda: {**plain.about(), "reduce": reduce})
 
     @property
     def _reduced(self) -> ReducedOutputs | None:
