@@ -15,7 +15,7 @@ import xarray as xr
 
 import gridax as gx
 from gridax._outputs.template import template_of
-from gridax._run import fingerprints
+from gridax._run import differences, fingerprints
 from gridax.space import points_of
 from tests.ids import plain
 from tests.processes import finished
@@ -50,7 +50,7 @@ def parts_of(given, *args, key=0, **kwargs):
 
 
 def between(one, other):
-    return fingerprints.difference(one, other)
+    return differences.of_sweeps(one, other)
 
 
 def test_equal_states_have_equal_fingerprints():
@@ -328,10 +328,10 @@ def outputs(**changes):
     return template_of({name: value for name, value in given.items() if value is not None})
 
 
-def differences(one, other, coords_there=(), coords_here=()):
+def output_difference(one, other, coords_there=(), coords_here=()):
     there = fingerprints.of_template(one, dict(coords_there))
     here = fingerprints.of_template(other, dict(coords_here))
-    return fingerprints.template_difference({"template": there}, here)
+    return differences.of_templates({"template": there}, here)
 
 
 @pytest.mark.parametrize(
@@ -356,31 +356,33 @@ def differences(one, other, coords_there=(), coords_here=()):
     ids=plain,
 )
 def test_a_message_shows_both_outputs(changes, text):
-    assert differences(outputs(), outputs(**changes)) == text
+    assert output_difference(outputs(), outputs(**changes)) == text
 
 
 def test_another_implementation_of_keys_is_another_output():
     one, other = (
         template_of({"key": jax.random.key(0, impl=impl)}) for impl in ("rbg", "unsafe_rbg")
     )
-    assert differences(one, one) is None
-    assert differences(one, other).startswith("the output 'key' is uint32[4] along [] with digest")
+    assert output_difference(one, one) is None
+    assert output_difference(one, other).startswith(
+        "the output 'key' is uint32[4] along [] with digest"
+    )
 
 
 def test_coordinates_of_outputs_count():
     there, here = xr.Variable("time", [0.0, 0.1]), xr.Variable("time", [0.0, 0.2])
-    found = differences(outputs(), outputs(), {"time": there}, {"time": here})
+    found = output_difference(outputs(), outputs(), {"time": there}, {"time": here})
     assert found.startswith("the output 'time' is coordinate float64[2] along ['time'] with digest")
-    assert differences(outputs(), outputs(), {"time": there}, {"time": there.copy()}) is None
+    assert output_difference(outputs(), outputs(), {"time": there}, {"time": there.copy()}) is None
 
 
 def test_attributes_of_outputs_do_not_count():
     one, other = xr.Variable("time", np.zeros(3)), xr.Variable("time", np.zeros(3), {"units": "Hz"})
-    assert differences(outputs(series=one), outputs(series=other)) is None
+    assert output_difference(outputs(series=one), outputs(series=other)) is None
 
 
 def test_values_of_an_output_do_not_count():
-    assert differences(outputs(), outputs(series=np.ones(3))) is None
+    assert output_difference(outputs(), outputs(series=np.ones(3))) is None
 
 
 def model(state):
@@ -495,8 +497,8 @@ def chosen(choices, program):
     ids=plain,
 )
 def test_models_are_the_same_by_version_then_by_program_then_by_source(there, here, same, text):
-    assert fingerprints.same_model(there, here) == same
-    assert fingerprints.model_difference(there, here) == text
+    assert differences.same_model(there, here) == same
+    assert differences.of_models(there, here) == text
 
 
 GOOD = {"dims": [["x", 3]], "axes": {"x": ["0", "1, 2"]}, "fixed": {}, "template": {}, "model": {}}
@@ -587,7 +589,7 @@ def test_functions_that_a_model_is_given_are_part_of_the_source():
 def test_the_order_of_the_dimensions_is_part_of_the_space():
     axes = {"x": gx.GridAxis(0, 1, 3), "y": gx.GridAxis(0, 1, 3)}
     one, other = (parts_of(dict(items)) for items in (axes.items(), reversed(axes.items())))
-    assert fingerprints.difference(one, one) is None
-    assert fingerprints.difference(one, other) == (
+    assert differences.of_sweeps(one, one) is None
+    assert differences.of_sweeps(one, other) == (
         "its space has the dimensions (x: 3, y: 3), but this one has (y: 3, x: 3)"
     )

@@ -24,7 +24,7 @@ from gridax._grid.points import Points, fixed_scalar
 from gridax._outputs.labels import own_coordinates
 from gridax._outputs.template import Template
 from gridax._pytree import dotted
-from gridax._run import fingerprints
+from gridax._run import differences, fingerprints
 from gridax._stores.base import DONE
 from gridax._stores.memory import MemoryStore
 
@@ -108,14 +108,14 @@ class Extension:
         for name in self._compared:
             both[0].pop(name, None)
             both[1].pop(name, None)
-        problem = fingerprints.setting_difference(parts, dict(about))
-        problem = problem or fingerprints.fixed_difference(*both)
-        problem = problem or fingerprints.derivative_difference(parts, dict(about))
-        problem = problem or fingerprints.reduction_difference(parts, dict(about))
+        problem = differences.of_settings(parts, dict(about))
+        problem = problem or differences.of_fixed(*both)
+        problem = problem or differences.of_derivatives(parts, dict(about))
+        problem = problem or differences.of_reductions(parts, dict(about))
         there, here = parts["model"], about["model"]
-        is_same = any_model or fingerprints.same_model(there, here, has_same_space=False)
+        is_same = any_model or differences.same_model(there, here, has_same_space=False)
         if not (problem or is_same):
-            difference = fingerprints.model_difference(there, here)
+            difference = differences.of_models(there, here)
             problem = (
                 f"it was computed with another model ({difference}); pass resume='force' to "
                 "combine them anyway"
@@ -125,7 +125,7 @@ class Extension:
 
     def check_outputs(self, outputs: Mapping[str, list[str]]) -> None:
         """Reject outputs with other fingerprints."""
-        problem = fingerprints.template_difference(self._parts(), outputs)
+        problem = differences.of_templates(self._parts(), outputs)
         if problem:
             raise ValueError(f"cannot extend a result of another sweep: {problem}")
 

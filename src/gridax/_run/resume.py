@@ -17,7 +17,7 @@ from gridax._files.zarr import OpenedStore, create_store, open_store, refuse_exi
 from gridax._outputs.template import Template
 from gridax._plan import blocks
 from gridax._plan.chain import Chain
-from gridax._run import fingerprints
+from gridax._run import differences, fingerprints
 from gridax._run.assembly import Assembly
 from gridax._run.fingerprints import Parts
 from gridax._run.options import Options
@@ -113,14 +113,14 @@ class StoredRun:
                 f"cannot resume {self._name}: {error}; start over with overwrite=True, or give "
                 "another store="
             ) from error
-        problem = fingerprints.difference(theirs, self._mine)
+        problem = differences.of_sweeps(theirs, self._mine)
         if problem:
             raise self._another_sweep(problem, theirs)
         self._opened, self._theirs, self.template = opened, theirs, template
 
     def _another_sweep(self, problem: str, theirs: Parts) -> ValueError:
         extends = ""
-        if fingerprints.only_points_differ(theirs, self._mine):
+        if differences.only_points_differ(theirs, self._mine):
             extends = f" (add extend={self._name} to compute only the points that are new)"
         return ValueError(
             f"cannot resume {self._name}, which holds another sweep: {problem}. Give another "
@@ -180,7 +180,7 @@ class StoredRun:
     def check_outputs(self, assembly: Assembly | ReducedAssembly) -> None:
         """Reject outputs that differ from those in the store."""
         assert self._theirs is not None
-        problem = fingerprints.template_difference(self._theirs, assembly.fingerprints)
+        problem = differences.of_templates(self._theirs, assembly.fingerprints)
         if problem:
             raise self._another_sweep(problem, self._theirs)
 
@@ -204,10 +204,10 @@ class StoredRun:
         if self._theirs is None:  # the store is yet to be created
             return
         theirs = self._theirs[_MODEL]
-        if fingerprints.same_model(theirs, mine):
+        if differences.same_model(theirs, mine):
             return
         if self._options.resume != "force":
-            difference = fingerprints.model_difference(theirs, mine)
+            difference = differences.of_models(theirs, mine)
             raise ValueError(
                 f"cannot resume {self._name}, which was begun with another model ({difference}). "
                 "Pass resume='force' to continue with this model, which the store then records, or "
