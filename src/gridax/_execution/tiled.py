@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import collections
 import dataclasses
 import functools
 import itertools
@@ -12,17 +11,17 @@ from typing import Any
 
 import numpy as np
 
+from gridax._execution.dispatcher import Dispatcher, n_points_of
 from gridax._execution.front import Front, whole_chains
 from gridax._execution.on_host import HostCells
 from gridax._execution.pipeline import Batch, Pipeline, front_of
 from gridax._execution.repeated import Repeated
 from gridax._kernel.arguments import Arguments, warn_of_batched_keys
-from gridax._kernel.prepared import Choice, Prepared
+from gridax._kernel.prepared import Prepared
 from gridax._outputs.template import Template
-from gridax._plan.blocks import Wish, pieces
+from gridax._plan.blocks import Wish
 from gridax._plan.limits import Limits
-from gridax._plan.plan import Plan, Region, Tile, box_of, n_points, shape_of
-from gridax._plan.slices import Slices
+from gridax._plan.plan import Plan, Region, box_of, shape_of
 from gridax._plan.tuning import Tuner
 from gridax._reduce.outputs import ReducedOutputs
 from gridax._run.evaluator import Evaluated, Evaluator, Failed, Request
@@ -150,6 +149,7 @@ class TiledEvaluator(Evaluator):
             host = HostCells(self, self._points, request)
             shape = reduced.cells.shape
         pipeline = Pipeline(self._points, prepared, tuner, request, host)
+        dispatcher = Dispatcher(self._arguments, prepared, limits, pipeline)
         tasks = request.store.tasks()
         whole = Task(box_of(shape))
         if tasks is None and self._rejections:
@@ -157,10 +157,10 @@ class TiledEvaluator(Evaluator):
             tasks = request.store.tasks()
         n_left = math.prod(shape)
         if tasks is None:
-            plan, n = self._next(prepared, tuner, limits, n_left)
+            plan, n = dispatcher.next_plan(n_left)
             if n == n_left:
                 lap = tuner.begin(plan, n)
-                yield from pipeline.submit_all(self._all_batches(prepared, plan), lap)
+                yield from pipeline.submit_all(self._all_batches(dispatcher, plan), lap)
                 tasks = iter(())
         chain, last = self._points.chain, None
         for task in iter([whole]) if tasks is None else tasks:
@@ -168,16 +168,16 @@ class TiledEvaluator(Evaluator):
                 break
             failed, task = self._rejected(task, reduced)
             yield from failed
-            n = _n_points(task)
+            n = n_points_of(task)
             if chain is not None and reduced is None:
                 if last is not None and last.is_followed_by(task.box):
                     yield from pipeline.drain()
                 last = self._front(prepared, request.store, task, failed, last)
-                yield from self._chains(prepared, limits, pipeline, task, last, n_left)
+                yield from dispatcher.chains(task, last, n_left)
             else:
                 if chain is not None and reduced is not None:
                     task = whole_chains(task, chain.numbered(reduced.cells.grid))
-                yield from self._task(prepared, limits, pipeline, task, n_left)
+                yield from dispatcher.task(task, n_left)
             n_left -= n
         yield from pipeline.drain()
         tuner.swept()
@@ -186,48 +186,6 @@ class TiledEvaluator(Evaluator):
         only = self._only
         if only is not None and only.plan is tuner.best and tuner.is_steady(self._points.n):
             self._repeated = Repeated(prepared, limits, only)
-
-    def _block(
-        self,
-        prepared: Prepared,
-        limits: Limits,
-        pipeline: Pipeline,
-        task: Task,
-        n_left: int,
-        front: Front | None = None,
-        continues: bool = False,
-    ) -> Iterator[Evaluated]:
-        """Evaluate a block; in a long sweep, try other plans on slices of it."""
-        box, tuner = task.box, pipeline.tuner
-        cut = Slices(box, tuner.best, task.take)
-        while not (cut.is_empty or pipeline.is_over):
-            plan, n = self._next(prepared, tuner, limits, n_left)
-            if is_trial := n < n_left:
-                yield from pipeline.drain()  # a trial has the devices to itself
-            take, n_taken = cut.take(n, plan)
-            n_left -= n_taken
-            # Points that are computed twice take time as well.
-            lap = tuner.begin(plan, plan.n_tiles(box, take) * math.prod(plan.tile))
-            batches = self._batches(prepared, plan, plan.tiles(box, take), front, continues)
-            yield from pipeline.submit_all(batches, lap)
-            if is_trial:
-                yield from pipeline.drain()
-
-    def _task(
-        self,
-        prepared: Prepared,
-        limits: Limits,
-        pipeline: Pipeline,
-        task: Task,
-        n_left: int,
-    ) -> Iterator[Evaluated]:
-        """Evaluate the points of a block that are to be evaluated."""
-        if task.todo is None:
-            yield from self._block(prepared, limits, pipeline, task, n_left)
-            return
-        pipeline.todo[task.box] = task.todo
-        yield from pipeline.submit_all(self._missing(prepared, limits, task))
-        pipeline.after_this(functools.partial(pipeline.todo.pop, task.box, None))
 
     def _front(
         self,
@@ -244,47 +202,10 @@ class TiledEvaluator(Evaluator):
             front.fail(region)
         return front
 
-    def _chains(
-        self,
-        prepared: Prepared,
-        limits: Limits,
-        pipeline: Pipeline,
-        task: Task,
-        front: Front,
-        n_left: int,
-    ) -> Iterator[Evaluated]:
-        """Evaluate the chains through a block."""
-        yield from front.not_reached(task)
-        if task.todo is not None:
-            pipeline.todo[task.box] = task.todo
-        for take, continues in front.stretches():
-            if take is None:
-                args = (prepared, limits, pipeline, task, n_left)
-                yield from self._block(*args, front, continues)
-                continue
-            small = self._smaller(prepared, limits, pipeline.tuner.best, take)
-            tiles = small.tiles(task.box, take)
-            batches = self._batches(prepared, small, tiles, front, continues)
-            yield from pipeline.submit_all(batches)
-        pipeline.after_this(functools.partial(pipeline.todo.pop, task.box, None))
-
-    def _next(
-        self, prepared: Prepared, tuner: Tuner, limits: Limits, n_left: int
-    ) -> tuple[Plan, int]:
-        """Return the next plan, compiled, and how many points it is for."""
-        while True:
-            plan, n = tuner.next(n_left)
-            if plan is tuner.best:  # which is compiled
-                return plan, n
-            tuner.compiled(prepared.compile(plan))
-            if prepared.fits(plan, limits.memory):
-                return plan, n
-            tuner.drop(plan)
-
-    def _all_batches(self, prepared: Prepared, plan: Plan) -> Iterable[Batch]:
+    def _all_batches(self, dispatcher: Dispatcher, plan: Plan) -> Iterable[Batch]:
         """Return the batches of a plan of one block; a single batch is kept for the next run."""
         if self._only is None or self._only.plan is not plan:
-            batches = self._batches(prepared, plan, plan.tiles(next(plan.blocks())))
+            batches = dispatcher.batches(plan, plan.tiles(next(plan.blocks())))
             first, second = next(batches), next(batches, None)
             if second is not None:
                 return itertools.chain([first, second], batches)
@@ -309,63 +230,3 @@ class TiledEvaluator(Evaluator):
                 failed.append(Failed(Region(task.box, shape, tuple(where)), error))
                 todo[tuple(where)] = False
         return failed, Task(task.box, todo) if failed else task
-
-    def _missing(self, prepared: Prepared, limits: Limits, task: Task) -> Iterator[Batch]:
-        """Yield the batches of the points of a block that are still to be evaluated."""
-        assert task.todo is not None
-        plan = prepared.tuner(limits).best
-        for take in pieces(task.todo):
-            if take is None:
-                tiles = (t for t in plan.tiles(task.box) if _any(task.todo, plan.region(t)))
-                yield from self._batches(prepared, plan, tiles)
-                continue
-            small = self._smaller(prepared, limits, plan, take)
-            yield from self._batches(prepared, small, small.tiles(task.box, take))
-
-    def _smaller(
-        self, prepared: Prepared, limits: Limits, plan: Plan, take: Sequence[np.ndarray]
-    ) -> Plan:
-        """Return a plan for some of the points of a block."""
-        # Rounded up to powers of two, so that few programs are compiled.
-        lengths = zip(map(len, take), plan.block, strict=True)
-        shape = [min(n, 1 << (length - 1).bit_length()) for length, n in lengths]
-        if plan.chain is not None:  # all steps take time, and there are few lengths
-            shape[plan.chain.dim] = len(take[plan.chain.dim])
-        if 2 * math.prod(shape) <= math.prod(plan.block):
-            return prepared.plan(limits._replace(block=tuple(shape)))
-        return plan
-
-    def _batches(
-        self,
-        prepared: Prepared,
-        plan: Plan,
-        tiles: Iterable[Tile],
-        front: Front | None = None,
-        continues: bool = False,
-    ) -> Iterator[Batch]:
-        """Yield tiles in batches of those that share their static choices."""
-        waiting: dict[Choice, list[Tile]] = collections.defaultdict(list)
-        for tile in tiles:
-            choice: Choice = ()
-            if self._arguments.chosen:
-                index = [int(i[0]) for i in plan.indices(tile)]
-                if prepared.sweep.cells is not None:
-                    index = prepared.sweep.cells.first_point(index)
-                choice = self._arguments.choice_at(index)
-            waiting[choice].append(tile)
-            if len(waiting[choice]) == plan.n_parallel:
-                yield Batch(choice, plan, waiting.pop(choice), front, continues)
-        for choice, some in waiting.items():
-            yield Batch(choice, plan, some, front, continues)
-
-
-def _n_points(task: Task) -> int:
-    """Return the number of points of a task."""
-    if task.take is not None:
-        return math.prod(map(len, task.take))
-    return n_points(task.box) if task.todo is None else int(task.todo.sum())
-
-
-def _any(todo: np.ndarray, region: Region) -> bool:
-    """Whether a tile holds a point that is to be evaluated."""
-    return bool(todo.reshape(region.shape)[region.where].any())
