@@ -7,7 +7,7 @@ import dataclasses
 import datetime
 import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING, Any
 
 from gridax._files import describe, restore
@@ -177,10 +177,15 @@ class StoredRun:
             )
         return block
 
-    def check_outputs(self, assembly: Assembly | ReducedAssembly) -> None:
-        """Reject outputs that differ from those in the store."""
+    def check_outputs(
+        self, assembly: Assembly | ReducedAssembly, names: Collection[str] | None = None
+    ) -> None:
+        """Reject outputs and coordinates, of some names or all, that differ from the store's."""
         assert self._theirs is not None
-        problem = differences.of_templates(self._theirs, assembly.fingerprints)
+        there, here = self._theirs["template"], assembly.fingerprints
+        if names is not None:
+            there, here = ({k: v for k, v in side.items() if k in names} for side in (there, here))
+        problem = differences.of_templates({"template": there}, here)
         if problem:
             raise self._another_sweep(problem, self._theirs)
 

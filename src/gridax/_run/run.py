@@ -231,8 +231,13 @@ class Run:
 
     def _check_labels(self, stored: StoredRun) -> None:
         """Reject a finished store whose outputs are called or labeled otherwise."""
+        dims, coords = self._options.dims, self._options.coords
         if self._options.version is None and self._evaluator.program() is not None:
             self._trace(None, stored, _checks(None, stored))
+        elif stored.template is not None and self._reducing is None and (dims or coords):
+            # The model is not called, so only what was given can be compared.
+            labels = Assembly(self._job, stored.template, dims, coords)
+            stored.check_outputs(labels, {*(dims or ()), *(coords or ())})
 
     @contextlib.contextmanager
     def _remembering(self, about: Parts) -> Iterator[None]:
