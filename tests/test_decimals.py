@@ -190,6 +190,17 @@ def test_the_tolerance_stays_far_below_the_step_of_a_grid() -> None:
 
 
 @pytest.mark.parametrize(
+    "labels", [1.7e9 + 1e-4 * np.arange(100), np.linspace(1000, 1000.00000001, 101)]
+)
+def test_a_few_units_in_the_last_place_are_tolerated_however_close_labels_are(
+    labels: np.ndarray,
+) -> None:
+    most = tolerances(labels)
+    assert (most >= np.spacing(labels)).all()
+    assert (most < np.diff(labels).min() / 2).all()
+
+
+@pytest.mark.parametrize(
     "labels",
     [
         np.geomspace(1e-9, 1e9, 19),

@@ -113,7 +113,7 @@ def tolerances(labels: np.ndarray) -> np.ndarray:
     may be further away, as `numpy.arange` adds up a step that was rounded at the first one. Where
     labels span so many decades that the smallest are no larger than that, they are not noise: a
     number is not further away than a thousandth of the distance to the next label, nor of the label
-    itself if it was typed.
+    itself if it was typed, but for a few units in the last place of the label.
     """
     labels = labels.astype(np.float64)
     most = np.full(labels.size, _noise(labels, _TOLERANCE))
@@ -125,7 +125,8 @@ def tolerances(labels: np.ndarray) -> np.ndarray:
     small = (labels != 0) & (np.abs(labels) < 1000 * most[0])
     small[small] = _round_significant(labels[small], _TYPED_DIGITS) == labels[small]
     apart[small] = np.minimum(apart[small], np.abs(labels[small]))
-    return np.fmin(most, apart / 1000)
+    close = np.fmin(4 * np.spacing(np.abs(labels)), apart / 2.1)
+    return np.fmin(most, np.fmax(apart / 1000, close))
 
 
 def _noise(values: np.ndarray, units: int) -> float:

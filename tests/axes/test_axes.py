@@ -27,6 +27,7 @@ class Solver:
 
 
 KEY = jax.random.key(7)
+KEY_TEXTS = [repr(jax.random.key(seed)) for seed in (0, 1)]
 RANGES = [gx.GridAxis, gx.LogGridAxis, gx.UniformAxis]
 ONE_OF_EACH = [
     gx.GridAxis(0, 1, 3),
@@ -246,6 +247,8 @@ def test_more_trials_leave_the_keys_of_the_first_ones_alone() -> None:
             [functools.partial(pow, 2), functools.partial(max, jnp.tanh, key=abs)],
             ["pow(2)", "max(tanh, key=abs)"],
         ),
+        ([object(), object()], ["<object object> 0", "<object object> 1"]),
+        ([jax.random.key(0), jax.random.key(1)], KEY_TEXTS),
         ([Solver(plain), Solver(3)], ["Solver(f=<function plain>)", "Solver(f=3)"]),
     ],
     ids=plain,
@@ -479,11 +482,6 @@ def test_labels_that_do_not_fit_are_refused(kind: Any, labels: list[str], messag
             "duplicate label '<lambda>'; pass unique labels=",
         ),
         (["a", "a"], ValueError, "duplicate label 'a'; pass unique labels="),
-        (
-            [object(), object()],
-            ValueError,
-            "duplicate label '<object object>'; pass unique labels=",
-        ),
         ([1.0, np.nan], ValueError, "NaN cannot be a label"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",

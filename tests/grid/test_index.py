@@ -235,20 +235,13 @@ def test_positions_keep_the_index(points: xr.Dataset, indexer: Any, at: list[int
     assert [part.sel(b=B[i]).at.item() for i in at] == at
 
 
-@pytest.mark.parametrize("labels", [[3.0, 1.0, 2.0], [3.0, 2.0, 1.0]])
-def test_what_is_sorted_has_an_index_that_aligns_with_other_data(labels: list[float]) -> None:
-    data = attach(xr.Dataset({"at": ("x", range(3))}, {"x": labels}), "x", ["x"])
-    assert isinstance(data.xindexes["x"], PointIndex)
-    ordered = data.sortby("x")
-    assert isinstance(ordered.xindexes["x"], PandasIndex)
-    assert ordered.reindex(x=[2.0, 9.0])["at"].values.tolist()[0] == labels.index(2.0)
-    other = xr.DataArray([10, 20], {"x": [1.0, 3.0]}, ["x"])
-    assert (ordered["at"] + other).values.tolist() == [
-        10 + labels.index(1.0),
-        20 + labels.index(3.0),
-    ]
-    back = data.isel(x=[1, 0, 2]).isel(x=[1, 0, 2])
-    assert back.equals(data)
+def test_a_part_of_unsorted_labels_aligns_with_the_whole() -> None:
+    data = attach(xr.Dataset({"at": ("x", range(3))}, {"x": [0.3, 0.1, 0.2]}), "x", ["x"])["at"]
+    for part in (data.sel(x=[0.1]), data.isel(x=[1, 2]), data.sortby("x")):
+        assert isinstance(part.xindexes["x"], PointIndex)
+        assert (data - part).values.tolist() == [0] * part.size
+    joined = xr.concat([data.sel(x=[label]) for label in (0.2, 0.3, 0.1, 0.3)], "x")
+    assert joined.sel(x=0.12, method="nearest").item() == 1
 
 
 @pytest.mark.parametrize("order", [1, -1])
@@ -260,13 +253,6 @@ def test_sorted_and_unsorted_labels_can_be_concatenated(order: int) -> None:
         [3.0, 1.0, 2.0, 5.0, 6.0] if order == 1 else [5.0, 6.0, 3.0, 1.0, 2.0]
     )
     assert joined.sel(x=2.0)["at"].item() == 2
-
-
-def test_dimensions_of_outputs_have_the_index_of_pandas_if_their_labels_descend() -> None:
-    dataset = xr.Dataset(coords={"p": [2, 1], "lat": [60.0, 0.0, -60.0]}).drop_indexes(["p", "lat"])
-    dataset = attach_all(dataset, {"p": ["p"]})
-    assert isinstance(dataset.xindexes["p"], PointIndex)
-    assert isinstance(dataset.xindexes["lat"], PandasIndex)
 
 
 @pytest.mark.parametrize("indexer", [1, xr.Variable((), 1), xr.DataArray([1, 2], dims="z")])

@@ -294,6 +294,11 @@ def test_masks_with_other_labels_are_refused(labels: Any, n: str) -> None:
     text = f"the result of the predicate has {n} labels along 'a', not the 4 of the space; bring "
     with pytest.raises(ValueError, match=re.escape(text)):
         space.filter(lambda ds: other)
+    if "a" in other.coords and other["a"].to_index().is_monotonic_increasing:
+        there = space.filter(
+            lambda ds: other.reindex({"a": ds["a"]}, method="nearest") | (ds.b == 1)
+        )
+        assert len(there) >= 4
 
 
 def test_masks_along_zipped_axes_are_refused_if_a_label_of_any_of_them_differs() -> None:

@@ -883,3 +883,21 @@ def test_integers_that_became_inexact_floats_are_not_copied():
     again = gx.SequentialExecution(model, product(x=gx.DataAxis([1, 3, 4])))
     with pytest.raises(ValueError, match=re.escape("output 'value' has integers of 2^53 or more")):
         again.run(extend=result, progress=False)
+
+
+@pytest.mark.parametrize("kept", [False, True], ids=["memory", "store"])
+def test_what_a_traced_model_reads_elsewhere_is_part_of_it(tmp_path, kept):
+    factor = tmp_path / "factor"
+
+    def model(state):
+        return state["x"] * float(factor.read_text())
+
+    options = {"store": tmp_path / "old.zarr"} if kept else {}
+    factor.write_text("2")
+    result = gx.ParallelExecution(model, product(x=gx.DataAxis([1.0]))).run(
+        progress=False, **options
+    )
+    factor.write_text("3")
+    again = gx.ParallelExecution(model, product(x=gx.DataAxis([1.0, 2.0])))
+    with pytest.raises(ValueError, match=re.escape("another model (the traced program differs)")):
+        again.run(extend=result, progress=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import dataclasses
 import functools
 import re
@@ -11,10 +12,13 @@ from typing import Any
 import jax
 import numpy as np
 
+from gridax._arrays import is_keys
 from gridax._axes.base import LabeledAxis, owner
 from gridax._axes.labels import given_labels
 from gridax._axes.table import Table
 from gridax._pytree import natively_ordered
+
+_ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
 
 
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
@@ -30,7 +34,8 @@ class ChoiceAxis(LabeledAxis):
     labels : sequence of str, int or float, optional
         Labels to select the alternatives by. By default, strings, numbers and booleans are their
         own labels, the label of a callable is its ``__name__``, and that of any other object is
-        its `repr` without addresses in memory, which the next process would not find again.
+        its `repr` without addresses in memory, which the next process would not find again; objects
+        that only these tell apart are numbered.
     group, name, attrs, wrap
         The same for every axis; see `Axis`.
 
@@ -73,14 +78,25 @@ class ChoiceAxis(LabeledAxis):
 
 
 def _choice_labels(values: Sequence[Any]) -> list[Any]:
-    values = [
-        value.item() if isinstance(value, (np.generic, jax.Array)) and value.ndim == 0 else value
-        for value in values
-    ]
+    values = [value.item() if _is_number(value) else value for value in values]
     for kinds in ((bool,), (str,), (int, float)):
         if all(type(value) in kinds for value in values):
             return values
-    return [value if isinstance(value, str) else _text(value) for value in values]
+    texts = [value if isinstance(value, str) else _text(value) for value in values]
+    counts, seen = collections.Counter(texts), collections.Counter[str]()
+    labels = []
+    for text, value in zip(texts, values, strict=True):
+        if counts[text] > 1 and _ADDRESS.search(repr(value)) and not hasattr(value, "__name__"):
+            labels.append(f"{text} {seen[text]}")
+            seen[text] += 1
+        else:
+            labels.append(text)
+    return labels
+
+
+def _is_number(value: Any) -> bool:
+    is_array = isinstance(value, (np.generic, jax.Array)) and value.ndim == 0
+    return is_array and not is_keys(value)
 
 
 def _text(value: Any) -> str:
@@ -89,6 +105,4 @@ def _text(value: Any) -> str:
         keywords = [f"{name}={_text(each)}" for name, each in value.keywords.items()]
         return f"{_text(value.func)}({', '.join([*map(_text, value.args), *keywords])})"
     name = getattr(value, "__name__", None)
-    return (
-        name if isinstance(name, str) and name else re.sub(r" at 0x[0-9a-fA-F]+", "", repr(value))
-    )
+    return name if isinstance(name, str) and name else _ADDRESS.sub("", repr(value))

@@ -36,16 +36,25 @@ class Container(NamedTuple):
     @property
     def static_parts(self) -> list[Any]:
         """What is static, out of plain containers."""
-        return jax.tree.leaves(self.static, is_leaf=_is_part)
+        found: list[Any] = []
+        _changed(self.static, found.append)
+        return found
 
     def static_as(self, change: Callable[[Any], Any]) -> Any:
         """Return what is static with a function applied to each of its parts."""
-        return jax.tree.map(change, self.static, is_leaf=_is_part)
+        return _changed(self.static, change)
 
 
-def _is_part(value: Any) -> bool:
-    # Other containers of the user's may not bear to be made anew.
-    return type(value) not in (tuple, list, dict)
+def _changed(value: Any, change: Callable[[Any], Any]) -> Any:
+    """Return plain containers with a function applied to all that they hold.
+
+    JAX would sort the keys of dicts, which may be of several kinds.
+    """
+    if type(value) in (tuple, list):
+        return type(value)(_changed(each, change) for each in value)
+    if type(value) is dict:
+        return {key: _changed(each, change) for key, each in value.items()}
+    return change(value)
 
 
 def containers(node: Any, is_leaf: Callable[[Any], bool], path: Path = ()) -> Iterator[Container]:

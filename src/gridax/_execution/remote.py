@@ -6,7 +6,7 @@ import dataclasses
 import itertools
 import math
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
@@ -29,6 +29,7 @@ from gridax._run.evaluator import (
     Request,
     StoredElsewhere,
 )
+from gridax._run.fingerprints import Traced
 from gridax._run.job import Job
 from gridax._run.notes import noting_labels
 from gridax._stores.base import Task
@@ -100,8 +101,8 @@ class RemoteEvaluator(Evaluator):
         """Whether the model receives JAX arrays."""
         return self._local.is_traced
 
-    def program(self) -> Callable[[], str] | None:
-        """Return what gives a fingerprint of the traced model; None if it is never traced."""
+    def program(self) -> Traced | None:
+        """Return the model as it is traced now, or None if it never is."""
         return self._local.program()
 
     def evaluate(self, request: Request) -> Iterator[Evaluated]:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
 import itertools
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -25,7 +24,7 @@ from gridax._plan.plan import Plan, Region, box_of, shape_of
 from gridax._plan.tuning import Tuner
 from gridax._reduce.outputs import ReducedOutputs
 from gridax._run.evaluator import Evaluated, Evaluator, Failed, Request
-from gridax._run.fingerprints import digest_of_callback, settings
+from gridax._run.fingerprints import Traced, settings
 from gridax._run.job import Job
 from gridax._stores.base import Store, Task
 
@@ -45,7 +44,7 @@ class TiledEvaluator(Evaluator):
         warn_of_batched_keys(leaf.impl for leaf in self._arguments.leaves if leaf.impl is not None)
         self._rejections = list(self._arguments.rejections())
         self._by_settings: dict[tuple[Any, ...], Prepared] = {}
-        self._programs: dict[Prepared, Callable[[], str]] = {}
+        self._programs: dict[Prepared, Traced] = {}
         self._only: Batch | None = None
         self._repeated: Repeated | None = None
 
@@ -96,15 +95,15 @@ class TiledEvaluator(Evaluator):
         """Whether the model receives JAX arrays."""
         return True
 
-    def program(self) -> Callable[[], str]:
-        """Return what gives a fingerprint of the model as it is traced now."""
+    def program(self) -> Traced:
+        """Return the model as it is traced now."""
         prepared = self._prepared()
+        if prepared.calls_back:
+            traced = Traced(prepared.digest)
+            assert traced.fingerprint  # computed now, because what is called may change
+            return traced
         if prepared not in self._programs:
-            digest = functools.cache(functools.partial(prepared.digest, digest_of_callback))
-            if prepared.calls_back:  # functions that may have changed by then
-                digest()
-                return digest
-            self._programs[prepared] = digest
+            self._programs[prepared] = Traced(prepared.digest)
         return self._programs[prepared]
 
     def _prepared(self, reduced: ReducedOutputs | None = None) -> Prepared:

@@ -27,7 +27,8 @@ class LazyArray:
     """An array of a store whose chunks are read when it is indexed, with one request for each.
 
     A chunk that is missing is an error, unless its block is still to be computed: zeros are no
-    data. So is a store that took the place of the one that was opened.
+    data. Reading is also an error once another store has taken the place of the one that was
+    opened.
 
     Parameters
     ----------
@@ -45,14 +46,11 @@ class LazyArray:
         is_finished: bool = False,
     ) -> None:
         self._location, self._array, self._status = location, array, status
-        self._is_finished, self._identity = is_finished, location.identity()
+        self._is_finished, self._made_at = is_finished, location.made_at(array.key)
         self.shape, self.ndim, self.dtype = array.shape, len(array.shape), array.dtype
 
-    def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_identity": None}  # another machine may have another number
-
     def __getitem__(self, index: Any) -> np.ndarray:
-        if self._identity is not None and self._location.identity() != self._identity:
+        if self._made_at is not None and self._location.made_at(self._array.key) != self._made_at:
             raise FileNotFoundError(
                 f"the store {self._location.name!r} was removed or replaced after this result was "
                 "opened; open it again with gridax.open_result, and load() results whose store "
@@ -94,8 +92,10 @@ class LazyArray:
             return False
         if self._array.key == ERROR:
             return True  # there are messages only where a point has failed
-        if self._is_finished or self._array.key == STATUS:
-            return not self._is_finished
+        if self._is_finished:
+            return False
+        if self._array.key == STATUS:
+            return True
         block = number[: len(self._status.shape)]
         (raw,) = self._location.read([self._status.key_of(block)])
         try:

@@ -70,8 +70,9 @@ def _described(attrs: Any, names: Collection[str], gone: Collection[str]) -> dic
     if _FINGERPRINTS in attrs:
         digests = json.loads(attrs[_FINGERPRINTS])
         digests["template"] = {n: v for n, v in digests["template"].items() if n not in gone}
-        if not any("of" in output for output in outputs):
+        if digests.get("derivatives") and not any("of" in output for output in outputs):
             digests["derivatives"] = []
+            digests["model"]["program"] = None  # which has them
         about[_FINGERPRINTS] = json.dumps(digests)
     if SUMMARY in attrs:
         summary = json.loads(attrs[SUMMARY])

@@ -90,7 +90,7 @@ class PointIndex(Index):
             for name, labels in self.members.items()
         }
 
-    def isel(self, indexers: Mapping[Any, Any]) -> Index | None:
+    def isel(self, indexers: Mapping[Any, Any]) -> PointIndex | None:
         """Return the index of a selection by position; a single point has none."""
         indexer = indexers.get(self.dim)
         if indexer is None:
@@ -101,7 +101,7 @@ class PointIndex(Index):
             indexer = indexer.values
         if np.ndim(indexer) == 0 and not isinstance(indexer, slice):
             return None
-        return indexed(self.dim, {name: v[indexer] for name, v in self.members.items()})
+        return type(self)(self.dim, {name: v[indexer] for name, v in self.members.items()})
 
     def sel(
         self, labels: dict[Any, Any], method: str | None = None, tolerance: float | None = None
@@ -181,21 +181,14 @@ class PointIndex(Index):
         return f"PointIndex ({', '.join(map(str, self.members))})"[:max_width]
 
 
-def indexed(dim: Hashable, members: Mapping[Hashable, np.ndarray]) -> Index:
-    """Return the index that the labels along a dimension need.
-
-    A single coordinate of sorted numbers, or of strings that all differ, has the index of pandas,
-    which xarray aligns with that of other data; everything else has a `PointIndex` over all
-    members. (With an index of pandas, xarray takes booleans as a mask rather than as labels.)
-    """
-    if _suits_pandas(dim, members):
-        return PandasIndex(members[dim], dim, coord_dtype=members[dim].dtype)
-    return PointIndex(dim, members)
-
-
 def attach(dataset: xr.Dataset, dim: str, members: Sequence[str]) -> xr.Dataset:
-    """Give a dimension the index that its labels need, as `indexed` does."""
-    if _suits_pandas(dim, {name: dataset[name].values for name in members}):
+    """Give a dimension the index that its labels need.
+
+    A single coordinate of sorted numbers, or of strings that all differ, keeps the index of pandas;
+    everything else gets a `PointIndex` over all members. (With an index of pandas, xarray takes
+    booleans as a mask rather than as labels.)
+    """
+    if len(members) == 1 and members[0] == dim and _suits_pandas(dataset[dim].values):
         if isinstance(dataset.xindexes.get(dim), PandasIndex):
             return dataset
         return dataset.drop_indexes(dim, errors="ignore").set_xindex(dim, PandasIndex)
@@ -206,22 +199,13 @@ def attach(dataset: xr.Dataset, dim: str, members: Sequence[str]) -> xr.Dataset:
 
 
 def attach_all(dataset: xr.Dataset, members: Mapping[str, Sequence[str]]) -> xr.Dataset:
-    """Give an index to every dimension that has `members` or a coordinate of its own.
-
-    Where it has no members, it is one of the outputs. If its labels descend, such as latitudes, it
-    has the index of pandas, too, so that outputs can be aligned with other data.
-    """
+    """Give an index to every dimension that has `members` or a coordinate of its own."""
     for dim, names in members.items():
         if names:
             dataset = attach(dataset, dim, names)
     for dim in map(str, dataset.dims):
         if dim in dataset.coords and dim not in dataset.xindexes:
-            labels = dataset[dim].values
-            descends = labels.dtype.kind in "fiu" and (labels[1:] < labels[:-1]).all()
-            if descends:
-                dataset = dataset.set_xindex(dim, PandasIndex)
-            else:
-                dataset = attach(dataset, dim, [dim])
+            dataset = attach(dataset, dim, [dim])
     return dataset
 
 
@@ -245,11 +229,7 @@ def _members(index: Any) -> dict[Hashable, np.ndarray]:
     return index.members if isinstance(index, PointIndex) else {index.dim: index.index.to_numpy()}
 
 
-def _suits_pandas(dim: Hashable, members: Mapping[Hashable, np.ndarray]) -> bool:
-    """Whether pandas can index the labels along a dimension."""
-    if members.keys() != {dim}:
-        return False
-    labels = members[dim]
+def _suits_pandas(labels: np.ndarray) -> bool:
     if labels.dtype.kind not in "fiu":
         return labels.dtype.kind != "b" and pd.Index(labels).is_unique
     steps = labels[1:] > labels[:-1]

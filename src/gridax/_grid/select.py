@@ -143,11 +143,12 @@ def _check_labels(mask: xr.DataArray, dataset: xr.Dataset, sizes: Mapping[str, i
         labels = {name: dataset[name].variable for name in own if name in dataset.coords}
         alike = all(own[name].equals(variable) for name, variable in labels.items())
         if mask.sizes[dim] != sizes[dim] or not alike:
-            n = "other" if mask.sizes[dim] == sizes[dim] else mask.sizes[dim]
+            n = mask.sizes[dim]
+            what = "other labels" if n == sizes[dim] else f"{n} labels"
             raise ValueError(
-                f"the result of the predicate has {n} labels along {dim!r}, not the {sizes[dim]} "
-                "of the space; bring other data to the labels of the space first, such as with "
-                f"data.sel({{{dim!r}: ds[{dim!r}]}}, method='nearest')"
+                f"the result of the predicate has {what} along {dim!r}, not the {sizes[dim]} of "
+                "the space; bring other data to the labels of the space first, such as with "
+                f"data.reindex({{{dim!r}: ds[{dim!r}]}}, method='nearest')"
             )
 
 

@@ -154,6 +154,11 @@ def _labeled(
         own.get(name, name): xr.Variable([own[d] for d in v.dims], v.values, v.attrs)
         for name, v in output.coords.items()
     }
+    if len(coords) < len(output.coords):
+        raise ValueError(
+            f"dims= renames the coordinates of output {output.name!r} so that two have the same "
+            f"name: {list(output.coords)} would be {[own.get(n, n) for n in output.coords]}"
+        )
     return dataclasses.replace(output, name=final, dims=dims, coords=coords)
 
 
@@ -248,9 +253,9 @@ def _as_variable(name: str, coord: Any) -> xr.Variable:
         coord = coord.variable
     if isinstance(coord, xr.Variable):
         return coord
-    if not isinstance(coord, tuple):
-        coord = ((name,) if np.ndim(coord) else (), coord)
     try:
+        if not isinstance(coord, tuple):
+            coord = ((name,) if np.ndim(coord) else (), coord)
         dims, values, *attrs = coord
         variable = xr.Variable(dims, native(np.asarray(values)), *attrs)
     except (TypeError, ValueError) as error:

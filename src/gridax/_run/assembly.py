@@ -16,7 +16,7 @@ from gridax._grid.points import Points
 from gridax._outputs.labels import coordinates, labeled
 from gridax._outputs.template import Output, Template
 from gridax._run import fingerprints
-from gridax._run.fingerprints import Parts
+from gridax._run.fingerprints import Parts, Traced
 from gridax._run.job import Job
 from gridax._stores.base import FLAGS
 from gridax._stores.memory import MemoryStore
@@ -50,7 +50,7 @@ class Assembler:
             return assembly
         return self._last
 
-    def recorded(self, program: Callable[[], str] | None) -> Recorded:
+    def recorded(self, program: Traced | None) -> Recorded:
         """Return what the result of a run records, which is the same for all of a traced program.
 
         The model is looked at now, because what it is made of may change; the rest cannot.
@@ -61,7 +61,7 @@ class Assembler:
         model = fingerprints.of_model(job.model, job.points, job.args, job.kwargs)
 
         def about() -> Parts:
-            traced = None if program is None else program()
+            traced = None if program is None else program.fingerprint
             return {**fingerprints.of_job(job, {**model, "program": traced}), **settings}
 
         recorded = Recorded(about)

@@ -87,7 +87,7 @@ def same_model(
 ) -> bool:
     """Whether two models are the same: by their versions, traced programs, or sources.
 
-    Where the space is another one, the same source may be traced to another program.
+    If other leaves vary, the same source may be traced to another program.
     """
     if stored.get("version") or mine.get("version"):
         return stored.get("version") == mine.get("version")
@@ -98,8 +98,8 @@ def same_model(
             return True
         # With another version of JAX, or other choices, the same source is another program.
         may_differ = has_other_choices or stored.get("jax") != mine.get("jax")
-        is_known = may_differ and not (stored.get("unknown") or mine.get("unknown"))
-        if has_same_space and not is_known:
+        may_differ = may_differ or not has_same_space
+        if not may_differ or stored.get("unknown") or mine.get("unknown"):
             return False
     if has_other_choices:
         in_common = there.keys() & here.keys()

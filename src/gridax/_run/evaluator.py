@@ -14,6 +14,7 @@ from gridax._outputs.template import Template
 from gridax._plan.blocks import Wish
 from gridax._plan.plan import Plan, Region, shape_of
 from gridax._reduce.outputs import ReducedOutputs
+from gridax._run.fingerprints import Traced
 from gridax._run.job import Job
 from gridax._stores.base import Store
 from gridax._text import error_text
@@ -176,8 +177,8 @@ class Evaluator(abc.ABC):
         """Whether the model receives JAX arrays, which are traced."""
 
     @abc.abstractmethod
-    def program(self) -> Callable[[], str] | None:
-        """Return what gives a fingerprint of the model as it is traced now; None if it never is.
+    def program(self) -> Traced | None:
+        """Return the model as it is traced now, or None if it never is.
 
         It is the same object for the same trace.
         """

@@ -100,7 +100,9 @@ class Extension:
         any_model : whether to accept another model.
         """
         parts = self._parts()
-        there, here = parts["fixed"], about["fixed"]
+        there, here = parts["fixed"], dict(about["fixed"])
+        if "containers" not in parts:  # nor did the version that made the result
+            here = {k: v for k, v in here.items() if k not in about["containers"]}
         # What is fixed now and was an axis before was matched by its label.
         names = [name for name in {**there, **here} if name in there and name in here]
         names += [name for name in {**there, **here} if name.startswith("argument ")]
@@ -108,12 +110,18 @@ class Extension:
         for name in self._compared:
             both[0].pop(name, None)
             both[1].pop(name, None)
-        problem = differences.of_settings(parts, dict(about))
+        is_traced = bool(parts["model"].get("program") or about["model"].get("program"))
+        bits = parts if is_traced else {**parts, "x64": about["x64"]}  # Python has its own
+        problem = differences.of_settings(bits, dict(about))
         problem = problem or differences.of_fixed(*both)
         problem = problem or differences.of_derivatives(parts, dict(about))
         problem = problem or differences.of_reductions(parts, dict(about))
         there, here = parts["model"], about["model"]
-        is_same = any_model or differences.same_model(there, here, has_same_space=False)
+        # Labels are not part of a traced program, but what varies is.
+        has_same_space = parts["fixed"].keys() == about["fixed"].keys() and (
+            [dim for dim, _ in parts["dims"]] == [dim for dim, _ in about["dims"]]
+        )
+        is_same = any_model or differences.same_model(there, here, has_same_space)
         if not (problem or is_same):
             difference = differences.of_models(there, here)
             problem = (
@@ -161,7 +169,9 @@ class Extension:
 
     def _taken(self, name: str, picked: Mapping[str, Any]) -> np.ndarray:
         """Return a variable at some old indices, over the dimensions of the new space."""
-        variable = self.dataset.variables[name].isel(picked)
+        variable = self.dataset.variables[name]
+        for dim, rows in picked.items():  # one by one, as older versions of dask mix them up
+            variable = variable.isel({dim: rows})
         homes = [self._rows[dim][0] for dim in self._new.dims]
         order = [home for home in homes if home is not None]
         values = variable.transpose(*order, ...).values

@@ -5,6 +5,7 @@ The parts are the axes, the other leaves of the state and the arguments, the out
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
@@ -168,10 +169,12 @@ def of_model(
         given += container.static_parts
     chosen = _chosen(points)
     rest = [each for each in (*given, *kinds) if callable(each)]
-    source = examine({"model": model, "functions": [rest, [*filter(callable, chosen.values())]]})
+    functions = [*filter(callable, chosen.values())]
+    source = examine({"model": model, "functions": [rest, functions]})
+    without = examine({"model": model, "functions": rest}) if functions else source
     return {
         "source": _digest_of(source),
-        "without_choices": _lasting(examine({"model": model, "functions": rest})),
+        "without_choices": _lasting(without),
         "choices": {
             name: _lasting(examine({name: value})) if callable(value) else ""
             for name, value in chosen.items()
@@ -207,11 +210,32 @@ def _lasting(examined: Examined) -> str:
     return _original.get(code, code)
 
 
-def digest_of_callback(function: Any) -> str:
-    """Return the digest of a function in a traced program; warn if part of it has none."""
-    source = examine({"callback": function})
-    warn_of_unknown(source.unknown)
-    return digest(source.digest, source.libraries)
+class Traced:
+    """A traced program, of which the fingerprint is computed when it is first needed.
+
+    Parameters
+    ----------
+    digest : returns it, given what returns the digest of a function that the program calls.
+    """
+
+    def __init__(self, digest: Callable[[Callable[[Any], str]], str]) -> None:
+        self._digest = digest
+        self._unknown: list[str] = []
+
+    @functools.cached_property
+    def fingerprint(self) -> str:
+        """The fingerprint."""
+        return self._digest(self._of_callback)
+
+    @property
+    def unknown(self) -> list[str]:
+        """What has no digest in the functions that the program calls."""
+        return self._unknown if self.fingerprint else []
+
+    def _of_callback(self, function: Any) -> str:
+        source = examine({"callback": function})
+        self._unknown += source.unknown
+        return digest(source.digest, source.libraries)
 
 
 def warn_of_unknown(names: Iterable[str]) -> None:

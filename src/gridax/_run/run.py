@@ -279,8 +279,11 @@ class Run:
 
     def _program(self) -> str | None:
         """Return a fingerprint of the traced model, or None if it is never traced."""
-        fingerprint = self._evaluator.program()
-        return None if fingerprint is None else fingerprint()
+        program = self._evaluator.program()
+        if program is None:
+            return None
+        fingerprints.warn_of_unknown(program.unknown)
+        return program.fingerprint
 
     def _recorded(self) -> Recorded:
         """Return what the result records of what is run now."""

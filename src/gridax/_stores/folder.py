@@ -15,7 +15,7 @@ from typing import TypeVar
 
 from gridax._disk import check_parent, fitting, sibling, sync
 from gridax._stores.arrays import HEAD
-from gridax._stores.location import Head, Location
+from gridax._stores.location import ROOT, Head, Location
 
 T = TypeVar("T")
 
@@ -40,11 +40,14 @@ class Folder(Location):
         """The absolute path."""
         return str(self.path)
 
-    def identity(self) -> int | None:
-        """Return the inode; None if there is nothing."""
+    def made_at(self, key: str) -> int | None:
+        """Return when the metadata of an array were written, in nanoseconds, or None.
+
+        They are written once. Inodes would not do, since file systems use them again.
+        """
         try:
-            return os.stat(self.path).st_ino
-        except FileNotFoundError:
+            return os.stat(self.path / key / ROOT).st_mtime_ns
+        except (FileNotFoundError, NotADirectoryError):
             return None
 
     def exists(self) -> bool:

@@ -36,8 +36,8 @@ class Location(abc.ABC):
     def address(self) -> str:
         """What distinguishes it from any other location, whatever it is called here."""
 
-    def identity(self) -> int | None:
-        """Return what changes when the store is replaced; None if there is nothing that does."""
+    def made_at(self, key: str) -> int | None:
+        """Return when an array was created, by which one that took its place differs; or None."""
         return None
 
     @abc.abstractmethod
