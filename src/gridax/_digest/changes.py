@@ -106,11 +106,10 @@ def changes(
     functions, instances = list(functions), list(instances)
     own = _called(functions, methods)
     found = _changes_of(functions, own, instances)
-    common = [each for each in own if each.name in _COMMON]
-    if common:
+    if any(each.name in _COMMON for each in own):
         owners = _owners(functions, own, instances)
-        doubtful = [each for each in common if not _is_of_one(each, owners)]
-        certain = _changes_of(functions, [each for each in own if each not in doubtful], instances)
+        known = [each for each in own if each.name not in _COMMON or _has_owner(each, owners)]
+        certain = _changes_of(functions, known, instances)
         found.doubtful = found.attributes - certain.attributes
         found.filled |= found.objects - certain.objects
         found.filled |= {identity for identity, _ in found.items - certain.items}
@@ -159,7 +158,7 @@ def _owners(
     return owners
 
 
-def _is_of_one(method: Method, owners: dict[str, list[Any]]) -> bool:
+def _has_owner(method: Method, owners: dict[str, list[Any]]) -> bool:
     """Whether an object of which an attribute of this name is used is one that has the method."""
     kinds = (each if isinstance(each, type) else type(each) for each in owners.get(method.name, ()))
     return any(method.kind in kind.__mro__ for kind in kinds)
