@@ -291,7 +291,7 @@ for ds in (xr.open_dataset(netcdf), xr.open_zarr(zarr), xr.open_zarr(store)):
     one = ds["rate"].sel(drive=0.3, tau=2.0)
     assert one.dims == ("trial",), one.dims
     assert ds["rate"].sel(drive=0.34, method="nearest")["drive"].item() == 0.3
-    assert ds["trace"].sel(time=0.3, tau=[1.0, 5.0]).shape == (11, 2, 4)
+    assert ds["trace"].sel(time=3 * 0.1, tau=[1.0, 5.0]).shape == (11, 2, 4)
     assert ds["drive"].attrs["units"] == "nA"
     assert ds["rate"].attrs["long_name"] == "mean rate"
     print(*one.values)

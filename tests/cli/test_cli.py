@@ -7,6 +7,7 @@ import os
 import pty
 import re
 import select
+import shlex
 import shutil
 import signal
 import subprocess
@@ -1202,7 +1203,7 @@ def test_a_terminal_that_lacks_characters_gets_others(made):
 
 @pytest.mark.slow
 def test_a_reader_may_close_the_pipe(made):
-    command = f"{' '.join(GRIDAX)} info {made / 'sweep.nc'} | head -1"
+    command = f"{shlex.join(GRIDAX)} info {made / 'sweep.nc'} | head -1"
     done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, timeout=600)
     assert (done.stdout.count("\n"), done.stderr) == (1, "")
 

@@ -83,11 +83,11 @@ def of_fixed(stored: Mapping[str, Any], mine: Mapping[str, Any]) -> str | None:
 
 
 def same_model(
-    stored: Mapping[str, Any], mine: Mapping[str, Any], has_same_space: bool = True
+    stored: Mapping[str, Any], mine: Mapping[str, Any], has_same_inputs: bool = True
 ) -> bool:
     """Whether two models are the same: by their versions, traced programs, or sources.
 
-    If other leaves vary, the same source may be traced to another program.
+    If other leaves are axes, the same source may be traced to another program.
     """
     if stored.get("version") or mine.get("version"):
         return stored.get("version") == mine.get("version")
@@ -98,7 +98,7 @@ def same_model(
             return True
         # With another version of JAX, or other choices, the same source is another program.
         may_differ = has_other_choices or stored.get("jax") != mine.get("jax")
-        may_differ = may_differ or not has_same_space
+        may_differ = may_differ or not has_same_inputs
         if not may_differ or stored.get("unknown") or mine.get("unknown"):
             return False
     if has_other_choices:

@@ -117,11 +117,9 @@ class Extension:
         problem = problem or differences.of_derivatives(parts, dict(about))
         problem = problem or differences.of_reductions(parts, dict(about))
         there, here = parts["model"], about["model"]
-        # Labels are not part of a traced program, but what varies is.
-        has_same_space = parts["fixed"].keys() == about["fixed"].keys() and (
-            [dim for dim, _ in parts["dims"]] == [dim for dim, _ in about["dims"]]
-        )
-        is_same = any_model or differences.same_model(there, here, has_same_space)
+        # Labels are not part of a traced program, but what varies is, and its dtypes.
+        has_same_inputs = _inputs(self.old) == _inputs(self._new)
+        is_same = any_model or differences.same_model(there, here, has_same_inputs)
         if not (problem or is_same):
             difference = differences.of_models(there, here)
             problem = (
@@ -315,6 +313,18 @@ def _leaves(points: Points, choices: Mapping[str, Any] | None = None) -> dict[st
         elif not is_axis(leaf):
             leaves[dotted(path)] = _Leaf(None, [_key(leaf)], dotted(path))
     return leaves
+
+
+def _inputs(points: Points) -> list[Any]:
+    """Return which leaves of a state are inputs of a traced program, and what they are like."""
+    inputs = []
+    for column in points.grid.columns:
+        table, like = column.table, None
+        if table.kind != "choice":  # which is static
+            dtype = table.impl or _dtype(table.values)
+            like = dtype, table.shape, np.shape(table.values)[1:]
+        inputs.append((dotted(points.skeleton.paths[column.slot]), like))
+    return inputs
 
 
 def _keys(column: Column, points: Points, choices: Any) -> list[Any]:

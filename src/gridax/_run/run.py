@@ -13,13 +13,13 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from gridax._files import describe, script
 from gridax._files.merge import Summary
 from gridax._kernel.once import Call
-from gridax._outputs.template import Template, unit_difference
+from gridax._outputs.template import Output, Template, unit_difference
 from gridax._plan import blocks
 from gridax._plan.plan import Box, Plan, box_of
 from gridax._reduce.outputs import ReducedOutputs
@@ -232,12 +232,22 @@ class Run:
     def _check_labels(self, stored: StoredRun) -> None:
         """Reject a finished store whose outputs are called or labeled otherwise."""
         dims, coords = self._options.dims, self._options.coords
-        if self._options.version is None and self._evaluator.program() is not None:
-            self._trace(None, stored, _checks(None, stored))
-        elif stored.template is not None and self._reducing is None and (dims or coords):
-            # The model is not called, so only what was given can be compared.
-            labels = Assembly(self._job, stored.template, dims, coords)
-            stored.check_outputs(labels, {*(dims or ()), *(coords or ())})
+        if self._options.version is not None or self._reducing is not None:
+            return
+        assert stored.template is not None
+        raw, names = stored.template, {*(dims or ()), *(coords or ())}
+        if self._evaluator.program() is not None:  # a Python model is not called
+            raw = self._evaluator.template(None, self._options.record) or raw
+            known = {output.name: output for output in stored.template.outputs}
+            if dims is None:  # those of the first run go on to hold
+                dims = {o.name: known[o.name].dims for o in raw.outputs if _lacks_dims(o, known)}
+            names |= known.keys()
+        labels = Assembly(self._job, raw, dims, coords)
+        names |= {*labels.fingerprints} if raw is not stored.template else set()
+        stored.check_outputs(labels, names)
+        difference = unit_difference(stored.template.outputs, labels.template.outputs)
+        if difference:
+            raise ValueError(f"{difference}, or run it without the results from before")
 
     @contextlib.contextmanager
     def _remembering(self, about: Parts) -> Iterator[None]:
@@ -411,6 +421,13 @@ class Run:
     def _call(self) -> Call:
         job = self._job
         return Call(job.model, job.args, job.kwargs, self._evaluator.is_traced)
+
+
+def _lacks_dims(output: Output, known: Mapping[str, Output]) -> bool:
+    """Whether the model names no dimensions of an output that has names in a store."""
+    if output.dims is not None or output.of or output.name not in known:
+        return False
+    return len(known[output.name].shape) == len(output.shape)
 
 
 def _counting(n_points: int, n_cells: int) -> Callable[[int], int]:
