@@ -235,17 +235,22 @@ class Run:
         if self._options.version is not None or self._reducing is not None:
             return
         assert stored.template is not None
-        raw, names = stored.template, {*(dims or ()), *(coords or ())}
-        if self._evaluator.program() is not None:  # a Python model is not called
-            raw = self._evaluator.template(None, self._options.record) or raw
-            known = {output.name: output for output in stored.template.outputs}
-            if dims is None:  # those of the first run go on to hold
+        there = stored.template.outputs
+        if self._evaluator.program() is None:  # the model is not called: what was given is compared
+            names = {*(dims or ()), *(coords or ())}
+            labels = Assembly(self._job, stored.template, dims, coords) if names else None
+        else:
+            raw = self._evaluator.template(None, self._options.record)
+            assert raw is not None
+            if dims is None:  # those that were given to the first run go on to hold
+                known = {output.name: output for output in there}
                 dims = {o.name: known[o.name].dims for o in raw.outputs if _lacks_dims(o, known)}
-            names |= known.keys()
-        labels = Assembly(self._job, raw, dims, coords)
-        names |= {*labels.fingerprints} if raw is not stored.template else set()
+            labels = Assembly(self._job, raw, dims, coords)
+            names = {*labels.fingerprints, *(output.name for output in there)}
+        if labels is None:
+            return
         stored.check_outputs(labels, names)
-        difference = unit_difference(stored.template.outputs, labels.template.outputs)
+        difference = unit_difference(there, labels.template.outputs)
         if difference:
             raise ValueError(f"{difference}, or run it without the results from before")
 
