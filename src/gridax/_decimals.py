@@ -125,7 +125,7 @@ def tolerances(labels: np.ndarray) -> np.ndarray:
     small = (labels != 0) & (np.abs(labels) < 1000 * most[0])
     small[small] = _round_significant(labels[small], _TYPED_DIGITS) == labels[small]
     apart[small] = np.minimum(apart[small], np.abs(labels[small]))
-    close = np.fmin(4 * np.spacing(np.abs(labels)), apart / 2.1)
+    close = np.fmin(_TOLERANCE * np.spacing(np.abs(labels)), apart / 2.1)
     return np.fmin(most, np.fmax(apart / 1000, close))
 
 

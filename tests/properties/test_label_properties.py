@@ -141,6 +141,19 @@ def test_noise_is_removed_from_typed_numbers(digits: list[int], power: int, seed
         finds(gx.DataAxis(numbers), numbers, noisy.tolist())
 
 
+@given(
+    st.decimals(-(10**9), 10**9, places=1),
+    st.sampled_from([1e-3, 0.1, 1.0, 1e3]),
+    st.integers(2, 60),
+)
+def test_grids_far_from_zero_are_selected_by_what_numpy_computes(
+    low: decimal.Decimal, width: float, n: int
+) -> None:
+    bounds = float(low), float(low) + width
+    with x64():
+        finds(gx.GridAxis(*bounds, n), np.linspace(*bounds, n).tolist())
+
+
 @given(st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=12, unique=True))
 def test_any_list_is_selected_by_the_numbers_given(numbers: list[float]) -> None:
     assume(len({number + 0.0 for number in numbers}) == len(numbers))
