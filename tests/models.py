@@ -10,6 +10,12 @@ import numpy as np
 
 import gridax as gx
 
+# Executors that trace a model, whatever it is.
+TRACING: dict[str, Any] = {
+    "parallel": gx.ParallelExecution,
+    "jitted": lambda model, space: gx.SequentialExecution(jax.jit(model), space),
+}
+
 
 def reading(state: Any) -> jax.Array:
     """Return one number that depends on every leaf, whatever its kind; works traced and eagerly."""

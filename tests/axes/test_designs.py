@@ -254,6 +254,8 @@ def test_a_tree_without_variables_is_refused_with_the_groups_that_it_has() -> No
     text = "but the groups ['posterior', 'prior']; pass one of them, such as idata.posterior"
     with pytest.raises(ValueError, match=re.escape(text)):
         gx.from_samples(tree)
+    with pytest.raises(ValueError, match="from_samples: the tree is empty; pass one with draws"):
+        gx.from_samples(xr.DataTree())
 
 
 def test_a_table_has_one_draw_per_row() -> None:

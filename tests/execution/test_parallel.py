@@ -17,6 +17,7 @@ from gridax._kernel.prepared import Prepared
 from gridax._plan import tuning
 from gridax._plan.widths import ACCELERATOR
 from tests.ids import plain
+from tests.models import TRACING
 
 
 def product(**axes):
@@ -219,11 +220,7 @@ def test_one_executor_runs_before_and_after_x64_is_switched_on(x64):
     assert executor.run(progress=False).dataset["value"].dtype == np.float32
 
 
-@pytest.mark.parametrize(
-    "execution",
-    [gx.ParallelExecution, lambda f, space: gx.SequentialExecution(jax.jit(f), space)],
-    ids=["parallel", "jitted"],
-)
+@pytest.mark.parametrize("execution", TRACING.values(), ids=TRACING)
 def test_draws_follow_a_setting_of_jax_that_changes_within_a_process(execution):
     def model(state):
         return jax.random.normal(state["key"], (3,)) * state["a"]

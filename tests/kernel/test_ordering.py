@@ -12,6 +12,7 @@ import gridax as gx
 from gridax._kernel.ordering import one_after_another, one_at_a_time
 from gridax._plan import work
 from gridax._plan.work import work_of
+from tests.models import TRACING
 
 MATRIX = jnp.eye(4) * 3 + jnp.arange(16.0).reshape(4, 4) / 50
 MATRIX = MATRIX + MATRIX.T
@@ -266,11 +267,7 @@ def test_reductions_and_starts_of_chains_count_as_well(state):
     assert executor.plan(**reduce).n_parallel == 1
 
 
-@pytest.mark.parametrize(
-    "execution",
-    [gx.ParallelExecution, lambda f, space: gx.SequentialExecution(jax.jit(f), space)],
-    ids=["parallel", "jitted"],
-)
+@pytest.mark.parametrize("execution", TRACING.values(), ids=TRACING)
 def test_functions_that_models_call_may_have_constants(execution):
     def model(state):
         b = state["b"] * jnp.arange(1.0, 5.0)

@@ -196,6 +196,8 @@ def _dataset(samples: xr.Dataset | xr.DataTree) -> xr.Dataset:
     if isinstance(samples, xr.Dataset):
         return samples
     if not samples.data_vars:
+        if not samples.children:
+            raise ValueError("from_samples: the tree is empty; pass one with draws")
         raise ValueError(
             f"from_samples: the tree has no variables itself, but the groups "
             f"{[*samples.children]}; pass one of them, such as idata.posterior"

@@ -98,10 +98,8 @@ class TiledEvaluator(Evaluator):
     def program(self) -> Traced:
         """Return the model as it is traced now."""
         prepared = self._prepared()
-        if prepared.calls_back:
-            traced = Traced(prepared.digest)
-            assert traced.fingerprint  # computed now, because what is called may change
-            return traced
+        if prepared.calls_back:  # functions that may change
+            return Traced(prepared.digest).computed()
         if prepared not in self._programs:
             self._programs[prepared] = Traced(prepared.digest)
         return self._programs[prepared]

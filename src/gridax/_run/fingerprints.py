@@ -227,6 +227,11 @@ class Traced:
         """The fingerprint."""
         return self._digest(self._of_callback)
 
+    def computed(self) -> Traced:
+        """Return the same, with the fingerprint of what the program calls as it is now."""
+        _ = self.fingerprint
+        return self
+
     @property
     def unknown(self) -> list[str]:
         """What has no digest in the functions that the program calls."""
