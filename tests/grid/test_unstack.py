@@ -80,6 +80,15 @@ def test_points_that_were_not_picked_are_nan(output, dtype):
     assert np.isnan(values.values.astype(complex)).tolist() == [[True, False], [False, True]]
 
 
+def test_points_that_failed_go_back_with_their_messages():
+    some = gx.SequentialExecution(lambda s: 1 / s["a"], GRID[[0, 4]])
+    unstacked = some.run(progress=False, on_error="record").unstack()
+    assert unstacked["error"].sel(a=0.0, b=30).item().startswith("ZeroDivisionError")
+    assert unstacked["error"].sel(a=0.0, b=10).item() == ""
+    assert unstacked["status"].sel(a=0.5, b=10) == 1
+    assert np.isnan(unstacked["status"].sel(a=0.5, b=30))
+
+
 def test_outputs_keep_their_own_dimensions_and_attributes():
     result = gx.SequentialExecution(lambda s: s["a"] * np.ones(4), GRID[[0, 4, 8]]).run(
         progress=False, dims={"value": ("time",)}, coords={"time": [0.1, 0.2, 0.3, 0.4]}

@@ -80,12 +80,13 @@ def _placed(
         )
     variable = variable.transpose(POINT, ...)
     values = variable.values
-    if not full and not jnp.issubdtype(values.dtype, jnp.inexact):
+    is_text = values.dtype.kind in "OTU"  # such as the messages of points that failed
+    if not (full or is_text or jnp.issubdtype(values.dtype, jnp.inexact)):
         values = values.astype(float)
     size = int(np.prod(shape))
     target = np.empty((size, *values.shape[1:]), values.dtype)
     if not full:
-        target[...] = np.nan
+        target[...] = "" if is_text else np.nan
     target[flat] = values
     dims = (*homes, *(dim for dim in variable.dims if dim != POINT))
     return xr.Variable(dims, target.reshape(shape + values.shape[1:]), variable.attrs)
