@@ -114,6 +114,16 @@ def test_wrong_coordinates_are_rejected(coords, text):
         RESULT.interp(**coords)
 
 
+def test_axes_with_a_single_label_are_left_out():
+    axes = {"x": gx.GridAxis(0, 1, 3), "y": gx.GridAxis(0, 1, 3), "w": gx.GridAxis(1, 2, 2)}
+    space = gx.Space(axes, mode="product")
+    for part in (space.filter(lambda ds: ds.w == 2), space.sel(w=[2])):
+        result = gx.ParallelExecution(lambda s: s["x"] + s["y"], part).run(progress=False)
+        assert result.interp(x=0.2, y=0.1)["value"].item() == pytest.approx(0.3)
+        with pytest.raises(ValueError, match="axis 'w' has a single label, so there is nothing"):
+            result.interp(x=0.2, y=0.1, w=2)
+
+
 def test_axes_that_have_nothing_between_their_labels_are_rejected():
     state = {
         "a": gx.GridAxis(0, 1, 3, group="g"),

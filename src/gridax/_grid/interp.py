@@ -20,6 +20,11 @@ def is_log(column: Column) -> bool:
     return made_by(column.axis, LogGridAxis)
 
 
+def is_single(column: Column, grid: Grid) -> bool:
+    """Whether an axis has a single label."""
+    return len(np.unique(column.table.labels[column.all_rows(grid.sizes)])) < 2
+
+
 def on_scale(labels: np.ndarray, scale: np.ndarray, is_log: bool) -> np.ndarray:
     """Return where labels are between the lowest and the highest label of an axis, as 0 and 1."""
     there, ends = np.log(labels) if is_log else labels, np.array([scale.min(), scale.max()])
@@ -41,8 +46,9 @@ def interpolated(dataset: xr.Dataset, grid: Grid, coords: Mapping[str, Any]) -> 
     TypeError, ValueError
         If an axis does not exist or has no numbers, or axes along one dimension are missing.
     """
-    columns = {c.name: c for c in grid.columns if c.dim is not None}
-    asked = {name: _asked(name, value, columns) for name, value in coords.items()}
+    varying = {c.name: c for c in grid.columns if c.dim is not None}
+    columns = {name: c for name, c in varying.items() if not is_single(c, grid)}
+    asked = {name: _asked(name, value, columns, varying) for name, value in coords.items()}
     if not asked:
         raise ValueError("interp: name at least one axis, such as interp(x=0.5)")
     scattered = {name for name, column in columns.items() if column.dim == POINT}
@@ -69,8 +75,15 @@ def interpolated(dataset: xr.Dataset, grid: Grid, coords: Mapping[str, Any]) -> 
     return numbers
 
 
-def _asked(name: str, value: Any, columns: Mapping[str, Column]) -> xr.DataArray:
+def _asked(
+    name: str, value: Any, columns: Mapping[str, Column], varying: Mapping[str, Column]
+) -> xr.DataArray:
     column = columns.get(name)
+    if column is None and name in varying:
+        raise ValueError(
+            f"interp: axis {name!r} has a single label, so there is nothing to interpolate "
+            "between; select it with sel"
+        )
     if column is None:
         raise ValueError(f"interp: no axis {name!r} varies; the axes are {listing([*columns])}")
     table = column.table
