@@ -184,6 +184,18 @@ def test_a_result_from_a_file_gives_the_same_points(tmp_path):
     np.testing.assert_allclose(again["z"], run(ring, wanted).dataset["z"], atol=1e-6)
 
 
+def test_the_order_of_a_state_is_kept_in_files(tmp_path):
+    model = lambda s: s["z"] * s["m"] - s["a"]  # noqa: E731
+    axes = {name: gx.GridAxis(0, 1, 3) for name in "zma"}
+    result = run(model, product(**axes))
+    for i in range(3):
+        result.to_netcdf(tmp_path / f"{i}.nc")
+        result = gx.open_result(tmp_path / f"{i}.nc")
+        space = gx.refine(result, "value", 4)
+        assert [*space.state] == [*space.axes] == [*"zma"]
+        result = run(model, space, extend=result)
+
+
 def test_an_interrupted_run_gives_the_same_points_once_it_is_resumed(tmp_path):
     space = gx.refine(RESULT, "z", 60)
     executor = gx.ParallelExecution(ring, space, n_vmap=8)
@@ -208,6 +220,18 @@ def test_points_without_a_value_do_not_hinder():
     partial = gx.SequentialExecution(lambda s: s["x"] / (s["x"] - 1), space)
     failed = partial.run(on_error="record", progress=False)
     assert len(gx.refine(failed, "value", 10)) == 91
+
+
+@pytest.mark.parametrize(
+    "axes", [{"x": gx.GridAxis(0, 1, 6)}, {"x": gx.GridAxis(0, 1, 6), "y": gx.GridAxis(0, 1, 3)}]
+)
+def test_infinite_values_count_as_none(axes):
+    def model(bad):
+        return lambda s: jnp.where(s["x"] < 0.5, bad, s["x"] ** 2)
+
+    infinite, nan = (run(model(bad), product(**axes)) for bad in (jnp.inf, jnp.nan))
+    new = [gx.refine(result, "value", 5).dataset for result in (infinite, nan)]
+    assert new[0].identical(new[1])
 
 
 def test_a_constant_output_is_refined_evenly():
@@ -270,6 +294,9 @@ def test_axes_without_numbers_halfway_are_rejected():
     grouped = run(lambda s: s["a"] * s["c"], GROUPED)
     with pytest.raises(ValueError, match="axis 'a' shares the dimension 'g' with others"):
         gx.refine(grouped, "value", 5, dims="a")
+    nodes = run(lambda s: s["a"] ** 2, product(a=gx.QuadratureAxis(0, 1, 3)))
+    with pytest.raises(ValueError, match="axis 'a' has coordinates of its own, which new labels"):
+        gx.refine(nodes, "value", 5)
     assert gx.refine(grouped, "value", 2).sizes == {"g": 3, "point": 5}
     with pytest.raises(TypeError, match="refine takes a Result, got Dataset"):
         gx.refine(result.dataset, "z", 5)
@@ -281,6 +308,30 @@ def test_axes_with_a_single_label_stay_as_they_are():
     assert gx.refine(result, "value", 3).sizes == {"point": 8, "y": 1}
     with pytest.raises(ValueError, match="axis 'y' has a single label"):
         gx.refine(result, "value", 3, dims=["x", "y"])
+
+
+def test_labels_along_a_chain_stay_as_they_are():
+    state = {
+        "m": gx.Carried(0.0, "value", "r"),
+        "r": gx.GridAxis(0, 1, 4),
+        "x": gx.GridAxis(0, 1, 3),
+    }
+    result = run(lambda s: s["m"] / 2 + s["r"] * s["x"] ** 2, product(**state))
+    assert gx.refine(result, "value", 2).sizes == {"r": 4, "point": 5}
+    with pytest.raises(
+        ValueError, match="axis 'r' has labels that follow each other, so that none"
+    ):
+        gx.refine(result, "value", 2, dims="r")
+
+
+def test_scattered_points_are_refined_if_all_axes_are_named():
+    line = run(lambda s: s["x"] ** 2, gx.Space({"x": gx.GridAxis(0, 1, 5)}))
+    assert len(gx.refine(line, "value", 3)) == 8
+    space = gx.Space(gx.sobol({"x": (-1, 1), "y": (-1, 1)}, 16))
+    result = run(ring, space)
+    with pytest.raises(ValueError, match="axis 'x' varies together with others along 'point'"):
+        gx.refine(result, "z", 5)
+    assert len(run(ring, gx.refine(result, "z", 5, dims=["x", "y"]), extend=result)) == 21
 
 
 def test_an_axis_with_a_single_label_is_named():

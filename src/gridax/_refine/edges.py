@@ -98,6 +98,7 @@ def most_bent(mesh: Mesh, values: np.ndarray, can_halve: np.ndarray) -> Edges:
     values : at the points, of the shape ``(n_points, n_values)``; NaN where there are none.
     can_halve : which edges have a label halfway.
     """
+    values = np.where(np.isfinite(values), values, np.nan)
     span = _span(values)
     scaled = values / span
     gradients = _gradients(mesh, scaled)
@@ -187,9 +188,8 @@ def _size(values: np.ndarray) -> np.ndarray:
 
 def _span(values: np.ndarray) -> np.ndarray:
     """Return the range of each value, or 1 where it is constant."""
-    finite = np.where(np.isfinite(values), values, np.nan)
-    has_any = np.isfinite(finite).any(axis=0)
-    low = np.nanmin(finite[:, has_any], axis=0)
+    has_any = ~np.isnan(values).all(axis=0)
+    low = np.nanmin(values[:, has_any], axis=0)
     span = np.ones(values.shape[1])
-    span[has_any] = np.nanmax(finite[:, has_any], axis=0) - low
+    span[has_any] = np.nanmax(values[:, has_any], axis=0) - low
     return np.where(span > 0, span, 1.0)

@@ -14,10 +14,10 @@ from gridax._axes import StoredAxis, is_axis
 from gridax._axes.base import REFINED, call
 from gridax._axes.table import Table
 from gridax._grid.grid import POINT, Column, Grid
-from gridax._grid.interp import is_log
+from gridax._grid.interp import is_log, is_single
 from gridax._grid.points import Points
 from gridax._outputs.labels import without_states
-from gridax._pytree import Skeleton
+from gridax._pytree import Skeleton, mapped
 from gridax._refine.proposals import By, proposed
 from gridax._refine.ticks import Ticks
 from gridax._stores.base import DONE
@@ -27,7 +27,9 @@ from gridax.space import Space, points_of, space_of
 
 # Most axes that are refined together, and most values of a point that are looked at.
 _AXES, _VALUES = 5, 32
-_SINGLE = "has a single label, but refine needs at least two"
+_ZIPPED = (
+    "varies together with others along 'point'; to refine among these points, name all in dims="
+)
 
 
 def refine(
@@ -46,8 +48,8 @@ def refine(
     Parameters
     ----------
     result : Result
-        A result of a product, or of a space that was refined before. Points that failed or are
-        pending count as NaN.
+        A result of a product, or of a space that was refined before; of scattered points with all
+        of their axes in `dims`. Points that failed or are pending count as NaN.
     output : str
         The output that decides where new points are; of a result that was reduced, a variable such
         as ``"rate.mean"``. Values along dimensions that are not refined are averaged, and those of
@@ -132,17 +134,14 @@ def _columns(
 ) -> list[Column]:
     """Return the axes that are refined."""
     grid = points.grid
-    is_again = POINT in grid.sizes and points.mode == "product"
+    is_again = POINT in grid.sizes and (points.mode == "product" or len(grid.members(POINT)) == 1)
     candidates = [c for c in grid.columns if c.dim is not None and c.dim in variable.dims]
     if dims is None:
-        wanted = [c for c in candidates if (c.dim == POINT) == is_again and not _problem(c, grid)]
-        single = [c.name for c in candidates if _problem(c, grid) == _SINGLE]
-        if not wanted and single:
-            raise ValueError("refine: " + "; ".join(f"axis {name!r} {_SINGLE}" for name in single))
+        wanted = [c for c in candidates if (c.dim == POINT) == is_again and not _problem(c, points)]
         if not wanted:
+            reasons = [f"axis {c.name!r} {_problem(c, points) or _ZIPPED}" for c in candidates]
             raise ValueError(
-                "refine: none of the dimensions has a single axis of numbers; the axes are "
-                f"{listing([c.name for c in grid.columns])}"
+                f"refine: {'; '.join(reasons) or 'output has no dimension of an axis'}"
             )
     else:
         names = [dims] if isinstance(dims, str) else list(dims)
@@ -153,7 +152,7 @@ def _columns(
             if column is None or column not in candidates:
                 known = listing([c.name for c in candidates])
                 raise ValueError(f"refine: output has no dimension {name!r}; there are {known}")
-            problem = _problem(column, grid)
+            problem = _problem(column, points)
             if problem:
                 raise ValueError(f"refine: axis {name!r} {problem}")
             wanted.append(column)
@@ -161,7 +160,7 @@ def _columns(
             raise ValueError(f"refine: dims must name some dimensions, each one once, got {dims!r}")
     along = {c.dim for c in wanted}
     left = [
-        c.name for c in candidates if c.dim == POINT and c not in wanted and not _is_single(c, grid)
+        c.name for c in candidates if c.dim == POINT and c not in wanted and not is_single(c, grid)
     ]
     if POINT in along and (left or len(along) > 1):
         raise ValueError(
@@ -176,22 +175,20 @@ def _columns(
     return wanted
 
 
-def _problem(column: Column, grid: Grid) -> str | None:
+def _problem(column: Column, points: Points) -> str | None:
     """Say why an axis cannot be refined, or return None."""
-    table = column.table
+    table, grid, chain = column.table, points.grid, points.chain
+    if chain is not None and column.dim == points.dims[chain.dim]:
+        return "has labels that follow each other, so that none can be added between them"
     if not table.is_own_label or table.labels.dtype.kind not in "iuf":
         return f"has no numbers halfway between its values ({call(column.axis)})"
-    if _is_single(column, grid):
-        return _SINGLE
+    if is_single(column, grid):
+        return "has a single label, but refine needs at least two"
     if column.dim != POINT and len(grid.members(str(column.dim))) > 1:
         return f"shares the dimension {column.dim!r} with others; refine a product of axes"
     if table.extra:
         return "has coordinates of its own, which new labels would not have"
     return None
-
-
-def _is_single(column: Column, grid: Grid) -> bool:
-    return len(np.unique(column.table.labels[column.all_rows(grid.sizes)])) < 2
 
 
 def _known(
@@ -230,8 +227,9 @@ def _space(
         if column.slot not in refined:
             rows = np.full(len(numbers), column.all_rows(points.sizes)[0])
             refined[column.slot] = dataclasses.replace(column, rows=rows)
-    leaves = {slot: column.axis for slot, column in refined.items()}
-    skeleton = Skeleton.of(points.skeleton.fill(leaves), is_axis)
+    axes = {id(points.skeleton.leaves[slot]): column.axis for slot, column in refined.items()}
+    state = mapped(lambda leaf: axes.get(id(leaf), leaf), points.skeleton.tree, is_axis)
+    skeleton = Skeleton.of(state, is_axis)
     first = next(iter(dict.fromkeys(c.dim for c in columns)))
     replaced = {c.dim for c in columns}
     sizes: dict[str, int] = {}
