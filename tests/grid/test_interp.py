@@ -35,8 +35,9 @@ def test_a_plane_is_interpolated_exactly(result, x, y):
     np.testing.assert_allclose(found["z"], wanted, atol=1e-5)
     np.testing.assert_allclose(found["row"], np.stack([wanted, -wanted], axis=-1), atol=1e-5)
     assert found["z"].dims == ("y",)
-    assert found["y"].values.tolist() == y
-    assert found["x"].item() == x
+    # Labels are exact.
+    np.testing.assert_allclose(found["y"], y, rtol=1e-15)
+    assert found["x"].item() == pytest.approx(x, abs=1e-15)
 
 
 @pytest.mark.parametrize("result", [RESULT, SCATTERED], ids=["grid", "scattered"])
@@ -52,6 +53,16 @@ def test_sequences_are_combined_and_arrays_go_together(result):
 @pytest.mark.parametrize("result", [RESULT, SCATTERED], ids=["grid", "scattered"])
 def test_outside_of_the_points_there_is_nothing(result):
     assert np.isnan(result.interp(x=1.1, y=2.0)["z"])
+
+
+def test_rounding_errors_do_not_place_values_outside_of_the_points():
+    space = gx.Space({"x": gx.GridAxis(0.1, 0.3, 3), "y": gx.GridAxis(-0.3, 0.7, 3)}, "product")
+    result = gx.ParallelExecution(plane, space).run(progress=False)
+    single = jnp.linspace(0.1, 0.7, 7)
+    for y in (single, xr.DataArray(np.asarray(single), dims="y"), [0.7, 0.1 * 7]):
+        found = result.interp(x=[0.1 + 0.2, 0.1], y=y)
+        assert not np.isnan(found["z"]).any()
+        assert found["x"].values.tolist() == [0.3, 0.1]
 
 
 def test_what_is_not_named_stays():

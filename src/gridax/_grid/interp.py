@@ -11,6 +11,7 @@ import xarray as xr
 from gridax._axes import LogGridAxis
 from gridax._axes.base import call, made_by
 from gridax._grid.grid import POINT, Column, Grid
+from gridax._grid.labels import Labels
 from gridax._outputs.labels import without_states
 from gridax._text import listing
 
@@ -48,7 +49,7 @@ def interpolated(dataset: xr.Dataset, grid: Grid, coords: Mapping[str, Any]) -> 
     """
     varying = {c.name: c for c in grid.columns if c.dim is not None}
     columns = {name: c for name, c in varying.items() if not is_single(c, grid)}
-    asked = {name: _asked(name, value, columns, varying) for name, value in coords.items()}
+    asked = {name: _asked(name, value, varying, grid) for name, value in coords.items()}
     if not asked:
         raise ValueError("interp: name at least one axis, such as interp(x=0.5)")
     scattered = {name for name, column in columns.items() if column.dim == POINT}
@@ -75,34 +76,44 @@ def interpolated(dataset: xr.Dataset, grid: Grid, coords: Mapping[str, Any]) -> 
     return numbers
 
 
-def _asked(
-    name: str, value: Any, columns: Mapping[str, Column], varying: Mapping[str, Column]
-) -> xr.DataArray:
+def _asked(name: str, value: Any, columns: Mapping[str, Column], grid: Grid) -> xr.DataArray:
     column = columns.get(name)
-    if column is None and name in varying:
+    if column is None:
+        raise ValueError(f"interp: no axis {name!r} varies; the axes are {listing([*columns])}")
+    if is_single(column, grid):
         raise ValueError(
             f"interp: axis {name!r} has a single label, so there is nothing to interpolate "
             "between; select it with sel"
         )
-    if column is None:
-        raise ValueError(f"interp: no axis {name!r} varies; the axes are {listing([*columns])}")
     table = column.table
     if not table.is_own_label or table.labels.dtype.kind not in "iuf":
         raise ValueError(
             f"interp: axis {name!r} has no numbers to interpolate between ({call(column.axis)})"
         )
+    labels = Labels.of(name, table.labels[column.all_rows(grid.sizes)])
     if isinstance(value, xr.DataArray):
-        return value.astype(float)
+        return value.copy(data=_exactly(labels, value.values))
     array = np.asarray(value)
     if array.dtype.kind not in "iuf" or array.ndim > 1:
         raise TypeError(
             f"interp: values of axis {name!r} must be a number, a sequence of numbers, or a "
             f"DataArray, got {value!r}"
         )
-    array = array.astype(float)
+    array = _exactly(labels, array)
     if array.ndim == 0:
         return xr.DataArray(array, attrs=column.attrs)
     return xr.DataArray(array, dims=name, coords={name: (name, array, column.attrs)})
+
+
+def _exactly(labels: Labels, wanted: np.ndarray) -> np.ndarray:
+    """Return numbers as floats; those that `sel` takes for a label are that label.
+
+    Otherwise, rounding errors would place some of them outside of the points.
+    """
+    flat = labels.check(wanted).reshape(-1)
+    codes = labels.code(flat)
+    exact: np.ndarray = np.where(codes < 0, flat, labels.distinct[codes]).astype(float)
+    return exact.reshape(np.shape(wanted))
 
 
 def _has_gaps(dataset: xr.Dataset) -> bool:
