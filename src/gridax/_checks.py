@@ -98,7 +98,9 @@ def seconds(value: Any, what: str) -> float:
     problem = f"{what} must be a number of seconds, or a duration such as '10 min', got {value!r}"
     if isinstance(value, (bool, np.bool_)):
         raise TypeError(problem)
-    if isinstance(value, numbers.Real):
+    # NumPy registers timedelta64 as an integer.
+    is_duration = isinstance(value, np.timedelta64)
+    if isinstance(value, numbers.Real) and not is_duration:
         found = float(value)
     else:
         try:

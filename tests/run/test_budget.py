@@ -59,7 +59,9 @@ def test_the_first_blocks_of_a_coarse_order_are_spread_evenly():
 
 
 @pytest.mark.parametrize("order", ["grid", "coarse"])
-@pytest.mark.parametrize("budget", [50, "50 s", datetime.timedelta(seconds=50)])
+@pytest.mark.parametrize(
+    "budget", [50, "50 s", datetime.timedelta(seconds=50), np.timedelta64(50 * 10**9, "ns")]
+)
 def test_a_run_ends_in_time(clock, order, budget):
     result = gx.SequentialExecution(model_of(clock), SPACE).run(
         budget=budget, order=order, progress=False
