@@ -211,6 +211,16 @@ def test_a_map_is_drawn_in_the_kind_that_is_asked_for(result, kind):
     assert result.plot("rate", kind=kind, mean="trial", col="m").axs.shape == (1, 3)
 
 
+@pytest.mark.parametrize("kind", ["pcolormesh", "surface"])
+def test_panels_that_are_left_over_are_hidden(kind):
+    axes = {"x": gx.GridAxis(0, 1, 3), "y": gx.GridAxis(0, 1, 3), "c": gx.GridAxis(0, 1, 5)}
+    space = gx.Space(axes, mode="product")
+    run = gx.ParallelExecution(lambda s: s["x"] * s["y"] + s["c"], space).run(progress=False)
+    grid = run.plot("value", kind=kind, col="c")
+    grid.fig.canvas.draw()
+    assert [ax.get_visible() for ax in grid.axs.flat] == [True] * 5 + [False]
+
+
 def test_lines_steps_and_points_are_drawn_as_they_are_asked_for(result):
     chosen = {"x": "G", "hue": "tau", "mean": "trial", "sel": {"m": "rk4"}}
     assert {line.get_drawstyle() for line in result.plot("rate", kind="step", **chosen)} == {

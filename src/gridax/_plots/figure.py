@@ -92,6 +92,7 @@ class Figure:
             yield self.axes[at], {r: labels[r][i] for r, i in zip(labels, index, strict=True)}
         for ax in self.axes.flat[math.prod(shape) :]:
             ax.set_visible(False)
+            ax.set_in_layout(False)  # as matplotlib cannot measure 3D Axes that are not visible
 
     def finish(self, plot: Plot) -> None:
         """Set the titles of panels, and leave out what neighboring panels share."""
