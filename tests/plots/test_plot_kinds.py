@@ -211,6 +211,32 @@ def test_a_map_is_drawn_in_the_kind_that_is_asked_for(result, kind):
     assert result.plot("rate", kind=kind, mean="trial", col="m").axs.shape == (1, 3)
 
 
+@pytest.mark.parametrize("step", [0, 1e-16, 1.2e-7])
+def test_a_histogram_of_values_that_hardly_differ_is_drawn(step):
+    space = gx.Space({"x": gx.GridAxis(0, 9, 10)}, mode="product")
+    dtype = np.float32 if step > 1e-10 else np.float64
+    model = lambda s: dtype(1) + dtype(step * s["x"])  # noqa: E731
+    run = gx.SequentialExecution(model, space).run(progress=False)
+    counts, edges, _ = run.plot("value", kind="hist")
+    assert counts.sum() == 10
+    assert (np.diff(edges) > 0).all()
+
+
+@pytest.mark.parametrize("kind", ["pcolormesh", "contourf", "surface"])
+@pytest.mark.parametrize(
+    ("given", "limits"),
+    [({"vmin": 5}, (5, 5.5)), ({"vmax": -5}, (-5.5, -5)), ({"vmin": 0, "vmax": 2}, (0, 2))],
+)
+def test_limits_of_colors_may_be_beyond_all_values(kind, given, limits):
+    space = gx.Space({"x": gx.GridAxis(0, 1, 3), "y": gx.GridAxis(0, 1, 3)}, mode="product")
+    run = gx.ParallelExecution(lambda s: s["x"] * s["y"], space).run(progress=False)
+    artist = run.plot("value", kind=kind, **given)
+    artist.axes.figure.canvas.draw()
+    assert (artist.norm.vmin, artist.norm.vmax) == limits
+    with pytest.raises(ValueError, match="vmin=3 must not be larger than vmax=1"):
+        run.plot("value", kind=kind, vmin=3, vmax=1)
+
+
 @pytest.mark.parametrize("kind", ["pcolormesh", "surface"])
 def test_panels_that_are_left_over_are_hidden(kind):
     axes = {"x": gx.GridAxis(0, 1, 3), "y": gx.GridAxis(0, 1, 3), "c": gx.GridAxis(0, 1, 5)}

@@ -115,12 +115,16 @@ def _limits(finite: np.ndarray, options: Mapping[str, Any]) -> tuple[float, floa
     low, high = (0.0, 1.0) if not finite.size else (float(finite.min()), float(finite.max()))
     if options.get("robust") and finite.size:
         low, high = np.percentile(finite, [2, 98]).tolist()
-    low, high = low if vmin is None else vmin, high if vmax is None else vmax
+    if vmin is not None and vmax is not None and vmin > vmax:
+        raise ValueError(f"vmin={vmin!r} must not be larger than vmax={vmax!r}")
+    # A limit that is given may be beyond all values.
+    low = min(low, high if vmax is None else vmax) if vmin is None else vmin
+    high = max(low, high) if vmax is None else vmax
     # A few values just below zero, from noise, do not make half of the colors worth it.
     both_signs = low < 0 < high and min(-low, high) > 0.25 * max(-low, high)
     diverges = center not in (None, False) or (center is None and both_signs)
     if low == high:
-        low, high = low - 0.5, high + 0.5
+        low, high = low - 0.5 * (vmin is None), high + 0.5 * (vmax is None or vmin is not None)
     if not diverges or options.get("norm") is not None:
         return low, high, plt.rcParams["image.cmap"]
     if options.get("cmap") is None or center is not None:

@@ -247,7 +247,11 @@ def bin_edges(values: np.ndarray, options: Mapping[str, Any]) -> np.ndarray:
         values = np.zeros(1)
     if values.dtype.kind in "iu" and values.dtype.itemsize < 8:
         values = values.astype(np.int64)  # the range of narrow integers overflows
+    if values.dtype.kind == "f":
+        values = values.astype(float)  # bins are too narrow for the values otherwise
     low, high = values.min().item(), values.max().item()
+    if high - low < 1e-12 * max(abs(low), abs(high)):  # rounding errors, too narrow for bins
+        values = values[:1]
     if bins == "auto" and values.dtype.kind in "iu" and high - low < 60:
         return np.arange(int(low), int(high) + 2) - 0.5
     edges = np.histogram_bin_edges(values, bins, options.get("range"))
