@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import math
+import time
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -20,6 +22,8 @@ from gridax._text import number_of
 # Bytes of outputs that are reduced at a time, and seconds of work that are lost with them, if the
 # cells are small enough.
 _BYTES, _SECONDS = 2**25, 0.25
+# By how much the number of cells that are reduced at a time grows.
+_GROWTH = 4
 
 
 class HostCells:
@@ -46,14 +50,26 @@ class HostCells:
         """Evaluate what the store lacks."""
         whole = Task(box_of(self._cells.shape))
         chain = self._points.chain
+        most = 1  # cells at a time, as the first points may take less time than others
         for task in self._request.store.tasks() or [whole]:
             if chain is not None:
                 task = whole_chains(task, chain.numbered(self._cells.grid))
-            for box in self._pieces(task):
-                if self._request.is_over:
-                    return
-                self._request.note_begun()
-                yield self.cells(task.box, box)
+            for piece in self._pieces(task):
+                left = [piece]
+                while left:
+                    box = left.pop()
+                    n = math.prod(shape_of(box))
+                    if n > most and (halves := self._halves(box)):
+                        left += reversed(halves)
+                        continue
+                    if self._request.is_over:
+                        return
+                    self._request.note_begun()
+                    begun = time.perf_counter()
+                    computed = self.cells(task.box, box)
+                    enough = n * _SECONDS / max(time.perf_counter() - begun, 1e-9)
+                    most = int(min(max(most, _GROWTH * n), max(1, enough)))
+                    yield computed
 
     def _pieces(self, task: Task) -> Iterator[Box]:
         """Yield boxes of cells of a block whose outputs fit into memory; parts come one by one."""
@@ -76,6 +92,20 @@ class HostCells:
             if task.todo is None or task.todo[tuple(slice(*side) for side in local)].any():
                 origin = (start for start, _ in task.box)
                 yield tuple((a + o, b + o) for (a, b), o in zip(local, origin, strict=True))
+
+    def _halves(self, box: Box) -> list[Box]:
+        """Return both halves of a box of cells, or nothing if it is a single cell or chain."""
+        chain = self._points.chain
+        lengths = [
+            1 if chain is not None and dim == chain.dim else b - a
+            for dim, (a, b) in zip(self._cells.grid, box, strict=True)
+        ]
+        if max(lengths, default=1) == 1:
+            return []
+        i = lengths.index(max(lengths))
+        start, stop = box[i]
+        middle = (start + stop) // 2
+        return [(*box[:i], side, *box[i + 1 :]) for side in ((start, middle), (middle, stop))]
 
     def cells(self, block: Box, box: Box) -> Computed:
         """Evaluate and reduce some cells of a block."""
