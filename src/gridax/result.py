@@ -37,6 +37,7 @@ from gridax._show.facts import ResultFacts, result_facts, space_facts
 from gridax._stores.address import is_url, local_path, location_of
 from gridax._stores.base import DONE, ERROR, FAILED, FLAGS, PENDING, STATUS
 from gridax._stores.location import Location
+from gridax._stores.memory import MemoryStore
 from gridax._text import listing, number_of
 from gridax._warnings import warn
 from gridax.space import Space, points_of, space_of
@@ -82,8 +83,10 @@ class Result(Sequence[Any]):
         progress: Progress | None = None,
         kept: Sequence[str] | None = None,
         call: Call | None = None,
+        parts: MemoryStore | None = None,
     ) -> None:
         self._dataset_or_make, self._call = dataset, call
+        self._parts = parts
         self._kept = None if kept is None else tuple(kept)
         self.space = space
         self._template = template
@@ -924,6 +927,11 @@ def open_result(
     dataset = netcdf.read(path)
     dataset.encoding["source"] = os.path.abspath(path)  # as xarray records it
     return _described(dataset, str(path), None)
+
+
+def parts_of(result: Result) -> MemoryStore | None:
+    """Return what a run in memory that is not finished has of each part, before they are merged."""
+    return result._parts
 
 
 def kept_dims(result: Result) -> tuple[str, ...] | None:

@@ -28,6 +28,12 @@ class ReducedExtension:
     extension : the result, compared with the space.
     summary : how it was reduced.
     new : the points that are run now.
+    parts : what there is of each cell if the result is that of a run that was not finished, since
+        parts that are merged cannot be told apart.
+
+    Attributes
+    ----------
+    parts : as given, if the points are the same.
 
     Raises
     ------
@@ -35,7 +41,13 @@ class ReducedExtension:
         If the result has points that the space does not have.
     """
 
-    def __init__(self, extension: Extension, summary: Summary, new: Points) -> None:
+    def __init__(
+        self,
+        extension: Extension,
+        summary: Summary,
+        new: Points,
+        parts: MemoryStore | None = None,
+    ) -> None:
         self._extension, self.summary, self._new = extension, summary, new
         self.template, self.history, self.coords = (
             extension.template,
@@ -63,6 +75,14 @@ class ReducedExtension:
                 "have as dimensions"
             )
 
+        same = all(
+            extension.rows(dim)[0] == dim
+            and np.array_equal(extension.rows(dim)[1], np.arange(size))
+            for dim, size in old.sizes.items()
+            if dim in new.sizes
+        )
+        self.parts = parts if same and [*old.sizes.items()] == [*new.sizes.items()] else None
+
     def check_cells(self, cells: Cells) -> None:
         """Reject cells that were made for another older result, as those of a store may be."""
         for cut in cells.cuts:
@@ -77,6 +97,13 @@ class ReducedExtension:
     def fill(self, reduced: ReducedOutputs, buffer: MemoryStore) -> None:
         """Copy what is known of a block of cells, where no point failed."""
         cells = reduced.cells
+        if self.parts is not None and cells == self.summary.cells:
+            done = self.parts.states(buffer.box) == DONE
+            parts = self.parts.outputs_at(buffer.box, range(len(buffer.arrays)))
+            for array, part in zip(buffer.arrays, parts, strict=True):
+                array[done] = part[done]
+            buffer.status[done] = DONE
+            return
         known = self._known_cells(cells, buffer)
         if not all(place.size for place, _ in known):
             return

@@ -45,6 +45,7 @@ from gridax.result import (
     kept_dims,
     open_location,
     open_result,
+    parts_of,
     template_of_result,
 )
 from gridax.space import Space, points_of
@@ -326,6 +327,8 @@ class Run:
         raw = self._evaluator.template(known, self._options.record)
         if self._reducing is not None and isinstance(old, ReducedExtension):
             self._reducing.known = old.known
+            if old.parts is not None:
+                self._reducing.adopt(old.summary)
         if self._reducing is not None and summary is not None:
             self._reducing.adopt(summary)
         if raw is not None:
@@ -373,7 +376,7 @@ class Run:
             summary = dataclasses.replace(summary, kept=kept)
         if summary is None or self._options.reduce is None:
             return extension
-        return ReducedExtension(extension, summary, self._job.points)
+        return ReducedExtension(extension, summary, self._job.points, parts_of(old))
 
     def _filling(self, old: AnyExtension) -> Callable[[MemoryStore], None]:
         """Return a function that copies what an older result has of a block."""
@@ -401,9 +404,14 @@ class Run:
         dataset = functools.partial(labels.dataset, store, recorded, describe.stamp(), before)
         if isinstance(labels, ReducedAssembly):
             progress = labels.progress(store)
-            kept = labels.kept.dims
             return Result(
-                dataset, self._space, labels.template, progress=progress, kept=kept, call=self._call
+                dataset,
+                self._space,
+                labels.template,
+                progress=progress,
+                kept=labels.kept.dims,
+                call=self._call,
+                parts=None if store.is_complete else store,
             )
         if not store.is_complete:
             store.widen()
