@@ -153,6 +153,9 @@ def test_axes_that_have_nothing_between_their_labels_are_rejected():
             result.interp(**{name: 0})
     with pytest.raises(ValueError, match="points lie along x, y together; give values of all"):
         SCATTERED.interp(x=0.3)
+    infinite = gx.Space({"a": gx.DataAxis([0.0, 1.0, np.inf])}, mode="product")
+    with pytest.raises(ValueError, match="axis 'a' has an infinite label; select its labels"):
+        gx.ParallelExecution(lambda s: s["a"], infinite).run(progress=False).interp(a=0.3)
     zipped = gx.Space({"a": gx.GridAxis(0, 1, 3), "b": gx.GridAxis(0, 1, 3)})
     line = gx.ParallelExecution(lambda s: s["a"], zipped).run(progress=False)
     with pytest.raises(ValueError, match="3 points that have values lie on a line or plane"):

@@ -294,6 +294,13 @@ def test_axes_without_numbers_halfway_are_rejected():
     grouped = run(lambda s: s["a"] * s["c"], GROUPED)
     with pytest.raises(ValueError, match="axis 'a' shares the dimension 'g' with others"):
         gx.refine(grouped, "value", 5, dims="a")
+    infinite = product(a=gx.DataAxis([0.0, 1.0, np.inf]), b=gx.GridAxis(0, 1, 3))
+    result = run(lambda s: {"z": s["a"] * s["b"], "none": jnp.zeros(0)}, infinite)
+    with pytest.raises(ValueError, match="axis 'a' has an infinite label, so there is nothing"):
+        gx.refine(result, "z", 5, dims="a")
+    assert gx.refine(result, "z", 2).sizes == {"a": 3, "point": 5}
+    with pytest.raises(ValueError, match="output 'none' is an array without elements at each"):
+        gx.refine(result, "none", 5)
     nodes = run(lambda s: s["a"] ** 2, product(a=gx.QuadratureAxis(0, 1, 3)))
     with pytest.raises(ValueError, match="axis 'a' has coordinates of its own, which new labels"):
         gx.refine(nodes, "value", 5)

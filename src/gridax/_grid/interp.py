@@ -91,6 +91,8 @@ def _asked(name: str, value: Any, columns: Mapping[str, Column], grid: Grid) -> 
             f"interp: axis {name!r} has no numbers to interpolate between ({call(column.axis)})"
         )
     labels = Labels.of(name, table.labels[column.all_rows(grid.sizes)])
+    if not np.isfinite(labels.values).all():
+        raise ValueError(f"interp: axis {name!r} has an infinite label; select its labels with sel")
     if isinstance(value, xr.DataArray):
         return value.copy(data=_exactly(labels, value.values))
     array = np.asarray(value)

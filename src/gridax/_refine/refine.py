@@ -121,6 +121,8 @@ def _variable(result: Result, output: str) -> xr.Variable:
     variable = dataset.variables[output]
     if variable.dtype.kind not in "biuf":
         raise ValueError(f"refine: output {output!r} is {variable.dtype}, not real numbers")
+    if not variable.size:
+        raise ValueError(f"refine: output {output!r} is an array without elements at each point")
     values = variable.astype(float)
     if "status" in dataset:
         status = dataset.variables["status"]
@@ -182,6 +184,8 @@ def _problem(column: Column, points: Points) -> str | None:
         return "has labels that follow each other, so that none can be added between them"
     if not table.is_own_label or table.labels.dtype.kind not in "iuf":
         return f"has no numbers halfway between its values ({call(column.axis)})"
+    if not np.isfinite(table.labels[column.all_rows(grid.sizes)]).all():
+        return "has an infinite label, so there is nothing halfway between it and others"
     if is_single(column, grid):
         return "has a single label, but refine needs at least two"
     if column.dim != POINT and len(grid.members(str(column.dim))) > 1:
