@@ -16,7 +16,7 @@ from gridax import _checks
 from gridax._axes import ChoiceAxis
 from gridax._axes.base import made_by
 from gridax._files import netcdf, rerun, restore, subset
-from gridax._files.merge import Summary
+from gridax._files.merge import Summary, progress_of
 from gridax._files.swept import with_swept, without_swept
 from gridax._files.zarr import open_store, save_store, view_of_run
 from gridax._grid import frame, lookup, select
@@ -130,18 +130,11 @@ class Result(Sequence[Any]):
         total = len(self.space)
         if "status" not in self.dataset:
             return Progress(total, 0, total)
+        summary = Summary.read(self.dataset.attrs)
+        if summary is not None:
+            return progress_of(self.dataset, summary, total)
         status = self.dataset["status"].values
-        if self._kept is not None:
-            return self._progress_of_reduced(status)
         return Progress(int((status == DONE).sum()), int((status == FAILED).sum()), total)
-
-    def _progress_of_reduced(self, status: np.ndarray) -> Progress:
-        """Return how far a saved result has come, whose parts are merged."""
-        total, n_failed = len(self.space), 0
-        if FAILED_POINTS in self.dataset:
-            n_failed = int(self.dataset[FAILED_POINTS].sum())
-        begun = int((status != PENDING).sum()) * total // max(1, status.size)
-        return Progress(begun - n_failed, n_failed, total)
 
     @property
     def status(self) -> xr.DataArray:

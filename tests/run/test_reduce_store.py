@@ -375,6 +375,31 @@ def test_progress_counts_points(how, tmp_path):
         assert sorted(told) == told
 
 
+@pytest.mark.parametrize("along", ["trial", ("x", "trial")])
+def test_progress_of_a_saved_result_counts_points_of_parts(along, tmp_path):
+    def failing(state):
+        if len(calls) == 15:
+            raise KeyboardInterrupt
+        calls.append(state)
+        if len(calls) % 4 == 2:
+            raise ArithmeticError
+        return float(state["x"])
+
+    executor = gx.SequentialExecution(failing, space())
+    with pytest.raises(KeyboardInterrupt):
+        executor.run(
+            reduce={along: "mean"},
+            on_error="record",
+            progress=False,
+            store=tmp_path / "run.zarr",
+            block={"x": 1, "trial": 5},
+        )
+    partial = gx.open_result(tmp_path / "run.zarr")
+    assert partial.progress.failed > 0 < partial.progress.pending
+    partial.to_netcdf(tmp_path / "run.nc")
+    assert gx.open_result(tmp_path / "run.nc").progress == partial.progress
+
+
 def test_float64_means_of_integers_are_exact(how):
     def large(state):
         return {"y": jnp.int32(2**24 + 1 + state["trial"] % 2)}

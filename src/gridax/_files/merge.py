@@ -14,6 +14,7 @@ import xarray as xr
 
 from gridax._outputs.template import Output
 from gridax._plan.cells import Cells, Cut
+from gridax._plan.progress import Progress
 from gridax._reduce.methods import NEEDS
 from gridax._reduce.outputs import ReducedOutputs
 from gridax._reduce.variables import FAILED
@@ -336,3 +337,29 @@ def _states(stored: xr.Dataset, summary: Summary) -> dict[str, xr.Variable]:
         message = xr.Variable(left, first).set_dims(sizes)
         found[ERROR] = _arranged(message, summary.kept)
     return found
+
+
+def progress_of(dataset: xr.Dataset, summary: Summary, total: int) -> Progress:
+    """Return how far a result has come whose parts are merged.
+
+    Where points are pending, those that are done are counted as the values of the outputs, of which
+    there are fewer if some are NaN.
+
+    Parameters
+    ----------
+    dataset : the result, with the status of its points.
+    summary : how it was reduced.
+    total : number of points of the space.
+    """
+    is_known = dataset[STATUS] != PENDING
+    failed = dataset[FAILED] if FAILED in dataset else xr.DataArray(0)
+    alike = [dim for dim in is_known.dims if dim not in failed.dims]
+    n_known = int(is_known.sum()) * total // max(1, is_known.size)
+    n_known -= int(failed.where(is_known.all(alike), 0).sum())
+    most = xr.zeros_like(is_known, int)
+    for name, (_, method, _) in summary.variables.items():
+        if method == "count" and set(is_known.dims) <= set(dataset[name].dims):
+            own = [dim for dim in dataset[name].dims if dim not in is_known.dims]
+            count = dataset[name].max(own)
+            most = most.where(most > count, count)
+    return Progress(n_known + int(most.where(~is_known, 0).sum()), int(failed.sum()), total)
