@@ -469,6 +469,25 @@ def test_outputs_are_reduced_along_other_dimensions(execution, order, tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("stored", [False, True])
+@pytest.mark.parametrize("kind", [gx.SequentialExecution, gx.ParallelExecution])
+def test_a_reduced_run_of_chains_goes_on(kind, stored, tmp_path):
+    options = {"reduce": {"k": ["mean", "argmax"]}, "progress": False}
+    where = {"store": tmp_path / "run.zarr", "version": "1"} if stored else {}
+
+    def stopping(done, total):
+        if done:
+            raise KeyboardInterrupt
+
+    executor = kind(counting, grid("both"))
+    with pytest.raises(KeyboardInterrupt):
+        executor.run(**{**options, "progress": stopping}, **where)
+    more = {} if stored else {"extend": executor.partial}
+    result = kind(counting, grid("both")).run(**options, **where, **more)
+    whole = kind(counting, grid("both")).run(**options).dataset
+    assert result.dataset.load().drop_attrs().identical(whole.drop_attrs())
+
+
 def test_failed_chains_are_left_out_of_what_they_are_reduced_to():
     space = grid()
     for execution, model in (
