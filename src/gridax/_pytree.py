@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import dataclasses
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
@@ -122,8 +123,10 @@ def mapped(change: Callable[[Any], Any], tree: Any, is_leaf: Callable[[Any], boo
     """
     if is_leaf(tree):
         return change(tree)
-    if type(tree) is dict:  # whose keys JAX would sort
-        return {key: mapped(change, value, is_leaf) for key, value in tree.items()}
+    if type(tree) in (dict, collections.defaultdict):  # whose keys JAX would sort
+        copy = tree.copy()
+        copy.update((key, mapped(change, value, is_leaf)) for key, value in tree.items())
+        return copy
     structure: Any
     children, structure = jax.tree_util.tree_flatten(tree, lambda node: node is not tree)
     if len(children) == 1 and children[0] is tree:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import re
 
 import jax
@@ -184,10 +185,11 @@ def test_a_result_from_a_file_gives_the_same_points(tmp_path):
     np.testing.assert_allclose(again["z"], run(ring, wanted).dataset["z"], atol=1e-6)
 
 
-def test_the_order_of_a_state_is_kept_in_files(tmp_path):
+@pytest.mark.parametrize("kind", [dict, lambda axes: collections.defaultdict(dict, axes)])
+def test_the_order_of_a_state_is_kept_in_files(kind, tmp_path):
     model = lambda s: s["z"] * s["m"] - s["a"]  # noqa: E731
-    axes = {name: gx.GridAxis(0, 1, 3) for name in "zma"}
-    result = run(model, product(**axes))
+    axes = kind({name: gx.GridAxis(0, 1, 3) for name in "zma"})
+    result = run(model, gx.Space(axes, mode="product"))
     for i in range(3):
         result.to_netcdf(tmp_path / f"{i}.nc")
         result = gx.open_result(tmp_path / f"{i}.nc")
