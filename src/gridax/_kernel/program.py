@@ -18,6 +18,7 @@ import jax
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
+from gridax._garbage import uncollected
 from gridax._kernel import cpu
 from gridax._kernel.chain import ChainProgram
 from gridax._kernel.counting import counted
@@ -293,7 +294,9 @@ class Kernel:
 
     def _compile(self, arguments: Sequence[Any]) -> None:
         try:
-            self._executable = self._run.lower(*arguments).compile()
+            with uncollected():
+                lowered = self._run.lower(*arguments)
+            self._executable = lowered.compile()
         except jax.errors.JaxRuntimeError as error:
             if out_of_memory(error):
                 raise
