@@ -833,6 +833,27 @@ def test_a_cluster_computes_derivatives(client, path):
     executor = gx.DaskExecution(model, space, client=client)
     for options in ({}, {"store": path, "block": {"a": 2}}):
         dataset = executor.run(derivatives=["a", "b"], progress=False, **options).dataset
+BESIDE_THE_SCRIPT = """
+import os
+if hasattr(os, "sched_setaffinity"):  # one worker is enough
+    os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:1])
+import gridax as gx, my_own_simulator
+
+space = gx.Space({"x": gx.GridAxis(0, 1, 6)}, mode="product")
+print(gx.DaskExecution(my_own_simulator.run, space, jit=False).run(progress=False).progress.done)
+"""
+
+
+def test_without_a_client_modules_beside_the_script_are_found_from_any_folder(tmp_path):
+    project, elsewhere = tmp_path / "project", tmp_path / "elsewhere"
+    project.mkdir()
+    elsewhere.mkdir()
+    (project / "my_own_simulator.py").write_text("def run(state):\n    return 2 * state['x']\n")
+    (project / "script.py").write_text(BESIDE_THE_SCRIPT)
+    process = finished(project / "script.py", cwd=elsewhere)
+    assert (process.stdout, process.stderr) == ("6\n", "")
+
+
         np.testing.assert_allclose(dataset["value.d_a"], expected.T, rtol=1e-5)
     with pytest.raises(TypeError, match="DaskExecution without jit=False"):
         gx.DaskExecution(model, space, client=client, jit=False).run(derivatives="a")
