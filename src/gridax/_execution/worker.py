@@ -7,6 +7,7 @@ import contextlib
 import dataclasses
 import os
 import platform
+import sys
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -119,6 +120,21 @@ def _set(wanted: Mapping[str, Any]) -> Iterator[None]:
             jax.config.update(name, before[name])
 
 
+@contextlib.contextmanager
+def _dask_in_this_process() -> Iterator[None]:
+    """Let dask arrays that a model computes, such as those of a stored result, be computed here.
+
+    On the cluster, they would wait for a thread of a worker, whose threads wait for this block.
+    """
+    if "distributed" not in sys.modules:  # a process without dask
+        yield
+        return
+    import dask
+
+    with dask.config.set(scheduler="threads"):
+        yield
+
+
 def pickled(job: Job, reduced: ReducedOutputs | None) -> bytes:
     """Return a job, and what its outputs are reduced to, as bytes.
 
@@ -179,7 +195,7 @@ def work(job: RemoteJob, tasks: Sequence[Task]) -> list[BlockOutputs]:
     """
     check(job.versions)
     # One block at a time, since each uses all devices of the process.
-    with _lock, _set(job.settings):
+    with _lock, _set(job.settings), _dask_in_this_process():
         evaluator, reduced = _evaluator(job)
         if job.handle is None:
             return [_evaluated(job, evaluator, reduced, task) for task in tasks]
