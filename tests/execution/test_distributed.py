@@ -766,6 +766,19 @@ def test_an_asynchronous_client_is_refused():
         asyncio.run(begin())
 
 
+def test_a_model_that_exits_ends_no_worker(client):
+    def exiting(state):
+        if state["x"] == 1 and state["j"] == 2:
+            sys.exit(3)
+        return 1.0
+
+    workers = client.nthreads()
+    executor = gx.DaskExecution(exiting, PLAIN, client=client, jit=False)
+    result = executor.run(progress=False, on_error="record")
+    assert result.failed["error"].tolist() == ["RuntimeError: the model called sys.exit(3)"]
+    assert client.nthreads() == workers
+
+
 @pytest.mark.parametrize("where_workers_are", ["processes", "threads"])
 def test_a_model_may_compute_with_dask(client, path, where_workers_are):
     old = gx.SequentialExecution(lambda state: {"y": state["x"] + np.arange(3.0)}, PLAIN)

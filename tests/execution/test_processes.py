@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import sys
 import threading
 
 import numpy as np
@@ -99,6 +100,20 @@ def test_an_error_that_is_not_pickled_well_is_sent_all_the_same(raised, kind, te
         gx.SequentialExecution(failing, SPACE, n_workers=1).run(progress=False)
     assert "while the model was evaluated at a=0.5, seed=8" in caught.value.__notes__
     assert getattr(caught.value, "step", 3) == 3
+
+
+def exiting(state):
+    if state["a"] == 0.5 and state["seed"] == 8:
+        sys.exit("no licence")
+    return 1.0
+
+
+def test_a_model_that_exits_ends_no_worker():
+    executor = gx.SequentialExecution(exiting, SPACE, n_workers=1)
+    with pytest.raises(RuntimeError, match=r"the model called sys\.exit\('no licence'\)") as caught:
+        executor.run(progress=False)
+    assert "while the model was evaluated at a=0.5, seed=8" in caught.value.__notes__
+    assert executor.run(progress=False, on_error="record").progress == (14, 1, 15)
 
 
 def test_a_store_that_the_processes_do_not_share_is_refused():

@@ -9,7 +9,7 @@ from typing import Any
 from gridax._text import error_text
 
 
-def sendable(error: Exception) -> Exception:
+def sendable(error: BaseException) -> BaseException:
     """Return an error as it can be sent: itself, if at all possible, or one with the same text.
 
     Where an error cannot be pickled, its notes are lost; and where it cannot be unpickled, a pool
@@ -27,7 +27,7 @@ def sendable(error: Exception) -> Exception:
     return replacement.with_traceback(error.__traceback__)
 
 
-def _arrives(error: Exception) -> bool:
+def _arrives(error: BaseException) -> bool:
     import cloudpickle
 
     try:

@@ -202,7 +202,7 @@ def work(job: RemoteJob, tasks: Sequence[Task]) -> list[BlockOutputs]:
             if job.handle is None:
                 return [_evaluated(job, evaluator, reduced, task) for task in tasks]
             return _stored(job, evaluator, reduced, tasks)
-    except Exception as error:
+    except BaseException as error:
         failure = sendable(error)
     raise failure  # only here: its context would be sent as well
 
@@ -227,7 +227,7 @@ def _evaluator(job: RemoteJob) -> tuple[Evaluator, ReducedOutputs | None]:
         evaluator: Evaluator = (
             TiledEvaluator(local, job.n_vmap, None)
             if job.jit
-            else PointwiseEvaluator(local, job.carried)
+            else PointwiseEvaluator(local, job.carried, is_worker=True)
         )
         _evaluators[job.name] = evaluator, reduced
         while len(_evaluators) > _KEPT:
