@@ -780,10 +780,15 @@ class Result(Sequence[Any]):
             If there is a file that is not a gridax result.
         ValueError
             If an attribute cannot be stored or would change the data when the file is read, or
-            `complevel` is not valid.
+            `path` is a URL, or `complevel` is not valid.
         OSError
             If the file cannot be written, for instance because the disk is full.
         """
+        if is_url(path):
+            raise ValueError(
+                f"to_netcdf writes to a file of this machine, got the URL {path!r}; copy the file "
+                "there, or use run(store=…) to write a Zarr store to a URL"
+            )
         netcdf.write_netcdf(self._to_file, local_path(path), complevel)
 
     def to_zarr(self, path: str | os.PathLike[str], overwrite: bool = False) -> None:

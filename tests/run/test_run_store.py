@@ -103,13 +103,18 @@ def test_without_block_a_small_sweep_is_one_block(execution, memory, path):
     assert same(result.dataset, memory.dataset)
 
 
-@pytest.mark.parametrize("kind", ["relative", "string", "home of a link"])
+@pytest.mark.parametrize("kind", ["relative", "string", "home of a link", "local URL"])
 def test_a_store_is_named_by_any_path(memory, tmp_path, monkeypatch, kind):
     monkeypatch.chdir(tmp_path)
     if kind == "home of a link":
         (tmp_path / "disk").mkdir()
         (tmp_path / "run.zarr").symlink_to(tmp_path / "disk" / "run.zarr")
-    name = {"relative": Path("run.zarr"), "string": "run.zarr"}.get(kind, tmp_path / "run.zarr")
+    names = {
+        "relative": Path("run.zarr"),
+        "string": "run.zarr",
+        "local URL": f"local://{tmp_path}/run.zarr",
+    }
+    name = names.get(kind, tmp_path / "run.zarr")
     gx.SequentialExecution(outputs, SPACE).run(store=name, progress=False)
     assert same(gx.open_result(tmp_path / "run.zarr").dataset, memory.dataset)
     assert (tmp_path / "run.zarr").is_symlink() == (kind == "home of a link")
