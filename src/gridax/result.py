@@ -903,7 +903,8 @@ def open_result(
     -------
     Result
         The result. For an unfinished store, the Dataset has a variable ``status``, and outputs that
-        were not computed are NaN (integers and bools become floats).
+        were not computed are NaN (integers and bools become floats). If another process is writing
+        to the store, the result has the points that are done now; open it again to see more.
 
     Raises
     ------
@@ -946,7 +947,7 @@ def open_location(location: Location) -> Result:
     if not location.exists():
         raise FileNotFoundError(f"there is no store {location.name!r}")
     try:
-        dataset, progress = view_of_run(open_store(location), location)
+        dataset, progress = view_of_run(open_store(location))
     except OSError:
         raise
     except Exception as error:  # a damaged or foreign store may raise anything
