@@ -776,10 +776,15 @@ class Result(Sequence[Any]):
             If there is a file that is not a gridax result.
         ValueError
             If an attribute cannot be stored or would change the data when the file is read, or
-            `complevel` is not valid.
+            `path` is a URL, or `complevel` is not valid.
         OSError
             If the file cannot be written, for instance because the disk is full.
         """
+        if is_url(path):
+            raise ValueError(
+                f"to_netcdf writes to a file of this machine, got the URL {path!r}; copy the file "
+                "there, or use run(store=…) to write a Zarr store to a URL"
+            )
         netcdf.write_netcdf(self._to_file, local_path(path), complevel)
 
     def to_zarr(self, path: str | os.PathLike[str], overwrite: bool = False) -> None:
@@ -894,7 +899,8 @@ def open_result(
     -------
     Result
         The result. For an unfinished store, the Dataset has a variable ``status``, and outputs that
-        were not computed are NaN (integers and bools become floats).
+        were not computed are NaN (integers and bools become floats). If another process is writing
+        to the store, the result has the points that are done now; open it again to see more.
 
     Raises
     ------
@@ -942,7 +948,7 @@ def open_location(location: Location) -> Result:
     if not location.exists():
         raise FileNotFoundError(f"there is no store {location.name!r}")
     try:
-        dataset, progress = view_of_run(open_store(location), location)
+        dataset, progress = view_of_run(open_store(location))
     except OSError:
         raise
     except Exception as error:  # a damaged or foreign store may raise anything

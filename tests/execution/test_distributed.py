@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import collections
+import contextlib
 import os
 import pickle
 import re
@@ -11,6 +13,7 @@ import threading
 import time
 
 import cloudpickle
+import dask
 import distributed
 import jax
 import jax.numpy as jnp
@@ -752,6 +755,53 @@ def test_a_client_that_is_closed_is_refused(client, path):
             executor.run(progress=False, **options)
 
 
+def test_an_asynchronous_client_is_refused():
+    async def begin():
+        async with distributed.Client(
+            processes=False, asynchronous=True, n_workers=1, dashboard_address=None
+        ) as client:
+            gx.DaskExecution(outputs, SPACE, client=client)
+
+    with pytest.raises(TypeError, match="client is asynchronous, but a run waits for its tasks"):
+        asyncio.run(begin())
+
+
+def test_a_model_that_exits_ends_no_worker(client):
+    def exiting(state):
+        if state["x"] == 1 and state["j"] == 2:
+            sys.exit(3)
+        return 1.0
+
+    workers = client.nthreads()
+    executor = gx.DaskExecution(exiting, PLAIN, client=client, jit=False)
+    result = executor.run(progress=False, on_error="record")
+    assert result.failed["error"].tolist() == ["RuntimeError: the model called sys.exit(3)"]
+    assert client.nthreads() == workers
+
+
+@pytest.mark.parametrize("where_workers_are", ["processes", "threads"])
+def test_a_model_may_compute_with_dask(client, path, where_workers_are):
+    old = gx.SequentialExecution(lambda state: {"y": state["x"] + np.arange(3.0)}, PLAIN)
+    old.run(progress=False, store=path)
+
+    def model(state):
+        lazy = gx.open_result(path).dataset["y"]
+        return {"y": float(lazy.sel(x=state["x"], j=state["j"]).sum())}
+
+    with contextlib.ExitStack() as stack:
+        if where_workers_are == "threads":
+            cluster = stack.enter_context(
+                distributed.LocalCluster(1, 2, processes=False, dashboard_address=None)
+            )
+            client = stack.enter_context(distributed.Client(cluster))
+        result = gx.DaskExecution(model, PLAIN, client=client, jit=False).run(
+            progress=False, store=path.with_name("new.zarr"), block={"x": 1}
+        )
+        y = result.dataset["y"].load()
+    np.testing.assert_allclose(y.isel(j=0), 3 * PLAIN.dataset["x"] + 3)
+    assert dask.config.get("scheduler", None) is None
+
+
 @jits
 def test_spaces_and_executors_can_be_pickled(client, jit):
     space = pickle.loads(pickle.dumps(SPACE))
@@ -794,6 +844,27 @@ print(psutil.Process().children(recursive=True))
 def test_without_a_client_a_script_needs_no_guard_and_leaves_no_process(tmp_path):
     assert script(WITHOUT_A_GUARD, tmp_path) == ["begin", "6.0", "False", "[]"]
     assert gx.open_result(tmp_path / "run.zarr").dataset["y"].sum() == pytest.approx(6)
+
+
+BESIDE_THE_SCRIPT = """
+import os
+if hasattr(os, "sched_setaffinity"):  # one worker is enough
+    os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:1])
+import gridax as gx, my_own_simulator
+
+space = gx.Space({"x": gx.GridAxis(0, 1, 6)}, mode="product")
+print(gx.DaskExecution(my_own_simulator.run, space, jit=False).run(progress=False).progress.done)
+"""
+
+
+def test_without_a_client_modules_beside_the_script_are_found_from_any_folder(tmp_path):
+    project, elsewhere = tmp_path / "project", tmp_path / "elsewhere"
+    project.mkdir()
+    elsewhere.mkdir()
+    (project / "my_own_simulator.py").write_text("def run(state):\n    return 2 * state['x']\n")
+    (project / "script.py").write_text(BESIDE_THE_SCRIPT)
+    process = finished(project / "script.py", cwd=elsewhere)
+    assert (process.stdout, process.stderr) == ("6\n", "")
 
 
 WITHOUT_THE_PACKAGE = """

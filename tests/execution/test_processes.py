@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import sys
 import threading
 
 import numpy as np
@@ -63,6 +64,64 @@ def raising(state):
     if state["a"] == 0.5 and state["seed"] == 8:
         raise FloatingPointError("no")
     return 1.0
+
+
+class Diverged(Exception):
+    """An error whose class takes more than the message that it is pickled with."""
+
+    def __init__(self, step, unit="ms"):
+        super().__init__(f"diverged at {step} {unit}")
+        self.step = step
+
+
+class Holding(Exception):
+    """An error that holds what cannot be pickled at all."""
+
+    def __init__(self, text):
+        super().__init__(text)
+        self.lock = threading.Lock()
+
+
+@pytest.mark.parametrize(
+    ("raised", "kind", "text"),
+    [
+        (lambda: Diverged(3), Diverged, "diverged at 3 ms"),
+        (lambda: json.JSONDecodeError("no value", "{", 1), json.JSONDecodeError, "no value: line"),
+        (lambda: Holding("no licence"), RuntimeError, "Holding: no licence"),
+    ],
+)
+def test_an_error_that_is_not_pickled_well_is_sent_all_the_same(raised, kind, text):
+    def failing(state):
+        if state["a"] == 0.5 and state["seed"] == 8:
+            raise raised()
+        return 1.0
+
+    with pytest.raises(kind, match=text) as caught:
+        gx.SequentialExecution(failing, SPACE, n_workers=1).run(progress=False)
+    assert "while the model was evaluated at a=0.5, seed=8" in caught.value.__notes__
+    assert getattr(caught.value, "step", 3) == 3
+
+
+def exiting(state):
+    if state["a"] == 0.5 and state["seed"] == 8:
+        sys.exit("no licence")
+    return 1.0
+
+
+def test_a_model_that_exits_ends_no_worker():
+    executor = gx.SequentialExecution(exiting, SPACE, n_workers=1)
+    with pytest.raises(RuntimeError, match=r"the model called sys\.exit\('no licence'\)") as caught:
+        executor.run(progress=False)
+    assert "while the model was evaluated at a=0.5, seed=8" in caught.value.__notes__
+    assert executor.run(progress=False, on_error="record").progress == (14, 1, 15)
+
+
+def test_a_store_that_the_processes_do_not_share_is_refused():
+    url = "memory://test_processes/run.zarr"
+    with pytest.raises(
+        FileNotFoundError, match=f"a worker does not find the store '{url}': either it was removed"
+    ):
+        gx.SequentialExecution(model, SPACE, n_workers=1).run(progress=False, store=url)
 
 
 def dying(state):

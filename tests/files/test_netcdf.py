@@ -408,6 +408,8 @@ def test_saving_to_a_url_says_how_it_is_done(result, url):
         match=re.escape(f"to_zarr writes to a folder, got the URL {url!r}; use run(store="),
     ):
         result.to_zarr(url)
+    with pytest.raises(ValueError, match=re.escape(f"of this machine, got the URL {url!r}; copy")):
+        result.to_netcdf(url)
 
 
 def test_one_long_message_among_many_points_takes_little_room(tmp_path):

@@ -9,15 +9,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from gridax._kernel.program import (
-    Computation,
-    Kernel,
-    Lookup,
-    Program,
-    compiled,
-    on_devices,
-    packed,
-)
+from gridax._kernel import indices
+from gridax._kernel.indices import packed
+from gridax._kernel.program import Computation, Kernel, Lookup, Program, compiled, on_devices
 from gridax._kernel.tile import Data, Evaluation
 from gridax._plan.plan import Level, Plan, Tile
 
@@ -253,25 +247,15 @@ def test_arrays_on_devices_keep_how_they_are_nested():
     assert arrays == []
 
 
-def test_indices_are_packed_to_one_row_per_tile():
-    plan = plan_of(Level((0, 2), 4), Level((1,), 2), sizes=(2, 3, 2))
-    tiles = [tile_of(plan, range(4), [0, 1]), tile_of(plan, range(4), [1, 2])]
-    index = packed(plan, tiles)
-    assert index.dtype == np.int32
-    assert index.tolist() == [
-        [0, 0, 1, 1, 0, 1, 0, 1, 0, 1],
-        [0, 0, 1, 1, 1, 2, 0, 1, 0, 1],
-    ]
-
-
-def test_indices_of_a_short_tile_are_packed_with_its_points_repeated():
-    plan = plan_of(*each(4))
-    assert packed(plan, [tile_of(plan, [5, 6])]).tolist() == [[5, 6, 5, 6]]
-
-
-def test_indices_of_a_grid_without_dimensions_are_rows_of_nothing():
-    plan = plan_of()
-    assert packed(plan, [tile_of(plan)] * 2).shape == (2, 0)
+def test_a_kernel_that_counts_also_evaluates_tiles_whose_indices_are_listed(monkeypatch):
+    monkeypatch.setattr(indices, "_MANY", 1)
+    plan = plan_of(Level((0, 1), 4), sizes=(3, 2))
+    kernel = kernel_of(program_of(add, along(0, 1)), plan, [A, B])
+    (neighbors,) = itertools.islice(plan.tiles(((0, 3), (0, 2))), 1)
+    rows = [packed(plan, [neighbors]), packed(plan, [tile_of(plan, [5, 0, 4, 2])])]
+    assert [row.shape for row in rows] == [(1, 7), (1, 8)]
+    found = [np.asarray(kernel(row)[0][0])[0].tolist() for row in rows]
+    assert found == [[41, 51, 42, 52], [53, 41, 43, 42]]
 
 
 @needs_devices

@@ -68,7 +68,7 @@ def test_a_tile_of_a_backward_chain_has_its_points_in_this_order():
     levels = (Level((0,), 1, depth=3), Level((1,), 2))
     plan = Plan(("r", "k"), (3, 4), (3, 4), levels, chain=Chain(0, (True,)))
     tiles = list(plan.tiles(((0, 3), (0, 4))))
-    assert [[run.tolist() for run in tile.runs] for tile in tiles] == [
+    assert [[list(run) for run in tile.runs] for tile in tiles] == [
         [[2, 1, 0], [0, 1]],
         [[2, 1, 0], [2, 3]],
     ]

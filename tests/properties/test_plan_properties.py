@@ -7,10 +7,12 @@ import dataclasses
 import itertools
 import math
 
+import jax.numpy as jnp
 import numpy as np
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from gridax._kernel import indices
 from gridax._plan.plan import n_points
 from gridax._plan.tiling import Sweep
 from gridax._plan.widths import ACCELERATOR, CPU
@@ -277,3 +279,19 @@ def test_few_points_are_computed_twice(plan):
     assume(n_points(box) > math.prod(plan.tile))
     computed = plan.n_tiles(box) * math.prod(plan.tile)
     assert computed < 2 * n_points(box)
+
+
+@given(plans())
+def test_a_program_counts_the_indices_that_a_plan_lists(plan):
+    assume(plan.levels)
+    tiles = (tile for box in plan.blocks() for tile in plan.tiles(box))
+    for tile in itertools.islice(tiles, 20):
+        numbers = [indices.described(plan, tile, n) for n in range(len(plan.levels))]
+        row = jnp.concatenate([jnp.zeros(0, int), *map(jnp.asarray, numbers)])
+        assert len(row) == indices.n_numbers(plan.levels, counting=True)
+        counted = indices.unpacked(plan.levels, plan.lengths, True, row)
+        for level, run in zip(plan.levels, tile.runs, strict=True):
+            for dim in level.dims:
+                there = slice(len(run))  # what repeats a short run is dropped
+                listed = plan.indices(tile)[dim]
+                np.testing.assert_array_equal(counted[dim][there], listed[there])

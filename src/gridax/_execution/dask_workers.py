@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import os
 import signal
+import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -51,28 +52,43 @@ class DaskWorkers(Workers):
 
 @contextlib.contextmanager
 def _local_cluster() -> Iterator[Client]:
-    import dask
     from distributed import Client, SubprocessCluster
 
     # Fresh processes: a fork of a process that uses JAX can deadlock, and a spawned process would
     # run the user's script again. They end with this process, even if it is killed.
     n = _devices.n_cores()
     watch = f"from {orphans.__name__} import exit_with_parent; exit_with_parent({os.getpid()})"
-    quiet = dask.config.set({"logging": {"distributed.preloading": "warning"}})
+    # Modules beside the user's script are found there, too: a nanny hands its path on.
+    path = f"import sys; sys.path += [each for each in {sys.path!r} if each not in sys.path]"
     with contextlib.ExitStack() as stack:
-        with ignoring_sigint(), quiet:
+        with ignoring_sigint(), _quiet():
             local = SubprocessCluster(
                 n_workers=n,
                 threads_per_worker=1,
                 dashboard_address=None,  # type: ignore[arg-type]
                 # Without a dashboard, the scheduler still has a page: on a port that is free.
                 scheduler_kwargs={"preload": [watch], "dashboard_address": ":0"},
-                worker_kwargs={"preload_nanny": [watch]},  # a worker ends with its nanny
+                worker_kwargs={
+                    "preload_nanny": [f"{path}; {watch}"]
+                },  # a worker ends with its nanny
             )
             stack.enter_context(local)
         client = stack.enter_context(Client(local))
         client.wait_for_workers(n, timeout=_START)
         yield client
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Start processes of Dask that log warnings only; they read their settings from variables."""
+    name = "DASK_LOGGING__DISTRIBUTED"
+    before = os.environ.get(name)
+    os.environ.setdefault(name, "warning")
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[name]
 
 
 @contextlib.contextmanager

@@ -87,7 +87,7 @@ class Dispatcher:
         for tile in tiles:
             choice: Choice = ()
             if self._arguments.chosen:
-                index = [int(i[0]) for i in plan.indices(tile)]
+                index = plan.first(tile)
                 if cells is not None:
                     index = cells.first_point(index)
                 choice = self._arguments.choice_at(index)

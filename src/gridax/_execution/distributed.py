@@ -42,8 +42,8 @@ class DaskExecution(Execution):
     Raises
     ------
     TypeError, ValueError
-        If `client` is not a client, `n_vmap` is not a positive integer, or `n_vmap` is given with
-        ``jit=False``.
+        If `client` is not a client or is asynchronous, `n_vmap` is not a positive integer, or
+        `n_vmap` is given with ``jit=False``.
     ModuleNotFoundError
         If the package distributed is not installed.
 
@@ -73,6 +73,11 @@ class DaskExecution(Execution):
             raise TypeError(
                 f"client must be a distributed.Client, got {client!r}; create one with "
                 "distributed.Client(cluster)"
+            )
+        if client is not None and client.asynchronous:
+            raise TypeError(
+                "client is asynchronous, but a run waits for its tasks; pass a client that was "
+                "created without asynchronous=True, outside of coroutines"
             )
         if not isinstance(jit, bool):
             raise TypeError(f"jit must be True or False, got {jit!r}")

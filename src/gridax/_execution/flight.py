@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import collections
 import contextlib
+import threading
 import time
 from collections.abc import Iterator
-from concurrent.futures import CancelledError
 from typing import TYPE_CHECKING, Any
 
 from gridax._execution.worker import BlockOutputs, RemoteJob, VersionMismatch, check, identity, work
@@ -38,6 +38,7 @@ class Flight:
         self._suspects: collections.deque[Task] = collections.deque()
         self._alone = False  # whether a suspect is in flight
         self._in_flight: dict[Future, Tasks] = {}
+        self._news = threading.Event()  # set when a task ends
         self._sent: Future | None = None
         self._n, self._n_threads = 0, 0
         self._looked = self._alone_since = float("-inf")
@@ -52,17 +53,14 @@ class Flight:
         RuntimeError
             If the cluster or its workers are lost, or lack a package.
         """
-        from distributed import wait
         from distributed.client import ClosedClientError
 
         try:
             self._check_workers()
             self._send()
             while self._fill(batches):
-                # Tasks are cancelled by whoever closes the client.
-                quiet = contextlib.suppress(TimeoutError, CancelledError)
-                with quiet, self._client.as_current():
-                    wait([*self._in_flight], timeout=_LOOK, return_when="FIRST_COMPLETED")
+                self._news.wait(_LOOK)
+                self._news.clear()
                 self._check_alive()
                 # Outputs first, so that an error that arrives at the same time does not cost them.
                 done = [future for future in self._in_flight if future.done()]
@@ -122,6 +120,9 @@ class Flight:
         key = (self._job.name, self._n)
         future = self._client.submit(work, self._sent, tasks, key=key, pure=False)
         self._in_flight[future] = tasks
+        # Not `distributed.wait`: it needs a current client, which changes the settings of dask in
+        # the whole process, where workers may be threads.
+        future.add_done_callback(lambda _: self._news.set())
 
     def _threads(self) -> int:
         now = time.monotonic()

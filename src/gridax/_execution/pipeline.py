@@ -18,8 +18,9 @@ from gridax._arrays import writable
 from gridax._execution.front import NOT_REACHED, Front
 from gridax._execution.on_host import HostCells
 from gridax._grid.points import Points
+from gridax._kernel.indices import packed
 from gridax._kernel.prepared import Choice, Prepared
-from gridax._kernel.program import out_of_memory, packed
+from gridax._kernel.program import out_of_memory
 from gridax._plan import tiling
 from gridax._plan.plan import Box, Plan, Region, Tile
 from gridax._plan.tuning import Lap, Tuner

@@ -47,10 +47,11 @@ class PointwiseEvaluator(Evaluator):
     ----------
     job : what is evaluated.
     carried : which outputs points carry to the next ones, if that is known.
+    is_worker : whether this is a worker, which a model that exits must not end.
     """
 
-    def __init__(self, job: Job, carried: Carried | None = None) -> None:
-        self._job, self._points = job, job.points
+    def __init__(self, job: Job, carried: Carried | None = None, is_worker: bool = False) -> None:
+        self._job, self._points, self._is_worker = job, job.points, is_worker
         self._states = HostStates(job.points)
         self._pointwise: Pointwise | None = None
         if is_jitted(job.model):
@@ -269,6 +270,12 @@ class PointwiseEvaluator(Evaluator):
             stopped = RuntimeError("the model raised StopIteration, such as by next() at the end")
             note_labels(stopped, self._points, index)
             raise stopped from error
+        except SystemExit as error:
+            if not self._is_worker:  # the process of the user, who may exit in a signal handler
+                raise
+            exited = RuntimeError(f"the model called sys.exit({error.code!r})")
+            note_labels(exited, self._points, index)
+            raise exited from error
         except Exception as error:
             note_labels(error, self._points, index)
             raise

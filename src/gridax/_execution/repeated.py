@@ -21,6 +21,8 @@ class Repeated:
 
     def __init__(self, prepared: Prepared, limits: Limits, batch: Batch) -> None:
         self._prepared, self._limits, self._batch = prepared, limits, batch
+        self._kernel = prepared.kernel(batch.choice, batch.plan)
+        self._index = self._kernel.placed(batch.index)
 
     def suits(self, prepared: Prepared, limits: Limits, request: Request) -> bool:
         """Whether a request is for the same sweep, of which nothing is known yet."""
@@ -37,7 +39,7 @@ class Repeated:
         """Return the outputs, or None if the sweep fails, so that it has to be looked into."""
         batch, prepared = self._batch, self._prepared
         try:
-            outputs = prepared.kernel(batch.choice, batch.plan)(batch.index)
+            outputs = self._kernel(self._index)
             n = len(prepared.template.outputs)  # without the numbers of iterations
             arrays = batch.arrays(fetched([part[:n] for part in outputs]))
         except Exception:

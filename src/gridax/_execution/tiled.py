@@ -15,6 +15,7 @@ from gridax._execution.front import Front, whole_chains
 from gridax._execution.on_host import HostCells
 from gridax._execution.pipeline import Batch, Pipeline, front_of
 from gridax._execution.repeated import Repeated
+from gridax._garbage import uncollected
 from gridax._kernel.arguments import Arguments, warn_of_batched_keys
 from gridax._kernel.prepared import Prepared
 from gridax._outputs.template import Template
@@ -108,8 +109,9 @@ class TiledEvaluator(Evaluator):
         """Trace the model once per static choice; kept for the next run with these settings."""
         key = *settings().values(), None if reduced is None else reduced.reduction
         if key not in self._by_settings:
-            job = self._job
-            self._by_settings[key] = Prepared(job.model, self._arguments, self._n_pmap, reduced)
+            with uncollected():
+                prepared = Prepared(self._job.model, self._arguments, self._n_pmap, reduced)
+            self._by_settings[key] = prepared
         return self._by_settings[key]
 
     def _reduces(self, reduced: ReducedOutputs | None) -> bool:

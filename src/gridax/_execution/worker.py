@@ -7,6 +7,7 @@ import contextlib
 import dataclasses
 import os
 import platform
+import sys
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -16,6 +17,7 @@ import numpy as np
 
 from gridax import _version
 from gridax._execution.pointwise import Carried, PointwiseEvaluator
+from gridax._execution.sendable import sendable
 from gridax._execution.tiled import TiledEvaluator
 from gridax._outputs.template import Output, Template, unit_difference
 from gridax._reduce.outputs import ReducedOutputs
@@ -119,6 +121,21 @@ def _set(wanted: Mapping[str, Any]) -> Iterator[None]:
             jax.config.update(name, before[name])
 
 
+@contextlib.contextmanager
+def _dask_in_this_process() -> Iterator[None]:
+    """Let dask arrays that a model computes, such as those of a stored result, be computed here.
+
+    On the cluster, they would wait for a thread of a worker, whose threads wait for this block.
+    """
+    if "distributed" not in sys.modules:  # a process without dask
+        yield
+        return
+    import dask
+
+    with dask.config.set(scheduler="threads"):
+        yield
+
+
 def pickled(job: Job, reduced: ReducedOutputs | None) -> bytes:
     """Return a job, and what its outputs are reduced to, as bytes.
 
@@ -178,12 +195,16 @@ def work(job: RemoteJob, tasks: Sequence[Task]) -> list[BlockOutputs]:
         If the worker's versions differ from those of the process that sent the job.
     """
     check(job.versions)
-    # One block at a time, since each uses all devices of the process.
-    with _lock, _set(job.settings):
-        evaluator, reduced = _evaluator(job)
-        if job.handle is None:
-            return [_evaluated(job, evaluator, reduced, task) for task in tasks]
-        return _stored(job, evaluator, reduced, tasks)
+    try:
+        # One block at a time, since each uses all devices of the process.
+        with _lock, _set(job.settings), _dask_in_this_process():
+            evaluator, reduced = _evaluator(job)
+            if job.handle is None:
+                return [_evaluated(job, evaluator, reduced, task) for task in tasks]
+            return _stored(job, evaluator, reduced, tasks)
+    except BaseException as error:
+        failure = sendable(error)
+    raise failure  # only here: its context would be sent as well
 
 
 class VersionMismatch(RuntimeError):
@@ -206,7 +227,7 @@ def _evaluator(job: RemoteJob) -> tuple[Evaluator, ReducedOutputs | None]:
         evaluator: Evaluator = (
             TiledEvaluator(local, job.n_vmap, None)
             if job.jit
-            else PointwiseEvaluator(local, job.carried)
+            else PointwiseEvaluator(local, job.carried, is_worker=True)
         )
         _evaluators[job.name] = evaluator, reduced
         while len(_evaluators) > _KEPT:
@@ -260,7 +281,17 @@ def _evaluated(
 def _stored(
     job: RemoteJob, evaluator: Evaluator, reduced: ReducedOutputs | None, tasks: Sequence[Task]
 ) -> list[BlockOutputs]:
-    store = job.handle.open([task.box for task in tasks])
+    try:
+        store = job.handle.open([task.box for task in tasks])
+    except ValueError as error:
+        location = job.handle.location
+        if location.exists():
+            raise
+        raise FileNotFoundError(
+            f"a worker does not find the store {location.name!r}: either it was removed, or "
+            f"{location.address!r} is not the same place in all processes; give a path on a disk "
+            "that they share, or a URL such as 's3://…'"
+        ) from error
     store.scan()
     before = store.n_done
     try:

@@ -10,8 +10,10 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from gridax._plan.plan import boxes
 from gridax._stores.arrays import DamagedChunk, Number, StoredArray, piece
-from gridax._stores.base import ERROR, STATUS
+from gridax._stores.base import DONE, FAILED, PENDING, STATUS
+from gridax._stores.inventory import Inventory
 from gridax._stores.location import Location
 
 
@@ -23,10 +25,59 @@ def damaged(location: Location, name: str, why: DamagedChunk) -> OSError:
     )
 
 
+class Snapshot:
+    """The states of the points of a run's store, as they were when they were first asked for.
+
+    Another process may be writing to the store. What is read later, one chunk after the other,
+    belongs together if it is that of the points that were done then.
+
+    Parameters
+    ----------
+    location : of the store.
+    status : the array of the points' states.
+    """
+
+    def __init__(self, location: Location, status: StoredArray) -> None:
+        self._location, self._status, self.ndim = location, status, len(status.shape)
+
+    @functools.cached_property
+    def _blocks(self) -> dict[Number, np.ndarray | None]:
+        """The states of the points of each block that has any; None if they are damaged."""
+        shape, chunks = self._status.shape, self._status.chunks
+        inventory = Inventory(self._location, self._status, [], None, "none")
+        blocks: dict[Number, np.ndarray | None] = {}
+        every = zip(boxes(shape, chunks), inventory.states(boxes(shape, chunks)), strict=True)
+        for box, (states, is_damaged) in every:
+            if states is not None and (states == states.flat[0]).all():  # which takes no memory
+                states = np.broadcast_to(states.flat[0], states.shape)
+            if states is not None or is_damaged:
+                blocks[inventory.number(box)] = states
+        return blocks
+
+    def counts(self) -> tuple[int, int, int]:
+        """Return how many points are done, how many failed, and how many there are."""
+        known = [states for states in self._blocks.values() if states is not None]
+        done, failed = (sum(int((s == state).sum()) for s in known) for state in (DONE, FAILED))
+        return done, failed, math.prod(self._status.shape)
+
+    def of(self, block: Number) -> np.ndarray | None:
+        """Return the states of the points of a block, or None if all of them are pending.
+
+        Raises
+        ------
+        DamagedChunk
+            If they cannot be read.
+        """
+        states = self._blocks.get(block)
+        if states is None and block in self._blocks:
+            raise DamagedChunk("the states of its points are damaged")
+        return states if states is not None and states.any() else None
+
+
 class LazyArray:
     """An array of a store whose chunks are read when it is indexed, with one request for each.
 
-    A chunk that is missing is an error, unless its block is still to be computed: zeros are no
+    A chunk that is missing is an error, unless its block was still to be computed: zeros are no
     data. Reading is also an error once another store has taken the place of the one that was
     opened.
 
@@ -34,19 +85,19 @@ class LazyArray:
     ----------
     location : of the store.
     array : what is read.
-    status : the states of the points, if it is the store of a run.
-    is_finished : whether no block is still to be computed.
+    snapshot : the states of the points, if it is the store of a run that is not finished.
+    is_optional : whether chunks may be missing.
     """
 
     def __init__(
         self,
         location: Location,
         array: StoredArray,
-        status: StoredArray | None = None,
-        is_finished: bool = False,
+        snapshot: Snapshot | None = None,
+        is_optional: bool = False,
     ) -> None:
-        self._location, self._array, self._status = location, array, status
-        self._is_finished, self._made_at = is_finished, location.made_at(array.key)
+        self._location, self._array, self._snapshot = location, array, snapshot
+        self._is_optional, self._made_at = is_optional, location.made_at(array.key)
         self.shape, self.ndim, self.dtype = array.shape, len(array.shape), array.dtype
 
     def __getitem__(self, index: Any) -> np.ndarray:
@@ -74,42 +125,40 @@ class LazyArray:
         return values
 
     def _chunk(self, number: Number) -> np.ndarray:
-        key = self._array.key_of(number)
-        (raw,) = self._location.read([key])
-        if raw is None and self._is_pending(number):
-            return self._array.empty_chunk()
-        if raw is None:
-            # Another process may have written the block after this one had asked for the chunk.
-            (raw,) = self._location.read([key])
         try:
-            return self._array.decode(raw)
+            if self._snapshot is None:
+                return self._read(number)
+            states = self._snapshot.of(number[: self._snapshot.ndim])
+            chunk = self._array.empty_chunk()
+            if states is None:
+                return chunk
+            here = tuple(map(slice, states.shape))
+            if self._array.key == STATUS:
+                chunk[here] = states
+            else:
+                known = np.zeros(chunk.shape[: states.ndim], bool)
+                known[here] = states != PENDING
+                chunk[known] = self._read(number)[known]
+            return chunk
         except DamagedChunk as error:
             raise damaged(self._location, self._array.key, error) from error
 
-    def _is_pending(self, number: Number) -> bool:
-        """Whether the block of a missing chunk is still to be computed."""
-        if self._status is None:
-            return False
-        if self._array.key == ERROR:
-            return True  # there are messages only where a point has failed
-        if self._is_finished:
-            return False
-        if self._array.key == STATUS:
-            return True
-        block = number[: len(self._status.shape)]
-        (raw,) = self._location.read([self._status.key_of(block)])
-        try:
-            return raw is None or not self._status.decode(raw).any()
-        except DamagedChunk:
-            return False
+    def _read(self, number: Number) -> np.ndarray:
+        (raw,) = self._location.read([self._array.key_of(number)])
+        if raw is None and self._is_optional:
+            return self._array.empty_chunk()
+        return self._array.decode(raw)
 
 
 def lazy(
-    location: Location, array: StoredArray, status: StoredArray | None, is_finished: bool
+    location: Location, array: StoredArray, snapshot: Snapshot | None, is_optional: bool
 ) -> xr.Variable:
-    """Return a variable as a dask array with the chunks of the store; a scalar is read at once."""
+    """Return a variable as a dask array with the chunks of the store; a scalar is read at once.
+
+    Parameters are those of `LazyArray`.
+    """
     attrs = user_attributes(array.attrs)
-    values = LazyArray(location, array, status, is_finished)
+    values = LazyArray(location, array, snapshot, is_optional)
     if not array.shape:
         return xr.Variable(array.dims, values[...], attrs)
     import dask.array  # takes time

@@ -25,6 +25,7 @@ from gridax._stores.chunking import inner_chunks
 from gridax._stores.location import ROOT, Location
 
 if TYPE_CHECKING:
+    from gridax._files.chunks import Snapshot
     from gridax._stores.arrays import StoredArray
     from gridax._stores.format import Header
 
@@ -39,11 +40,13 @@ class OpenedStore(NamedTuple):
     dataset : outputs are dask arrays with one chunk per block.
     header : what the root metadata say.
     names : name of the array of each variable.
+    snapshot : the states of the points of a run that is not finished, as of when they are used.
     """
 
     dataset: xr.Dataset
     header: Header
     names: Mapping[str, str]
+    snapshot: Snapshot | None = None
 
     @property
     def is_run(self) -> bool:
@@ -61,21 +64,25 @@ def open_store(location: Location) -> OpenedStore:
     OSError
         If a coordinate is damaged.
     """
-    from gridax._files.chunks import lazy, user_attributes
+    from gridax._files.chunks import Snapshot, lazy, user_attributes
     from gridax._stores.format import read_header
 
     header = read_header(location)
     attrs = user_attributes(header.attrs)
     status = header.arrays.get(STATUS) if header.kind == "run" else None
+    snapshot = None
+    if status is not None and header.finished is None:
+        snapshot = Snapshot(location, status)
     labels = codec.stored_coordinates(attrs)
     in_memory = [array for name, array in header.arrays.items() if name in labels]
     variables = _read_whole(location, in_memory)
     for name, array in header.arrays.items():
         if name not in variables:
-            variables[name] = lazy(location, array, status, header.finished is not None)
+            # There are messages only where a point has failed.
+            variables[name] = lazy(location, array, snapshot, status is not None and name == ERROR)
     coords = {name: variables.pop(name) for name in list(variables) if name in labels}
     plain = xr.Dataset(variables, xr.Coordinates(coords, indexes={}), attrs)
-    return OpenedStore(codec.decode(plain), header, codec.stored_names(attrs))
+    return OpenedStore(codec.decode(plain), header, codec.stored_names(attrs), snapshot)
 
 
 def _read_whole(location: Location, arrays: Sequence[StoredArray]) -> dict[str, xr.Variable]:
@@ -95,22 +102,19 @@ def _read_whole(location: Location, arrays: Sequence[StoredArray]) -> dict[str, 
     return variables
 
 
-def view_of_run(opened: OpenedStore, location: Location) -> tuple[xr.Dataset, Progress | None]:
+def view_of_run(opened: OpenedStore) -> tuple[xr.Dataset, Progress | None]:
     """Return the Dataset of a run's store as a user sees it, and how far the run has come.
 
     A result that was saved, and is no store of a run, is returned unchanged.
     """
-    from gridax._stores.format import count_states
-
     dataset, header = opened.dataset, opened.header
     if not opened.is_run:
         return dataset, None
     summary = Summary.read(dataset.attrs)
-    array = header.arrays[STATUS]
-    if header.finished is None:
-        progress = Progress(*count_states(location, array))
+    if opened.snapshot is not None:
+        progress = Progress(*opened.snapshot.counts())
     else:
-        progress = Progress(*header.finished, math.prod(array.shape))
+        progress = Progress(*(header.finished or (0, 0)), math.prod(header.arrays[STATUS].shape))
     if summary is not None:
         return _view_of_cells(dataset, summary, progress)
     if progress.done == progress.total:

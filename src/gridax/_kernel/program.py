@@ -7,6 +7,7 @@ points repeats it for every point.
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import functools
 import weakref
@@ -14,20 +15,21 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
+from gridax._garbage import uncollected
 from gridax._kernel import cpu
 from gridax._kernel.chain import ChainProgram
 from gridax._kernel.counting import counted
+from gridax._kernel.indices import counts, n_numbers, unpacked
 from gridax._kernel.lanes import in_lanes
 from gridax._kernel.nesting import evaluated
 from gridax._kernel.reducing import Reducer
 from gridax._kernel.split import Split
 from gridax._kernel.starting import started
 from gridax._kernel.tile import Data, Evaluation, Finish
-from gridax._plan.plan import Level, Plan, Tile
+from gridax._plan.plan import Level, Plan
 from gridax._reduce.request import Reduction
 
 
@@ -125,6 +127,7 @@ class Computation:
     levels : of a tile; with a `reducer`, of its cells.
     lengths : number of indices along each dimension.
     on : the devices.
+    counting : whether the program counts the indices that `packed` describes.
     n_lanes : points that are in the loop at a time, or 0.
     is_counted : whether the iterations of the loop are counted.
     reducer : what reduces the outputs, if so.
@@ -137,6 +140,7 @@ class Computation:
     levels: tuple[Level, ...]
     lengths: tuple[int, ...]
     on: tuple[Any, ...]
+    counting: bool = False
     n_lanes: int = 0
     is_counted: bool = False
     reducer: Reducer | None = None
@@ -149,7 +153,7 @@ class Computation:
         program, levels, reducer, finish = self.program, self.levels, self.reducer, None
         data = Data(tables, rows, arrays)
         before = [array[0] for array in rest[-1]] if self.continues else None
-        at = jnp.split(index[0], np.cumsum(self.lengths)[:-1].tolist()) if self.lengths else []
+        at = unpacked(levels, self.lengths, self.counting, index[0])
         if reducer is not None:
             levels, parts = reducer.all_levels(levels), rest[0]
             n_levels = len(levels) - len(reducer.levels)
@@ -188,10 +192,9 @@ class Computation:
 def compiled(computation: Computation) -> Callable[..., Any]:
     """Return the jitted function of a computation.
 
-    It takes an int32 array of shape ``(n_devices, sum(lengths))`` with the indices along all
-    dimensions, `lengths` of them, and returns outputs of shape
-    ``(n_devices, *tile, *output_shape)``. With a `reducer`, the dimensions are those of cells, and
-    the outputs are reduced.
+    It takes an int32 array with a row per device, as `packed` returns it, and returns outputs of
+    shape ``(n_devices, *tile, *output_shape)``. With a `reducer`, the dimensions are those of
+    cells, and the outputs are reduced.
     """
     reducer = computation.reducer
     if not (computation.program.calls_back or (reducer and reducer.reduction.holds_functions)):
@@ -253,6 +256,7 @@ class Kernel:
             levels,
             plan.lengths,
             tuple(on),
+            counts(plan),
             plan.lanes,
             plan.is_counted,
             reducer,
@@ -263,20 +267,36 @@ class Kernel:
         self._run: Any = compiled(self._computation)
         self._executable: Any = None
         self._far = on[0].platform != "cpu"
+        spread = NamedSharding(_mesh(tuple(on)), PartitionSpec("device"))
+        self._there = on[0] if len(on) == 1 else spread
         # With several processes, JAX does not distribute NumPy arrays over devices by itself.
-        alone = len(on) == 1 or jax.process_count() == 1
-        self._spread = None if alone else NamedSharding(_mesh(tuple(on)), PartitionSpec("device"))
+        self._spread = None if len(on) == 1 or jax.process_count() == 1 else spread
 
     def compile(self) -> int:
         """Compile the program; return the bytes that a device needs for a tile."""
-        index = np.zeros((self._n_devices, sum(self._plan.lengths)), np.int32)
+        index = np.zeros((self._n_devices, self._n_numbers), np.int32)
         self._compile(self._all(index, ()))
         found = self._executable.memory_analysis()
         return 0 if found is None else found.temp_size_in_bytes + found.output_size_in_bytes
 
+    @property
+    def _n_numbers(self) -> int:
+        """How many numbers describe a tile."""
+        return n_numbers(self._computation.levels, self._computation.counting)
+
+    @functools.cached_property
+    def _not_counting(self) -> Kernel:
+        """The same program for tiles whose indices are listed, such as those of a few points."""
+        other = copy.copy(self)
+        other._computation = dataclasses.replace(self._computation, counting=False)
+        other._run, other._executable = compiled(other._computation), None
+        return other
+
     def _compile(self, arguments: Sequence[Any]) -> None:
         try:
-            self._executable = self._run.lower(*arguments).compile()
+            with uncollected():
+                lowered = self._run.lower(*arguments)
+            self._executable = lowered.compile()
         except jax.errors.JaxRuntimeError as error:
             if out_of_memory(error):
                 raise
@@ -304,6 +324,8 @@ class Kernel:
             iterations, their numbers are the last output; before them comes whether there is NaN,
             if outputs are reduced.
         """
+        if index.shape[1] != self._n_numbers:
+            return self._not_counting(index, *carried)
         if len(index) == self._n_devices:
             arguments = self._all(index, carried)
             if self._executable is None:
@@ -321,17 +343,12 @@ class Kernel:
             self._compile(calls[0])
         return started(self._executable, calls)
 
+    def placed(self, index: np.ndarray) -> Any:
+        """Return the index of a batch that is evaluated again and again, on an accelerator."""
+        return jax.device_put(index, self._there) if self._far else index
+
     def _placed(self, arrays: Any) -> Any:
         return arrays if self._spread is None else jax.device_put(arrays, self._spread)
-
-
-def packed(plan: Plan, tiles: Sequence[Tile]) -> np.ndarray:
-    """Return the indices of some tiles along all dimensions, one row of int32 per tile."""
-    index = np.empty((len(tiles), sum(plan.lengths)), dtype=np.int32)
-    for row, tile in zip(index, tiles, strict=True):
-        # The empty list is for a grid without dimensions, which has one point.
-        np.concatenate([[], *plan.indices(tile)], out=row, casting="unsafe")
-    return index
 
 
 def on_devices(on: Sequence[Any], arguments: Any) -> Any:

@@ -26,13 +26,15 @@ from gridax._plan.chain import Chain
 Box = tuple[tuple[int, int], ...]
 # Positions in a box along each dimension, of which the product is taken; None for all of the box.
 Take = tuple[np.ndarray, ...] | None
+# Positions along a level; neighbors are a range.
+Run = range | np.ndarray
 
 
 class Tile(NamedTuple):
     """A run of positions per level, within what is taken of a box; the last ones may be shorter."""
 
     box: Box
-    runs: tuple[np.ndarray, ...]
+    runs: tuple[Run, ...]
     take: Take = None
 
 
@@ -89,8 +91,8 @@ class Level:
             return _ceil_div(self.size(_shape(box, take)), self.length)
         return sum(_ceil_div(len(part), self.length) for part in self._parts(box, take))
 
-    def runs(self, box: Box, take: Take = None) -> Iterator[np.ndarray]:
-        """Yield the positions of each run in what is taken of a box, as int64.
+    def runs(self, box: Box, take: Take = None) -> Iterator[Run]:
+        """Yield the positions of each run in what is taken of a box.
 
         All have the same length, except those of parts that are shorter than a run.
         """
@@ -98,7 +100,7 @@ class Level:
             for start in range(0, len(part), self.length):
                 start = max(0, min(start, len(part) - self.length))
                 run = part[start : start + self.length]
-                yield np.arange(run.start, run.stop) if isinstance(run, range) else np.array(run)
+                yield run if isinstance(run, range) else np.array(run)
 
     def _parts(self, box: Box, take: Take) -> list[Sequence[int]]:
         """Return the sequences of positions that may share a run."""
@@ -287,17 +289,20 @@ class Plan(Displayed):
             for runs in _product(self.levels, box, take)
         )
 
-    def _in_order(
-        self, box: Box, runs: tuple[np.ndarray, ...], take: Take
-    ) -> tuple[np.ndarray, ...]:
+    def _in_order(self, box: Box, runs: tuple[Run, ...], take: Take) -> tuple[Run, ...]:
         """Return the runs of a tile with the points of a chain in its order."""
-        if self.chain is None or not self.chain.is_backward(self._first(box, runs, take)):
+        if self.chain is None or not self.chain.is_backward(self.first(Tile(box, runs, take))):
             return runs
         return tuple(run[::-1] if i == self.along else run for i, run in enumerate(runs))
 
-    def _first(self, box: Box, runs: tuple[np.ndarray, ...], take: Take) -> list[int]:
-        """Return the index of a point of a tile."""
-        return [int(along[0]) for along in self.indices(Tile(box, runs, take))]
+    def first(self, tile: Tile) -> list[int]:
+        """Return the index of the first point of a tile."""
+        runs = tuple(run[:1] for run in tile.runs)
+        found: dict[int, int] = {}
+        for level, run in zip(self.levels, runs, strict=True):
+            for dim, index in zip(level.dims, _positions(tile, level.dims, run), strict=True):
+                found[dim] = int(index[0]) + tile.box[dim][0]
+        return [found[dim] for dim in range(len(self.sizes))]
 
     def split(self, tile: Tile) -> Iterator[Tile]:
         """Yield tiles of this plan that cover a tile of a wider plan."""
@@ -312,11 +317,16 @@ class Plan(Displayed):
         A short run is repeated.
         """
         found: dict[int, np.ndarray] = {}
-        for level, run in zip(self.levels, tile.runs, strict=True):
-            run = run if len(run) == level.length else np.resize(run, level.length)
-            for dim, index in zip(level.dims, _positions(tile, level.dims, run), strict=True):
-                found[dim] = index + tile.box[dim][0]
+        for n, level in enumerate(self.levels):
+            found |= zip(level.dims, self.indices_along(tile, n), strict=True)
         return [found[dim] for dim in range(len(self.sizes))]
+
+    def indices_along(self, tile: Tile, n: int) -> list[np.ndarray]:
+        """Return a tile's indices along the dimensions of one of the levels."""
+        level, run = self.levels[n], tile.runs[n]
+        run = run if len(run) == level.length else np.resize(_listed(run), level.length)
+        local = zip(level.dims, _positions(tile, level.dims, run), strict=True)
+        return [index + tile.box[dim][0] for dim, index in local]
 
     def region(self, tile: Tile) -> Region:
         """Return where a tile is in arrays over the grid.
@@ -331,7 +341,7 @@ class Plan(Displayed):
             return Region(tile.box, merged, _place(tile.runs))
         mesh: dict[int, np.ndarray] = {}
         for i, (level, run) in enumerate(zip(self.levels, tile.runs, strict=True)):
-            spread = [1] * len(self.levels)
+            spread: list[int] = [1] * len(self.levels)
             spread[i] = len(run)
             local = _positions(tile, level.dims, run)
             mesh |= zip(level.dims, (index.reshape(spread) for index in local), strict=True)
@@ -385,28 +395,40 @@ def _shape(box: Box, take: Take) -> tuple[int, ...]:
     return shape_of(box) if take is None else tuple(map(len, take))
 
 
-def _positions(tile: Tile, dims: Sequence[int], run: np.ndarray) -> list[np.ndarray]:
+def _listed(run: Run) -> np.ndarray:
+    """Return the positions of a run as int64."""
+    return np.arange(run.start, run.stop, run.step) if isinstance(run, range) else run
+
+
+def _positions(tile: Tile, dims: Sequence[int], run: Run) -> list[np.ndarray]:
     """Return the positions in the box along some dimensions that are vectorized as one."""
-    shape = _shape(tile.box, tile.take)
+    shape, run = _shape(tile.box, tile.take), _listed(run)
     local = [run] if len(dims) == 1 else np.unravel_index(run, tuple(shape[dim] for dim in dims))
     if tile.take is None:
         return list(local)
     return [tile.take[dim][index] for dim, index in zip(dims, local, strict=True)]
 
 
-def _pieces(run: np.ndarray, length: int) -> list[np.ndarray]:
+def _pieces(run: Run, length: int) -> list[Run]:
     starts = (max(0, min(start, len(run) - length)) for start in range(0, len(run), length))
     return [run[start : start + length] for start in starts]
 
 
-def _place(runs: Sequence[np.ndarray]) -> tuple[Any, ...]:
+def _place(runs: Sequence[Run]) -> tuple[Any, ...]:
     """Return slices for runs of neighbors, or a mesh."""
-    if all(run[-1] - run[0] == len(run) - 1 and (np.diff(run) == 1).all() for run in runs):
+    if all(map(_are_neighbors, runs)):
         return tuple(slice(int(run[0]), int(run[-1]) + 1) for run in runs)
-    return np.ix_(*runs)
+    return np.ix_(*map(_listed, runs))
 
 
-def _product(levels: Sequence[Level], box: Box, take: Take) -> Iterator[tuple[np.ndarray, ...]]:
+def _are_neighbors(run: Run) -> bool:
+    """Whether positions follow each other in ascending order."""
+    if isinstance(run, range):
+        return run.step == 1
+    return bool(run[-1] - run[0] == len(run) - 1 and (np.diff(run) == 1).all())
+
+
+def _product(levels: Sequence[Level], box: Box, take: Take) -> Iterator[tuple[Run, ...]]:
     """Yield the product of the runs, without keeping all runs of a level in memory."""
     if not levels:
         yield ()

@@ -325,7 +325,7 @@ class Run:
         summary = None if stored is None else stored.summary
         known = stored.template if stored is not None else None if old is None else old.template
         if self._reducing is not None and self._job.points.chain is not None:
-            known = None  # what outputs are reduced to does not tell which of them are carried
+            known = None  # which outputs are carried shows in the outputs themselves only
         raw = self._evaluator.template(known, self._options.record)
         if self._reducing is not None and isinstance(old, ReducedExtension):
             self._reducing.known = old.known

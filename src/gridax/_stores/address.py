@@ -10,6 +10,9 @@ from urllib.parse import unquote, urlsplit
 
 from gridax._stores.location import Location
 
+# How fsspec names paths of this machine.
+_LOCAL = ("file://", "local://")
+
 
 def is_url(path: Any) -> bool:
     """Whether a store is named as fsspec names it, such as ``s3://bucket/run.zarr``.
@@ -19,7 +22,7 @@ def is_url(path: Any) -> bool:
     >>> is_url("s3://bucket/run.zarr"), is_url("file:///tmp/run.zarr"), is_url("run.zarr")
     (True, False, False)
     """
-    return isinstance(path, str) and "://" in path and not path.startswith("file://")
+    return isinstance(path, str) and "://" in path and not path.startswith(_LOCAL)
 
 
 def local_path(path: str | os.PathLike[str]) -> Path:
@@ -31,7 +34,7 @@ def local_path(path: str | os.PathLike[str]) -> Path:
     '/data/my run.zarr'
     """
     text = os.fspath(path)
-    if str(text).startswith("file://"):
+    if str(text).startswith(_LOCAL):
         return Path(unquote(urlsplit(text).path))
     return Path(text).expanduser()
 
@@ -53,5 +56,5 @@ def location_of(path: str | os.PathLike[str], options: Mapping[str, Any] | None 
         return Bucket(str(path), options or {})
     from gridax._stores.folder import Folder
 
-    is_file_url = str(path).startswith("file://")
-    return Folder(local_path(path) if is_file_url else path)
+    is_local_url = str(path).startswith(_LOCAL)
+    return Folder(local_path(path) if is_local_url else path)

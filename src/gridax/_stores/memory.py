@@ -61,9 +61,9 @@ class MemoryStore(Store):
         """Return None where everything is to be done: how, the executor knows best."""
         if self.blocks is not None:
             return self.pending_blocks(self.blocks())
-        todo = self.status == PENDING
-        if todo.all():
+        if not self._is_begun:
             return iter([Task(self.box)]) if self._is_block else None
+        todo = self.status == PENDING
         return iter([Task(self.box, todo)] if todo.any() else [])
 
     def write(
@@ -148,8 +148,7 @@ class MemoryStore(Store):
     def _known_before(self, cut: Any, shape: tuple[int, ...], where: Any) -> np.ndarray | None:
         """Return which points of a tile were known before the first one came; None if none."""
         if self._before is None:
-            before = self.status != PENDING
-            self._before = before if before.any() else False
+            self._before = self.status != PENDING if self._is_begun else False
         if isinstance(self._before, bool):
             return None
         old = np.asarray(self._before[cut].reshape(shape)[where])
@@ -201,6 +200,11 @@ class MemoryStore(Store):
             return (...,)
         pairs = zip(box, self.box, strict=True)
         return tuple(slice(a - origin, b - origin) for (a, b), (origin, _) in pairs)
+
+    @property
+    def _is_begun(self) -> bool:
+        """Whether anything is known of a point."""
+        return bool(self.status.max(initial=PENDING) != PENDING)
 
     @property
     def n_done(self) -> int:
