@@ -21,6 +21,9 @@ PRODUCTS = [
     (lambda a, b: jnp.einsum("ijk,kjl->jil", a, b), (2, 3, 2), (2, 3, 2)),
     (lambda a, b: jnp.einsum("ij,ji->", a, b), (3, 2), (2, 3)),
     (lambda a, b: jnp.einsum("i,j->ij", a, b), (3,), (4,)),
+    (lambda a, b: a @ b, (50, 2, 2), (50, 2, 2)),  # many small ones
+    (lambda a, b: a @ b, (2, 16), (16,)),
+    (lambda a, b: jnp.einsum("ijk,jkl->il", a, b), (2, 2, 3), (2, 3, 4)),
 ]
 
 
@@ -39,8 +42,15 @@ def test_small_products_are_sums(function, left, right, dtype):
     np.testing.assert_allclose(jaxpr_as_fun(summed)(a, b)[0], function(a, b), rtol=1e-5, atol=1e-5)
 
 
+def test_a_few_products_are_added_one_by_one():
+    for n, name in ((8, "add "), (16, "reduce_sum")):
+        closed = jax.make_jaxpr(jnp.dot)(jnp.ones(n), jnp.ones(n))
+        assert name in str(with_small_products(closed))
+
+
 def test_other_products_are_left_to_a_library():
     for function, inputs in (
+        (lambda a, b: a @ b, (jnp.ones((50, 5, 5)), jnp.ones((50, 5, 5)))),
         (lambda x: WIDE @ x, (jnp.ones(40),)),
         (lambda a, b: a @ b, (jnp.ones((2, 2), int), jnp.ones(2, int))),
         (

@@ -218,6 +218,34 @@ def call_back(x):
     return jax.pure_callback(lambda y: y, jax.ShapeDtypeStruct((), jnp.float32), x)
 
 
+def test_a_routine_for_a_tiny_matrix_costs_a_call():
+    one = work(lambda a, b: jnp.linalg.cholesky(jnp.full((1, 1), a))).time[A]
+    assert one > 20 * work(lambda a, b: jnp.sqrt(jnp.full((1, 1), a))).time[A]
+
+
+def test_complex_numbers_cost_more_than_real_ones():
+    real, other = (
+        work(lambda a, b: jnp.full(50, a, dtype) * jnp.full(50, a, dtype)).time[A]  # noqa: B023
+        for dtype in (jnp.float32, jnp.complex64)
+    )
+    assert other > 2 * real
+
+
+@pytest.mark.parametrize(
+    "solve",
+    [
+        lambda a, b: jax.scipy.linalg.solve_triangular(jnp.eye(9) * a, jnp.full(9, b)),
+        lambda a, b: jax.lax.linalg.tridiagonal_solve(
+            jnp.zeros(9), jnp.full(9, a), jnp.zeros(9), jnp.full((9, 1), b)
+        ),
+    ],
+    ids=["triangular", "tridiagonal"],
+)
+def test_many_right_sides_share_their_matrix(solve):
+    time = work(solve).time
+    assert time[A] >= time[BOTH] / 2 > 50
+
+
 def test_a_callback_costs_much():
     assert work(lambda a, b: call_back(a)).time[A] >= 1e6
 

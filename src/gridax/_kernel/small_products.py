@@ -7,7 +7,9 @@ of a small one, and it compiles no loop with such a call as a whole (see `cpu`).
 from __future__ import annotations
 
 import functools
+import itertools
 import math
+import operator
 from collections.abc import Sequence
 from typing import Any
 
@@ -17,8 +19,9 @@ import numpy as np
 
 from gridax._kernel.layout import Rewriting
 
-# Products of elements in a product of matrices that takes less time than calling a library.
-_SMALL = 64
+# Products of elements in a product of matrices that takes less time than calling a library; and how
+# many of them are added one by one: XLA adds up the elements of a short axis ten times as slowly.
+_SMALL, _SHORT = 64, 8
 FLOATS = (np.float32, np.float64, np.complex64, np.complex128)
 
 
@@ -35,11 +38,12 @@ def _is_small_product(equation: Any) -> bool:
     if equation.primitive.name != "dot_general":
         return False
     left, right = (variable.aval for variable in equation.invars)
-    (contracted, _), _ = equation.params["dimension_numbers"]
+    (contracted, _), (batch, _) = equation.params["dimension_numbers"]
     n = math.prod(left.shape[axis] for axis in contracted)
+    n_products = math.prod(left.shape[axis] for axis in batch)
     wanted = equation.params.get("preferred_element_type")
     return (
-        n * math.prod(equation.outvars[0].aval.shape) <= _SMALL
+        n * math.prod(equation.outvars[0].aval.shape) <= _SMALL * n_products
         and left.dtype == right.dtype == equation.outvars[0].aval.dtype
         and (wanted is None or wanted == left.dtype)
         and left.dtype in FLOATS
@@ -74,7 +78,12 @@ def sum_of_products(left: Any, right: Any, dimension_numbers: Any, n_last: int =
     summed = range(n_batch + n_left, n_batch + n_left + n_summed)
     left = jnp.expand_dims(left, [*range(summed.stop, summed.stop + n_right)])
     right = jnp.expand_dims(right, [*range(n_batch, n_batch + n_left)])
-    return (left * right).sum([*summed])
+    lengths = [left.shape[axis] for axis in summed]
+    if not 0 < math.prod(lengths) <= _SHORT:
+        return (left * right).sum([*summed])
+    before = (slice(None),) * summed.start
+    each = ((*before, *at) for at in itertools.product(*map(range, lengths)))
+    return functools.reduce(operator.add, (left[at] * right[at] for at in each))
 
 
 def _ordered(

@@ -35,18 +35,24 @@ _WEIGHTS = {
     20.0: "sin cos tan atan2 pow cbrt lgamma digamma argmax argmin",
     40.0: "cumsum cumprod cummax cummin fft",
     60.0: "random_bits threefry2x32",
+    300.0: "tridiagonal_solve",
     600.0: "sort top_k cumlogsumexp igamma igammac regularized_incomplete_beta random_gamma_grad",
 }
 _WEIGHT_OF = {name: weight for weight, names in _WEIGHTS.items() for name in names.split()}
 # Operations on matrices that take a number of steps per element that grows with the matrix.
 _CUBIC = {"lu", "cholesky", "qr", "geqrf", "geqp3", "householder_product", "triangular_solve"}
 _CUBIC |= {"eigh", "eig", "svd", "schur", "hessenberg", "tridiagonal", "ormqr", "cholesky_update"}
+# How many operands are the matrix of equations that are solved for the others. Many right sides take
+# a fraction of the time if they have one matrix.
+_SOLVED = {"triangular_solve": 1, "tridiagonal_solve": 3}
 # Operations that may wait for other threads of the CPU client, as they are those of a library.
 WAITING = _CUBIC | {"tridiagonal_solve", "fft", "ffi_call"}
 # What JAX does with a callback or a foreign function in place of vectorizing it: refuse, or loop.
 _BY_POINT = (None, "sequential", "sequential_unrolled")
 _OPERATION, _MULTIPLY_ADD = 0.04, 0.01  # nanoseconds
+_ROUTINE = 200.0  # a call of a library, however small the matrix is
 _CALLBACK = 2e6  # a callback to Python, whatever it does
+_COMPLEX = 4.0  # how many times as long complex numbers take
 # Assumed iterations of a `while` loop; within another one, it is usually a short search.
 _UNKNOWN_TURNS, _UNKNOWN_TURNS_WITHIN = 100, 4
 # Elements of a matrix above which a routine for one product beats the one for a batch of them.
@@ -306,12 +312,17 @@ class _Walk:
         if self.work is None:
             return
         varies = frozenset[int]().union(*inputs)
-        _add(self.work.time, varies, turns * self._cost(equation))
+        cost = turns * self._cost(equation)
+        n_of_matrix = _SOLVED.get(equation.primitive.name, 0)
+        if n_of_matrix:
+            cost /= 2
+            _add(self.work.time, frozenset[int]().union(*inputs[:n_of_matrix]), cost)
+        _add(self.work.time, varies, cost)
         by_point = equation.params.get("vmap_method", "") in _BY_POINT
         if (by_point or equation.primitive.name == "io_callback") and not self._branches:
             self.work.serial |= varies
         if equation.primitive.name == "dot_general" and max(map(_size, equation.invars)) >= _LARGE:
-            _add(self.apart, inputs[0] & inputs[1], turns * self._cost(equation))
+            _add(self.apart, inputs[0] & inputs[1], cost)
         self.work.waits |= equation.primitive.name in WAITING
         is_convolution = equation.primitive.name == "conv_general_dilated"
         self.work.convolves |= is_convolution and bool(varies) and turns <= 1
@@ -320,6 +331,11 @@ class _Walk:
 
     def _cost(self, equation: Any) -> float:
         """Return the nanoseconds that an operation takes, very roughly."""
+        is_complex = any(_dtype(v).startswith("complex") for v in equation.outvars)
+        cost = self._cost_of_reals(equation) * (_COMPLEX if is_complex else 1.0)
+        return cost + _ROUTINE * (equation.primitive.name in WAITING)
+
+    def _cost_of_reals(self, equation: Any) -> float:
         name, params = equation.primitive.name, equation.params
         size = sum(map(_size, equation.outvars))
         largest = max(map(_size, equation.invars), default=0)
