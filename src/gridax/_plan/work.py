@@ -42,8 +42,8 @@ _WEIGHT_OF = {name: weight for weight, names in _WEIGHTS.items() for name in nam
 # Operations on matrices that take a number of steps per element that grows with the matrix.
 _CUBIC = {"lu", "cholesky", "qr", "geqrf", "geqp3", "householder_product", "triangular_solve"}
 _CUBIC |= {"eigh", "eig", "svd", "schur", "hessenberg", "tridiagonal", "ormqr", "cholesky_update"}
-# How many operands are the matrix of equations that are solved for the others. Many right sides take
-# a fraction of the time if they have one matrix.
+# How many operands are the matrix of equations that are solved for the others. To solve them for
+# many right sides takes a fraction of the time if there is one matrix.
 _SOLVED = {"triangular_solve": 1, "tridiagonal_solve": 3}
 # Operations that may wait for other threads of the CPU client, as they are those of a library.
 WAITING = _CUBIC | {"tridiagonal_solve", "fft", "ffi_call"}
