@@ -400,6 +400,18 @@ def test_progress_of_a_saved_result_counts_points_of_parts(along, tmp_path):
     assert gx.open_result(tmp_path / "run.nc").progress == partial.progress
 
 
+def test_progress_of_a_saved_result_with_an_output_without_elements(tmp_path):
+    def failing(state):
+        if state["x"] == 1 and state["trial"] == 2:
+            raise ArithmeticError
+        return {"y": float(state["x"]), "none": np.zeros(0)}
+
+    executor = gx.SequentialExecution(failing, space())
+    result = executor.run(reduce={"trial": "mean"}, on_error="record", progress=False)
+    result.to_netcdf(tmp_path / "run.nc")
+    assert gx.open_result(tmp_path / "run.nc").progress == result.progress
+
+
 def test_float64_means_of_integers_are_exact(how):
     def large(state):
         return {"y": jnp.int32(2**24 + 1 + state["trial"] % 2)}

@@ -358,8 +358,8 @@ def progress_of(dataset: xr.Dataset, summary: Summary, total: int) -> Progress:
     n_known -= int(failed.where(is_known.all(alike), 0).sum())
     most = xr.zeros_like(is_known, int)
     for name, (_, method, _) in summary.variables.items():
-        if method == "count" and set(is_known.dims) <= set(dataset[name].dims):
-            own = [dim for dim in dataset[name].dims if dim not in is_known.dims]
-            count = dataset[name].max(own)
+        counts = dataset[name]
+        if method == "count" and counts.size and set(is_known.dims) <= set(counts.dims):
+            count = counts.max([dim for dim in counts.dims if dim not in is_known.dims])
             most = most.where(most > count, count)
     return Progress(n_known + int(most.where(~is_known, 0).sum()), int(failed.sum()), total)
