@@ -59,6 +59,14 @@ def test_many_indices_along_several_dimensions_are_counted_by_the_program():
 )
 def test_points_that_are_not_neighbors_are_listed(monkeypatch, runs, take):
     monkeypatch.setattr(indices, "_MANY", 1)
-    plan = plan_of(Level((0, 1), 3), sizes=(4, 4))
+    plan = plan_of(Level((0, 1), 4), sizes=(4, 4))
     tile = Tile(((0, 4), (0, 4)), runs, take)
     assert packed(plan, [tile]).tolist() == [np.concatenate(plan.indices(tile)).tolist()]
+
+
+def test_a_program_counts_only_where_it_takes_fewer_numbers(monkeypatch):
+    monkeypatch.setattr(indices, "_MANY", 1)
+    levels = Level((0, 1), 3), Level((2, 3), 4), Level((4,), 9)  # 14 numbers and 9 indices
+    assert not indices.counts(plan_of(*levels))
+    assert not indices.counts(plan_of(Level((0,), 9)))
+    assert indices.counts(plan_of(Level((0, 1), 4)))

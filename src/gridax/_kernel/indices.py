@@ -21,8 +21,12 @@ _MANY = 2**13
 
 
 def counts(plan: Plan) -> bool:
-    """Whether the program of a plan counts indices itself."""
-    return any(map(_is_merged, plan.levels)) and sum(plan.lengths) > _MANY
+    """Whether the program of a plan counts indices itself.
+
+    It then takes fewer numbers than there are indices, which tells both kinds of rows apart.
+    """
+    n_listed = sum(plan.lengths)
+    return n_listed > max(_MANY, n_numbers(plan.levels, True))
 
 
 def n_numbers(levels: Sequence[Level], counting: bool) -> int:
