@@ -48,6 +48,16 @@ def test_a_few_products_are_added_one_by_one():
         assert name in str(with_small_products(closed))
 
 
+def test_products_in_a_loop_are_rounded_as_by_xla():
+    def looped(a, b):
+        return jax.lax.fori_loop(0, 3, lambda _, x: a @ x, b)
+
+    closed = jax.make_jaxpr(looped)(jnp.ones((4, 4)), jnp.ones(4))
+    summed = str(with_small_products(closed))
+    assert "reduce_sum" in summed
+    assert "dot_general" not in summed
+
+
 def test_other_products_are_left_to_a_library():
     for function, inputs in (
         (lambda a, b: a @ b, (jnp.ones((50, 5, 5)), jnp.ones((50, 5, 5)))),

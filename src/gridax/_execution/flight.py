@@ -53,6 +53,7 @@ class Flight:
         RuntimeError
             If the cluster or its workers are lost, or lack a package.
         """
+        from distributed.comm import CommClosedError
         from distributed.client import ClosedClientError
 
         try:
@@ -66,7 +67,9 @@ class Flight:
                 done = [future for future in self._in_flight if future.done()]
                 for future in sorted(done, key=lambda future: future.status != "finished"):
                     yield from self._landed(future)
-        except ClosedClientError as error:
+        except (ClosedClientError, CommClosedError) as error:
+            if isinstance(error, CommClosedError) and self._client.status == "running":
+                raise
             raise _connection_lost("the client is closed") from error
         finally:
             sent = [] if self._sent is None else [self._sent]

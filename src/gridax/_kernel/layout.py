@@ -65,11 +65,12 @@ class Rewriting:
 
     def _open(self, jaxpr: Any) -> Any:
         if id(jaxpr) not in self._known:
-            equations = [self._rewritten(equation) for equation in jaxpr.eqns]
+            equations = [self.rewritten(equation) for equation in jaxpr.eqns]
             self._known[id(jaxpr)] = self._program(jaxpr.replace(eqns=equations))
         return self._known[id(jaxpr)]
 
-    def _rewritten(self, equation: Any) -> Any:
+    def rewritten(self, equation: Any) -> Any:
+        """Return an equation and what is within it, rewritten."""
         whole = self._whole(equation)
         if whole is not None:
             return whole

@@ -18,6 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from gridax._kernel.layout import Rewriting
+from gridax._plan.programs import LOOPS
 
 # Products of elements in a product of matrices that takes less time than calling a library; and how
 # many of them are added one by one: XLA adds up the elements of a short axis ten times as slowly.
@@ -28,19 +29,31 @@ FLOATS = (np.float32, np.float64, np.complex64, np.complex128)
 def with_small_products(closed: Any) -> Any:
     """Return a closed jaxpr in which products of small matrices are sums."""
 
-    def summed(equation: Any) -> Any:
-        return _summed(equation) if _is_small_product(equation) else equation
+    def within_loops(equation: Any) -> Any:
+        return _summed(equation, False) if _is_small_product(equation) else equation
 
-    return Rewriting(summed).closed(closed)
+    def outside(equation: Any) -> Any:
+        if _is_small_product(equation, is_each=True):
+            return _summed(equation, True)
+        return equation
+
+    def loop(equation: Any) -> Any:
+        return inner.rewritten(equation) if equation.primitive.name in LOOPS else None
+
+    # Within loops, sums are rounded as by XLA: solvers with adaptive steps, which estimate errors
+    # from small differences, would take other steps.
+    inner = Rewriting(within_loops)
+    return Rewriting(outside, whole=loop).closed(closed)
 
 
-def _is_small_product(equation: Any) -> bool:
+def _is_small_product(equation: Any, is_each: bool = False) -> bool:
+    """Whether an operation is a product of small matrices, or with `is_each` a batch of them."""
     if equation.primitive.name != "dot_general":
         return False
     left, right = (variable.aval for variable in equation.invars)
     (contracted, _), (batch, _) = equation.params["dimension_numbers"]
     n = math.prod(left.shape[axis] for axis in contracted)
-    n_products = math.prod(left.shape[axis] for axis in batch)
+    n_products = math.prod(left.shape[axis] for axis in batch) if is_each else 1
     wanted = equation.params.get("preferred_element_type")
     return (
         n * math.prod(equation.outvars[0].aval.shape) <= _SMALL * n_products
@@ -50,16 +63,21 @@ def _is_small_product(equation: Any) -> bool:
     )
 
 
-def _summed(equation: Any) -> Any:
+def _summed(equation: Any, written_out: bool) -> Any:
     """Return an equation that computes a product of matrices as a sum of products of elements."""
-    numbers = equation.params["dimension_numbers"]
-    product = jax.jit(functools.partial(sum_of_products, dimension_numbers=numbers))
+    options = {
+        "dimension_numbers": equation.params["dimension_numbers"],
+        "written_out": written_out,
+    }
+    product = jax.jit(functools.partial(sum_of_products, **options))
     with jax.disable_jit(False):
         (new,) = jax.make_jaxpr(product)(*(v.aval for v in equation.invars)).jaxpr.eqns
     return new.replace(invars=equation.invars, outvars=equation.outvars)
 
 
-def sum_of_products(left: Any, right: Any, dimension_numbers: Any, n_last: int = 0) -> Any:
+def sum_of_products(
+    left: Any, right: Any, dimension_numbers: Any, n_last: int = 0, written_out: bool = False
+) -> Any:
     """Return a product of matrices as a sum of products of elements.
 
     Parameters
@@ -67,6 +85,7 @@ def sum_of_products(left: Any, right: Any, dimension_numbers: Any, n_last: int =
     left, right, dimension_numbers : as those of `jax.lax.dot_general`.
     n_last : number of axes, the last ones of both and of the result, along each of which there is
         another product.
+    written_out : whether a few products are added one by one.
     """
     (of_left, of_right), (left_batch, right_batch) = dimension_numbers
     n_batch, n_summed = len(left_batch), len(of_left)
@@ -79,7 +98,7 @@ def sum_of_products(left: Any, right: Any, dimension_numbers: Any, n_last: int =
     left = jnp.expand_dims(left, [*range(summed.stop, summed.stop + n_right)])
     right = jnp.expand_dims(right, [*range(n_batch, n_batch + n_left)])
     lengths = [left.shape[axis] for axis in summed]
-    if not 0 < math.prod(lengths) <= _SHORT:
+    if not (written_out and 0 < math.prod(lengths) <= _SHORT):
         return (left * right).sum([*summed])
     before = (slice(None),) * summed.start
     each = ((*before, *at) for at in itertools.product(*map(range, lengths)))
