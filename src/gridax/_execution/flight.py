@@ -53,8 +53,8 @@ class Flight:
         RuntimeError
             If the cluster or its workers are lost, or lack a package.
         """
-        from distributed.comm import CommClosedError
         from distributed.client import ClosedClientError
+        from distributed.comm.core import CommClosedError
 
         try:
             self._check_workers()
