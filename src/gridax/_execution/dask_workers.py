@@ -68,9 +68,8 @@ def _local_cluster() -> Iterator[Client]:
                 dashboard_address=None,  # type: ignore[arg-type]
                 # Without a dashboard, the scheduler still has a page: on a port that is free.
                 scheduler_kwargs={"preload": [watch], "dashboard_address": ":0"},
-                worker_kwargs={
-                    "preload_nanny": [f"{path}; {watch}"]
-                },  # a worker ends with its nanny
+                # A worker ends with its nanny.
+                worker_kwargs={"preload_nanny": [f"{path}; {watch}"]},
             )
             stack.enter_context(local)
         client = stack.enter_context(Client(local))

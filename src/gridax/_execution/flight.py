@@ -68,7 +68,7 @@ class Flight:
                 for future in sorted(done, key=lambda future: future.status != "finished"):
                     yield from self._landed(future)
         except (ClosedClientError, CommClosedError) as error:
-            if isinstance(error, CommClosedError) and self._client.status == "running":
+            if self._client.status == "running":
                 raise
             raise _connection_lost("the client is closed") from error
         finally:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import math
 import time
 from collections.abc import Iterator, Sequence
@@ -45,31 +46,24 @@ class HostCells:
         self._evaluator, self._points, self._request = evaluator, points, request
         self.reduced, self._cells = request.reduced, request.reduced.cells
         self._template: Template | None = None
+        self._most = 1  # cells at a time, as the first points may take less time than others
 
     def evaluate(self) -> Iterator[Evaluated]:
         """Evaluate what the store lacks."""
         whole = Task(box_of(self._cells.shape))
         chain = self._points.chain
-        most = 1  # cells at a time, as the first points may take less time than others
         for task in self._request.store.tasks() or [whole]:
             if chain is not None:
                 task = whole_chains(task, chain.numbered(self._cells.grid))
-            for piece in self._pieces(task):
-                left = [piece]
-                while left:
-                    box = left.pop()
-                    n = math.prod(shape_of(box))
-                    if n > most and (halves := self._halves(box)):
-                        left += reversed(halves)
-                        continue
-                    if self._request.is_over:
-                        return
-                    self._request.note_begun()
-                    begun = time.perf_counter()
-                    computed = self.cells(task.box, box)
-                    enough = n * _SECONDS / max(time.perf_counter() - begun, 1e-9)
-                    most = int(min(max(most, _GROWTH * n), max(1, enough)))
-                    yield computed
+            for box in itertools.chain.from_iterable(map(self._divided, self._pieces(task))):
+                if self._request.is_over:
+                    return
+                self._request.note_begun()
+                begun, n = time.perf_counter(), math.prod(shape_of(box))
+                computed = self.cells(task.box, box)
+                enough = n * _SECONDS / max(time.perf_counter() - begun, 1e-9)
+                self._most = int(min(max(self._most, _GROWTH * n), max(1, enough)))
+                yield computed
 
     def _pieces(self, task: Task) -> Iterator[Box]:
         """Yield boxes of cells of a block whose outputs fit into memory; parts come one by one."""
@@ -92,6 +86,14 @@ class HostCells:
             if task.todo is None or task.todo[tuple(slice(*side) for side in local)].any():
                 origin = (start for start, _ in task.box)
                 yield tuple((a + o, b + o) for (a, b), o in zip(local, origin, strict=True))
+
+    def _divided(self, box: Box) -> Iterator[Box]:
+        """Yield boxes of at most as many cells as are reduced at a time when each is asked for."""
+        halves = self._halves(box) if math.prod(shape_of(box)) > self._most else []
+        for half in halves:
+            yield from self._divided(half)
+        if not halves:
+            yield box
 
     def _halves(self, box: Box) -> list[Box]:
         """Return both halves of a box of cells, or nothing if it is a single cell or chain."""

@@ -29,47 +29,41 @@ FLOATS = (np.float32, np.float64, np.complex64, np.complex128)
 def with_small_products(closed: Any) -> Any:
     """Return a closed jaxpr in which products of small matrices are sums."""
 
-    def within_loops(equation: Any) -> Any:
-        return _summed(equation, False) if _is_small_product(equation) else equation
-
-    def outside(equation: Any) -> Any:
-        if _is_small_product(equation, is_each=True):
-            return _summed(equation, True)
-        return equation
+    def summed(equation: Any, is_within: bool) -> Any:
+        return _summed(equation, is_within) if _is_small(equation, is_within) else equation
 
     def loop(equation: Any) -> Any:
-        return inner.rewritten(equation) if equation.primitive.name in LOOPS else None
+        return within.rewritten(equation) if equation.primitive.name in LOOPS else None
 
     # Within loops, sums are rounded as by XLA: solvers with adaptive steps, which estimate errors
     # from small differences, would take other steps.
-    inner = Rewriting(within_loops)
-    return Rewriting(outside, whole=loop).closed(closed)
+    within = Rewriting(functools.partial(summed, is_within=True))
+    return Rewriting(functools.partial(summed, is_within=False), whole=loop).closed(closed)
 
 
-def _is_small_product(equation: Any, is_each: bool = False) -> bool:
-    """Whether an operation is a product of small matrices, or with `is_each` a batch of them."""
+def _is_small(equation: Any, is_within: bool) -> bool:
+    """Whether an operation is a product of small matrices or, outside of loops, a batch of them."""
     if equation.primitive.name != "dot_general":
         return False
     left, right = (variable.aval for variable in equation.invars)
     (contracted, _), (batch, _) = equation.params["dimension_numbers"]
     n = math.prod(left.shape[axis] for axis in contracted)
-    n_products = math.prod(left.shape[axis] for axis in batch) if is_each else 1
+    n_products = math.prod(left.shape[axis] for axis in batch)
     wanted = equation.params.get("preferred_element_type")
     return (
-        n * math.prod(equation.outvars[0].aval.shape) <= _SMALL * n_products
+        n * math.prod(equation.outvars[0].aval.shape) <= _SMALL * (1 if is_within else n_products)
         and left.dtype == right.dtype == equation.outvars[0].aval.dtype
         and (wanted is None or wanted == left.dtype)
         and left.dtype in FLOATS
     )
 
 
-def _summed(equation: Any, written_out: bool) -> Any:
+def _summed(equation: Any, is_within: bool) -> Any:
     """Return an equation that computes a product of matrices as a sum of products of elements."""
-    options = {
-        "dimension_numbers": equation.params["dimension_numbers"],
-        "written_out": written_out,
-    }
-    product = jax.jit(functools.partial(sum_of_products, **options))
+    numbers = equation.params["dimension_numbers"]
+    product = jax.jit(
+        functools.partial(sum_of_products, dimension_numbers=numbers, written_out=not is_within)
+    )
     with jax.disable_jit(False):
         (new,) = jax.make_jaxpr(product)(*(v.aval for v in equation.invars)).jaxpr.eqns
     return new.replace(invars=equation.invars, outvars=equation.outvars)
