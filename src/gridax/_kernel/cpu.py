@@ -22,6 +22,7 @@ from jax.extend.core import jaxpr_as_fun
 
 from gridax._kernel.last_rules import updates_one_slice
 from gridax._kernel.layout import Rewriting
+from gridax._kernel.stacking import stacking_rows
 from gridax._plan.programs import (
     LOOPS,
     bare,
@@ -90,15 +91,20 @@ def options(effort: Effort, longest: int) -> dict[str, Any]:
     return {name: value for name, value in wanted.items() if name not in flags}
 
 
+def has_loops(jaxpr: Any) -> bool:
+    return any(equation.primitive.name in LOOPS for equation in equations_of(jaxpr))
+
+
 def has_whole_loops(jaxpr: Any, longest: int) -> bool:
     """Whether a program has loops that can be compiled as a whole; `longest` as in `options`."""
     return any(_is_suitable(equation, longest) for equation in equations_of(jaxpr))
 
 
-def with_whole_loops(function: Callable[..., Any], longest: int) -> Callable[..., Any]:
+def with_fast_loops(function: Callable[..., Any], longest: int) -> Callable[..., Any]:
     """Return a function of pytrees of arrays whose loops are compiled as a whole where possible.
 
-    `longest` is that with which its program is compiled.
+    Other loops stack transposed arrays quickly. `longest` is that with which the program of the
+    function is compiled.
     """
 
     @functools.wraps(function)
@@ -108,7 +114,8 @@ def with_whole_loops(function: Callable[..., Any], longest: int) -> Callable[...
         def whole(equation: Any) -> Any | None:
             return _whole(equation) if _is_suitable(equation, longest) else None
 
-        flat = jaxpr_as_fun(Rewriting(whole=whole).closed(closed))(*jax.tree.leaves(args))
+        rewriting = Rewriting(stacking_rows, whole=whole)
+        flat = jaxpr_as_fun(rewriting.closed(closed))(*jax.tree.leaves(args))
         return jax.tree.unflatten(jax.tree.structure(outputs), flat)
 
     return rewritten
