@@ -104,7 +104,7 @@ NOT_WHOLE += [with_a_solve, with_a_sine_for_many]
 
 def loops_that_are_whole(function, *inputs, longest=0):
     """Return how many loops of a function have the attributes that make XLA compile them whole."""
-    text = jax.jit(cpu.with_whole_loops(function, longest)).lower(*inputs).as_text()
+    text = jax.jit(cpu.with_fast_loops(function, longest)).lower(*inputs).as_text()
     return sum('xla_cpu_small_call = "true"' in line for line in text.splitlines())
 
 
@@ -199,6 +199,24 @@ def test_short_sums_are_computed_by_xla_itself_where_a_loop_has_them():
     assert loops_that_are_whole(jax.vmap(with_short_sums), X, longest=64) == 1
     assert "INDIVIDUAL_DOT" in str(cpu.options(FAST_CODE, 64))
     assert "INDIVIDUAL_DOT" not in str(cpu.options(FAST_CODE, 0))
+
+
+@pytest.mark.parametrize(
+    ("n_short", "n_long", "times", "expected"),
+    [(40, 0, 1, 64), (0, 400, 1, 0), (40, 100, 1, 64), (40, 400, 1, 0), (40, 400, 9, 64)],
+)
+def test_xla_computes_sums_itself_if_most_elements_are_in_short_ones(
+    n_short, n_long, times, expected
+):
+    def model(x):
+        def step(total, _):  # because of the sort, the loop is not compiled as a whole
+            return total + jnp.sort(jnp.sum((x * jnp.ones((n_short, 3))) ** 2, axis=1))[-1], None
+
+        total, _ = jax.lax.scan(step, 0.0, None, length=times) if n_short else (0.0, None)
+        return total + jnp.sin(x * jnp.ones(n_long)).max(initial=0)
+
+    jaxpr = jax.make_jaxpr(model)(1.0).jaxpr
+    assert cpu.longest_sum(jaxpr, points_last=False) == expected
 
 
 def test_short_sweeps_are_compiled_with_few_passes_unless_loops_are_whole(monkeypatch):

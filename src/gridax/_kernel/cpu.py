@@ -51,10 +51,9 @@ _SUMS = {"reduce_sum", "reduce_prod", "reduce_max", "reduce_min", "argmax", "arg
 _SLOW = {"sin", "cos", "tan"}
 # A loop of more operations takes long to compile as a whole, and is then slower.
 _MOST = 400
-# Elements of a sum above which that of a library is faster.
-_LONG = 64
-# The same if points come last, so that whole rows are added up.
-_LONG_LAST = 2**12
+# Elements of a sum above which that of a library is faster; the same in loops that are compiled as
+# a whole; and if points come last, so that whole rows are added up.
+_SHORT, _LONG, _LONG_LAST = 32, 64, 2**12
 # Bytes of an array above which an operation is large enough for several threads.
 LARGE = 2**17
 # Points that are vectorized in such a loop at least: with fewer points that have larger arrays,
@@ -91,30 +90,28 @@ def options(effort: Effort, longest: int) -> dict[str, Any]:
     return {name: value for name, value in wanted.items() if name not in flags}
 
 
-def has_loops(jaxpr: Any) -> bool:
-    return any(equation.primitive.name in LOOPS for equation in equations_of(jaxpr))
-
-
 def has_whole_loops(jaxpr: Any, longest: int) -> bool:
     """Whether a program has loops that can be compiled as a whole; `longest` as in `options`."""
     return any(_is_suitable(equation, longest) for equation in equations_of(jaxpr))
 
 
-def with_fast_loops(function: Callable[..., Any], longest: int) -> Callable[..., Any]:
-    """Return a function of pytrees of arrays whose loops are compiled as a whole where possible.
+def with_fast_loops(
+    function: Callable[..., Any], longest: int, whole: bool = True
+) -> Callable[..., Any]:
+    """Return a function of pytrees of arrays whose loops stack transposed arrays quickly.
 
-    Other loops stack transposed arrays quickly. `longest` is that with which the program of the
-    function is compiled.
+    Those that can be are compiled as a `whole`, if asked for; `longest` is that with which the
+    program of the function is compiled.
     """
 
     @functools.wraps(function)
     def rewritten(*args: Any) -> Any:
         closed, outputs = jax.make_jaxpr(function, return_shape=True)(*args)
 
-        def whole(equation: Any) -> Any | None:
-            return _whole(equation) if _is_suitable(equation, longest) else None
+        def as_whole(equation: Any) -> Any | None:
+            return _whole(equation) if whole and _is_suitable(equation, longest) else None
 
-        rewriting = Rewriting(stacking_rows, whole=whole)
+        rewriting = Rewriting(stacking_rows, whole=as_whole)
         flat = jaxpr_as_fun(rewriting.closed(closed))(*jax.tree.leaves(args))
         return jax.tree.unflatten(jax.tree.structure(outputs), flat)
 
@@ -124,11 +121,17 @@ def with_fast_loops(function: Callable[..., Any], longest: int) -> Callable[...,
 def longest_sum(jaxpr: Any, points_last: bool) -> int:
     """Return of how many elements a sum may be that XLA's own code computes; 0 for a library.
 
-    By default, a library computes large sums. Within a loop, it takes several times as long for
-    sums of a few elements each, and for sums of whole rows, as there are if points come last.
+    By default, a library computes large sums. It takes several times as long for many sums of a few
+    elements each, since what they sum is then computed and written to memory first, and for sums of
+    whole rows, as there are if points come last.
     """
     if points_last:
         return _LONG_LAST
+    summed = {True: 0, False: 0}
+    for n, n_elements in _sums(jaxpr):
+        summed[n <= _SHORT] += n_elements
+    if summed[True] > summed[False]:
+        return _LONG
     gains = (
         _is_suitable(equation, _LONG) and not _is_suitable(equation, 0)
         for equation in equations_of(jaxpr)
@@ -209,6 +212,15 @@ def _is_sum(equation: Any) -> bool:
     return equation.primitive.name in _SUMS and jnp.issubdtype(
         equation.invars[0].aval.dtype, jnp.inexact
     )
+
+
+def _sums(jaxpr: Any, times: int = 1) -> Iterator[tuple[int, int]]:
+    """Yield how many elements sums are of, and how many elements they sum in a whole program."""
+    for equation in jaxpr.eqns:
+        if _is_sum(equation):
+            yield _n_summed(equation), times * math.prod(equation.invars[0].aval.shape)
+        for program in programs_in(tuple(equation.params.values())):
+            yield from _sums(bare(program), times * equation.params.get("length", 1))
 
 
 def _n_summed(equation: Any) -> int:

@@ -172,10 +172,11 @@ class Computation:
         function, options, on = self.evaluate, None, self.on
         if on[0].platform == "cpu" and self.effort is not cpu.Effort.DEFAULT:
             effort, longest = self.effort, cpu.longest_sum(self.program.traced, self.points_last)
-            if cpu.has_whole_loops(self.program.traced, longest):
+            has_whole = cpu.has_whole_loops(self.program.traced, longest)
+            if has_whole:
                 effort = cpu.Effort.FAST_CODE
-            if cpu.has_loops(self.program.traced) or any(level.depth > 1 for level in self.levels):
-                function = cpu.with_fast_loops(function, longest)
+            if has_whole or any(level.depth > 1 for level in self.levels):
+                function = cpu.with_fast_loops(function, longest, has_whole)
             options = cpu.options(effort, longest)
         if len(on) == 1:
             return jax.jit(function, compiler_options=options)
