@@ -90,6 +90,11 @@ def options(effort: Effort, longest: int) -> dict[str, Any]:
     return {name: value for name, value in wanted.items() if name not in flags}
 
 
+def has_loops(jaxpr: Any) -> bool:
+    """Whether a program has loops."""
+    return any(equation.primitive.name in LOOPS for equation in equations_of(jaxpr))
+
+
 def has_whole_loops(jaxpr: Any, longest: int) -> bool:
     """Whether a program has loops that can be compiled as a whole; `longest` as in `options`."""
     return any(_is_suitable(equation, longest) for equation in equations_of(jaxpr))

@@ -175,7 +175,7 @@ class Computation:
             has_whole = cpu.has_whole_loops(self.program.traced, longest)
             if has_whole:
                 effort = cpu.Effort.FAST_CODE
-            if has_whole or any(level.depth > 1 for level in self.levels):
+            if any(level.depth > 1 for level in self.levels) or cpu.has_loops(self.program.traced):
                 function = cpu.with_fast_loops(function, longest, has_whole)
             options = cpu.options(effort, longest)
         if len(on) == 1:
