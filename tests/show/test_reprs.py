@@ -131,6 +131,27 @@ class Own(gx.Axis):
 # Text
 
 
+@pytest.mark.parametrize(
+    "choices",
+    [
+        [[1, 2], [3]],
+        [(1, 2), (3, 4)],
+        [np.ones(2), np.zeros(3)],
+        [np.ones((2, 2)), np.zeros((2, 2))],
+        [jax.random.key(0), jax.random.key(1)],
+        [xr.DataArray([1.0, 2.0]), xr.DataArray([3.0])],
+    ],
+    ids=["lists", "tuples", "arrays", "matrices", "keys", "DataArrays"],
+)
+def test_choices_of_arrays_are_shown_like_other_choices(choices):
+    axis = gx.ChoiceAxis(choices, labels=["a", "b"])
+    space = gx.Space({"c": axis, "x": gx.GridAxis(0, 1, 2)}, mode="product")
+    result = gx.SequentialExecution(lambda s: s["x"], space).run(progress=False)
+    assert re.search(r"c +'a' 'b' +ChoiceAxis\(", repr(space))
+    for shown in (space, result):
+        assert "ChoiceAxis of" not in repr(shown) + shown._repr_html_()
+
+
 def test_the_text_of_a_space_lists_axes_by_dimension_and_fixed_values() -> None:
     assert repr(SPACE).splitlines() == [
         "<gridax.Space: 768 points, product>",

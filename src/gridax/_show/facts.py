@@ -176,8 +176,8 @@ def _axis(column: Column, sizes: Mapping[str, int]) -> Coordinate:
     if column.rows is not None:
         labels = labels[column.all_rows(sizes)]
     call = one_line(brief(column.axis))
-    kind, shape = call.partition("(")[0], np.shape(column.table.values)[1:]
-    if shape and column.table.kind != "key":
+    kind = call.partition("(")[0]
+    if column.table.kind == "array" and (shape := column.table.values.shape[1:]):
         kind += f" of {'×'.join(map(str, shape))}"
     return _coordinate(column.name, column.dim, labels, column.attrs, kind, call)
 
