@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import decimal
 import fractions
 import inspect
 import re
@@ -43,6 +44,7 @@ def test_a_count_below_one_is_refused(value: int) -> None:
         (1, 1.0),
         (np.int8(-2), -2.0),
         (fractions.Fraction(1, 4), 0.25),
+        (decimal.Decimal("0.1"), 0.1),
         (np.array(0.5), 0.5),
         (np.float32(0.1), 0.1),
         (np.float16(0.1), 0.1),

@@ -9,6 +9,7 @@ import numbers
 import operator
 import re
 from collections.abc import Mapping, Sequence
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
@@ -78,7 +79,8 @@ def number(value: Any, owner: str, what: str) -> float:
             f"magnitude, and attrs={{'units': {units!r}}} to keep the units"
         )
     array = np.asarray(value)
-    if array.ndim != 0 or not isinstance(array.item(), numbers.Real) or array.dtype == bool:
+    is_real = array.ndim == 0 and isinstance(array.item(), (numbers.Real, Decimal))
+    if not is_real or array.dtype == bool:
         raise TypeError(f"{owner}: {what} must be a single real number, got {value!r}")
     # A float32 of 0.1 means 0.1, not 0.10000000149011612; and -0.0 means 0.0.
     result = (float(str(array)) if array.dtype.kind == "f" else float(array)) + 0.0

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from decimal import Decimal
+from fractions import Fraction
 from typing import Any
 
 import jax
@@ -283,6 +285,31 @@ def test_any_array_like_becomes_an_array(values: Any) -> None:
     assert as_array(values, OWNER).tolist() == [1, 2]
 
 
+@pytest.mark.parametrize(
+    ("values", "numbers"),
+    [
+        ([Decimal("0.1"), Decimal("0.3")], [0.1, 0.3]),
+        ([Fraction(1, 4), 2], [0.25, 2.0]),
+        (np.array([1, 2.5], object), [1.0, 2.5]),
+        (np.array([3, 1], object), [3, 1]),
+        (np.array([True, np.False_], object), [True, False]),
+        (pd.Series([0.5, 2.0], dtype=object), [0.5, 2.0]),
+        (pd.DataFrame({"n": [1, 2], "on": [True, False]}).to_numpy(), [[1, 1], [2, 0]]),
+        (xr.DataArray(np.array([1, 2.5], object), dims="q"), [1.0, 2.5]),
+    ],
+)
+def test_numbers_that_are_kept_as_objects_are_numbers(values: Any, numbers: list[Any]) -> None:
+    plain = gx.Space({"x": gx.DataAxis(numbers)}, mode="product")
+    space = gx.Space({"x": gx.DataAxis(values)}, mode="product")
+    xr.testing.assert_identical(
+        space.dataset.drop_vars("q", errors="ignore"),
+        plain.dataset,
+    )
+    for point, expected in zip(space, plain, strict=True):
+        assert point["x"].dtype == expected["x"].dtype
+        np.testing.assert_array_equal(point["x"], expected["x"])
+
+
 @pytest.mark.parametrize("shape", [(3,), (3, 2)])
 def test_an_axis_does_not_change_with_the_array_that_it_was_given(shape: tuple[int, ...]) -> None:
     values = np.ones(shape)
@@ -347,6 +374,25 @@ def test_what_is_no_array_is_refused(values: Any, error: type[Exception], messag
             np.array([1], "m8[s]"),
             TypeError,
             "values must be numbers, got durations; convert them to numbers",
+        ),
+        ([Decimal("0.1"), None], TypeError, "values must be numbers, got objects; use ChoiceAxis"),
+        (
+            np.ones(2, np.longdouble),
+            TypeError,
+            f"values must be numbers, got {np.dtype('g')}, which JAX does not have; convert them to "
+            "float64",
+        ),
+        (
+            np.ones((2, 3), np.clongdouble),
+            TypeError,
+            f"values must be numbers, got {np.dtype('G')}, which JAX does not have; convert them to "
+            "complex128",
+        ),
+        (
+            np.zeros(2, [("a", int), ("b", float)]),
+            TypeError,
+            "values must be numbers, got records; use one axis per field, and group= to vary them "
+            "together",
         ),
     ],
     ids=lambda value: value if isinstance(value, str) else "",

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import numbers
 from collections.abc import Mapping
+from decimal import Decimal
+from fractions import Fraction
 from typing import Any, Literal
 
 import jax
@@ -253,10 +256,9 @@ def read_only(array: np.ndarray) -> np.ndarray:
 
 def check_values(array: np.ndarray, owner: str) -> np.ndarray:
     """Return an array that can be an axis, rejecting dtypes that JAX does not have."""
-    if array.dtype.kind in "OUSTMm":
-        kind = {"O": "objects", "M": "dates", "m": "durations"}.get(array.dtype.kind, "strings")
-        advice = "convert them to numbers" if kind in ("dates", "durations") else "use ChoiceAxis"
-        raise TypeError(f"{owner}: values must be numbers, got {kind}; {advice}")
+    array = _unboxed(array)
+    if refused := _refused(array.dtype):
+        raise TypeError(f"{owner}: values must be numbers, got {refused}")
     if array.ndim == 0:
         raise ValueError(
             f"{owner}: values must have at least one dimension, got the scalar {array.item()!r}; "
@@ -265,3 +267,34 @@ def check_values(array: np.ndarray, owner: str) -> np.ndarray:
     if array.size == 0:
         raise ValueError(f"{owner}: values must not be empty")
     return array
+
+
+def _refused(dtype: np.dtype) -> str | None:
+    """Say which values of a dtype cannot be an axis, and what to do; None if they can."""
+    if dtype.names:
+        return "records; use one axis per field, and group= to vary them together"
+    if dtype in (np.dtype("g"), np.dtype("G")) and dtype not in (np.dtype("d"), np.dtype("D")):
+        narrower = "float64" if dtype.kind == "f" else "complex128"
+        return f"{dtype}, which JAX does not have; convert them to {narrower}"
+    return {
+        "O": "objects; use ChoiceAxis",
+        "U": "strings; use ChoiceAxis",
+        "S": "strings; use ChoiceAxis",
+        "T": "strings; use ChoiceAxis",
+        "M": "dates; convert them to numbers",
+        "m": "durations; convert them to numbers",
+    }.get(dtype.kind)
+
+
+def _unboxed(array: np.ndarray) -> np.ndarray:
+    """Return numbers that are kept as objects as an array of numbers; other arrays unchanged.
+
+    Decimals and fractions are objects, and so are the numbers of a table with columns of several
+    dtypes.
+    """
+    # NumPy does not register its booleans as numbers.
+    boxed = (numbers.Number, np.bool_)
+    if array.dtype != object or not all(isinstance(item, boxed) for item in array.flat):
+        return array
+    items = [float(item) if isinstance(item, (Decimal, Fraction)) else item for item in array.flat]
+    return np.array(items).reshape(array.shape)
