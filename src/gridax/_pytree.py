@@ -134,6 +134,35 @@ def mapped(change: Callable[[Any], Any], tree: Any, is_leaf: Callable[[Any], boo
     return structure.unflatten([mapped(change, child, is_leaf) for child in children])
 
 
+def rebuildable(tree: Any) -> Any:
+    """Return a pytree with dicts in place of named tuples that their fields alone cannot create.
+
+    JAX takes a named tuple apart, and puts it together again from its fields; many that SciPy
+    returns need more arguments than these.
+
+    Examples
+    --------
+    >>> from scipy.stats import linregress
+    >>> [*rebuildable({"fit": linregress([0, 1, 2], [1, 3, 5])})["fit"]]
+    ['slope', 'intercept', 'rvalue', 'pvalue', 'stderr']
+    """
+
+    def is_named(node: Any) -> bool:
+        return isinstance(node, tuple) and hasattr(node, "_fields")
+
+    def change(node: Any) -> Any:
+        if not is_named(node):
+            return node
+        fields = [rebuildable(field) for field in node]
+        try:
+            return type(node)(*fields)
+        except TypeError:
+            # JAX keeps the order of this kind of dict.
+            return collections.OrderedDict(zip(node._fields, fields, strict=True))
+
+    return mapped(change, tree, is_named)
+
+
 def owned(tree: Any) -> Any:
     """Return a pytree whose NumPy arrays do not change when those of the given one do.
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import pickle
 import re
 from typing import NamedTuple
 
@@ -8,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import xarray as xr
+from scipy import stats
 
 from gridax._outputs.labels import labeled
 from gridax._outputs.template import arrays_of, restore, template_of
@@ -273,6 +275,27 @@ def test_a_result_is_restored_in_its_own_structure(result):
             assert mine.identical(theirs)
         else:
             np.testing.assert_array_equal(mine, np.asarray(theirs), strict=True)
+
+
+@pytest.mark.parametrize(
+    "evaluate",
+    [
+        stats.linregress,
+        stats.pearsonr,
+        stats.ttest_ind,
+        stats.ks_2samp,
+        stats.spearmanr,
+        lambda x, y: {"fit": (stats.linregress(x, y), [stats.spearmanr(x, y)]), "b": 1.0},
+    ],
+)
+def test_named_tuples_of_scipy_are_restored_by_name(evaluate):
+    result = evaluate([1.0, 2.0, 3.0, 4.0], [1.0, 3.0, 2.0, 4.5])
+    template = pickle.loads(pickle.dumps(template_of(result)))
+    restored = restore(template, arrays_of(result), {})
+    names = [name for name, *_ in described(result)]
+    assert names == [name for name, *_ in described(restored)]
+    assert arrays_of(restored) == arrays_of(result)
+    assert template.difference(template_of(result)) is None
 
 
 def test_keys_are_restored_as_typed_keys():

@@ -20,7 +20,7 @@ import xarray as xr
 
 from gridax import _checks
 from gridax._arrays import is_keys, native
-from gridax._pytree import Path, dotted
+from gridax._pytree import Path, dotted, rebuildable
 from gridax._units import without_units
 from gridax._warnings import warn
 
@@ -206,6 +206,10 @@ def template_of(result: Any) -> Template:
     for name in names_:
         if names_.count(name) > 1:
             raise ValueError(f"the model returns two outputs named {name!r}; rename one of them")
+    try:
+        treedef.unflatten(leaf for _, leaf in leaves)
+    except TypeError:
+        treedef = _flatten(rebuildable(result))[1]
     return Template(tuple(outputs), tuple(parts), treedef)
 
 
