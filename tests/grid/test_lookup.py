@@ -276,6 +276,41 @@ def test_float32_coordinates_are_selected_by_their_decimals() -> None:
         space.sel(x=0.3001)
 
 
+@pytest.mark.parametrize("mode", ["product", "zip"])
+@pytest.mark.parametrize("seed", range(5))
+def test_the_number_that_a_model_received_selects_its_point(seed: int, mode: str) -> None:
+    rng = np.random.default_rng(seed)
+    low, n = round(rng.normal(), 2), int(rng.integers(3, 30))
+    for axis in (
+        gx.GridAxis(low, low + round(rng.uniform(1, 9), 3), n),
+        gx.LogGridAxis(10.0 ** rng.integers(-5, 1), 3e2, n),
+        gx.DataAxis(rng.permutation(np.linspace(low, low + 1, n))),
+        gx.UniformAxis(low, low + 1, n),
+    ):
+        space = gx.Space({"x": axis}, mode)
+        labels = space.dataset["x"].values
+        numbers = np.array([point["x"] for point in space])
+        assert numbers.dtype == np.float32
+        for label, number in zip(labels, numbers, strict=True):
+            for query in (number, jnp.asarray(number), number.item(), [number]):
+                if type(query) is not float or query != float(str(number)):
+                    assert space.sel(x=query).dataset["x"].item() == label
+        np.testing.assert_array_equal(space.sel(x=numbers).dataset["x"], labels)
+        first, last = np.sort(numbers)[[0, -2]]
+        between = space.sel(x=slice(first, last)).dataset["x"].values
+        np.testing.assert_array_equal(between, labels[labels != labels.max()])
+
+
+def test_a_number_is_not_taken_for_a_label_that_only_rounds_to_it() -> None:
+    typed = xr.Dataset(coords={"x": [1 / 3, 0.5 + 1e-9]})
+    for query in (0.5, 0.33333334, 0.333):
+        with pytest.raises(KeyError, match="no points match"):
+            by_label(typed, {"x": query})
+    fine = xr.Dataset(coords={"x": 1 / 3 + np.arange(3) * 1e-9})
+    with pytest.raises(KeyError, match="no points match"):
+        by_label(fine, {"x": np.float32(1 / 3)})
+
+
 def test_an_integer_label_beyond_the_floats_is_found_exactly() -> None:
     labels = np.array([2**62, 2**62 + 1, 3])
     dataset = xr.Dataset(coords={"x": ("x", labels)})

@@ -88,7 +88,8 @@ class Labels:
         """Return the number of each wanted label among the different ones, or -1.
 
         A float that is not a label stands for the one that is nearest within rounding noise, and
-        a float32 number and the decimal that it was made from stand for each other.
+        a float32 number and the decimal that it was made from stand for each other. The number
+        that a model received stands for the label that was rounded to it.
         """
         if not self.is_numeric:
             return self._exact(wanted)
@@ -102,7 +103,22 @@ class Labels:
             if floats is not None and labels is not None:
                 near = _nearest_within(floats, labels, tolerances(labels))
                 codes = np.where(codes < 0, near, codes)
-        return codes
+        return codes if (codes >= 0).all() else np.where(codes < 0, self._rounded(wanted), codes)
+
+    def _rounded(self, wanted: np.ndarray) -> np.ndarray:
+        """Return the number of the only label that is rounded to each narrow float, or -1."""
+        if wanted.dtype.kind in "iu":
+            return np.full(wanted.shape, -1)
+        narrow = np.dtype(np.float32) if wanted.dtype == np.float64 else wanted.dtype
+        with np.errstate(over="ignore", under="ignore"):
+            floats, labels = wanted.astype(narrow), self.distinct.astype(narrow)
+        # A float64 number comes from float32 if it is one, and is not what a person would type.
+        is_narrow = (floats == wanted) & (
+            (wanted.dtype == narrow) | (as_decimals(floats) != wanted)
+        )
+        at = np.searchsorted(labels, floats)
+        is_only = np.searchsorted(labels, floats, side="right") == at + 1
+        return np.where(is_narrow & is_only, at, -1)
 
     def _readings(
         self, wanted: np.ndarray, exact: np.ndarray
