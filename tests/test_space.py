@@ -363,6 +363,22 @@ def test_public_names_say_gridax() -> None:
     assert repr(gx.Space) == "<class 'gridax.Space'>"
 
 
+@pytest.mark.parametrize("others", [{}, {"x": gx.GridAxis(0, 1, 2)}])
+def test_an_object_that_looks_like_an_axis_is_not_a_fixed_value(others):
+    class GridAxis:  # as in another package
+        size = 3
+
+        def generate_values(self, key=None):
+            return jnp.arange(3.0)
+
+    text = (
+        "'model.G' is a GridAxis, which has the methods of an axis, but is not one; use an axis of "
+        "gridax, or derive its class from gridax.Axis"
+    )
+    with pytest.raises(TypeError, match=re.escape(text)):
+        gx.Space({"model": {"G": GridAxis()}, **others}, mode="product")
+
+
 def test_the_class_of_an_axis_is_no_axis():
     text = "'key' is the class KeyAxis, not an axis; call it with its values"
     with pytest.raises(TypeError, match=re.escape(text)):

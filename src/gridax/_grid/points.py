@@ -270,10 +270,15 @@ def _axes_of(skeleton: Skeleton) -> list[tuple[int, str, Axis]]:
 
 
 def _check_no_axis_within(leaf: Any, path: str) -> None:
-    """Reject an axis class that was not called, and an axis within an object that is a leaf."""
+    """Reject an axis class that was not called, an axis of another package, and one in a leaf."""
     if isinstance(leaf, type) and issubclass(leaf, Axis):
         raise TypeError(
             f"{path!r} is the class {leaf.__name__}, not an axis; call it with its values"
+        )
+    if not isinstance(leaf, type) and hasattr(leaf, "generate_values") and hasattr(leaf, "size"):
+        raise TypeError(
+            f"{path!r} is a {type(leaf).__name__}, which has the methods of an axis, but is not "
+            "one; use an axis of gridax, or derive its class from gridax.Axis"
         )
     attribute = attribute_holding(leaf, is_axis)
     if attribute is not None:
