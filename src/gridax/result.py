@@ -6,7 +6,7 @@ import itertools
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -252,9 +252,17 @@ class Result(Sequence[Any]):
         queries = {**(indexers or {}), **by_label}
         return lookup.sel(self.dataset, queries, method, tolerance, drop)
 
-    def isel(self, *args: Any, **kwargs: Any) -> xr.Dataset:
-        """Select from the Dataset by position, as `xarray.Dataset.isel`."""
-        return self.dataset.isel(*args, **kwargs)
+    def isel(
+        self,
+        indexers: Mapping[Any, Any] | None = None,
+        drop: bool = False,
+        missing_dims: Literal["raise", "warn", "ignore"] = "raise",
+        **by_dim: Any,
+    ) -> xr.Dataset:
+        """Select from the Dataset by position, as `xarray.Dataset.isel`; also by arrays of JAX."""
+        queries = {**(indexers or {}), **by_dim}
+        chosen = {dim: select.without_jax(indexer) for dim, indexer in queries.items()}
+        return self.dataset.isel(chosen, drop=drop, missing_dims=missing_dims)
 
     def rerun(
         self,

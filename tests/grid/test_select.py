@@ -311,3 +311,40 @@ def test_masks_along_zipped_axes_are_refused_if_a_label_of_any_of_them_differs()
     for name in ("a", "b"):
         with pytest.raises(ValueError, match="has other labels along 'point', not the 2 of"):
             space.filter(lambda ds, name=name: shifted(ds.b > 0, name))
+
+
+@pytest.mark.parametrize("select", ["sel", "isel"])
+@pytest.mark.parametrize(
+    ("one", "other", "dim"),
+    [
+        ({"a": "p"}, {"b": "p"}, "p"),
+        ({"a": "b"}, {}, "b"),
+        ({"a": "b"}, {"b": "b"}, "b"),
+        ({"b": "q", "a": "p"}, {"c": "q"}, "q"),
+    ],
+)
+def test_selections_that_xarray_takes_in_pairs_are_refused(select, one, other, dim) -> None:
+    state = {name: gx.DataAxis([0, 1, 2]) for name in "abc"}
+    space = gx.Space(state, mode="product")
+    queries = {
+        name: xr.DataArray([0, 2, 1], dims=along) for name, along in {**one, **other}.items()
+    }
+    assert getattr(space.dataset, select)(queries).sizes[dim] == 3
+    with pytest.raises(ValueError, match=f"have the dimension '{dim}' in common, so xarray would"):
+        getattr(space, select)(queries)
+    plain = {name: query.values for name, query in queries.items()}
+    assert getattr(space, select)(plain).shape == (3, 3, 3)
+
+
+@pytest.mark.parametrize("indexer", [0, 2, [2, 0]])
+@pytest.mark.parametrize("wrap", [lambda array: array, xr.DataArray], ids=["array", "DataArray"])
+def test_arrays_of_jax_select_like_those_of_numpy(indexer: Any, wrap: Any) -> None:
+    space = gx.Space({"x": gx.DataAxis([0, 2, 1]), "y": gx.GridAxis(0, 2, 3)}, mode="product")
+    model = gx.SequentialExecution(lambda s: np.arange(6.0).reshape(3, 2) * s["y"], space)
+    times = np.array(["2020-01-01", "2020-01-02"], "M8[ns]")
+    result = model.run(dims={"value": ("node", "t")}, coords={"t": times}, progress=False)
+    host, device = wrap(np.array(indexer)), wrap(jnp.array(indexer))
+    for name in ("x", "y", "node"):
+        xr.testing.assert_identical(result.isel({name: device}), result.isel({name: host}))
+        xr.testing.assert_identical(result.sel({name: device}), result.sel({name: host}))
+    xr.testing.assert_identical(result.isel(t=device // 2), result.isel(t=host // 2))

@@ -14,6 +14,7 @@ import numpy as np
 import xarray as xr
 
 from gridax._grid.labels import Labels, text
+from gridax._grid.select import without_jax
 
 
 def by_label(
@@ -87,7 +88,7 @@ def sel(
     3
     """
     others = {
-        name: query
+        name: without_jax(query)
         for name, query in queries.items()
         if (name in dataset.coords and dataset[name].dtype.kind in "mM")
         or (name in dataset.dims and name not in dataset.coords)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import operator
 from collections.abc import Mapping
 from typing import Any
 
+import jax
 import numpy as np
 import xarray as xr
 
@@ -76,9 +78,37 @@ def _check_count(count: int, empty: bool = False) -> None:
         )
 
 
+def without_jax(indexer: Any) -> Any:
+    """Return an indexer for xarray, which cannot select by the arrays of JAX.
+
+    Examples
+    --------
+    >>> import jax.numpy as jnp
+    >>> without_jax(jnp.array([2, 1]))
+    array([2, 1], dtype=int32)
+    """
+    if isinstance(indexer, (xr.DataArray, xr.Variable)) and isinstance(indexer.data, jax.Array):
+        return indexer.copy(data=np.asarray(indexer.data))
+    return np.asarray(indexer) if isinstance(indexer, jax.Array) else indexer
+
+
 def positions(indexers: Mapping[str, Any], sizes: Mapping[str, int]) -> dict[str, Any]:
-    """Return an int or an int64 array per dimension."""
+    """Return an int or an int64 array per dimension.
+
+    Raises
+    ------
+    ValueError, TypeError, IndexError
+        If a dimension does not exist, positions do not, or DataArrays would be taken in pairs.
+    """
     chosen: dict[str, Any] = {}
+    dims_of = {dim: set(getattr(indexers.get(dim), "dims", (dim,))) for dim in sizes}
+    for (one, its), (other, others) in itertools.combinations(dims_of.items(), 2):
+        if its & others:
+            raise ValueError(
+                f"the selections along {one!r} and {other!r} have the dimension "
+                f"{min(its & others, key=str)!r} in common, so xarray would take them in pairs, "
+                "but a space stays a grid; pass their .values, or pick points with filter()"
+            )
     for dim, indexer in indexers.items():
         if dim not in sizes:
             raise ValueError(f"there is no dimension {dim!r}; the dimensions are {_listed(sizes)}")
