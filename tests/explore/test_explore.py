@@ -443,6 +443,14 @@ def test_what_cannot_be_explored_is_refused(result, given, text):
         result.explore(*given)
 
 
+def test_an_output_without_values_is_refused_by_that_name():
+    axis = gx.GridAxis(0, 1, 2)
+    found = run(lambda s: {"y": s["a"], "spikes": np.ones(0)}, product(a=axis))
+    assert repr(found.explore()) == "<gridax.explore.Explorer: y over a>"
+    with pytest.raises(ValueError, match="output 'spikes' has no numbers to show; choose from y"):
+        found.explore("spikes")
+
+
 @pytest.mark.parametrize(
     ("labels", "known"),
     [([1.0, np.nan, 3.0], 3), (np.array(["2020", "NaT", "2022"], "M8[ns]"), "2022")],

@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import xarray as xr
 
 import gridax as gx
 from tests.ids import plain
@@ -126,3 +127,11 @@ def test_a_choice_that_was_made_goes_with_the_batch_as_it_is() -> None:
     assert batch["x"].tolist() == [0.0, 1.0]
     named = product({"n": gx.ChoiceAxis([1, 2], wrap=str), "x": gx.GridAxis(0, 1, 2)})
     assert named.sel(n=2).collect()["n"] == "2"
+
+
+@pytest.mark.parametrize("wrap", [lambda x: "text", lambda x: xr.DataArray(x), float])
+def test_a_wrap_that_cannot_be_vectorized_is_named(wrap):
+    space = product({"x": gx.GridAxis(0, 1, 3, wrap=wrap), "y": gx.GridAxis(0, 1, 2)})
+    with pytest.raises(TypeError) as caught:
+        space.collect()
+    assert "while the wrap of axis 'x' was vectorized" in "".join(caught.value.__notes__)

@@ -84,5 +84,12 @@ def _stack(column: Column, grid: Grid, shape: tuple[int, ...], fill_value: Any) 
     if wrap is not None:
         for _ in shape:
             wrap = jax.vmap(wrap)
-        stacked = wrap(stacked)
+        try:
+            stacked = wrap(stacked)
+        except Exception as error:
+            error.add_note(
+                f"while the wrap of axis {column.name!r} was vectorized with jax.vmap; what it "
+                "returns has to be arrays"
+            )
+            raise
     return stacked

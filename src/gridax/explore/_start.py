@@ -105,6 +105,10 @@ def known_output(cube: Cube, name: str) -> str:
     if name in cube.outputs:
         return name
     parts = [output.name for output in cube.outputs.values() if output.source == name]
+    if name in cube.unseen:
+        raise ValueError(
+            f"output {name!r} has no numbers to show; choose from {listing(list(cube.outputs))}"
+        )
     if not parts:
         raise ValueError(f"no output {name!r}; the outputs are {listing(list(cube.outputs))}")
     return parts[0]
