@@ -23,6 +23,17 @@ def is_keys(value: Any) -> bool:
     return isinstance(value, jax.Array) and jnp.issubdtype(value.dtype, jax.dtypes.prng_key)
 
 
+def is_array(value: Any) -> bool:
+    """Whether a value has a shape and a dtype; a module such as NumPy has functions of these names.
+
+    Examples
+    --------
+    >>> is_array(np.ones(3)), is_array(np), is_array([1, 2])
+    (True, False, False)
+    """
+    return isinstance(getattr(value, "shape", None), tuple) and hasattr(value, "dtype")
+
+
 def is_floating(dtype: Any) -> bool:
     """Whether a dtype holds real floats; NumPy alone does not recognize bfloat16 and float8."""
     return bool(jnp.issubdtype(dtype, jnp.floating))

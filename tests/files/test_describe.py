@@ -457,6 +457,18 @@ def test_a_space_that_is_one_axis_with_no_container_comes_back(tmp_path):
     assert len(space) == 3
 
 
+@pytest.mark.parametrize("module", [np, jnp, math])
+@pytest.mark.parametrize("execution", [gx.SequentialExecution, gx.ParallelExecution])
+def test_a_state_may_hold_a_module(module, execution, tmp_path):
+    space = gx.Space({"xp": module, "x": gx.GridAxis(0, 1, 3)}, mode="product")
+    run = execution(lambda s, xp: s["x"] * s["xp"].pi, space, module)
+    result = run.run(store=tmp_path / "store.zarr", progress=False)
+    result.to_netcdf(tmp_path / "result.nc")
+    for saved in ("store.zarr", "result.nc"):
+        again = gx.open_result(tmp_path / saved)
+        np.testing.assert_allclose(again.dataset["value"], [0, np.pi / 2, np.pi], rtol=1e-6)
+
+
 def test_choices_of_plain_containers_come_back(tmp_path):
     choices = (None, (1, 2), [1.5, "a"], {"a": [None, True]})
     space = through(gx.Space({"c": gx.ChoiceAxis(choices)}), tmp_path)

@@ -125,6 +125,12 @@ def test_wrong_coordinates_are_rejected(coords, text):
         RESULT.interp(**coords)
 
 
+@pytest.mark.parametrize("values", [[], np.empty(0), xr.DataArray(np.empty(0), dims="q")])
+def test_no_values_are_rejected(values):
+    with pytest.raises(ValueError, match="interp: no values of axis 'x' are given; give at least"):
+        RESULT.interp(x=values)
+
+
 def test_axes_with_a_single_label_are_left_out():
     axes = {"x": gx.GridAxis(0, 1, 3), "y": gx.GridAxis(0, 1, 3), "w": gx.GridAxis(1, 2, 2)}
     space = gx.Space(axes, mode="product")

@@ -16,6 +16,7 @@ import jax
 import numpy as np
 import xarray as xr
 
+from gridax._arrays import is_array
 from gridax._axes import is_axis
 from gridax._axes.base import call
 from gridax._axes.carried import is_carried
@@ -115,7 +116,7 @@ def fixed_arrays(points: Points) -> dict[str, Any]:
     """Return dtype and shape of the arrays of a state that are no axes, by their dotted paths."""
     arrays = {}
     for name, leaf in points.fixed:
-        if hasattr(leaf, "shape") and hasattr(leaf, "dtype") and leaf.shape:
+        if is_array(leaf) and leaf.shape:
             arrays[name] = _array_to_json(leaf)
     return dict(_at_most(arrays))
 
@@ -164,7 +165,7 @@ def _argument_to_json(leaf: Any) -> Any:
         return None
     if isinstance(leaf, (complex, np.complexfloating)):
         return {"complex": [float(leaf.real), float(leaf.imag)]}
-    if hasattr(leaf, "shape") and hasattr(leaf, "dtype"):
+    if is_array(leaf):
         return _array_to_json(leaf)
     if isinstance(leaf, (tuple, list, Mapping)):  # an empty one
         return {} if isinstance(leaf, Mapping) else []
@@ -262,7 +263,7 @@ def _fixed_to_json(leaf: Any) -> dict[str, Any]:
     if isinstance(leaf, (complex, np.complexfloating)):
         dtype = {"dtype": str(leaf.dtype)} if isinstance(leaf, np.generic) else {}
         return {"complex": [float(leaf.real), float(leaf.imag)], **dtype}
-    if hasattr(leaf, "shape") and hasattr(leaf, "dtype"):
+    if is_array(leaf):
         return {"missing": f"{leaf.dtype}[{','.join(map(str, leaf.shape))}]"}
     return {"missing": name_of(leaf)}
 

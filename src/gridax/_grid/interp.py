@@ -93,6 +93,8 @@ def _asked(name: str, value: Any, columns: Mapping[str, Column], grid: Grid) -> 
     labels = Labels.of(name, table.labels[column.all_rows(grid.sizes)])
     if not np.isfinite(labels.values).all():
         raise ValueError(f"interp: axis {name!r} has an infinite label; select its labels with sel")
+    if np.size(value) == 0:
+        raise ValueError(f"interp: no values of axis {name!r} are given; give at least one")
     if isinstance(value, xr.DataArray):
         return value.copy(data=_exactly(labels, value.values))
     array = np.asarray(value)

@@ -14,6 +14,7 @@ import jax
 import numpy as np
 import xarray as xr
 
+from gridax._arrays import is_array
 from gridax._axes import is_axis
 from gridax._axes.carried import Carried
 from gridax._digest.containers import containers
@@ -325,7 +326,7 @@ def _value(leaf: Any, name: str, unknown: list[str]) -> list[str]:
     examined = examine({name: _plain(leaf)})
     unknown += examined.unknown
     code = _digest_of(examined)
-    if hasattr(leaf, "shape") and hasattr(leaf, "dtype"):
+    if is_array(leaf):
         return [code, f"{leaf.dtype}{list(leaf.shape)} with digest {code}"]
     return [code, f"{getattr(leaf, '__qualname__', type(leaf).__qualname__)}"]
 
