@@ -379,6 +379,22 @@ def test_an_object_that_looks_like_an_axis_is_not_a_fixed_value(others):
         gx.Space({"model": {"G": GridAxis()}, **others}, mode="product")
 
 
+@pytest.mark.parametrize(
+    ("state", "text"),
+    [
+        ({"x": gx.GridAxis(0, 1, 2), 1: 2.0}, "the keys of the state are 'x', 1, which"),
+        ([{"a": ({"x": gx.GridAxis(0, 1, 2), None: 2.0},)}], "the state[0]['a'][0] are 'x', None,"),
+        (
+            {(0, 1): gx.GridAxis(0, 1, 2), ("a", "b"): 2.0},
+            "state are (0, 1), ('a', 'b'), which JAX",
+        ),
+    ],
+)
+def test_keys_that_jax_cannot_sort_are_named(state, text):
+    with pytest.raises(TypeError, match=re.escape(text)):
+        gx.Space(state, mode="product")
+
+
 def test_the_class_of_an_axis_is_no_axis():
     text = "'key' is the class KeyAxis, not an axis; call it with its values"
     with pytest.raises(TypeError, match=re.escape(text)):

@@ -134,6 +134,30 @@ def mapped(change: Callable[[Any], Any], tree: Any, is_leaf: Callable[[Any], boo
     return structure.unflatten([mapped(change, child, is_leaf) for child in children])
 
 
+def check_keys(tree: Any, name: str = "the state") -> None:
+    """Reject dicts in containers of Python whose keys JAX cannot sort.
+
+    Examples
+    --------
+    >>> check_keys({"layers": [{"w": 1.0, 0: 2.0}]})
+    Traceback (most recent call last):
+        ...
+    TypeError: the keys of the state['layers'][0] are 'w', 0, which JAX cannot sort; use keys of ...
+    """
+    if type(tree) in (dict, collections.defaultdict):
+        try:
+            sorted(tree)
+        except TypeError:
+            keys = ", ".join(map(repr, tree))
+            raise TypeError(
+                f"the keys of {name} are {keys}, which JAX cannot sort; use keys of one type, such "
+                "as strings"
+            ) from None
+    if isinstance(tree, (list, tuple, Mapping)):
+        for key, value in tree.items() if isinstance(tree, Mapping) else enumerate(tree):
+            check_keys(value, f"{name}[{key!r}]")
+
+
 def rebuildable(tree: Any) -> Any:
     """Return a pytree with dicts in place of named tuples that their fields alone cannot create.
 

@@ -26,7 +26,7 @@ from gridax._grid.grid import Grid, build
 from gridax._grid.index import attach_all
 from gridax._grid.select import is_integer
 from gridax._plan.chain import Chain
-from gridax._pytree import Skeleton, attribute_holding, dotted, is_private, owned
+from gridax._pytree import Skeleton, attribute_holding, check_keys, dotted, is_private, owned
 from gridax._text import listing, number_of
 
 MODES = ("product", "zip")
@@ -58,7 +58,11 @@ class Points:
         if mode not in MODES:
             raise ValueError(f"mode must be 'product' or 'zip', got {mode!r}")
         typed = _typed_key(key)
-        skeleton = Skeleton.of(owned(state), is_axis)
+        try:
+            skeleton = Skeleton.of(owned(state), is_axis)
+        except ValueError:
+            check_keys(state)
+            raise
         grid = build(_axes_of(skeleton), mode, typed, _directions(skeleton))
         points = cls(skeleton, grid, mode, typed)
         # What is wrong is reported now rather than at the first use.
