@@ -514,6 +514,14 @@ def test_outputs_are_not_reduced_along_a_chain(dim):
         gx.ParallelExecution(counting, grid("both")).run(reduce={dim: "mean"}, progress=False)
 
 
+def test_all_that_is_carried_is_named_if_outputs_are_reduced_along_a_chain():
+    state = {name: gx.Carried(0.0, name, along="r") for name in ("x", "y")}
+    space = gx.Space({"r": gx.DataAxis([1, 2]), **state}, mode="product")
+    executor = gx.ParallelExecution(lambda s: {"x": s["y"], "y": s["x"]}, space)
+    with pytest.raises(ValueError, match="'x', 'y' are carried along 'r', so outputs"):
+        executor.run(reduce={"r": "mean"}, progress=False)
+
+
 def test_blocks_of_a_reduced_run_have_whole_chains(tmp_path):
     executor = gx.ParallelExecution(counting, grid())
     options = {"store": tmp_path / "run.zarr", "reduce": {"k": "mean"}, "progress": False}

@@ -218,6 +218,22 @@ def test_quantiles_histograms_and_functions(executor, dims):
         np.testing.assert_allclose(found.values, gaps.transpose(order), rtol=1e-5)
 
 
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16", "float32", "int8", "bool"])
+@pytest.mark.parametrize("is_python", [True, False])
+def test_quantiles_skip_nan_of_every_dtype(dtype, is_python):
+    rng = np.random.default_rng(0)
+    values = np.where(rng.random((5, 16)) < 0.3, np.nan, rng.normal(size=(5, 16)).round(1))
+    values = jnp.asarray(np.nan_to_num(values) if dtype in ("int8", "bool") else values, dtype)
+    axes = {"i": gx.DataAxis(range(5)), "trial": gx.DataAxis(range(16))}
+    space = gx.Space(axes, mode="product")
+    executor = gx.SequentialExecution if is_python else gx.ParallelExecution
+    run = executor(lambda s: {"y": values[s["i"], s["trial"]]}, space)
+    q = [0.0, 0.1, 0.5, 1.0]
+    found = run.run(reduce={"trial": gx.Quantiles(q)}, progress=False).dataset["y.quantile"]
+    wanted = np.nanquantile(np.asarray(values).astype(np.float64), q, axis=1)
+    np.testing.assert_allclose(found.transpose("quantile", "i"), wanted, rtol=1e-6, atol=1e-6)
+
+
 def test_a_single_quantile_has_no_dimension():
     dataset = EXECUTIONS[0].run(reduce={"n": {"trial": gx.Quantiles(0.5)}}, progress=False).dataset
     assert dataset["n.quantile"].dims == ("G", "sigma")

@@ -320,6 +320,30 @@ def test_failed_points_are_left_out_and_counted(how, options, tmp_path, monkeypa
     assert "status" not in repaired.dataset
 
 
+@pytest.mark.parametrize("how", ["memory", "store", "extend"])
+@pytest.mark.parametrize("n_bad", [0, 1, 5])
+def test_a_single_cell_with_failed_points_and_text_as_labels(how, n_bad, tmp_path):
+    def model(state):
+        if state["x"] < n_bad:
+            raise ArithmeticError("diverged")
+        return {"n": int(state["x"]), "y": state["x"] / 2}
+
+    space = gx.Space({"x": gx.DataAxis(range(6), labels=list("abcdef"))}, mode="product")
+    executor = gx.SequentialExecution(model, space)
+    options = {"reduce": {"x": ["argmin", "mean"]}, "on_error": "record", "progress": False}
+    if how != "memory":
+        options["store"] = tmp_path / "run.zarr"
+    result = executor.run(**options)
+    if how == "extend":
+        result = executor.run(extend=result, **options | {"store": None})
+    found = result.dataset.load()
+    for output in ("n", "y"):
+        assert found[f"{output}.argmin"].item() == "abcdef"[n_bad : n_bad + 1]
+        assert found[f"{output}.count"].item() == 6 - n_bad
+        mean = np.mean(np.arange(6.0)[n_bad:])
+        np.testing.assert_allclose(found[f"{output}.mean"], mean / (1 + (output == "y")))
+
+
 @pytest.mark.parametrize("how", FAILING, ids=["python", "traced"])
 @pytest.mark.slow
 def test_an_error_names_the_point(how, monkeypatch):

@@ -232,8 +232,12 @@ def _least(dtype: Any) -> Any:
 
 def _quantiles(xp: Any, x: Any, there: Any, axis: int, method: Quantiles) -> Any:
     """Return quantiles by linear interpolation, in front of the own dimensions unless single."""
-    inexact = jnp.issubdtype(x.dtype, jnp.inexact)
-    values = x if inexact else x.astype(np.float64)
+    if not jnp.issubdtype(x.dtype, jnp.inexact):
+        values = x.astype(np.float64)
+    elif x.dtype.itemsize < 4:
+        values = x.astype(np.float32)  # NumPy does not know where to sort NaN of bfloat16
+    else:
+        values = x
     if there is not None:
         values = xp.where(there, values, xp.asarray(np.nan, values.dtype))
     values = xp.sort(values, axis=axis)  # NaN comes last

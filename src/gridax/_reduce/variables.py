@@ -69,7 +69,7 @@ class Variable:
         if self.labels is None:
             return raw.astype(dtype, copy=False)
         missing = raw < 0
-        found = self.labels[np.where(missing, 0, raw)]
+        found = np.asarray(self.labels[np.where(missing, 0, raw)])  # of a single cell, a scalar
         if missing.any():
             none = {"f": np.nan, "U": ""}.get(found.dtype.kind, 0)
             found = np.where(missing, np.array(none, found.dtype), found)

@@ -146,12 +146,14 @@ def _check_chain(reduction: Reduction, points: Points) -> None:
     chain = points.chain
     if chain is None:
         return
+    names = listing([repr(path) for path in points.carried])
+    are = "is" if len(points.carried) == 1 else "are"
     for dim in (chain.dim, chain.direction):
         if dim in reduction.cells.reduced:
             raise ValueError(
-                f"reduce: {', '.join(map(repr, points.carried))} is carried along "
-                f"{points.dims[chain.dim]!r}, so outputs cannot be reduced along "
-                f"{points.dims[dim]!r} while the sweep runs; reduce the result along it afterwards"
+                f"reduce: {names} {are} carried along {points.dims[chain.dim]!r}, so outputs "
+                f"cannot be reduced along {points.dims[dim]!r} while the sweep runs; reduce the "
+                "result along it afterwards"
             )
 
 

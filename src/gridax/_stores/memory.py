@@ -232,7 +232,7 @@ class MemoryStore(Store):
 
     def erase(self) -> None:
         """Fill the outputs of points without a value with NaN, or zeros where there is no NaN."""
-        without = self.status != DONE
+        without = np.asarray(self.status != DONE)  # of a single point, NumPy returns a scalar
         for at in self._with_values:
             without[at] = False
         if without.any():
