@@ -532,3 +532,62 @@ def test_as_many_new_trials_as_old_ones(how):
     whole = run(how).dataset
     for name, variable in whole.items():
         np.testing.assert_allclose(found[name], variable, rtol=2e-6, atol=1e-7)
+
+
+def rounded(state):
+    """Return few different values, so that many points have the same."""
+    x = np.sin(7.0 * float(state["x"]) + 3.0 * float(state["trial"]))
+    return {"n": int(2 * x), "is_high": bool(x > 0.5), "y": np.nan if x < 0 else np.round(x)}
+
+
+def ties(n_x, n_trials, kind):
+    """Return a space whose labels along `x` are numbers, text, or not unique."""
+    x = {
+        "numbers": {"x": gx.DataAxis(range(n_x))},
+        "text": {"x": gx.DataAxis(range(n_x), labels=[chr(120 - i) for i in range(n_x)])},
+        "group": {
+            "g": gx.DataAxis([1.5, 0.5, 1.5, 0.5, 0.5][:n_x], group="x_"),
+            "x": gx.DataAxis([3, 3, 1, 0, 0][:n_x], group="x_"),
+        },
+    }[kind]
+    trial = gx.DataAxis([3 * i % n_trials for i in range(n_trials)])
+    return gx.Space({**x, "trial": trial}, mode="product")
+
+
+@pytest.mark.sampled(4)
+@pytest.mark.parametrize("kind", ["numbers", "text", "group"])
+@pytest.mark.parametrize("block", [{"trial": 1}, {"trial": 3}, {"x": 2, "trial": 2}, "extend"])
+def test_the_first_of_equal_values_has_the_label(kind, block, tmp_path):
+    space = ties(5, 7, kind)
+    dim = space.dims[0]
+    for along in ("trial", (dim, "trial")):
+        options = {"reduce": {along: ["argmin", "argmax"]}, "progress": False}
+        wanted = gx.SequentialExecution(rounded, space).run(**options).dataset
+        for kept in ({}, {"store": tmp_path / f"{along}.zarr"}):
+            if block == "extend":
+                part = space.isel({"trial": [1, 4, 5], dim: [0, 2, 3]})
+                kept["extend"] = gx.SequentialExecution(rounded, part).run(**options)
+            elif kept:
+                names = {"x": dim, "trial": "trial"}
+                chosen = {names[k]: n for k, n in block.items() if names[k] in np.ravel(along)}
+                kept["block"] = chosen
+            found = gx.SequentialExecution(rounded, space).run(**options, **kept).dataset
+            for name in wanted.data_vars:
+                np.testing.assert_array_equal(found[name], wanted[name], err_msg=name)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"), [([1, 2], [1, 2, 2]), ([2, 2, 1], [2, 1, 2]), ([2], [2, 2, 3, 3])]
+)
+@pytest.mark.parametrize("how", ["memory", "store"])
+def test_repeated_points_count_as_often_as_they_are_there(old, new, how, tmp_path):
+    def run(labels, **options):
+        axes = {"x": gx.DataAxis(labels, group="draw"), "k": gx.DataAxis([1.0, 2.0])}
+        space = gx.Space(axes, mode="product")
+        executor = gx.SequentialExecution(lambda s: {"y": s["x"] * s["k"]}, space)
+        return executor.run(reduce={"draw": ["sum", "var"]}, progress=False, **options)
+
+    place = {"store": tmp_path / "run.zarr"} if how == "store" else {}
+    found, wanted = run(new, extend=run(old), **place).dataset, run(new).dataset
+    for name in wanted.data_vars:
+        np.testing.assert_allclose(found[name], wanted[name], err_msg=name)

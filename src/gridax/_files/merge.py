@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 import xarray as xr
 
+from gridax._files.positions import positions
 from gridax._outputs.template import Output
 from gridax._plan.cells import Cells, Cut
 from gridax._plan.progress import Progress
@@ -133,7 +134,9 @@ def stored_outputs(summary: Summary, opened: OpenedStore) -> tuple[Output, ...]:
     return tuple(found)
 
 
-def merged(stored: xr.Dataset, summary: Summary, is_complete: bool) -> dict[str, xr.Variable]:
+def merged(
+    stored: xr.Dataset, summary: Summary, is_complete: bool, axes: Mapping[str, xr.Variable]
+) -> dict[str, xr.Variable]:
     """Return the variables of a result, without computing those that are lazy.
 
     Parameters
@@ -141,6 +144,7 @@ def merged(stored: xr.Dataset, summary: Summary, is_complete: bool) -> dict[str,
     stored : what is stored of each cell, with their states.
     summary : of these.
     is_complete : whether all points are done.
+    axes : labels of the axes of the space by name, along its dimensions.
 
     Returns
     -------
@@ -160,6 +164,9 @@ def merged(stored: xr.Dataset, summary: Summary, is_complete: bool) -> dict[str,
             needed = {each: variables[each] for each in _needed(name, summary)}
             methods = [summary.variables[each][1] for each in needed]
             given = [*needed.values()]
+            if summary.parts and methods[-1] in ("argmin", "argmax"):
+                methods.insert(-1, _POSITION)
+                given.insert(-1, _positions(name, summary, variables, axes))
             variable = _from_parts(methods, given, status, summary.parts, is_complete, has_pending)
         if is_complete or jnp.issubdtype(variable.dtype, jnp.inexact) == _is_inexact(dtype):
             variable = variable.astype(_dtype(dtype), copy=False)
@@ -174,6 +181,29 @@ def _needed(name: str, summary: Summary) -> list[str]:
     names = {each[1]: n for n, each in summary.variables.items() if each[0] == source}
     before = [names[each] for each in ("count", *NEEDS.get(method, ())) if each != method]
     return [*(before if method not in _EMPTY else ()), name]
+
+
+def _positions(
+    name: str,
+    summary: Summary,
+    variables: Mapping[Any, xr.Variable],
+    axes: Mapping[str, xr.Variable],
+) -> xr.Variable:
+    """Return the positions of the labels of an argmin or argmax in the order of the points.
+
+    They decide which of two equal values comes first, as points of one part may lie between those
+    of another.
+    """
+    kind = summary.variables[name][:2]
+    siblings = [each for each, (*other, _) in summary.variables.items() if (*other,) == kind]
+    if len(siblings) == 1:  # which is not named after its axis, the only one along its dimension
+        dim = summary.parts[0].removesuffix(PART)
+        others = (axis for axis, labels in axes.items() if labels.dims == (dim,))
+        along = [dim if dim in axes else next(others)]  # with weights, there are others
+    else:
+        along = [each.removeprefix(".".join((*kind, ""))) for each in siblings]
+
+    return positions([variables[each] for each in siblings], [axes[axis] for axis in along])
 
 
 def _is_inexact(dtype: str) -> bool:
@@ -242,6 +272,8 @@ def _merged(
     return total
 
 
+# What stands beside an argmin or argmax: where its labels are.
+_POSITION = "position"
 # What a part without points has; others are not read where the count is zero.
 _EMPTY: dict[str, Any] = {"count": 0, "sum": 0, "any": False, "all": True, "histogram": 0}
 
@@ -281,10 +313,12 @@ def _pair(
                     both = (v_a * left["count"] + v_b * n_b + between) / n
                     both = np.sqrt(both) if square else both
                     found.append(np.where(only_b, y, np.where(only_a, x, both)))
-                case "min" | "max" | "argmin" | "argmax":
-                    end = method[-3:]
+                case "min" | "max" | "argmin" | "argmax" | "position":
+                    end = "min" if "min" in left else "max"
                     p, q = left[end], right[end]
                     later = (q < p) if end == "min" else (q > p)
+                    if _POSITION in left:
+                        later |= (q == p) & (right[_POSITION] < left[_POSITION])
                     found.append(np.where(only_b | (later & ~only_a), y, x))
                 case _:
                     raise AssertionError(method)

@@ -36,3 +36,13 @@ def without_swept(dataset: xr.Dataset) -> tuple[xr.Dataset, dict[Hashable, xr.Va
         dims = [str(dim).removeprefix(_PREFIX) for dim in variable.dims]
         swept[str(name).removeprefix(_PREFIX)] = xr.Variable(dims, variable.values, variable.attrs)
     return dataset.drop_vars(added), swept
+
+
+def swept_axes(dataset: xr.Dataset) -> dict[str, xr.Variable]:
+    """Return the coordinates of the space that was swept, without loading those that are lazy."""
+    return {
+        str(name).removeprefix(_PREFIX): xr.Variable(
+            [str(dim).removeprefix(_PREFIX) for dim in variable.dims], variable.data
+        )
+        for name, variable in dataset.coords.variables.items()
+    }

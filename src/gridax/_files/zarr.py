@@ -16,6 +16,7 @@ import xarray as xr
 from gridax._files import codec
 from gridax._files.merge import ATTRIBUTE as SUMMARY
 from gridax._files.merge import Summary, merged
+from gridax._files.swept import swept_axes
 from gridax._files.synchronous import in_this_thread
 from gridax._outputs.template import Output
 from gridax._plan.progress import Progress
@@ -143,7 +144,7 @@ def _view_of_cells(
     summary : of it.
     cells : how many of them are done, failed and pending.
     """
-    found = merged(dataset, summary, cells.done == cells.total)
+    found = merged(dataset, summary, cells.done == cells.total, swept_axes(dataset))
     view = dataset.drop_vars([*summary.variables, STATUS, ERROR, FAILED_POINTS]).assign(found)
     view.attrs[SUMMARY] = summary.json(merged=True)
     n_failed = int(found[FAILED_POINTS].sum()) if FAILED_POINTS in found else 0

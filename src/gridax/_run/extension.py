@@ -8,6 +8,7 @@ is any block of them.
 
 from __future__ import annotations
 
+import collections
 import dataclasses
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -276,10 +277,21 @@ def like_points(dataset: xr.Dataset, old: Points, new: Points) -> tuple[xr.Datas
 
 
 def _matched(names: list[str], new: dict[str, _Leaf], old: dict[str, _Leaf]) -> np.ndarray:
-    """Return the old index for each new one, by the keys of some leaves; -1 if there is none."""
-    known = {key: i for i, key in enumerate(zip(*(old[n].keys for n in names), strict=True))}
-    wanted = zip(*(new[n].keys for n in names), strict=True)
-    return np.array([known.get(key, -1) for key in wanted], dtype=np.int64)
+    """Return the old index for each new one, by the keys of some leaves; -1 if there is none.
+
+    Equal ones are matched in their order; if there are more of them now, the last one is repeated.
+    """
+    known: dict[Any, collections.deque[int]] = collections.defaultdict(collections.deque)
+    for i, key in enumerate(zip(*(old[n].keys for n in names), strict=True)):
+        known[key].append(i)
+    rows = []
+    for key in zip(*(new[n].keys for n in names), strict=True):
+        places = known.get(key)
+        if places is None:
+            rows.append(-1)
+        else:
+            rows.append(places.popleft() if len(places) > 1 else places[0])
+    return np.array(rows, dtype=np.int64)
 
 
 def _holding(array: np.ndarray, values: np.ndarray, name: str) -> np.ndarray:

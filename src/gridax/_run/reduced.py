@@ -107,7 +107,8 @@ class ReducedAssembly:
             dataset = self._empty.copy(data={o.name: arrays[o.name] for o in self.template.outputs})
         else:
             stored = xr.Dataset(self._stored(arrays, store.status, store.messages()))
-            dataset = self._labels.assign(merged(stored, self._summary, store.is_complete))
+            axes = self._job.points.coordinates()
+            dataset = self._labels.assign(merged(stored, self._summary, store.is_complete, axes))
         dataset.attrs.update(recorded.attributes(self.fingerprints))
         dataset.attrs.update(describe.stamped(run, self._job.deed, before))
         return dataset

@@ -61,8 +61,10 @@ class ReducedExtension:
             home, rows = extension.rows(dim)
             if home is None or home in summary.kept:
                 continue
-            found = np.flatnonzero(rows >= 0)
-            if len(np.unique(rows[found])) < old.sizes[home]:
+            # Of points that are repeated now, the result has only as many as were repeated before.
+            olds, found = np.unique(rows, return_index=True)
+            found = np.sort(found[olds >= 0])
+            if len(found) < old.sizes[home]:
                 raise ValueError(
                     f"extend=: the result was reduced along {home!r} over labels that this space "
                     "lacks, and they cannot be taken out again; keep all of them"
