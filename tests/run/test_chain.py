@@ -206,7 +206,11 @@ def test_an_xarray_object_is_carried_by_its_values():
 @pytest.mark.parametrize(
     ("initial", "output", "text"),
     [
-        (0.0, "y", "'x' is carried from the output 'y', but the model returned v, x"),
+        (
+            0.0,
+            "y",
+            "but the model returned v, x; return that output, or name one of these in Carried(",
+        ),
         (jnp.zeros(3), "v", "the initial value is float32[3], the output 'v' is float32[2]"),
         (jnp.int32(0), "x", "the initial value is int32[], the output 'x' is float32[]"),
         (

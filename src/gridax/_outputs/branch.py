@@ -77,7 +77,8 @@ def branch(template: Template, name: str, path: str) -> Branch:
         return Branch(jax.tree.structure(0), (names.index(name),))
     if there is None:
         raise ValueError(
-            f"{path!r} is carried from the output {name!r}, but the model returned {listing(names)}"
+            f"{path!r} is carried from the output {name!r}, but the model returned "
+            f"{listing(names)}; return that output, or name one of these in Carried(output=…)"
         )
     parts, structure = jax.tree.flatten(there)
     if any(template.parts[k].kind == "dataset" for k in parts):
