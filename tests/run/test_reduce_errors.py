@@ -143,6 +143,29 @@ def test_outputs_with_other_quantiles():
         gx.ParallelExecution(model, SPACE).run(reduce=request)
 
 
+def test_functions_that_return_keys():
+    def key_of(values):
+        return jax.random.key(0)
+
+    space = gx.Space({"x": gx.DataAxis([1.0, 2.0])}, mode="product")
+    for executor in (gx.ParallelExecution, gx.SequentialExecution):
+        with pytest.raises(TypeError, match="'key_of' must return numbers, got PRNG keys; return"):
+            executor(lambda s: s["x"], space).run(reduce={"x": key_of}, progress=False)
+
+
+@pytest.mark.parametrize("function", [jnp.sort, jnp.cumsum, jnp.diff])
+def test_functions_whose_shape_depends_on_how_many_points_fail(function):
+    def failing(state):
+        if state["x"] == 1 and state["k"] == 2:
+            raise ArithmeticError
+        return float(state["x"])
+
+    axes = {"x": gx.DataAxis([1, 2, 3]), "k": gx.DataAxis([1, 2])}
+    run = gx.SequentialExecution(failing, gx.Space(axes, mode="product")).run
+    with pytest.raises(ValueError, match=r"for 2 of 3 values, but .* for all; pass a function"):
+        run(reduce={"x": function}, on_error="record", progress=False)
+
+
 def test_functions_that_cannot_be_traced():
     def pick(values):
         return float(values[0])

@@ -372,7 +372,20 @@ def _on_host(
         if there is not None and not there[at].all():
             values = values[there[at]] if n_along == 1 else _without(values, there[at])
         found.append(np.asarray(method.call(jnp.asarray(values))))
+        if len(values) < x.shape[n_lead]:
+            _check_shape(method, x[at], found[-1].shape, len(values))
     return np.stack(found).reshape(lead + found[0].shape)
+
+
+def _check_shape(method: Function, values: np.ndarray, shape: tuple[int, ...], n_good: int) -> None:
+    """Reject a function that returns another shape for fewer values."""
+    whole = jax.eval_shape(method.call, jax.ShapeDtypeStruct(values.shape, values.dtype)).shape
+    if shape != whole:
+        raise ValueError(
+            f"reduce: the model failed at some points, and the function {method.name!r} returned "
+            f"an array of shape {shape} for {n_good} of {len(values)} values, but {whole} for all; "
+            "pass a function whose result has the same shape for any number of values"
+        )
 
 
 def _nothing(method: Function, values: np.ndarray) -> np.ndarray:

@@ -238,6 +238,11 @@ def _returned(method: Function, source: Output, sizes: Sequence[int]) -> Any:
             f"reduce: the function {method.name!r} must return one array, got "
             f"{type(struct).__name__}"
         )
+    if jnp.issubdtype(struct.dtype, jax.dtypes.extended):
+        raise TypeError(
+            f"reduce: the function {method.name!r} must return numbers, got PRNG keys; return "
+            "jax.random.key_data of them"
+        )
     return struct
 
 
