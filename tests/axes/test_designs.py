@@ -13,6 +13,7 @@ import numpyro.distributions as dist
 import pandas as pd
 import pytest
 import xarray as xr
+from numpyro.distributions.transforms import AffineTransform
 from numpyro.infer import Predictive
 from scipy import stats
 
@@ -79,6 +80,39 @@ def test_a_distribution_is_covered_by_its_quantiles(
     values = values_of(design({"x": distribution, "other": (0, 1)}, 64)["x"])
     at = np.linspace(0.1, 0.9, 5)
     np.testing.assert_allclose(same.cdf(np.quantile(values, at)), at, atol=0.04)
+
+
+@pytest.mark.parametrize(
+    ("distribution", "same"),
+    [
+        (dist.Chi2(3.0), stats.chi2(3.0)),
+        (dist.BetaProportion(0.25, 8.0), stats.beta(2.0, 6.0)),
+        (dist.StudentT(5.0, 1.0, 2.0), stats.t(5.0, 1.0, 2.0)),
+        (dist.InverseGamma(3.0, 2.0), stats.invgamma(3.0, scale=2.0)),
+        (
+            dist.TransformedDistribution(dist.Beta(2.0, 5.0), AffineTransform(1.0, 4.0)),
+            stats.beta(2.0, 5.0, loc=1.0, scale=4.0),
+        ),
+        (
+            dist.TransformedDistribution(dist.Beta(2.0, 5.0), AffineTransform(0.0, -1.0)),
+            stats.beta(5.0, 2.0, loc=-1.0),
+        ),
+        (dist.DiscreteUniform(-2, 3), stats.randint(-2, 4)),
+    ],
+    ids=lambda given: type(given).__name__,
+)
+def test_quantiles_are_those_of_scipy(distribution: Any, same: Any) -> None:
+    unit = values_of(gx.halton({"x": (0.0, 1.0)}, 64)["x"])
+    values = values_of(gx.halton({"x": distribution}, 64)["x"])
+    np.testing.assert_allclose(values, same.ppf(unit), rtol=1e-4, atol=1e-6)
+    assert (values.dtype.kind == "i") == distribution.support.is_discrete
+
+
+class Unavailable(dist.Normal):
+    """A distribution whose quantiles need a package that is not installed."""
+
+    def icdf(self, q: Any) -> Any:
+        raise ImportError("Please install `tensorflow_probability`.")
 
 
 def test_the_group_may_have_another_name() -> None:
@@ -160,6 +194,13 @@ def test_joint_draws_become_axes_of_one_group() -> None:
             {"x": dist.VonMises(0.0, 1.0)},
             ValueError,
             "axis 'x': VonMises has no inverse cumulative distribution function in NumPyro; pass "
+            "bounds, or use NumPyroAxis",
+        ),
+        (
+            {"x": Unavailable(0.0, 1.0)},
+            ValueError,
+            "axis 'x': NumPyro needs another package for the inverse cumulative distribution "
+            "function of Unavailable: Please install `tensorflow_probability`. Install it, pass "
             "bounds, or use NumPyroAxis",
         ),
         ({"a/b": (0, 1)}, ValueError, "'a/b' cannot name a dimension"),

@@ -225,6 +225,12 @@ def test_bounds_and_distributions_can_be_keywords():
             "pass bounds, or use NumPyroAxis",
         ),
         (
+            lambda: gx.QuadratureAxis(dist.DiscreteUniform(0, 5), 3).generate_values(),
+            ValueError,
+            "QuadratureAxis: quadrature needs a distribution of real numbers, but DiscreteUniform "
+            "is one of integers; use NumPyroAxis, or DataAxis with all integers",
+        ),
+        (
             lambda: gx.Space({"G": gx.QuadratureAxis(0, 1, 3), "G_weight": 2.0}, "product"),
             ValueError,
             "the fixed value at 'G_weight' and an axis or group called 'G_weight'",

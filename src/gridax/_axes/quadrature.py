@@ -151,6 +151,11 @@ class QuadratureAxis(LabeledAxis):
             else:
                 with x64(True):
                     nodes = quantiles(self.distribution, (1 + unit) / 2, owner(self))
+                if nodes.dtype.kind == "i":
+                    raise ValueError(
+                        f"{owner(self)}: quadrature needs a distribution of real numbers, but "
+                        f"{kind} is one of integers; use NumPyroAxis, or DataAxis with all integers"
+                    )
         return nodes, weights / weights.sum()
 
     def _parameters(self, *names: str) -> list[float]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import jax.numpy as jnp
@@ -47,23 +48,41 @@ def quantiles(distribution: Any, unit: np.ndarray, owner: str) -> np.ndarray:
     """Return the inverse cumulative distribution function at some probabilities."""
     # The ends of the unit interval may lie at infinity.
     tiny = float(jnp.finfo(jnp.result_type(float)).eps)
-    unit = np.clip(unit, tiny, 1 - tiny)
+    name = type(distribution).__name__
     try:
-        return np.asarray(distribution.icdf(jnp.asarray(unit)))
-    except (NotImplementedError, ImportError):
-        return _scipy_icdf(distribution, unit, owner)
+        return np.asarray(_icdf(distribution, np.clip(unit, tiny, 1 - tiny)))
+    except NotImplementedError:
+        raise ValueError(
+            f"{owner}: {name} has no inverse cumulative distribution function in NumPyro; pass "
+            "bounds, or use NumPyroAxis"
+        ) from None
+    except ImportError as error:
+        raise ValueError(
+            f"{owner}: NumPyro needs another package for the inverse cumulative distribution "
+            f"function of {name}: {error} Install it, pass bounds, or use NumPyroAxis"
+        ) from error
 
 
-def _scipy_icdf(onto: Any, unit: np.ndarray, owner: str) -> np.ndarray:
-    """Invert distribution functions for which NumPyro needs another package."""
+def _icdf(onto: Any, unit: np.ndarray) -> Any:
+    """Invert a distribution function, by SciPy where NumPyro needs another package."""
     from scipy import stats
 
-    match type(onto).__name__:
-        case "Beta":
+    kinds = {kind.__name__ for kind in type(onto).__mro__}  # a Chi2 is a Gamma, for example
+    if "DiscreteUniform" in kinds:  # NumPyro returns what lies between the integers
+        return int(onto.low) + np.floor(unit * (int(onto.high) - int(onto.low) + 1)).astype(int)
+    try:
+        return onto.icdf(jnp.asarray(unit))
+    except ImportError:
+        if "Beta" in kinds:
             return stats.beta(float(onto.concentration1), float(onto.concentration0)).ppf(unit)
-        case "Gamma":
+        if "Gamma" in kinds:
             return stats.gamma(float(onto.concentration), scale=1 / float(onto.rate)).ppf(unit)
-    raise ValueError(
-        f"{owner}: {type(onto).__name__} has no inverse cumulative distribution function in "
-        "NumPyro; pass bounds, or use NumPyroAxis"
-    )
+        if "StudentT" in kinds:
+            return stats.t(float(onto.df), float(onto.loc), float(onto.scale)).ppf(unit)
+        if "TransformedDistribution" not in kinds:
+            raise
+    falls = math.prod(int(transform.sign) for transform in onto.transforms) < 0
+    values = jnp.asarray(_icdf(onto.base_dist, 1 - unit if falls else unit))
+    for transform in onto.transforms:
+        values = transform(values)
+    return values
