@@ -503,6 +503,15 @@ def test_what_is_no_distribution_is_refused(distribution: Any) -> None:
         gx.NumPyroAxis(distribution, 3)
 
 
+@pytest.mark.parametrize("broadcast_mode", [False, True])
+def test_a_distribution_without_draws_is_refused(broadcast_mode: bool) -> None:
+    distribution = dist.ImproperUniform(dist.constraints.real, (), ())
+    axis = gx.NumPyroAxis(distribution, 3, broadcast_mode=broadcast_mode)
+    message = "NumPyroAxis: ImproperUniform cannot be sampled; use a distribution that can, or Data"
+    with pytest.raises(ValueError, match=message):
+        axis.generate_values()
+
+
 @pytest.mark.parametrize("n", [0, -1])
 @pytest.mark.parametrize(
     "make", [lambda n: gx.KeyAxis(n), lambda n: gx.NumPyroAxis(dist.Beta(1, 1), n)]

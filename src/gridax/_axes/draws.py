@@ -69,14 +69,23 @@ class NumPyroAxis(LabeledAxis):
         """Return values and labels."""
         key = default_key() if key is None else key
         if not self.broadcast_mode:
-            draws = self.distribution.sample(key, (self.n, *self.sample_shape))
-            return array_table(np.asarray(draws), None, owner, drawn=True)
-        draws = np.asarray(self.distribution.sample(key, (self.n,)))
+            draws = self._drawn(key, (self.n, *self.sample_shape), owner)
+            return array_table(draws, None, owner, drawn=True)
+        draws = self._drawn(key, (self.n,), owner)
         if draws.ndim == 1:
             return number_table(draws, owner, self.sample_shape or None, drawn=True)
         extended = draws.reshape((self.n,) + (1,) * len(self.sample_shape) + draws.shape[1:])
         shape = (self.n, *self.sample_shape, *draws.shape[1:])
         return array_table(np.broadcast_to(extended, shape), None, owner)
+
+    def _drawn(self, key: jax.Array, shape: tuple[int, ...], owner: str) -> np.ndarray:
+        try:
+            return np.asarray(self.distribution.sample(key, shape))
+        except NotImplementedError:
+            raise ValueError(
+                f"{owner}: {type(self.distribution).__name__} cannot be sampled; use a "
+                "distribution that can, or DataAxis with values of your own"
+            ) from None
 
 
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
