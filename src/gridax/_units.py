@@ -1,4 +1,4 @@
-"""Arrays with units, as pint, unyt and astropy have them."""
+"""Units, and arrays with units, as pint, unyt and astropy have them."""
 
 from __future__ import annotations
 
@@ -21,3 +21,14 @@ def without_units(value: Any) -> tuple[Any, str | None]:
         if hasattr(value, numbers) and not isinstance(getattr(value, unit, ""), str):
             return getattr(value, numbers), str(getattr(value, unit))
     return value, None
+
+
+def are_dimensionless(units: Any) -> bool:
+    """Whether units are those of a pure number, as CF, pint, unyt and astropy write them.
+
+    Examples
+    --------
+    >>> [are_dimensionless(units) for units in ("1", "dimensionless", "", "mV", None)]
+    [True, True, True, False, False]
+    """
+    return isinstance(units, str) and units.strip() in ("1", "dimensionless", "")

@@ -211,6 +211,29 @@ def test_they_have_names_and_units():
     assert "units" not in dataset["plain.d_G"].attrs
 
 
+@pytest.mark.parametrize("number", ["1", "", "dimensionless"])
+@pytest.mark.parametrize("other", ["1", "", "dimensionless"])
+def test_what_is_dimensionless_adds_nothing_to_units(number, other):
+    def model(state):
+        outputs = {"ratio": (state["x"] * state["t"], number), "rate": (state["x"], "Hz")}
+        return {name: xr.DataArray(v, attrs={"units": u}) for name, (v, u) in outputs.items()}
+
+    axes = {"x": gx.GridAxis(0, 1, 2, attrs={"units": other})}
+    axes["t"] = gx.GridAxis(0, 1, 2, attrs={"units": "ms"})
+    sweep = gx.ParallelExecution(model, gx.Space(axes, mode="product"))
+    found = sweep.run(derivatives=["x", "t"], progress=False).dataset
+    units = {name: v.attrs["units"] for name, v in found.data_vars.items() if ".d_" in name}
+    assert units == {
+        "ratio.d_x": "1",
+        "ratio.d_t": "ms-1",
+        "rate.d_x": "Hz",
+        "rate.d_t": "Hz ms-1",
+    }
+    reduced = sweep.run(reduce={"t": "var"}, progress=False).dataset
+    assert reduced["ratio.var"].attrs["units"] == number
+    assert reduced["rate.var"].attrs["units"] == "(Hz)^2"
+
+
 def test_dimensions_given_for_an_output_are_those_of_its_derivatives():
     dataset = run(dims={"series": ("time",)}, coords={"time": [0.0, 0.1, 0.2, 0.3]}).dataset
     assert dataset["series.d_G"].dims == ("G", "tau", "trial", "time")

@@ -9,6 +9,7 @@ from typing import Any
 import jax.numpy as jnp
 
 from gridax._outputs.template import Output, Template
+from gridax._units import are_dimensionless
 
 
 def has_derivatives(output: Output) -> bool:
@@ -58,17 +59,18 @@ def ratio(above: Any, below: Any) -> str | None:
 
     Examples
     --------
-    >>> ratio("Hz", "mV"), ratio("mV", "mV"), ratio("m s-1", "1"), ratio("1", "m s-1")
+    >>> ratio("Hz", "mV"), ratio("mV", "mV"), ratio("m s-1", "1"), ratio("", "m s-1")
     ('Hz mV-1', '1', 'm s-1', '(m s-1)-1')
     """
     if not isinstance(above, str) or not isinstance(below, str):
         return None
-    if above == below:
+    is_number = are_dimensionless(above)
+    if above == below or (is_number and are_dimensionless(below)):
         return "1"
-    if below == "1":
+    if are_dimensionless(below):
         return above
     inverse = f"{below}-1" if below.isalpha() else f"({below})-1"
-    return inverse if above == "1" else f"{above} {inverse}"
+    return inverse if is_number else f"{above} {inverse}"
 
 
 def own_outputs(outputs: Sequence[Output]) -> list[Output]:

@@ -20,6 +20,7 @@ from gridax._reduce import methods
 from gridax._reduce.arithmetic import needs_64_bits, sum_dtype
 from gridax._reduce.methods import Function, Histogram, Method, Quantiles
 from gridax._reduce.request import Reduced, Reduction
+from gridax._units import are_dimensionless
 
 # The variable that counts the points at which the model failed.
 FAILED = "failed"
@@ -268,7 +269,7 @@ def _attributes(method: str, source: Output, along: Sequence[str]) -> dict[str, 
         attrs.pop("units", None)
     if method in ("count", "histogram"):
         attrs["units"] = "1"
-    if method == "var" and attrs.get("units", "1") != "1":
+    if method == "var" and "units" in attrs and not are_dimensionless(attrs["units"]):
         attrs["units"] = f"({attrs['units']})^2"
     attrs["long_name"] = f"{_WORDS.get(method, method)} of {_called(source)}"
     if method in _CF:
