@@ -95,6 +95,20 @@ def test_a_saltelli_design_gives_the_indices_of_ishigami():
     assert found["y.S1"].attrs["dropped"] == 0
 
 
+@pytest.mark.parametrize("exponent", [-300, -160, 160, 300])
+@pytest.mark.parametrize("design", ["nodes", "saltelli"])
+def test_indices_do_not_depend_on_the_scale_of_an_output(design, exponent):
+    with x64():
+        axes = {name: gx.QuadratureAxis(*bounds, 4) for name, bounds in ISHIGAMI.items()}
+        state = gx.saltelli(ISHIGAMI, 16) if design == "saltelli" else axes
+        scales = np.array([1.0, 10.0**exponent])
+        found = run(lambda state: {"y": ishigami(state)["y"] * scales}, state).sobol()
+    for name in ("y.S1", "y.ST"):
+        one, other = found[name].transpose("y_dim_0", ...)
+        assert np.isfinite(one).all()
+        np.testing.assert_allclose(one, other, rtol=1e-12, atol=1e-12)
+
+
 @pytest.mark.parametrize("design", ["nodes", "saltelli"])
 def test_the_indices_of_the_g_function_of_sobol(design):
     a = np.array([0.0, 1.0, 4.5, 9.0])

@@ -125,13 +125,21 @@ def _computed(
     for box in parts.boxes():
         shape = missing[box].shape
         sums = begin(math.prod(shape))
+        exponents = None
         for start, values in parts.read(box):
-            sums.add(start, values)
+            exponents = _exponents(values) if exponents is None else exponents
+            sums.add(start, np.ldexp(values, -exponents))
         for name, each in sums.indices().items():
             whole = indices.setdefault(name, np.empty((len(each), *parts.shape)))
             whole[(slice(None), *box)] = each.reshape(len(each), *shape)
         missing[box] = sums.n_missing.reshape(shape)
     return indices, missing
+
+
+def _exponents(values: np.ndarray) -> np.ndarray:
+    """Return the powers of two by which values are divided, so that their squares are in range."""
+    sizes = np.where(np.isfinite(values), np.abs(values), 0.0)
+    return np.frexp(sizes.max(axis=tuple(range(values.ndim - 1))))[1]
 
 
 def _first_gap(parts: Parts, gaps: np.ndarray) -> tuple[Any, ...]:
