@@ -437,13 +437,15 @@ def test_the_plan_counts_derivatives():
         (["f"], "derivatives= names 'f', but this axis has choices"),
         (["trial"], "derivatives= names 'trial', but this axis has PRNG keys"),
         (["W"], "derivatives= names 'W', but each value of this axis is an array of shape (2, 2)"),
-        (["g"], "derivatives= names 'g', which is a dimension of the axes u, v; name those"),
+        (["g"], "derivatives= names 'g', which is a dimension; name an axis along it: u, v"),
+        (["z"], "derivatives= names 'z', but the values of this axis are of complex64, and only"),
     ],
 )
 def test_names_that_have_no_derivatives_are_rejected(names, message):
     state = {
         "G": gx.GridAxis(0, 1, 3),
         "n": gx.DataAxis(np.array([1, 2])),
+        "z": gx.DataAxis(np.array([1j, 2.0])),
         "f": gx.ChoiceAxis([1, 2]),
         "trial": gx.KeyAxis(2),
         "W": gx.DataAxis(np.zeros((2, 2, 2))),

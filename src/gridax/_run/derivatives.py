@@ -40,7 +40,7 @@ def _check(name: str, points: Points) -> None:
         known = _differentiable(points)
         members = [column.name for column in columns.values() if column.dim == name]
         if members:
-            hint = f"which is a dimension of the axes {listing(members)}; name those"
+            hint = f"which is a dimension; name an axis along it: {listing(members)}"
         else:
             hint = f"which is not an axis of the space{_advice(name, known, points)}"
         raise ValueError(f"derivatives= names {name!r}, {hint}")
@@ -70,7 +70,7 @@ def _problem(column: Column) -> str | None:
         return "this axis has choices"
     if table.kind == "key":
         return "this axis has PRNG keys"
-    if table.kind == "array":
+    if table.kind == "array" and table.values.ndim > 1:
         return f"each value of this axis is an array of shape {table.values.shape[1:]}"
     if not jnp.issubdtype(table.values.dtype, jnp.floating):
         return f"the values of this axis are of {table.values.dtype}"
