@@ -35,18 +35,18 @@ RESERVED_ATTRS = (
 _TIME_UNITS = re.compile(r"^\s*\w+\s+since\s+\S", re.IGNORECASE)
 
 
-def count(value: Any, owner: str, what: str) -> int:
-    """Return `value` as a positive Python int, or raise an error that names it."""
+def count(value: Any, owner: str, what: str, least: int = 1) -> int:
+    """Return `value` as a Python int of at least `least`, or raise an error that names it."""
     try:
         if isinstance(value, (bool, np.bool_)):
             raise TypeError
         number = operator.index(value)
     except TypeError:
         raise TypeError(
-            f"{owner}: {what} must be a whole number of at least 1, got {value!r}"
+            f"{owner}: {what} must be a whole number of at least {least}, got {value!r}"
         ) from None
-    if number < 1:
-        raise ValueError(f"{owner}: {what} must be at least 1, got {number}")
+    if number < least:
+        raise ValueError(f"{owner}: {what} must be at least {least}, got {number}")
     return number
 
 

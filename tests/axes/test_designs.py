@@ -222,6 +222,13 @@ def test_a_design_needs_a_size(design: Any, n: int) -> None:
         design({"x": (0, 1)}, n=n)
 
 
+@pytest.mark.parametrize("seed", [-1, 1.5, None, "x", True])
+@pytest.mark.parametrize("design", [*DESIGNS, gx.saltelli], ids=lambda design: design.__name__)
+def test_a_seed_is_a_whole_number(design: Any, seed: Any) -> None:
+    with pytest.raises((TypeError, ValueError), match=f"{design.__name__}: seed must be .*at le"):
+        design({"x": (0, 1)}, n=4, seed=seed)
+
+
 def test_attributes_of_no_axis_are_refused() -> None:
     message = "attrs names ['y'], but the axes are ['x']"
     with pytest.raises(ValueError, match=re.escape(message)):

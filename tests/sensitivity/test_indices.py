@@ -486,6 +486,7 @@ def test_outputs_that_are_not_real_numbers_are_left_out_or_named(output, message
         ({"confidence": 1.5}, "confidence must be between 0 and 1, got 1.5"),
         ({"confidence": "high"}, "confidence must be a single real number, got 'high'"),
         ({"confidence": 0.9, "resamples": 1}, "resamples must be at least 2, got 1"),
+        ({"confidence": 0.9, "seed": -1}, "seed must be at least 0, got -1"),
     ],
 )
 def test_the_bootstrap_needs_a_level_and_resamples(options, message):

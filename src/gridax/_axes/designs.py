@@ -252,15 +252,15 @@ def _design(
 ) -> dict[str, DataAxis]:
     from scipy.stats import qmc  # takes half a second, which only designs should pay
 
-    n = checked_size(method, over, n)
+    n, seed = checked_size(method, over, n, seed)
     engines = {"sobol": qmc.Sobol, "halton": qmc.Halton, "latin_hypercube": qmc.LatinHypercube}
     return covering(engines[method](d=len(over), rng=seed).random(n), over, group, attrs)
 
 
-def checked_size(method: str, over: Any, n: Any) -> int:
-    """Return the number of points of a design, once it and the ranges are of the right kind."""
+def checked_size(method: str, over: Any, n: Any, seed: Any) -> tuple[int, int]:
+    """Return the number of points and the seed of a design, once the ranges are checked, too."""
     check_mapping(over, method, "ranges by name, such as {'G': (0.1, 0.8)}")
-    return _checks.count(n, method, "n")
+    return _checks.count(n, method, "n"), _checks.count(seed, method, "seed", least=0)
 
 
 def covering(

@@ -66,7 +66,7 @@ def saltelli(
     """
     from scipy.stats import qmc  # takes half a second, which only designs should pay
 
-    n = checked_size("saltelli", over, n)
+    n, seed = checked_size("saltelli", over, n, seed)
     if n == 1:
         raise ValueError("saltelli: n must be 2 or larger, since one base sample has no variance")
     if n & (n - 1):

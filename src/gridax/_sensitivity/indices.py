@@ -60,9 +60,8 @@ def _counts(n_samples: int, confidence: float | None, resamples: int, seed: int)
         return bootstrap_counts(n_samples, 0, seed)
     if not 0 < _checks.number(confidence, "sobol", "confidence") < 1:
         raise ValueError(f"sobol: confidence must be between 0 and 1, got {confidence}")
-    n_resamples = _checks.count(resamples, "sobol", "resamples")
-    if n_resamples < 2:
-        raise ValueError("sobol: resamples must be at least 2, got 1")
+    n_resamples = _checks.count(resamples, "sobol", "resamples", least=2)
+    seed = _checks.count(seed, "sobol", "seed", least=0)
     return bootstrap_counts(n_samples, n_resamples, seed)
 
 
