@@ -381,6 +381,12 @@ def test_infinite_draws_are_rejected(axis: gx.Axis) -> None:
         axis.generate_values()
 
 
+def test_a_draw_that_is_no_number_is_rejected() -> None:
+    message = "NumPyroAxis: NaN cannot be a label; remove it, or check the parameters of the distr"
+    with pytest.raises(ValueError, match=message):
+        gx.NumPyroAxis(dist.Delta(jnp.nan), 1).generate_values()
+
+
 def test_infinity_that_a_user_gives_is_a_value() -> None:
     axis = gx.DataAxis([1.0, np.inf])
     assert labels_of(axis) == [1.0, np.inf]

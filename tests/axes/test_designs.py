@@ -249,6 +249,16 @@ def test_attributes_of_no_axis_are_refused() -> None:
             "from_samples: the numbers of samples differ: {'a': 2, 'b': 1}",
         ),
         ({"a": 1.0}, ValueError, "axis 'a': values must have at least one dimension"),
+        (
+            pd.DataFrame([[1.0, 2.0], [3.0, 4.0]], columns=["G", "G"]),
+            ValueError,
+            "from_samples: 2 columns are called 'G', but each becomes an axis; rename them",
+        ),
+        (
+            pd.DataFrame({0: [1.0, 2.0], "0": [3.0, 4.0]}),
+            ValueError,
+            "from_samples: 2 columns are called '0', but each becomes an axis; rename them",
+        ),
     ],
 )
 def test_samples_that_do_not_belong_together_are_refused(
@@ -313,6 +323,12 @@ def test_a_table_has_one_draw_per_row() -> None:
     draws = posterior()[["G"]].to_dataframe()
     space = gx.Space(gx.from_samples(draws), mode="product")
     assert space.sel(chain=1, draw=3).dataset["G"].item() == posterior()["G"].values[1, 3]
+
+
+def test_keys_can_be_among_the_samples() -> None:
+    keys = jax.random.split(jax.random.key(1), 3)
+    space = gx.Space(gx.from_samples({"G": [0.2, 0.1, 0.3], "key": keys}), mode="product")
+    assert space.sel(G=0.1)[0]["key"] == keys[1]
 
 
 def test_a_million_draws_in_float64_keep_their_labels() -> None:

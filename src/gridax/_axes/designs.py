@@ -10,6 +10,7 @@ import pandas as pd
 import xarray as xr
 
 from gridax import _checks
+from gridax._arrays import is_keys
 from gridax._axes import DataAxis
 from gridax._axes.quantiles import spread
 from gridax._axes.table import check_numbers
@@ -161,7 +162,7 @@ def from_samples(
     if isinstance(samples, pd.DataFrame):
         levels = [name for name in samples.index.names if name is not None]
         table = samples.reset_index(levels) if levels else samples
-        samples = {str(name): table[name].to_numpy() for name in table.columns}
+        samples = _columns(table)
     elif isinstance(samples, (xr.Dataset, xr.DataTree)):
         samples = _flat_draws(_dataset(samples))
     elif isinstance(samples, Mapping) and _are_draws(samples.values()):
@@ -181,9 +182,23 @@ def from_samples(
             "first dimension"
         )
     for name, axis in axes.items():
+        if is_keys(axis.values):
+            continue
         if np.ndim(axis.values) == 1 and np.asarray(axis.values).dtype.kind == "f":
             check_numbers(np.asarray(axis.values), f"axis {name!r}", drawn=True)
     return axes
+
+
+def _columns(table: pd.DataFrame) -> dict[str, np.ndarray]:
+    """Return the columns of a table by name."""
+    names = [str(name) for name in table.columns]
+    for name in names:
+        if names.count(name) > 1:
+            raise ValueError(
+                f"from_samples: {names.count(name)} columns are called {name!r}, but each becomes "
+                "an axis; rename them"
+            )
+    return {name: table.iloc[:, i].to_numpy() for i, name in enumerate(names)}
 
 
 def _are_draws(values: Iterable[Any]) -> bool:

@@ -157,7 +157,8 @@ def number_table(
 def check_numbers(values: np.ndarray, owner: str, drawn: bool) -> None:
     """Reject NaN, and infinite draws."""
     if np.isnan(values).any():
-        raise ValueError(f"{owner}: NaN cannot be a label; remove it or pass labels=")
+        advice = ", or check the parameters of the distribution" if drawn else " or pass labels="
+        raise ValueError(f"{owner}: NaN cannot be a label; remove it{advice}")
     if drawn and np.isinf(values).any():
         raise ValueError(
             f"{owner}: a draw is infinite, which cannot be a label; remove it, or use a "
