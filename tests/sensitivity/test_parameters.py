@@ -86,9 +86,26 @@ def test_weights_of_your_own_come_with_a_dataarray():
     array = xr.DataArray([0.1, 0.2, 0.3], dims="a", coords={"a_weight": weights}, name="a")
     space = gx.Space({"a": gx.DataAxis(array), "b": gx.DataAxis([1, 2])}, "product")
     np.testing.assert_allclose(parameters(space).weights[0], [1 / 8, 3 / 8, 4 / 8])
-    wrong = array.assign_coords(a_weight=("a", [1.0, -3.0, 4.0]))
-    with pytest.raises(ValueError, match="the weights a_weight must not be negative"):
-        parameters(gx.Space({"a": gx.DataAxis(wrong)}, "product"))
+
+
+@pytest.mark.parametrize(
+    ("weights", "problem"),
+    [
+        ([1.0, -3.0, 4.0], "must not be negative"),
+        ([1.0, np.nan, 4.0], "must be finite"),
+        ([1.0, np.inf, 4.0], "must be finite"),
+        ([0, 0, 0], "must not all be zero"),
+        (["x", "y", "z"], "must be one number per label, got <U1 of shape (3,)"),
+        (np.ones((3, 2)), "must be one number per label, got float64 of shape (3, 2)"),
+    ],
+)
+def test_what_cannot_be_weights_is_rejected(weights, problem):
+    coordinate = (("a", "k")[: np.ndim(weights)], weights)
+    array = xr.DataArray(np.ones((3, 2)), dims=("a", "k"), coords={"a_weight": coordinate})
+    space = gx.Space({"a": gx.DataAxis(array)}, "product")
+    message = f"sobol: the weights a_weight {problem}; correct them, or rename the coordinate"
+    with pytest.raises(ValueError, match=re.escape(message)):
+        parameters(space)
 
 
 def test_missing_nodes_are_warned_of():

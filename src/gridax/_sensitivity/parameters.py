@@ -142,7 +142,7 @@ def _weights(grid: Grid, dim: str) -> np.ndarray:
     members = grid.members(dim)
     rows = [column.all_rows(grid.sizes) for column in members]
     given = {
-        column.name: np.asarray(variable.values, float)[at]
+        column.name: _checked(f"{column.name}_weight", variable.values[at])
         for column, at in zip(members, rows, strict=True)
         if (variable := column.table.extra.get(f"{column.name}_weight")) is not None
     }
@@ -153,14 +153,27 @@ def _weights(grid: Grid, dim: str) -> np.ndarray:
                 f"sobol: {listing([*given])} share the dimension {dim!r}, but have other weights; "
                 "use a dimension for each"
             )
-        if not (np.isfinite(first).all() and (first >= 0).all() and first.sum() > 0):
-            raise ValueError(f"sobol: the weights {next(iter(given))}_weight must not be negative")
         _warn_of_missing(members, first)
         return first / first.sum()
     size = grid.sizes[dim]
     if len(members) == 1 and (is_log := _is_log_grid(members[0])) is not None:
         return trapezoid(members[0].table.labels[rows[0]], is_log)
     return np.full(size, 1 / size)
+
+
+def _checked(name: str, weights: np.ndarray) -> np.ndarray:
+    """Return weights that came with an axis, as floats."""
+    if weights.ndim != 1 or weights.dtype.kind not in "biuf":
+        problem = f"must be one number per label, got {weights.dtype} of shape {weights.shape}"
+    elif not np.isfinite(weights).all():
+        problem = "must be finite"
+    elif (weights < 0).any():
+        problem = "must not be negative"
+    elif not weights.any():
+        problem = "must not all be zero"
+    else:
+        return weights.astype(float)
+    raise ValueError(f"sobol: the weights {name} {problem}; correct them, or rename the coordinate")
 
 
 def _warn_of_missing(members: Sequence[Column], weights: np.ndarray) -> None:
