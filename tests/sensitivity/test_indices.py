@@ -408,6 +408,14 @@ def test_a_product_with_values_that_are_not_finite_is_rejected_with_the_first():
         result.sobol()
 
 
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_a_product_without_finite_values_is_rejected(value):
+    result = run(lambda s: {"y": s["a"] * 0 + value}, {k: gx.GridAxis(0, 1, 2) for k in "ab"})
+    message = "sobol: output 'y' is finite at none of 4 points; name other outputs"
+    with pytest.raises(ValueError, match=message):
+        result.sobol()
+
+
 def test_what_is_constant_has_no_indices():
     result = run(lambda s: {"y": s["a"] * 0 + 0.1, "z": s["a"]}, {k: AXES[k] for k in "ab"})
     with pytest.warns(UserWarning, match="the indices of output 'y' are NaN, as it is constant"):

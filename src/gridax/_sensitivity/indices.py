@@ -75,6 +75,11 @@ def _of_product(
     parts = Parts(dataset.variables[output.name], dims)
     indices, missing = _computed(parts, lambda n_values: Quadrature(weights, n_values))
     n_points = math.prod(map(len, weights))
+    if missing.size and (missing == n_points).all():
+        raise ValueError(
+            f"sobol: output {output.name!r} is finite at none of {number_of(n_points, 'point')}; "
+            "name other outputs"
+        )
     gaps = (missing > 0) & (missing < n_points)
     if gaps.any():
         raise ValueError(
