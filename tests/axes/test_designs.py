@@ -203,6 +203,12 @@ def test_joint_draws_become_axes_of_one_group() -> None:
             "function of Unavailable: Please install `tensorflow_probability`. Install it, pass "
             "bounds, or use NumPyroAxis",
         ),
+        (
+            {"x": dist.LogNormal(0.0, 1000.0)},
+            ValueError,
+            "axis 'x': a quantile of LogNormal is not finite in float32; use a distribution whose "
+            "values fit in this dtype",
+        ),
         ({"a/b": (0, 1)}, ValueError, "'a/b' cannot name a dimension"),
     ],
     ids=plain,

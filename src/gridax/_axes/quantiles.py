@@ -22,7 +22,13 @@ def spread(unit: np.ndarray, onto: Any, name: str) -> np.ndarray:
     if not hasattr(onto, "icdf"):
         raise TypeError(f"{owner}: pass bounds (low, high) or a numpyro distribution, got {onto!r}")
     check_scalar(onto, owner, "a design")
-    return quantiles(onto, unit, owner)
+    values = quantiles(onto, unit, owner)
+    if not np.isfinite(values).all():
+        raise ValueError(
+            f"{owner}: a quantile of {type(onto).__name__} is not finite in {values.dtype}; use a "
+            "distribution whose values fit in this dtype"
+        )
+    return values
 
 
 def check_distribution(given: Any, owner: str) -> None:
