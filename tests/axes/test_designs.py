@@ -185,6 +185,11 @@ def test_joint_draws_become_axes_of_one_group() -> None:
             "axis 'x': pass bounds (low, high) or a numpyro distribution, got (0, 1, 2)",
         ),
         (
+            {"x": dist.Normal},
+            TypeError,
+            "axis 'x': pass bounds (low, high) or a numpyro distribution, got <class",
+        ),
+        (
             {"x": dist.Dirichlet(jnp.ones(3))},
             ValueError,
             "axis 'x': a design needs a distribution of scalars, got batch shape () and "

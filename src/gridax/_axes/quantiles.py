@@ -19,7 +19,7 @@ def spread(unit: np.ndarray, onto: Any, name: str) -> np.ndarray:
         low, high = _checks.bounds(onto[0], onto[1], owner)
         grid_table(np.array([low, high]), owner)  # rejects bounds that JAX could not tell apart
         return low + (high - low) * unit
-    if not hasattr(onto, "icdf"):
+    if isinstance(onto, type) or not hasattr(onto, "icdf"):
         raise TypeError(f"{owner}: pass bounds (low, high) or a numpyro distribution, got {onto!r}")
     check_scalar(onto, owner, "a design")
     values = quantiles(onto, unit, owner)
