@@ -61,13 +61,13 @@ def result(store):
 def reads(monkeypatch):
     """Which variables are read, once per read."""
     seen = []
-    read = chunks_module.LazyArray.__getitem__
+    read = chunks_module.ChunkReader.__call__
 
-    def spy(self, index):
+    def spy(self, block_id):
         seen.append(self._array.key)
-        return read(self, index)
+        return read(self, block_id)
 
-    monkeypatch.setattr(chunks_module.LazyArray, "__getitem__", spy)
+    monkeypatch.setattr(chunks_module.ChunkReader, "__call__", spy)
     return seen
 
 
@@ -122,6 +122,31 @@ def test_a_chunk_takes_one_request(store, files_read):
     assert opened == ["y/c/1/0/0/0"]
     opened = files_read(store, lambda: dataset["y"].isel(x=[0, 5], trial=1).load())
     assert sorted(opened) == ["y/c/0/0/0/0", "y/c/2/0/0/0"]
+
+
+def test_any_selection_of_a_lazy_output_is_that_of_numpy(store, result):
+    lazy, random = gx.open_result(store).dataset["y"], np.random.default_rng(0)
+    values = result.dataset["y"].values
+    for _ in range(20):
+        n = random.choice(lazy.shape[0], 3)
+        start, stop = np.sort(random.choice(lazy.shape[1] + 1, 2, replace=False)).tolist()
+        for rows in (slice(int(n[0]), None), slice(None, None, -2), np.sort(n), n, int(n[0]), []):
+            index = (rows, slice(start, stop))
+            found = lazy.variable[index]
+            assert found.chunks is not None
+            np.testing.assert_array_equal(found.values, values[index])
+
+
+@pytest.mark.parametrize("shape", [(0,), (3, 0), (0, 2)])
+def test_outputs_without_elements_are_lazy_too(shape, tmp_path):
+    def empty(state):
+        return {"none": np.zeros(shape), "one": state["x"]}
+
+    space = gx.Space({"x": gx.GridAxis(0, 1, 3)}, mode="product")
+    gx.SequentialExecution(empty, space).run(store=tmp_path / "run.zarr", progress=False)
+    found = gx.open_result(tmp_path / "run.zarr").dataset["none"]
+    assert found.chunks is not None
+    assert found.values.shape == (3, *shape)
 
 
 def test_a_block_is_a_file_per_output_and_one_for_its_status(store):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
+import uuid
 from collections.abc import Mapping
 from typing import Any
 
@@ -74,8 +75,8 @@ class Snapshot:
         return states if states is not None and states.any() else None
 
 
-class LazyArray:
-    """An array of a store whose chunks are read when it is indexed, with one request for each.
+class ChunkReader:
+    """Reads the chunks of an array of a store when they are needed, with one request for each.
 
     A chunk that is missing is an error, unless its block was still to be computed: zeros are no
     data. Reading is also an error once another store has taken the place of the one that was
@@ -98,31 +99,20 @@ class LazyArray:
     ) -> None:
         self._location, self._array, self._snapshot = location, array, snapshot
         self._is_optional, self._made_at = is_optional, location.made_at(array.key)
-        self.shape, self.ndim, self.dtype = array.shape, len(array.shape), array.dtype
 
-    def __getitem__(self, index: Any) -> np.ndarray:
+    def __call__(self, block_id: Number) -> np.ndarray:
+        """Return a chunk by its number, without what is beyond the end of the array."""
         if self._made_at is not None and self._location.made_at(self._array.key) != self._made_at:
             raise FileNotFoundError(
                 f"the store {self._location.name!r} was removed or replaced after this result was "
                 "opened; open it again with gridax.open_result, and load() results whose store "
                 "will be overwritten"
             )
-        index = index if isinstance(index, tuple) else (index,)
-        if not index or index[0] is Ellipsis:
-            index = (slice(None),) * self.ndim
-        sizes = self._array.chunks
-        positions = [np.arange(n)[i] for n, i in zip(self.shape, index, strict=True)]
-        along = [
-            np.unique(each // size).tolist() for each, size in zip(positions, sizes, strict=True)
-        ]
-        values = self._array.join(along, self._chunk)
-        # One dimension after the other, the last one first, as a number takes its dimension away.
-        for axis in reversed(range(self.ndim)):
-            numbers = np.searchsorted(along[axis], positions[axis] // sizes[axis])
-            local = numbers * sizes[axis] + positions[axis] % sizes[axis]
-            if not np.array_equal(local, np.arange(values.shape[axis])):
-                values = values[(slice(None),) * axis + (local,)]
-        return values
+        sides = zip(block_id, self._array.chunks, self._array.shape, strict=True)
+        shape = [min(size, n - k * size) for k, size, n in sides]
+        if 0 in shape:  # there are no chunks
+            return np.empty(shape, self._array.dtype)
+        return self._chunk(block_id)[tuple(map(slice, shape))]
 
     def _chunk(self, number: Number) -> np.ndarray:
         try:
@@ -155,16 +145,19 @@ def lazy(
 ) -> xr.Variable:
     """Return a variable as a dask array with the chunks of the store; a scalar is read at once.
 
-    Parameters are those of `LazyArray`.
+    Parameters are those of `ChunkReader`.
     """
     attrs = user_attributes(array.attrs)
-    values = LazyArray(location, array, snapshot, is_optional)
+    read = ChunkReader(location, array, snapshot, is_optional)
     if not array.shape:
-        return xr.Variable(array.dims, values[...], attrs)
+        return xr.Variable(array.dims, read(()), attrs)
     import dask.array  # takes time
 
+    chunks = dask.array.core.normalize_chunks(array.chunks, array.shape)
     meta = np.empty((0,) * len(array.shape), array.dtype)
-    data = dask.array.from_array(values, array.chunks, name=False, asarray=False, meta=meta)
+    # The name is unique, as what is read again may have changed.
+    name = f"{array.key}-{uuid.uuid4().hex}"
+    data = dask.array.map_blocks(read, name=name, chunks=chunks, meta=meta)
     return xr.Variable(array.dims, data, attrs)
 
 

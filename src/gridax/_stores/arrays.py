@@ -11,7 +11,7 @@ import itertools
 import json
 import math
 import struct
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import google_crc32c
@@ -157,12 +157,9 @@ class StoredArray:
         ----------
         block : number of the block along each dimension of the grid, which come first.
         """
-        return itertools.product(*self.along(block))
-
-    def along(self, block: Sequence[int] = ()) -> list[Sequence[int]]:
-        """Return the numbers of these chunks along each dimension."""
         pairs = zip(self.shape[len(block) :], self.chunks[len(block) :], strict=True)
-        return [*([number] for number in block), *(range(math.ceil(n / c)) for n, c in pairs)]
+        along = [range(math.ceil(n / size)) for n, size in pairs]
+        return itertools.product(*([number] for number in block), *along)
 
     def encode(self, values: np.ndarray) -> bytes:
         """Return a chunk as it is stored; at the end of the array, values may fill a part of it."""
@@ -239,36 +236,17 @@ class StoredArray:
             here: tuple[Any, ...] = (..., *piece(number[n_grid:], self.chunks[n_grid:]))
             yield self.key_of(number), self.encode(values[here])
 
-    def join(
-        self, along: Sequence[Sequence[int]], chunk_of: Callable[[Number], np.ndarray]
-    ) -> np.ndarray:
-        """Return the values of some chunks as one array, without what is beyond the array's end.
-
-        Parameters
-        ----------
-        along : numbers of the chunks along each dimension, ascending.
-        chunk_of : returns a chunk by its number.
-        """
-        lengths = [
-            [min(size, n - k * size) for k in numbers]
-            for numbers, n, size in zip(along, self.shape, self.chunks, strict=True)
-        ]
-        if all(len(numbers) == 1 for numbers in along):
-            chunk = chunk_of(tuple(numbers[0] for numbers in along))
-            return chunk[tuple(slice(each[0]) for each in lengths)]
-        joined = np.empty([sum(each) for each in lengths], self.dtype)
-        for position in itertools.product(*map(range, map(len, along))):
-            number = tuple(numbers[i] for numbers, i in zip(along, position, strict=True))
-            length = [each[i] for each, i in zip(lengths, position, strict=True)]
-            start = [i * size for i, size in zip(position, self.chunks, strict=True)]
-            here = tuple(slice(a, a + n) for a, n in zip(start, length, strict=True))
-            joined[here] = chunk_of(number)[tuple(map(slice, length))]
-        return joined
-
     def read(self, raw: Iterable[bytes | None], block: Sequence[int] = ()) -> np.ndarray:
         """Return all values, or those of a block, from the contents of its chunks in order."""
-        contents = dict(zip(self.numbers(block), raw, strict=True))
-        return self.join(self.along(block), lambda number: self.decode(contents[number]))
+        n_grid = len(block)
+        sides = zip(block, self.chunks, self.shape, strict=False)
+        shape = [min(size, n - k * size) for k, size, n in sides]
+        values = np.empty([*shape, *self.shape[n_grid:]], self.dtype)
+        for number, content in zip(self.numbers(block), raw, strict=True):
+            here: tuple[Any, ...] = (..., *piece(number[n_grid:], self.chunks[n_grid:]))
+            part = values[here]
+            part[...] = self.decode(content)[tuple(map(slice, part.shape))]
+        return values
 
 
 def piece(number: Sequence[int], sizes: Sequence[int]) -> tuple[slice, ...]:
