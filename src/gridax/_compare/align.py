@@ -76,11 +76,6 @@ def _described_axes(dataset: xr.Dataset) -> tuple[str, ...] | None:
     return tuple(name for name in names if name in dataset.coords)
 
 
-def indexed(dataset: xr.Dataset) -> tuple[str, ...]:
-    """Return the coordinates by which points can be selected."""
-    return tuple(map(str, dataset.xindexes))
-
-
 @dataclasses.dataclass(frozen=True, eq=False)
 class Alignment:
     """Positions of common points along each dimension of two results.
@@ -141,7 +136,9 @@ class Alignment:
         """Return the labels of a common point, given its number along each dimension."""
         at = {dim: int(self.pairs[dim][0][i]) for dim, i in zip(self.pairs, index, strict=True)}
         if self.is_listed:
-            at = _unraveled(at[_LISTED], self.sizes[0])
+            sizes = self.sizes[0]
+            places = np.unravel_index(at[_LISTED], tuple(sizes.values())) if sizes else ()
+            at = {dim: int(i) for dim, i in zip(sizes, places, strict=True)}
         labels = self.labels[0].items()
         return {name: v.isel(at, missing_dims="ignore").values.item() for name, v in labels}
 
@@ -171,7 +168,7 @@ def align(a: Side, b: Side) -> Alignment:
     A Dataset that does not describe its axes has those of the other result.
     """
     known = dict.fromkeys([*(a.axes or ()), *(b.axes or ())])
-    axes = tuple(known) or tuple(n for n in indexed(a.dataset) if n in indexed(b.dataset))
+    axes = tuple(known) or tuple(str(n) for n in a.dataset.xindexes if n in b.dataset.xindexes)
     mine, theirs = a.labels(axes), b.labels(axes)
     sizes = _sizes(mine), _sizes(theirs)
     lacking = [
@@ -182,23 +179,12 @@ def align(a: Side, b: Side) -> Alignment:
         why = f"points cannot be matched, since the axes differ: {listed}"
         return Alignment(axes, (mine, theirs), sizes, {}, {}, problem=why)
     groups, others = _groups(mine), _groups(theirs)
-    if groups.keys() == others.keys() and all(
-        (groups[k] is None) == (others[k] is None) for k in groups
-    ):
-        return _by_dimension(axes, mine, theirs)
-    pair = matched(_listed(mine, sizes[0]), _listed(theirs, sizes[1]))
-    return Alignment(
-        axes, (mine, theirs), sizes, {_LISTED: pair}, {_LISTED: _LISTED}, is_listed=True
-    )
-
-
-def _by_dimension(
-    axes: tuple[str, ...], mine: Mapping[str, xr.Variable], theirs: Mapping[str, xr.Variable]
-) -> Alignment:
-    sizes = _sizes(mine), _sizes(theirs)
-    groups, others = _groups(mine), _groups(theirs)
-    pairs, twins = {}, {}
-    problem = ""
+    is_alike = groups.keys() == others.keys()
+    if not is_alike or any((groups[k] is None) != (others[k] is None) for k in groups):
+        pair = matched(_listed(mine, sizes[0]), _listed(theirs, sizes[1]))
+        twins = {_LISTED: _LISTED}
+        return Alignment(axes, (mine, theirs), sizes, {_LISTED: pair}, twins, is_listed=True)
+    pairs, twins, problem = {}, {}, ""
     for members, dim in groups.items():
         if dim is None:
             problem = _other_labels(members, mine, theirs)
@@ -246,8 +232,3 @@ def _sizes(labels: Mapping[str, xr.Variable]) -> dict[str, int]:
 def _listed(labels: Mapping[str, xr.Variable], sizes: Mapping[str, int]) -> dict[str, np.ndarray]:
     """Return the labels of all points, in their order."""
     return {name: v.set_dims({**sizes}).values.reshape(-1) for name, v in labels.items()}
-
-
-def _unraveled(position: int, sizes: Mapping[str, int]) -> dict[str, int]:
-    index = np.unravel_index(position, tuple(sizes.values())) if sizes else ()
-    return {dim: int(i) for dim, i in zip(sizes, index, strict=True)}

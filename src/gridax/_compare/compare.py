@@ -164,14 +164,10 @@ def _output_row(output: OutputDifference, n_common: int) -> tuple[str, ...]:
     is_compared = n_common and not (output.dims or output.shape)
     pairs = {"dims": output.dims, "shape": output.shape, "dtype": output.dtype}
     pairs |= {"units": output.units, "labels": output.labels}
-    other = "; ".join(f"{what} {a} / {b}" for what, (a, b) in _present(pairs))
+    other = "; ".join(f"{what} {ab[0]} / {ab[1]}" for what, ab in pairs.items() if ab is not None)
     numbers = ["–" if np.isnan(x) else f"{x:.3g}" for x in (output.max_abs, output.max_rel)]
     counts = [str(n) if is_compared else "–" for n in (output.n_beyond, output.n_nan)]
     return (output.name, *numbers, *counts, _call(output.worst), other)
-
-
-def _present(pairs: Mapping[str, tuple[str, str] | None]) -> Iterator[tuple[str, tuple[str, str]]]:
-    return ((what, pair) for what, pair in pairs.items() if pair is not None)
 
 
 def compare(a: Given, b: Given, *, rtol: float = 1e-5, atol: float = 1e-8) -> Comparison:

@@ -65,12 +65,9 @@ def _simple(mine: Mapping[str, Any], theirs: Mapping[str, Any]) -> Iterator[Orig
     for name, what in _PLAIN.items():
         yield OriginDifference(what, str(mine.get(name, _NONE)), str(theirs.get(name, _NONE)))
     yield OriginDifference("commit", commit_text(mine) or _NONE, commit_text(theirs) or _NONE)
-    yield OriginDifference("precision", *(_precision(attrs) for attrs in (mine, theirs)))
+    bits = ("float64" if attrs.get("x64") else "float32" for attrs in (mine, theirs))
+    yield OriginDifference("precision", *bits)
     yield OriginDifference("key", key_text(mine), key_text(theirs))
-
-
-def _precision(attrs: Mapping[str, Any]) -> str:
-    return "float64" if attrs.get("x64") else "float32"
 
 
 def _digested(a: Side, b: Side, alignment: Alignment) -> Iterator[OriginDifference]:

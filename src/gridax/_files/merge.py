@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 import math
 from collections.abc import Mapping, Sequence
@@ -257,19 +258,17 @@ def _merged(
         first = array.ndim - n_core
         return array.reshape(*array.shape[:first], math.prod(array.shape[first:]))
 
-    done, *rest = map(flat, (done, *arrays))
-    total: list[np.ndarray] | None = None
-    for k in range(done.shape[-1]):
-        part = []
+    def part(k: int) -> dict[str, np.ndarray]:
+        found = {}
         for method, array in zip(methods, rest, strict=True):
-            here, there = array[..., k], done[..., k]
-            empty = _EMPTY.get(method)
-            part.append(
-                here if empty is None else np.where(there, here, np.array(empty, here.dtype))
-            )
-        total = part if total is None else _pair(methods, total, part)
-    assert total is not None
-    return total
+            found[method] = array[..., k]
+            if method in _EMPTY:
+                none = np.array(_EMPTY[method], array.dtype)
+                found[method] = np.where(done[..., k], array[..., k], none)
+        return found
+
+    done, *rest = map(flat, (done, *arrays))
+    return [*functools.reduce(_pair, map(part, range(done.shape[-1]))).values()]
 
 
 # What stands beside an argmin or argmax: where its labels are.
@@ -278,48 +277,45 @@ _POSITION = "position"
 _EMPTY: dict[str, Any] = {"count": 0, "sum": 0, "any": False, "all": True, "histogram": 0}
 
 
-def _pair(
-    methods: Sequence[str], a: Sequence[np.ndarray], b: Sequence[np.ndarray]
-) -> list[np.ndarray]:
+def _pair(a: Mapping[str, np.ndarray], b: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     """Return two parts as one (Chan, Golub and LeVeque 1979, for means and variances)."""
-    left, right = dict(zip(methods, a, strict=True)), dict(zip(methods, b, strict=True))
-    found: list[np.ndarray] = []
+    found: dict[str, np.ndarray] = {}
     only_b: Any = False
     only_a: Any = False
     n = n_b = gap = np.empty(0)
-    if "count" in left:
-        n_a, n_b = left["count"], right["count"]
-        n, only_b, only_a = n_a + n_b, n_a == 0, n_b == 0
+    if "count" in a:
+        n_b = b["count"]
+        n, only_b, only_a = a["count"] + n_b, a["count"] == 0, n_b == 0
     with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
-        if "mean" in left:
-            gap = np.where(only_a | only_b, 0, right["mean"] - left["mean"])
-        for position, method in enumerate(methods):
-            x, y = a[position], b[position]
+        if "mean" in a:
+            gap = np.where(only_a | only_b, 0, b["mean"] - a["mean"])
+        for method, x in a.items():
+            y = b[method]
             match method:
                 case "count" | "sum" | "histogram":
-                    found.append(x + y)
+                    found[method] = x + y
                 case "any":
-                    found.append(x | y)
+                    found[method] = x | y
                 case "all":
-                    found.append(x & y)
+                    found[method] = x & y
                 case "mean":
                     # Two means that are infinite, alike or not, have no gap.
                     mean = np.where(np.isfinite(gap), x + gap * (n_b / n), x + y)
-                    found.append(np.where(only_b, y, np.where(only_a, x, mean)))
+                    found[method] = np.where(only_b, y, np.where(only_a, x, mean))
                 case "var" | "std":
                     square = method == "std"
                     v_a, v_b = (x * x, y * y) if square else (x, y)
-                    between = (gap * np.conj(gap)).real * (left["count"] * (n_b / n))
-                    both = (v_a * left["count"] + v_b * n_b + between) / n
+                    between = (gap * np.conj(gap)).real * (a["count"] * (n_b / n))
+                    both = (v_a * a["count"] + v_b * n_b + between) / n
                     both = np.sqrt(both) if square else both
-                    found.append(np.where(only_b, y, np.where(only_a, x, both)))
+                    found[method] = np.where(only_b, y, np.where(only_a, x, both))
                 case "min" | "max" | "argmin" | "argmax" | "position":
-                    end = "min" if "min" in left else "max"
-                    p, q = left[end], right[end]
+                    end = "min" if "min" in a else "max"
+                    p, q = a[end], b[end]
                     later = (q < p) if end == "min" else (q > p)
-                    if _POSITION in left:
-                        later |= (q == p) & (right[_POSITION] < left[_POSITION])
-                    found.append(np.where(only_b | (later & ~only_a), y, x))
+                    if _POSITION in a:
+                        later |= (q == p) & (b[_POSITION] < a[_POSITION])
+                    found[method] = np.where(only_b | (later & ~only_a), y, x)
                 case _:
                     raise AssertionError(method)
     return found

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import shutil
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from gridax._disk import check_target, whole
 from gridax._files import codec
 from gridax._files.synchronous import in_this_thread
 from gridax._memory import human
+from gridax._plan.plan import boxes
 
 
 def write_netcdf(dataset: xr.Dataset, path: Path, complevel: int = 0) -> None:
@@ -94,19 +94,12 @@ def _same(given: xr.Variable, written: xr.Variable) -> bool:
     # Each chunk of the file is read as a whole; one that is read in parts is read several times.
     # Strings have their characters as one more dimension there.
     chunks = (written.encoding.get("chunksizes") or written.shape)[: written.ndim]
-    slices = [
-        [slice(start, start + length) for start in range(0, size, max(1, length))]
-        for size, length in zip(written.shape, chunks, strict=True)
-    ]
+    has_nan = given.dtype.kind == "f"
     return all(
-        _equal(given[piece].values, written[piece].values) for piece in itertools.product(*slices)
+        np.array_equal(given[piece].values, written[piece].values, equal_nan=has_nan)
+        for box in boxes(written.shape, [max(1, length) for length in chunks])
+        for piece in [tuple(slice(*side) for side in box)]
     )
-
-
-def _equal(given: np.ndarray, written: np.ndarray) -> bool:
-    if np.array_equal(given, written):
-        return True
-    return given.dtype.kind == "f" and np.array_equal(given, written, equal_nan=True)
 
 
 def read(path: Path) -> xr.Dataset:

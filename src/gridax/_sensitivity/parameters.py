@@ -54,11 +54,6 @@ class Design:
         )
 
 
-def names_of(grid: Grid) -> list[str]:
-    """Return everything that can name parameters: axes and dimensions."""
-    return list(dict.fromkeys([*(c.name for c in grid.columns), *grid.dims]))
-
-
 def parameters_of(grid: Grid, wanted: Sequence[str]) -> Product | Design:
     """Return the parameters with some names; without names, all of them.
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Iterator, Sequence
 
 import numpy as np
 import xarray as xr
+
+from gridax._plan import plan
 
 # Numbers that are in memory at a time; computing with them takes a few times as much.
 MOST = 2**24
@@ -25,10 +26,8 @@ def boxes(sizes: Sequence[int], most: int) -> Iterator[tuple[slice, ...]]:
     for size in reversed(sizes):
         steps.append(max(1, min(size, room)))
         room //= steps[-1]
-    cuts = (range(0, size, step) for size, step in zip(sizes, reversed(steps), strict=True))
-    for starts in itertools.product(*cuts):
-        ends = zip(starts, reversed(steps), sizes, strict=True)
-        yield tuple(slice(start, min(start + step, size)) for start, step, size in ends)
+    for box in plan.boxes(sizes, steps[::-1]):
+        yield tuple(slice(*side) for side in box)
 
 
 class Parts:

@@ -12,7 +12,6 @@ import xarray as xr
 from gridax._grid.points import Points, labels_text
 from gridax._outputs.derivatives import own_outputs
 from gridax._outputs.template import Output
-from gridax._sensitivity.parameters import names_of
 from gridax._text import count, did_you_mean, listing, number_of
 
 # The states of points, as runs record them.
@@ -23,7 +22,8 @@ def split_names(
     names: Sequence[str], outputs: Sequence[Output], points: Points
 ) -> tuple[list[str], list[str]]:
     """Return which names are those of outputs, and which those of parameters."""
-    output_names, parameters = [o.name for o in outputs], names_of(points.grid)
+    output_names = [o.name for o in outputs]
+    parameters = [*dict.fromkeys([*(c.name for c in points.grid.columns), *points.dims])]
     known = [*output_names, *parameters]
     for name in names:
         if name not in known:

@@ -54,13 +54,12 @@ def opened(path: str) -> Iterator[gx.Result]:
 
 
 def _open(path: str) -> gx.Result:
-    if "://" not in path:
-        return gx.open_result(path)
     try:
         return gx.open_result(path)
-    except (ImportError, OSError, ValueError):
-        raise
-    except Exception as error:  # fsspec's file systems raise errors of their own
+    except Exception as error:
+        if "://" not in path or isinstance(error, ImportError | OSError | ValueError):
+            raise
+        # fsspec's file systems raise errors of their own.
         raise ValueError(f"{path!r} cannot be opened ({type(error).__name__}: {error})") from error
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from gridax._plan.progress import Progress
 from gridax._stores.base import STATUS
+from gridax._stores.location import ROOT
 
 # Seconds without a new point after which a watch says so.
 QUIET = 30.0
@@ -90,12 +91,7 @@ def of_store(store: str, progress: Progress, since: float | None, now: float) ->
 
 def _written(folder: Path) -> Iterator[float]:
     """Yield when the chunks in a folder were written."""
-    try:
-        entries = list(os.scandir(folder))
-    except OSError:
-        return
-    for entry in entries:
-        if entry.is_dir(follow_symlinks=False):
-            yield from _written(Path(entry.path))
-        elif entry.name != "zarr.json" and not entry.name.endswith(".partial"):
-            yield entry.stat().st_mtime
+    for parent, _, names in os.walk(folder):
+        for name in names:
+            if name != ROOT and not name.endswith(".partial"):
+                yield os.stat(os.path.join(parent, name)).st_mtime

@@ -77,15 +77,12 @@ def export(
         if path.suffix == ".nc":
             result.to_netcdf(path, complevel=complevel or 0)
         else:
-            _to_zarr(result, path, overwrite)
+            try:
+                result.to_zarr(path, overwrite=overwrite)
+            except FileExistsError as error:  # which names the parameter of Python
+                text = str(error).replace("overwrite=True", "--overwrite")
+                raise FileExistsError(text) from error
     click.echo(f"{file} written")
-
-
-def _to_zarr(result: gx.Result, path: Path, overwrite: bool) -> None:
-    try:
-        result.to_zarr(path, overwrite=overwrite)
-    except FileExistsError as error:  # which names the parameter of Python
-        raise FileExistsError(str(error).replace("overwrite=True", "--overwrite")) from error
 
 
 def _to_csv(result: gx.Result, file: Path, names: Sequence[str]) -> None:

@@ -129,17 +129,11 @@ def _output(output: OutputFacts) -> Row:
 
 def _provenance(run: Mapping[str, str]) -> Iterator[Row]:
     yield "model", run["model"]
-    yield from _unless_empty("arguments", run["arguments"])
-    yield from _unless_empty("key", run["key"])
-    yield from _unless_empty("script", run["script"])
-    yield from _unless_empty("commit", run["commit"])
+    for name in ("arguments", "key", "script", "commit"):
+        if run[name]:
+            yield name, shorten(run[name], LONGEST)
     yield "when", run["when"]
     yield "on", f"{run['device']}, {run['precision']}"
     yield "with", run["versions"]
     if run["resumed"]:
         yield "resumed", f"with another model, {run['resumed']}"
-
-
-def _unless_empty(name: str, text: str) -> Iterator[Row]:
-    if text:
-        yield name, shorten(text, LONGEST)

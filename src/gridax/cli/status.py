@@ -62,11 +62,8 @@ def status(ctx: click.Context, store: str, watch: bool, interval: float) -> None
             out.print(f"{store}: {result.progress}", soft_wrap=True)
         for line in _messages(result.failed):
             out.print(line, soft_wrap=True)
-        ctx.exit(_exit_code(result.progress))
-
-
-def _exit_code(progress: Progress) -> int:
-    return PENDING if progress.pending else FAILED if progress.failed else FINISHED
+        progress = result.progress
+        ctx.exit(PENDING if progress.pending else FAILED if progress.failed else FINISHED)
 
 
 def _messages(failed: pd.DataFrame) -> list[str]:
