@@ -179,12 +179,12 @@ class _Reader(ast.NodeVisitor):
             self._found.reads.setdefault(node.id, set()).add(())
 
     def visit_Attribute(self, node: ast.Attribute) -> None:
-        name, *attributes = _chain(node)
-        if name is None:
-            self.generic_visit(node)
+        chain, is_exact = _target(node)
+        if is_exact and all(isinstance(step, str) for step in chain):
+            self._found.reads.setdefault(chain[0], set()).add(chain[1:])
+            self._found.attributes.add(chain)
         else:
-            self._found.reads.setdefault(name, set()).add(tuple(attributes))
-            self._found.attributes.add((name, *attributes))
+            self.generic_visit(node)
         if not isinstance(node.ctx, ast.Load):
             self._assigns(node)
 
@@ -270,15 +270,6 @@ def _updated(node: ast.Call) -> list[Any] | None:
             item = None if key is None else _key(key)
             keys.append(None if item is None else item.key)
     return None if None in keys else keys
-
-
-def _chain(node: ast.expr) -> list[Any]:
-    """Return the name and attributes of ``a.b.c``; the name is None if it begins otherwise."""
-    attributes: list[Any] = []
-    while isinstance(node, ast.Attribute):
-        attributes.insert(0, node.attr)
-        node = node.value
-    return [node.id if isinstance(node, ast.Name) else None, *attributes]
 
 
 def _read_instructions(code: types.CodeType, found: References) -> None:

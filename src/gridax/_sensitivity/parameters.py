@@ -7,9 +7,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from gridax._axes import GridAxis, LogGridAxis, QuadratureAxis
+from gridax._axes import GridAxis, QuadratureAxis
 from gridax._axes.base import made_by
 from gridax._grid.grid import POINT, Column, Grid
+from gridax._grid.interp import is_log
 from gridax._text import listing
 from gridax._warnings import warn
 
@@ -150,10 +151,11 @@ def _weights(grid: Grid, dim: str) -> np.ndarray:
             )
         _warn_of_missing(members, first)
         return first / first.sum()
-    size = grid.sizes[dim]
-    if len(members) == 1 and (is_log := _is_log_grid(members[0])) is not None:
-        return trapezoid(members[0].table.labels[rows[0]], is_log)
-    return np.full(size, 1 / size)
+    single = members[0]
+    is_grid = made_by(single.axis, GridAxis) or is_log(single)
+    if len(members) == 1 and is_grid:
+        return trapezoid(single.table.labels[rows[0]], is_log(single))
+    return np.full(grid.sizes[dim], 1 / grid.sizes[dim])
 
 
 def _checked(name: str, weights: np.ndarray) -> np.ndarray:
@@ -181,14 +183,7 @@ def _warn_of_missing(members: Sequence[Column], weights: np.ndarray) -> None:
         )
 
 
-def _is_log_grid(column: Column) -> bool | None:
-    """Whether an axis is a logarithmic grid; None if it is no grid."""
-    if made_by(column.axis, GridAxis):
-        return False
-    return True if made_by(column.axis, LogGridAxis) else None
-
-
-def trapezoid(labels: np.ndarray, is_log: bool) -> np.ndarray:
+def trapezoid(labels: np.ndarray, on_log_scale: bool) -> np.ndarray:
     """Return the weights of the trapezoidal rule, of which the sum is one.
 
     Examples
@@ -198,7 +193,7 @@ def trapezoid(labels: np.ndarray, is_log: bool) -> np.ndarray:
     >>> trapezoid(np.array([0.01, 0.1, 1.0]), True).round(6).tolist()
     [0.25, 0.5, 0.25]
     """
-    places = np.log(labels) if is_log else labels
+    places = np.log(labels) if on_log_scale else labels
     order = np.argsort(places, kind="stable")
     steps = np.diff(places[order])
     weights = np.empty(len(places))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,12 +17,17 @@ from gridax._outputs.labels import without_states
 from gridax._plots.keywords import KINDS
 from gridax._show.labels import label_texts
 from gridax._text import did_you_mean, listing
-from gridax.cli._console import examples, note, opened, reported
+from gridax.cli._console import Command, examples, note, opened, reported
 
 if TYPE_CHECKING:  # xarray takes a while to import
     import xarray as xr
 
 FORMATS = (".png", ".pdf", ".svg")
+
+
+def _repeated(name: str, metavar: str, text: str) -> Callable[[Command], Command]:
+    """Return an option that may be given several times, and says so."""
+    return click.option(name, metavar=metavar, multiple=True, help=f"{text}; may be repeated.")
 
 
 @click.command(
@@ -42,15 +47,8 @@ FORMATS = (".png", ".pdf", ".svg")
 @click.option("--hue", metavar="NAME", help="Draw one line per label of this dimension.")
 @click.option("--row", metavar="NAME", help="Draw one row of panels per label.")
 @click.option("--col", metavar="NAME", help="Draw one column of panels per label.")
-@click.option(
-    "--mean", metavar="NAME", multiple=True, help="Average over a dimension; may be repeated."
-)
-@click.option(
-    "--band",
-    metavar="NAME",
-    multiple=True,
-    help="Draw the mean and the spread over a dimension; may be repeated.",
-)
+@_repeated("--mean", "NAME", "Average over a dimension")
+@_repeated("--band", "NAME", "Draw the mean and the spread over a dimension")
 @click.option(
     "--spread",
     metavar="SPREAD",
@@ -59,12 +57,7 @@ FORMATS = (".png", ".pdf", ".svg")
     "as 0.9; a share may be repeated.",
 )
 @click.option("--kind", metavar="KIND", help=f"One of {listing(KINDS, 9)}.")
-@click.option(
-    "--sel",
-    metavar="NAME=LABEL",
-    multiple=True,
-    help="Select a label, or the nearest number; may be repeated.",
-)
+@_repeated("--sel", "NAME=LABEL", "Select a label, or the nearest number")
 @click.option(
     "-o",
     "figure",
@@ -123,18 +116,8 @@ def plot(
 @click.argument("output", nargs=-1)
 @click.option("-x", metavar="NAME", help="Dimension along x at first.")
 @click.option("-y", metavar="NAME", help="Dimension along y at first; '' plots a line.")
-@click.option(
-    "--mean",
-    metavar="NAME",
-    multiple=True,
-    help="Average over a dimension at first; may be repeated.",
-)
-@click.option(
-    "--sel",
-    metavar="NAME=LABEL",
-    multiple=True,
-    help="Start at a label, or the nearest number; may be repeated.",
-)
+@_repeated("--mean", "NAME", "Average over a dimension at first")
+@_repeated("--sel", "NAME=LABEL", "Start at a label, or the nearest number")
 @click.option("--cmap", metavar="NAME", default="viridis", help="Color map, such as magma or RdBu.")
 @click.option("--vmin", type=float, help="Lower limit of the colors.")
 @click.option("--vmax", type=float, help="Upper limit of the colors.")
@@ -152,12 +135,7 @@ def plot(
     metavar="PAGE",
     help="Write an HTML file that needs neither Python nor a server.",
 )
-@click.option(
-    "--every",
-    metavar="NAME=N",
-    multiple=True,
-    help="With -o, keep one in N labels of a dimension; may be repeated.",
-)
+@_repeated("--every", "NAME=N", "With -o, keep one in N labels of a dimension")
 @click.option(
     "--max-size",
     metavar="SIZE",
