@@ -34,9 +34,8 @@ from gridax._reduce.variables import FAILED as FAILED_POINTS
 from gridax._sensitivity.indices import sobol_indices
 from gridax._show import reprs
 from gridax._show.facts import ResultFacts, result_facts, space_facts
-from gridax._stores.address import is_url, local_path, location_of
 from gridax._stores.base import DONE, ERROR, FAILED, FLAGS, PENDING, STATUS
-from gridax._stores.location import Location
+from gridax._stores.location import Location, is_url, local_path, location_of
 from gridax._stores.memory import MemoryStore
 from gridax._text import listing, number_of
 from gridax._warnings import warn

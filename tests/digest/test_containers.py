@@ -7,7 +7,7 @@ from typing import Any
 import jax
 import pytest
 
-from gridax._digest.containers import containers
+from gridax._digest.containers import changed, containers
 
 
 @jax.tree_util.register_pytree_node_class
@@ -40,5 +40,7 @@ def is_leaf(node: Any) -> bool:
 def test_what_is_static_is_found_whatever_it_is_in(static: Any, parts: list[Any]) -> None:
     (found,) = containers(Held(1.0, static), is_leaf)
     assert found.kind is Held
-    assert found.static_parts == parts
-    assert found.static_as(lambda part: part) == static
+    seen: list[Any] = []
+    changed(found.static, seen.append)
+    assert seen == parts
+    assert changed(found.static, lambda part: part) == static

@@ -19,10 +19,10 @@ def stored(positions, size=()):
     lengths = []
     for position in positions:
         is_due = gathered.add(position, [position, np.full(size, position / 2)])
-        for region, arrays, *_ in gathered.take(box) if is_due else ():
-            lengths.append(store.write(region, arrays))
-    for region, arrays, *_ in gathered.take(box):
-        lengths.append(store.write(region, arrays))
+        for computed in gathered.take(box) if is_due else ():
+            lengths.append(store.write(computed))
+    for computed in gathered.take(box):
+        lengths.append(store.write(computed))
     return lengths, store
 
 

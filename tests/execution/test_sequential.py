@@ -13,6 +13,7 @@ import xarray as xr
 import gridax as gx
 from gridax._execution import pointwise
 from gridax._execution.pointwise import PointwiseEvaluator
+from gridax._run.evaluator import Bounds
 from gridax._run.job import Job
 from gridax.space import points_of
 
@@ -299,7 +300,7 @@ def test_a_slow_first_point_is_followed_by_one_other_to_find_out_what_a_point_ta
 
     evaluator = PointwiseEvaluator(Job(model, points_of(SPACE)))
     evaluator.template(None, record=False)
-    wishes = [evaluator.wish(None, True), evaluator.wish(None, True)]
+    wishes = [evaluator.wish(Bounds(None, True, None)) for _ in range(2)]
     assert calls == [(0.1, 1), (0.1, 2)]
     assert wishes[0] == wishes[1]
     assert wishes[0].seconds == 0.5

@@ -16,6 +16,7 @@ import xarray as xr
 import gridax as gx
 from gridax._outputs.template import template_of
 from gridax._run import differences, fingerprints
+from gridax._run.job import Job
 from gridax.space import points_of
 from tests.ids import plain
 from tests.processes import finished
@@ -46,7 +47,9 @@ def state(**changes):
 
 
 def parts_of(given, *args, key=0, **kwargs):
-    return fingerprints.of_space(points_of(gx.Space(given, "product", key=key)), args, kwargs)
+    return fingerprints.of_space(
+        Job(print, points_of(gx.Space(given, "product", key=key)), args, kwargs)
+    )
 
 
 def between(one, other):
@@ -207,7 +210,7 @@ def test_other_draws_of_the_same_keys_are_noticed():
 
 def test_a_selected_value_counts_as_fixed():
     space = gx.Space(state(), "product")
-    one, other = (fingerprints.of_space(points_of(space.isel(x=i)), (), {}) for i in (3, 4))
+    one, other = (fingerprints.of_space(Job(print, points_of(space.isel(x=i)))) for i in (3, 4))
     assert between(one, other) == "the fixed value 'x' is 0.3 there and 0.4 here"
     assert "x" not in one["axes"]
 
@@ -215,7 +218,7 @@ def test_a_selected_value_counts_as_fixed():
 def test_part_of_a_space_has_the_fingerprint_of_a_space_that_holds_no_more():
     space = gx.Space({"x": gx.ChoiceAxis(["a", "much longer", "b"])}, "product")
     short = gx.Space({"x": gx.ChoiceAxis(["a", "b"])}, "product")
-    found = [fingerprints.of_space(points_of(s), (), {}) for s in (space.isel(x=[0, 2]), short)]
+    found = [fingerprints.of_space(Job(print, points_of(s))) for s in (space.isel(x=[0, 2]), short)]
     assert between(*found) is None
 
 
@@ -390,7 +393,7 @@ def model(state):
 
 
 def source_of(model, space, args, kwargs):
-    return fingerprints.of_model(model, points_of(space), args, kwargs)["source"]
+    return fingerprints.of_model(Job(model, points_of(space), args, kwargs))["source"]
 
 
 def test_a_function_that_wraps_values_is_part_of_the_source():

@@ -15,7 +15,7 @@ from gridax._stores import chunking, inventory
 from gridax._stores.base import DONE, ERROR, FAILED, PENDING, STATUS
 from gridax._stores.folder import Folder
 from gridax._stores.format import count_states, read_header
-from gridax._stores.inventory import Inventory, is_finished
+from gridax._stores.inventory import Inventory, kept
 from tests.ids import plain
 
 
@@ -284,7 +284,6 @@ def test_a_block_is_read_with_its_messages(path):
 @pytest.mark.parametrize(
     ("states", "is_done", "done_if_failed_ones_are_tried_again"),
     [
-        (None, False, False),
         ([DONE, DONE], True, True),
         ([DONE, PENDING], False, False),
         ([FAILED, PENDING], False, False),
@@ -296,6 +295,6 @@ def test_a_block_is_read_with_its_messages(path):
 def test_a_block_is_finished_if_no_point_is_pending(
     states, is_done, done_if_failed_ones_are_tried_again
 ):
-    states = None if states is None else np.array(states, np.uint8)
-    assert is_finished(states, retry_failed=False) == is_done
-    assert is_finished(states, retry_failed=True) == done_if_failed_ones_are_tried_again
+    states = np.array(states, np.uint8)
+    assert kept(states, retry_failed=False).all() == is_done
+    assert kept(states, retry_failed=True).all() == done_if_failed_ones_are_tried_again

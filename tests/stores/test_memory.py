@@ -10,6 +10,7 @@ from gridax import _memory
 from gridax._memory import human, physical
 from gridax._outputs.template import Output
 from gridax._plan.plan import Region
+from gridax._stores.base import Computed
 from gridax._stores.memory import DONE, PENDING, MemoryStore
 from tests.ids import plain
 
@@ -31,7 +32,10 @@ def fill_the_rest(store):
 def test_a_tile_is_stored_at_its_indices_and_nowhere_else():
     store = store_of((3, 4), (2,))
     values = np.arange(8.0).reshape(2, 2, 2)
-    assert store.write(Region(whole(3, 4), (3, 4), (slice(1, 3), slice(0, 2))), [values]) == 4
+    assert (
+        store.write(Computed(Region(whole(3, 4), (3, 4), (slice(1, 3), slice(0, 2))), [values]))
+        == 4
+    )
     assert store.n_done == 4
     np.testing.assert_array_equal(store.arrays[0][1:3, 0:2], values)
     assert (store.status == PENDING).sum() == 8
@@ -40,23 +44,25 @@ def test_a_tile_is_stored_at_its_indices_and_nowhere_else():
 
 def test_indices_need_not_be_neighbors():
     store = store_of((5,))
-    store.write(Region(whole(5), (5,), (np.array([4, 0, 2]),)), [np.array([40.0, 0.0, 20.0])])
+    store.write(
+        Computed(Region(whole(5), (5,), (np.array([4, 0, 2]),)), [np.array([40.0, 0.0, 20.0])])
+    )
     fill_the_rest(store)
     np.testing.assert_array_equal(store.arrays[0], [0, np.nan, 20, np.nan, 40])
 
 
 def test_points_that_come_again_count_once():
     store = store_of((4,))
-    assert store.write(Region(whole(4), (4,), (slice(0, 2),)), [np.zeros(2)]) == 2
-    assert store.write(Region(whole(4), (4,), (slice(1, 3),)), [np.ones(2)]) == 1
-    assert store.write(Region(whole(4), (4,), (np.array([0, 3]),)), [np.zeros(2)]) == 1
+    assert store.write(Computed(Region(whole(4), (4,), (slice(0, 2),)), [np.zeros(2)])) == 2
+    assert store.write(Computed(Region(whole(4), (4,), (slice(1, 3),)), [np.ones(2)])) == 1
+    assert store.write(Computed(Region(whole(4), (4,), (np.array([0, 3]),)), [np.zeros(2)])) == 1
     assert store.n_done == 4
 
 
 def test_a_whole_grid_counts_what_is_new_of_it():
     store = store_of((2, 3))
-    assert store.write(Region(whole(2, 3), (6,), (slice(1, 3),)), [np.zeros(2)]) == 2
-    assert store.write(Region(whole(2, 3), (6,), (slice(0, 6),)), [np.ones(6)]) == 4
+    assert store.write(Computed(Region(whole(2, 3), (6,), (slice(1, 3),)), [np.zeros(2)])) == 2
+    assert store.write(Computed(Region(whole(2, 3), (6,), (slice(0, 6),)), [np.ones(6)])) == 4
     assert store.n_done == 6
     assert (store.arrays[0] == 1).all()
 
@@ -64,7 +70,7 @@ def test_a_whole_grid_counts_what_is_new_of_it():
 def test_a_tile_lies_in_the_block_that_is_cut_out():
     store = store_of((5, 3))
     block = ((2, 4), (0, 3))
-    assert store.write(Region(block, (6,), (slice(1, 5),)), [np.arange(4.0)]) == 4
+    assert store.write(Computed(Region(block, (6,), (slice(1, 5),)), [np.arange(4.0)])) == 4
     fill_the_rest(store)
     np.testing.assert_array_equal(store.arrays[0][2:4], [[np.nan, 0, 1], [2, 3, np.nan]])
     assert np.isnan(store.arrays[0][[0, 1, 4]]).all()
@@ -72,7 +78,7 @@ def test_a_tile_lies_in_the_block_that_is_cut_out():
 
 def test_a_tile_that_is_all_of_a_block_is_not_all_of_the_grid():
     store = store_of((4,))
-    assert store.write(Region(((2, 4),), (2,), (slice(0, 2),)), [np.ones(2)]) == 2
+    assert store.write(Computed(Region(((2, 4),), (2,), (slice(0, 2),)), [np.ones(2)])) == 2
     assert store.status.tolist() == [PENDING, PENDING, DONE, DONE]
 
 
@@ -80,7 +86,10 @@ def test_a_mesh_of_indices_places_a_tile_in_a_block():
     store = store_of((4, 3))
     mesh = (np.array([[0], [1]]), np.array([[2, 0]]))
     block = ((2, 4), (0, 3))
-    assert store.write(Region(block, (2, 3), mesh), [np.array([[1.0, 2.0], [3.0, 4.0]])]) == 4
+    assert (
+        store.write(Computed(Region(block, (2, 3), mesh), [np.array([[1.0, 2.0], [3.0, 4.0]])]))
+        == 4
+    )
     fill_the_rest(store)
     np.testing.assert_array_equal(store.arrays[0][2:], [[2, np.nan, 1], [4, np.nan, 3]])
 
@@ -94,7 +103,7 @@ def test_values_may_have_size_one_where_they_do_not_vary(where, constant):
     for axis in constant:
         values = values.take([0], axis)
     tile[...] = values
-    assert store.write(Region(whole(2, 4), (2, 4), where), [values]) == 6
+    assert store.write(Computed(Region(whole(2, 4), (2, 4), where), [values])) == 6
     np.testing.assert_array_equal(store.arrays[0][:, 1:4], tile)
 
 
@@ -102,14 +111,14 @@ def test_every_output_has_its_own_shape_and_dtype():
     outputs = [Output("y", (2,), np.dtype("float32")), Output("n", (), np.dtype("int32"))]
     store = MemoryStore(whole(3), outputs)
     region = Region(whole(3), (3,), (slice(0, 2),))
-    store.write(region, [np.ones((2, 2), np.float32), np.array([7], np.int32)])
+    store.write(Computed(region, [np.ones((2, 2), np.float32), np.array([7], np.int32)]))
     assert [array.shape for array in store.arrays] == [(3, 2), (3,)]
     assert store.arrays[1][:2].tolist() == [7, 7]
 
 
 def test_a_grid_without_dimensions_is_one_point():
     store = store_of((), (2,))
-    assert store.write(Region(whole(), (), ()), [np.array([1.0, 2.0])]) == 1
+    assert store.write(Computed(Region(whole(), (), ()), [np.array([1.0, 2.0])])) == 1
     assert store.arrays[0].tolist() == [1.0, 2.0]
     assert store.n_done == 1
 
@@ -127,15 +136,20 @@ def test_a_grid_without_dimensions_is_one_point():
 )
 def test_a_dtype_widens_when_a_later_value_needs_it(first, second, dtype):
     store = store_of((2,), dtype=str(first.dtype))
-    store.write(Region(whole(2), (2,), (0,)), [first])
-    store.write(Region(whole(2), (2,), (1,)), [second])
+    store.write(Computed(Region(whole(2), (2,), (0,)), [first]))
+    store.write(Computed(Region(whole(2), (2,), (1,)), [second]))
     assert store.arrays[0].dtype == dtype
     assert store.arrays[0].tolist() == [first, second]
 
 
 def test_dimensions_may_be_seen_as_one():
     store = store_of((2, 3))
-    assert store.write(Region(whole(2, 3), (6,), (slice(2, 5),)), [np.array([2.0, 3.0, 4.0])]) == 3
+    assert (
+        store.write(
+            Computed(Region(whole(2, 3), (6,), (slice(2, 5),)), [np.array([2.0, 3.0, 4.0])])
+        )
+        == 3
+    )
     fill_the_rest(store)
     np.testing.assert_array_equal(store.arrays[0], [[np.nan, np.nan, 2], [3, 4, np.nan]])
 
@@ -143,7 +157,12 @@ def test_dimensions_may_be_seen_as_one():
 def test_a_mesh_of_indices_places_a_tile_across_dimensions():
     store = store_of((2, 3))
     mesh = (np.array([[0], [1]]), np.array([[2, 0]]))
-    assert store.write(Region(whole(2, 3), (2, 3), mesh), [np.array([[1.0, 2.0], [3.0, 4.0]])]) == 4
+    assert (
+        store.write(
+            Computed(Region(whole(2, 3), (2, 3), mesh), [np.array([[1.0, 2.0], [3.0, 4.0]])])
+        )
+        == 4
+    )
     fill_the_rest(store)
     np.testing.assert_array_equal(store.arrays[0], [[2, np.nan, 1], [4, np.nan, 3]])
 
@@ -161,7 +180,7 @@ def test_a_mesh_of_indices_places_a_tile_across_dimensions():
 )
 def test_what_was_not_computed_is_nan_and_never_an_invented_number(dtype, after):
     store = store_of((3,), (2,), dtype)
-    store.write(Region(whole(3), (3,), (1,)), [np.ones(2, jnp.dtype(dtype))])
+    store.write(Computed(Region(whole(3), (3,), (1,)), [np.ones(2, jnp.dtype(dtype))]))
     fill_the_rest(store)
     assert store.arrays[0].dtype == jnp.dtype(after)
     assert (store.arrays[0][1] == 1).all()
@@ -170,7 +189,7 @@ def test_what_was_not_computed_is_nan_and_never_an_invented_number(dtype, after)
 
 def test_integers_stay_integers_where_everything_was_computed():
     store = store_of((2,), dtype="int32")
-    store.write(Region(whole(2), (2,), (slice(0, 2),)), [np.array([1, 2], np.int32)])
+    store.write(Computed(Region(whole(2), (2,), (slice(0, 2),)), [np.array([1, 2], np.int32)]))
     fill_the_rest(store)
     assert store.arrays[0].dtype == np.int32
 
@@ -178,7 +197,7 @@ def test_integers_stay_integers_where_everything_was_computed():
 def test_keys_that_were_not_computed_are_zeros_as_keys_have_no_nan():
     keys = Output("key", (2,), np.dtype(np.uint32), impl="threefry2x32")
     store = MemoryStore(whole(2), [keys])
-    store.write(Region(whole(2), (2,), (0,)), [np.array([7, 8], np.uint32)])
+    store.write(Computed(Region(whole(2), (2,), (0,)), [np.array([7, 8], np.uint32)]))
     fill_the_rest(store)
     assert store.arrays[0].tolist() == [[7, 8], [0, 0]]
 
@@ -218,29 +237,29 @@ ALL = Region(whole(2, 3), (6,), (slice(0, 6),))
 
 def test_arrays_of_all_points_that_nobody_else_uses_are_not_copied():
     store, values = store_of((2, 3), (2,), "float32"), counted(6, 2)
-    assert store.write(ALL, [values], owned=True) == 6
+    assert store.write(Computed(ALL, [values], owned=True)) == 6
     assert np.shares_memory(store.arrays[0], values)
     np.testing.assert_array_equal(store.arrays[0], values.reshape(2, 3, 2))
 
 
 def test_arrays_that_others_use_are_copied():
     store, values = store_of((2, 3)), np.zeros(6)
-    store.write(ALL, [values])
+    store.write(Computed(ALL, [values]))
     values[:] = 5
     assert not store.arrays[0].any()
 
 
 def test_values_that_do_not_vary_and_narrower_ones_are_copied():
     store = store_of((2, 3), (), "float64")
-    store.write(ALL, [counted(6)], owned=True)
+    store.write(Computed(ALL, [counted(6)], owned=True))
     assert store.arrays[0].tolist() == [[0, 1, 2], [3, 4, 5]]
     everything = Region(whole(2, 3), (2, 3), (slice(0, 2), slice(0, 3)))
-    store.write(everything, [counted(1, 3)], owned=True)
+    store.write(Computed(everything, [counted(1, 3)], owned=True))
     assert store.arrays[0].tolist() == [[0, 1, 2], [0, 1, 2]]
 
 
 def test_what_was_known_before_is_kept_though_an_array_covers_it():
     store = store_of((2, 3), (), "float32")
     store.arrays[0][0], store.status[0] = 7, DONE
-    assert store.write(ALL, [counted(6)], owned=True) == 3
+    assert store.write(Computed(ALL, [counted(6)], owned=True)) == 3
     assert store.arrays[0].tolist() == [[7, 7, 7], [3, 4, 5]]

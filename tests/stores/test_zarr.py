@@ -21,7 +21,7 @@ from gridax._plan.plan import Region
 from gridax._run.assembly import Assembly
 from gridax._run.job import Job
 from gridax._stores import chunking, folder
-from gridax._stores.base import DONE, FAILED, PENDING, STATUS, StoreOptions
+from gridax._stores.base import DONE, FAILED, PENDING, STATUS, Computed, StoreOptions
 from gridax._stores.folder import Folder, FolderWriter
 from gridax._stores.format import check_seal, count_states, read_header, set_attributes
 from gridax._stores.zarr import ZarrStore
@@ -111,7 +111,9 @@ def fill(store, values, boxes=None):
     new = 0
     for task in store.tasks():
         if boxes is None or task.box in boxes:
-            new += store.write(whole(task.box), [part(array, task.box) for array in values])
+            new += store.write(
+                Computed(whole(task.box), [part(array, task.box) for array in values])
+            )
     return new + store.close()
 
 
@@ -181,10 +183,12 @@ def test_a_block_is_written_when_its_last_point_is(path, outputs):
     task = next(iter(store.tasks()))
     points = list(itertools.product(range(2), range(2)))
     for index in points[:-1]:
-        assert store.write(at(task.box, *index), [array[index] for array in values]) == 1
-    assert store.write(at(task.box, 0, 0), [array[0, 0] for array in values]) == 0  # once more
+        assert store.write(Computed(at(task.box, *index), [array[index] for array in values])) == 1
+    assert (
+        store.write(Computed(at(task.box, 0, 0), [array[0, 0] for array in values])) == 0
+    )  # once more
     assert not (path / "rate" / "c").exists()
-    assert store.write(at(task.box, 1, 1), [array[1, 1] for array in values]) == 1
+    assert store.write(Computed(at(task.box, 1, 1), [array[1, 1] for array in values])) == 1
     assert store.close() == 0
     assert (status_of(path)[:2, :2] == DONE).all()
     assert store.saved() == (4, 15)
@@ -291,7 +295,7 @@ def test_a_tile_of_a_block_that_is_not_open_is_left_out(path, outputs):
     fill(store, values)
     box = ((0, 2), (0, 2))
     other = [part(array, box) for array in values_of(outputs, (5, 3), seed=1)]
-    assert store.write(whole(box), other) == 0
+    assert store.write(Computed(whole(box), other)) == 0
     assert store.fail(at(box, 0, 0), ValueError("too late")) == 0
     store.close()
     assert_holds(path, outputs, values)
@@ -302,10 +306,10 @@ def test_a_block_can_be_opened_without_a_task(path, outputs):
     box = ((2, 4), (0, 2))
     store = opened(path, outputs)
     store.begin(box)
-    assert store.write(whole(box), [part(array, box) for array in values]) == 4
+    assert store.write(Computed(whole(box), [part(array, box) for array in values])) == 4
     store.close()
     store.begin(box)  # is done, and stays so
-    assert store.write(whole(box), [part(array, box) for array in values]) == 0
+    assert store.write(Computed(whole(box), [part(array, box) for array in values])) == 0
     assert (part(status_of(path), box) == DONE).all()
     assert counts(path) == (4, 0, 15)
 
@@ -315,10 +319,10 @@ def test_a_point_that_failed_has_no_value_and_its_message_is_kept(path, outputs)
     store = opened(path, outputs)
     tasks = list(store.tasks())
     for task in tasks[1:]:
-        store.write(whole(task.box), [part(array, task.box) for array in values])
+        store.write(Computed(whole(task.box), [part(array, task.box) for array in values]))
     box = tasks[0].box
     for index in ((0, 0), (0, 1), (1, 0)):
-        assert store.write(at(box, *index), [array[index] for array in values]) == 1
+        assert store.write(Computed(at(box, *index), [array[index] for array in values])) == 1
     error = ValueError("no fixed point\nin 100 steps: ∞")
     assert store.fail(at(box, 1, 1), error) == 1
     assert store.fail(at(box, 1, 1), error) == 0
@@ -345,7 +349,7 @@ def failing_store(path, outputs, values):
                 store.fail(at(task.box, *index), ValueError(f"at {index}"))
             else:
                 here = [part(array, task.box)[index] for array in values]
-                store.write(at(task.box, *index), here)
+                store.write(Computed(at(task.box, *index), here))
     store.close()
 
 
@@ -358,7 +362,7 @@ def test_points_that_failed_are_tried_again_alone_and_their_messages_go(path, ou
     (task,) = store.tasks()
     assert task.box == ((0, 2), (0, 2))
     assert task.todo.tolist() == [[False, True], [True, False]]
-    assert store.write(at(task.box, 0, 1), [array[0, 1] for array in values]) == 1
+    assert store.write(Computed(at(task.box, 0, 1), [array[0, 1] for array in values])) == 1
     assert store.fail(at(task.box, 1, 0), ValueError("again")) == 1
     store.close()
     assert counts(path) == (14, 1, 15)
@@ -367,7 +371,7 @@ def test_points_that_failed_are_tried_again_alone_and_their_messages_go(path, ou
     store = opened(path, outputs, retry_failed=True)
     assert not store.scan()
     (task,) = store.tasks()
-    assert store.write(at(task.box, 1, 0), [array[1, 0] for array in values]) == 1
+    assert store.write(Computed(at(task.box, 1, 0), [array[1, 0] for array in values])) == 1
     store.close()
     assert_holds(path, outputs, values)
     assert {text for row in messages_of(path) for text in row} == {""}
@@ -378,7 +382,7 @@ def test_messages_survive_where_a_block_is_gone_on_with(path, outputs):
     values = values_of(outputs, (5, 3))
     store = opened(path, outputs)
     box = next(iter(store.tasks())).box
-    store.write(at(box, 0, 0), [array[0, 0] for array in values])
+    store.write(Computed(at(box, 0, 0), [array[0, 0] for array in values]))
     store.fail(at(box, 0, 1), ValueError("no"))
     store.rescue()
     store = opened(path, outputs)
@@ -386,7 +390,7 @@ def test_messages_survive_where_a_block_is_gone_on_with(path, outputs):
     task = next(iter(store.tasks()))
     assert (task.box, task.todo.tolist()) == (box, [[False, False], [True, True]])
     region = Region(box, (2, 2), (slice(1, 2), slice(0, 2)))
-    assert store.write(region, [array[1:2, :2] for array in values]) == 2
+    assert store.write(Computed(region, [array[1:2, :2] for array in values])) == 2
     store.close()
     assert status_of(path)[:2, :2].tolist() == [[DONE, FAILED], [DONE, DONE]]
     assert messages_of(path)[0][:2] == ["", "ValueError: no"]
@@ -398,7 +402,7 @@ def test_a_block_that_is_interrupted_is_kept_as_far_as_it_is(path, outputs):
     tasks = store.tasks()
     box, other = next(tasks).box, next(tasks).box
     region = Region(box, (2, 2), (slice(0, 1), slice(0, 2)))
-    store.write(region, [array[:1, :2] for array in values])
+    store.write(Computed(region, [array[:1, :2] for array in values]))
     store.rescue()
     assert status_of(path)[:2, :2].tolist() == [[DONE, DONE], [PENDING, PENDING]]
     assert not (path / "status" / "c" / "0" / "1").exists()  # nothing is known of the other
@@ -410,11 +414,13 @@ def test_a_block_that_is_interrupted_is_kept_as_far_as_it_is(path, outputs):
     assert (second.box, second.todo) == (other, None)
     assert first.todo.tolist() == [[False, False], [True, True]]
     assert (
-        store.write(Region(box, (2, 2), (slice(1, 2), slice(0, 2))), [a[1:2, :2] for a in values])
+        store.write(
+            Computed(Region(box, (2, 2), (slice(1, 2), slice(0, 2))), [a[1:2, :2] for a in values])
+        )
         == 2
     )
     for task in (second, *rest):
-        store.write(whole(task.box), [part(array, task.box) for array in values])
+        store.write(Computed(whole(task.box), [part(array, task.box) for array in values]))
     store.close()
     assert_holds(path, outputs, values)
 
@@ -423,9 +429,9 @@ def test_rescue_writes_nothing_after_a_write_failed(path, outputs):
     values = values_of(outputs, (5, 3))
     store = opened(path, outputs)
     box, other = (task.box for task in itertools.islice(store.tasks(), 2))
-    store.write(at(other, 0, 0), [array[0, 2] for array in values])
+    store.write(Computed(at(other, 0, 0), [array[0, 2] for array in values]))
     shutil.rmtree(path)
-    store.write(whole(box), [part(array, box) for array in values])
+    store.write(Computed(whole(box), [part(array, box) for array in values]))
     with pytest.raises(FileNotFoundError, match="was removed during the run") as caught:
         store.close()
     (note,) = caught.value.__notes__
@@ -471,7 +477,7 @@ def test_values_that_the_store_cannot_hold_are_refused(path, outputs, name, valu
     box = next(iter(store.tasks())).box
     given = [np.asarray({**RESULT, name: value}[output.name]) for output in outputs]
     with pytest.raises(TypeError, match=re.escape(text)):
-        store.write(at(box, 0, 0), given)
+        store.write(Computed(at(box, 0, 0), given))
 
 
 def test_values_that_the_store_can_hold_are_cast(path, outputs):
@@ -480,7 +486,7 @@ def test_values_that_the_store_can_hold_are_cast(path, outputs):
     (task,) = (task for task in store.tasks() if task.box == box)
     assert task.todo is None
     given = {"rate": np.float16(0.5), "series": np.arange(4, dtype=np.int32), "n": np.bool_(True)}
-    store.write(at(box, 0, 0), [np.asarray(given[output.name]) for output in outputs])
+    store.write(Computed(at(box, 0, 0), [np.asarray(given[output.name]) for output in outputs]))
     store.close()
     dataset = open_store(Folder(path)).dataset.isel(x=4, y=2).load()
     assert dataset["rate"].item() == 0.5
@@ -510,15 +516,15 @@ def test_every_dtype_is_kept_bit_by_bit_in_whole_and_partial_blocks(path):
     values = values_of(outputs, (5,))
     store = opened(path, outputs)
     first, second, _ = (task.box for task in store.tasks())
-    store.write(whole(first), [part(array, first) for array in values])
-    store.write(at(second, 1), [array[3] for array in values])
+    store.write(Computed(whole(first), [part(array, first) for array in values]))
+    store.write(Computed(at(second, 1), [array[3] for array in values]))
     store.rescue()
     store = opened(path, outputs)
     assert not store.scan()
     half, last = store.tasks()
     assert half.todo.tolist() == [True, False]
-    store.write(at(half.box, 0), [array[2] for array in values])
-    store.write(whole(last.box), [array[4:] for array in values])
+    store.write(Computed(at(half.box, 0), [array[2] for array in values]))
+    store.write(Computed(whole(last.box), [array[4:] for array in values]))
     store.close()
     assert_holds(path, outputs, values)
     assert opened(path, outputs, verify="full").scan()
@@ -528,7 +534,7 @@ def test_a_point_without_a_value_is_nan_where_the_dtype_has_one_else_zero(path):
     outputs = create(path, EVERY, {"x": 2}, (2,))
     store = opened(path, outputs)
     box = next(iter(store.tasks())).box
-    store.write(at(box, 0), [np.ones(output.shape, output.dtype) for output in outputs])
+    store.write(Computed(at(box, 0), [np.ones(output.shape, output.dtype) for output in outputs]))
     store.fail(at(box, 1), ValueError("no"))
     store.close()
     dataset = open_store(Folder(path)).dataset
@@ -546,7 +552,7 @@ def test_keys_are_kept(path, impl):
     outputs = create(path, {"key": keys[0]}, {"x": 3}, (2,))
     store = opened(path, outputs)
     for task in store.tasks():
-        store.write(whole(task.box), arrays_of({"key": part(keys, task.box)}))
+        store.write(Computed(whole(task.box), arrays_of({"key": part(keys, task.box)})))
     store.close()
     found = gx.open_result(path)
     assert template_of_result(found).outputs[0].impl == impl
@@ -566,7 +572,7 @@ def test_outputs_without_elements_are_kept(path, shape, block):
         store.scan()
         for task in store.tasks():
             if task.box[0][0] < done:
-                store.write(whole(task.box), [part(array, task.box) for array in values])
+                store.write(Computed(whole(task.box), [part(array, task.box) for array in values]))
         store.close()
     assert opened(path, outputs, verify="full").scan()
     assert_holds(path, outputs, values)
@@ -587,7 +593,7 @@ def test_a_grid_without_dimensions_is_one_block_of_one_point(path):
     store = opened(path, outputs)
     (task,) = store.tasks()
     assert (task.box, task.todo) == ((), None)
-    assert store.write(Region((), (), ()), values) == 1
+    assert store.write(Computed(Region((), (), ()), values)) == 1
     store.close()
     assert_holds(path, outputs, values)
     assert opened(path, outputs, verify="full").scan()
@@ -606,7 +612,7 @@ def test_a_failure_on_a_grid_without_dimensions_is_kept(path):
     (task,) = store.tasks()
     assert task.todo is None or task.todo.all()
     values = values_of(outputs, ())
-    store.write(Region((), (), ()), values)
+    store.write(Computed(Region((), (), ()), values))
     store.close()
     assert messages_of(path) == ""
     assert_holds(path, outputs, values)
@@ -621,15 +627,15 @@ def test_outputs_that_are_too_large_for_a_chunk_are_cut(path, monkeypatch):
     values = values_of(outputs, (5,))
     store = opened(path, outputs)
     first, second, _ = (task.box for task in store.tasks())
-    store.write(whole(first), [part(a, first) for a in values])
-    store.write(at(second, 0), [a[2] for a in values])
+    store.write(Computed(whole(first), [part(a, first) for a in values]))
+    store.write(Computed(at(second, 0), [a[2] for a in values]))
     store.rescue()
     store = opened(path, outputs, verify="full")
     store.scan()
     half, last = store.tasks()
     assert half.todo.tolist() == [False, True]
-    store.write(at(half.box, 1), [a[3] for a in values])
-    store.write(whole(last.box), [a[4:] for a in values])
+    store.write(Computed(at(half.box, 1), [a[3] for a in values]))
+    store.write(Computed(whole(last.box), [a[4:] for a in values]))
     store.close()
     assert_holds(path, outputs, values)
     n_parts = math.prod(math.ceil(n / c) for n, c in zip((5, 7), array.chunks[1:], strict=True))
@@ -661,7 +667,7 @@ def half_done(path, outputs, values):
     """Write a point of the first block, note that another failed, and be interrupted."""
     store = opened(path, outputs)
     box = next(iter(store.tasks())).box
-    store.write(at(box, 0, 0), [array[0, 0] for array in values])
+    store.write(Computed(at(box, 0, 0), [array[0, 0] for array in values]))
     store.fail(at(box, 0, 1), ValueError("no"))
     store.rescue()
     return box
@@ -718,7 +724,9 @@ def test_what_is_known_of_a_block_is_filled_in(path, n_known):
         todo = np.ones(task.box[0][1] - task.box[0][0], bool) if task.todo is None else task.todo
         assert todo.tolist() == [i >= n_known for i in range(*task.box[0])]
         for (local,) in np.argwhere(todo).tolist():
-            new += store.write(at(task.box, local), [a[task.box[0][0] + local] for a in values])
+            new += store.write(
+                Computed(at(task.box, local), [a[task.box[0][0] + local] for a in values])
+            )
     assert new + store.close() == 5
     assert_holds(path, outputs, values)
     assert opened(path, outputs).scan()
@@ -743,8 +751,8 @@ def test_what_is_known_can_be_stored_before_anything_is_done(path):
     assert store.copy_known() == 0
     half, last = store.tasks()
     assert (half.todo.tolist(), last.todo) == ([False, True], None)
-    store.write(at(half.box, 1), [a[3] for a in values])
-    store.write(whole(last.box), [a[4:] for a in values])
+    store.write(Computed(at(half.box, 1), [a[3] for a in values]))
+    store.write(Computed(whole(last.box), [a[4:] for a in values]))
     store.close()
     assert_holds(path, outputs, values)
 
@@ -806,7 +814,7 @@ def test_a_store_in_which_nothing_is_pending_says_so_until_a_block_is_written_ag
     store.scan()
     box = next(iter(store.tasks())).box
     assert finished(path) == (4, 11)
-    store.write(whole(box), [part(array, box) for array in values])
+    store.write(Computed(whole(box), [part(array, box) for array in values]))
     store.close()
     assert finished(path) is None
     assert counts(path) == (6, 9, 15)

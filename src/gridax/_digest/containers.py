@@ -33,27 +33,16 @@ class Container(NamedTuple):
             return "None"
         return self.kind.__qualname__ if self.steps else f"an empty {self.kind.__qualname__}"
 
-    @property
-    def static_parts(self) -> list[Any]:
-        """What is static, out of plain containers."""
-        found: list[Any] = []
-        _changed(self.static, found.append)
-        return found
 
-    def static_as(self, change: Callable[[Any], Any]) -> Any:
-        """Return what is static with a function applied to each of its parts."""
-        return _changed(self.static, change)
-
-
-def _changed(value: Any, change: Callable[[Any], Any]) -> Any:
+def changed(value: Any, change: Callable[[Any], Any]) -> Any:
     """Return plain containers with a function applied to all that they hold.
 
     JAX would sort the keys of dicts, which may be of several kinds.
     """
     if type(value) in (tuple, list):
-        return type(value)(_changed(each, change) for each in value)
+        return type(value)(changed(each, change) for each in value)
     if type(value) is dict:
-        return {key: _changed(each, change) for key, each in value.items()}
+        return {key: changed(each, change) for key, each in value.items()}
     return change(value)
 
 

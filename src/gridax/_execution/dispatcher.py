@@ -15,7 +15,7 @@ from gridax._kernel.arguments import Arguments
 from gridax._kernel.prepared import Choice, Prepared
 from gridax._plan.blocks import pieces
 from gridax._plan.limits import Limits
-from gridax._plan.plan import Plan, Region, Tile, n_points
+from gridax._plan.plan import Plan, Tile, n_points
 from gridax._plan.slices import Slices
 from gridax._run.evaluator import Evaluated
 from gridax._stores.base import Task
@@ -122,7 +122,8 @@ class Dispatcher:
         plan = self._prepared.tuner(self._limits).best
         for take in pieces(task.todo):
             if take is None:
-                tiles = (t for t in plan.tiles(task.box) if _any(task.todo, plan.region(t)))
+                placed = ((tile, plan.region(tile)) for tile in plan.tiles(task.box))
+                tiles = (t for t, at in placed if task.todo.reshape(at.shape)[at.where].any())
                 yield from self.batches(plan, tiles)
                 continue
             small = self._smaller(plan, take)
@@ -150,8 +151,3 @@ def n_points_of(task: Task) -> int:
     if task.take is not None:
         return math.prod(map(len, task.take))
     return n_points(task.box) if task.todo is None else int(task.todo.sum())
-
-
-def _any(todo: np.ndarray, region: Region) -> bool:
-    """Whether a tile holds a point that is to be evaluated."""
-    return bool(todo.reshape(region.shape)[region.where].any())

@@ -7,7 +7,7 @@ import contextlib
 import threading
 import time
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from gridax._execution.worker import BlockOutputs, RemoteJob, VersionMismatch, check, identity, work
 from gridax._execution.workers import Killed, Tasks
@@ -163,14 +163,11 @@ class Flight:
         if not alone:
             self._suspects.extend(tasks)
             return
-        yield Killed(tasks[0], _killed_text(error))
-
-
-def _killed_text(error: Any) -> str:
-    return (
-        f"KilledWorker: {error.allowed_failures + 1} workers died while they evaluated the block "
-        "of this point, because they ran out of memory or the model crashed"
-    )
+        yield Killed(
+            tasks[0],
+            f"KilledWorker: {error.allowed_failures + 1} workers died while they evaluated the "
+            "block of this point, because they ran out of memory or the model crashed",
+        )
 
 
 def threads(client: Client) -> dict[str, int]:

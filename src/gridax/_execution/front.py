@@ -131,16 +131,12 @@ class Front:
             where = begins.reshape(begins.shape + (1,) * (array.ndim - begins.ndim))
             before[...] = np.where(where, array, before)
 
-    def _along(self, start: int, stop: int) -> Box:
-        dim = self.chain.dim
-        return (*self.box[:dim], (start, stop), *self.box[dim + 1 :])
-
     def _plane_before(self) -> Box:
         """Return the box of the points before the block's first ones."""
-        start, stop = self.box[self.chain.dim]
-        if self.chain.is_backward(self._origin):
-            return self._along(stop, stop + 1)
-        return self._along(start - 1, start)
+        dim = self.chain.dim
+        start, stop = self.box[dim]
+        at = stop if self.chain.is_backward(self._origin) else start - 1
+        return (*self.box[:dim], (at, at + 1), *self.box[dim + 1 :])
 
     def is_followed_by(self, box: Box) -> bool:
         """Whether another block is one that the same chains go through."""

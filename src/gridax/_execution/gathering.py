@@ -10,7 +10,7 @@ import numpy as np
 
 from gridax._outputs.template import Output
 from gridax._plan.plan import Box, Region, n_points
-from gridax._run.evaluator import Computed
+from gridax._stores.base import Computed
 
 # What is kept back at most: seconds, points and bytes, and one of so many points.
 _SECONDS, _POINTS, _BYTES, _ONE_OF = 0.05, 256, 2**20, 16

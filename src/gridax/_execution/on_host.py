@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import dataclasses
-import itertools
 import math
 import time
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 
 from gridax._execution.front import whole_chains
 from gridax._grid.points import Points, point_labels
 from gridax._outputs.template import Template
-from gridax._plan.plan import Box, Region, box_of, boxes, shape_of
+from gridax._plan.plan import Box, Region, box_of, shape_of
 from gridax._reduce import arithmetic
-from gridax._run.evaluator import Computed, Evaluated, Evaluator, Request, store_evaluated
-from gridax._stores.base import DONE, FAILED, PENDING, Task
+from gridax._run.evaluator import Deadline, Evaluated, Evaluator, Request, store_evaluated
+from gridax._stores.base import DONE, FAILED, PENDING, Computed, Task
 from gridax._stores.memory import MemoryStore
 from gridax._text import number_of
 
@@ -55,59 +55,50 @@ class HostCells:
         for task in self._request.store.tasks() or [whole]:
             if chain is not None:
                 task = whole_chains(task, chain.numbered(self._cells.grid))
-            for box in itertools.chain.from_iterable(map(self._divided, self._pieces(task))):
-                if self._request.is_over:
+            for box in self._divided(task, task.box, self._most_that_fit()):
+                if self._request.deadline.is_over:
                     return
-                self._request.note_begun()
+                self._request.deadline.note_begun()
                 begun, n = time.perf_counter(), math.prod(shape_of(box))
                 computed = self.cells(task.box, box)
                 enough = n * _SECONDS / max(time.perf_counter() - begun, 1e-9)
                 self._most = int(min(max(self._most, _GROWTH * n), max(1, enough)))
                 yield computed
 
-    def _pieces(self, task: Task) -> Iterator[Box]:
-        """Yield boxes of cells of a block whose outputs fit into memory; parts come one by one."""
-        shape = shape_of(task.box)
+    def _most_that_fit(self) -> int:
+        """Return how many cells may be reduced at a time, for their bytes and their time."""
         seconds = max(self._evaluator.seconds(), 1e-12)  # a model may do nothing that takes time
         bounds = _BYTES / max(1, self.reduced.point_bytes), _SECONDS / seconds
-        most = max(1, int(min(bounds)) // self._cells.n_points)
-        piece = []
-        chain = self._points.chain
-        if chain is not None:  # which is evaluated as a whole
-            most = max(1, most // self._points.shape[chain.dim])
-        for dim, size in reversed([*zip(self._cells.grid, shape, strict=True)]):
-            if chain is not None and dim == chain.dim:
-                piece.append(size)
-                continue
-            n = 1 if dim in self._cells.by_dim or task.todo is not None else min(size, most)
-            most = max(1, most // size)
-            piece.append(n)
-        for local in boxes(shape, piece[::-1]):
-            if task.todo is None or task.todo[tuple(slice(*side) for side in local)].any():
-                origin = (start for start, _ in task.box)
-                yield tuple((a + o, b + o) for (a, b), o in zip(local, origin, strict=True))
+        return int(min(bounds)) // self._cells.n_points
 
-    def _divided(self, box: Box) -> Iterator[Box]:
-        """Yield boxes of at most as many cells as are reduced at a time when each is asked for."""
-        halves = self._halves(box) if math.prod(shape_of(box)) > self._most else []
-        for half in halves:
-            yield from self._divided(half)
-        if not halves:
-            yield box
+    def _divided(self, task: Task, box: Box, fits: int) -> Iterator[Box]:
+        """Yield boxes of cells that are to be evaluated and reduced at a time, when asked for one.
 
-    def _halves(self, box: Box) -> list[Box]:
-        """Return both halves of a box of cells, or nothing if it is a single cell or chain."""
-        chain = self._points.chain
+        Parts of a dimension come one by one, and chains as a whole.
+        """
+        inner = tuple(slice(a - o, b - o) for (a, b), (o, _) in zip(box, task.box, strict=True))
+        todo = np.True_ if task.todo is None else task.todo[inner]
+        if not todo.any():
+            return
+        chain, by_dim = self._points.chain, self._cells.by_dim
         lengths = [
             1 if chain is not None and dim == chain.dim else b - a
             for dim, (a, b) in zip(self._cells.grid, box, strict=True)
         ]
-        if max(lengths, default=1) == 1:
-            return []
-        i = lengths.index(max(lengths))
+        parts = [
+            n if dim in by_dim else 1 for dim, n in zip(self._cells.grid, lengths, strict=True)
+        ]
+        divisible = parts if max(parts, default=1) > 1 else lengths
+        longest = max(divisible, default=1)
+        is_small = math.prod(shape_of(box)) <= min(self._most, fits)
+        if longest == 1 or (is_small and divisible is lengths and todo.all()):
+            yield box
+            return
+        i = divisible.index(longest)
         start, stop = box[i]
         middle = (start + stop) // 2
-        return [(*box[:i], side, *box[i + 1 :]) for side in ((start, middle), (middle, stop))]
+        for side in ((start, middle), (middle, stop)):
+            yield from self._divided(task, (*box[:i], side, *box[i + 1 :]), fits)
 
     def cells(self, block: Box, box: Box) -> Computed:
         """Evaluate and reduce some cells of a block."""
@@ -125,36 +116,30 @@ class HostCells:
             block=shape_of(fine),
             check_template=self._check_template,
             reduced=None,
-            deadline=None,
+            deadline=Deadline(),
         )
         for _ in store_evaluated(self._evaluator, request):
             pass
-        arrays = [array[at] for array in buffer.arrays]
-        states = buffer.status[at]
         local = tuple(slice(a - o, b - o) for (a, b), (o, _) in zip(box, block, strict=True))
         region = Region(block, shape_of(block), local)
-        return self._reduced(region, buffer, indices, arrays, states)
+        return self._reduced(region, buffer, indices, at)
 
     def _reduced(
-        self,
-        region: Region,
-        buffer: MemoryStore,
-        indices: Sequence[np.ndarray],
-        arrays: Sequence[np.ndarray],
-        states: np.ndarray,
+        self, region: Region, buffer: MemoryStore, indices: Sequence[np.ndarray], at: Any
     ) -> Computed:
-        """Return what is stored of some cells, given their points' outputs and states."""
-        inner = self._cells.reduced
+        """Return what is stored of some cells, whose points are at an index of a buffer."""
+        inner, states = self._cells.reduced, buffer.status[at]
         lead = [dim for dim in range(states.ndim) if dim not in inner]
         order = [*lead, *inner]
         there = None if (states == DONE).all() else (states == DONE).transpose(order)
         splits = tuple(k for k, d in enumerate(self._cells.grid) if d in self._cells.by_dim)
         raw: list[np.ndarray] = []
-        for each, x in zip(self.reduced.reduction.outputs, arrays, strict=True):
+        for each, array in zip(self.reduced.reduction.outputs, buffer.arrays, strict=True):
+            x = array[at]
             x = x.transpose(*order, *range(states.ndim, x.ndim))
             along = [indices[dim] for dim in inner]
             found, _ = arithmetic.output(np, x, len(lead), each, inner, along, there)
-            raw += [np.expand_dims(array, splits) for array in found]
+            raw += [np.expand_dims(values, splits) for values in found]
         failed = (states == FAILED).sum(axis=inner, dtype=np.int64)
         failed = np.expand_dims(failed, splits)
         errors = self._errors(region, failed, buffer, indices) if failed.any() else {}

@@ -24,31 +24,28 @@ from gridax._kernel.program import out_of_memory
 from gridax._plan import tiling
 from gridax._plan.plan import Box, Plan, Region, Tile
 from gridax._plan.tuning import Lap, Tuner
-from gridax._run.evaluator import Computed, Evaluated, Failed, Request
+from gridax._run.evaluator import Evaluated, Failed, Request
 from gridax._run.notes import noting_labels
+from gridax._stores.base import Computed
 from gridax._warnings import warn
 
 
+@dataclasses.dataclass(frozen=True, eq=False)
 class Batch:
     """Tiles of a plan that are evaluated at the same time, with one static choice.
 
-    Parameters
+    Attributes
     ----------
     choice, plan, tiles : the tiles.
     front : what is carried to chains, if they do not only begin and end here.
     continues : whether something is carried to them.
     """
 
-    def __init__(
-        self,
-        choice: Choice,
-        plan: Plan,
-        tiles: list[Tile],
-        front: Front | None = None,
-        continues: bool = False,
-    ) -> None:
-        self.choice, self.plan, self.tiles = choice, plan, tiles
-        self.front, self.continues = front, continues
+    choice: Choice
+    plan: Plan
+    tiles: list[Tile]
+    front: Front | None
+    continues: bool
 
     @functools.cached_property
     def index(self) -> np.ndarray:
@@ -187,7 +184,7 @@ class Pipeline:
     @property
     def is_over(self) -> bool:
         """Whether no more is to be evaluated."""
-        return self._request.is_over
+        return self._request.deadline.is_over
 
     def submit_all(self, batches: Iterable[Batch], lap: Lap | None = None) -> Iterator[Evaluated]:
         """Start batches until the time is over, and yield what is done.
@@ -210,7 +207,7 @@ class Pipeline:
             with noting_labels(self._points, self._extent(batch)):
                 kernel = self._prepared.kernel(batch.choice, batch.plan, batch.continues)
                 outputs = kernel(batch.index, *batch.carried())
-                self._request.note_begun()
+                self._request.deadline.note_begun()
         except Exception as error:
             yield from self._failed(batch, error)
             return

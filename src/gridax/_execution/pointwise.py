@@ -24,11 +24,10 @@ from gridax._outputs.template import Output, Template, arrays_of, template_of, w
 from gridax._plan.blocks import Wish
 from gridax._plan.cells import of_cells
 from gridax._plan.plan import Box, Level, Plan, Region, box_of, shape_of
-from gridax._reduce.outputs import ReducedOutputs
-from gridax._run.evaluator import Computed, Evaluated, Evaluator, Failed, Request
+from gridax._run.evaluator import Bounds, Evaluated, Evaluator, Failed, Request
 from gridax._run.job import Job
 from gridax._run.notes import note_labels, noting_labels
-from gridax._stores.base import Task
+from gridax._stores.base import Computed, Task
 
 # Numbers of the outputs that points carry to the next ones, and what these outputs are.
 Carried = tuple[Sequence[int], Sequence[Output]]
@@ -111,7 +110,7 @@ class PointwiseEvaluator(Evaluator):
         reader = _Reader(request.check_template)
         last: Front | None = None
         for task in request.store.tasks() or [Task(box_of(self._points.shape))]:
-            if request.is_over:
+            if request.deadline.is_over:
                 return
             try:
                 if self._points.chain is None:
@@ -132,10 +131,10 @@ class PointwiseEvaluator(Evaluator):
         box, shape = task.box, shape_of(task.box)
         origin = [start for start, _ in box]
         for position, local in _positions(shape, task.todo):
-            if request.is_over:
+            if request.deadline.is_over:
                 return
             index = tuple(map(operator.add, origin, local))
-            request.note_begun()
+            request.deadline.note_begun()
             try:
                 result = self._outcome(index)
             except Exception as error:
@@ -171,10 +170,10 @@ class PointwiseEvaluator(Evaluator):
             first = front.place(places[0])
             carried = self._values(front.carried(*first)) if continues else None
             for step, local in enumerate(places):
-                if request.is_over:
+                if request.deadline.is_over:
                     return
                 index = tuple(a + i for (a, _), i in zip(box, local, strict=True))
-                request.note_begun()
+                request.deadline.note_begun()
                 try:
                     result = self._outcome(index, carried)
                 except Exception as error:
@@ -209,25 +208,22 @@ class PointwiseEvaluator(Evaluator):
             self._carried = numbers, [self._template.outputs[k] for k in numbers]
         return self._carried
 
-    def plan(
-        self, memory: int | None, lanes: bool | int, reduced: ReducedOutputs | None = None
-    ) -> Plan:
+    def plan(self, bounds: Bounds) -> Plan:
         """Return a plan of single points, without calling the model."""
         points = self._points
         levels = tuple(Level((dim,)) for dim in range(len(points.dims)))
         nbytes = 0 if self._template is None else self._template.nbytes
         plan = Plan(points.dims, points.shape, points.shape, levels, 1, nbytes, chain=points.chain)
+        reduced = bounds.reduced
         if reduced is None:
             return plan
         cells = of_cells(reduced.cells, plan, None, points.dims, reduced.point_bytes)
         return dataclasses.replace(cells, reduced=reduced.text(points.dims) + ", on the host")
 
-    def wish(
-        self, memory: int | None, lanes: bool | int, reduced: ReducedOutputs | None = None
-    ) -> Wish:
+    def wish(self, bounds: Bounds) -> Wish:
         """Return that blocks may have any shape, and how long a point takes."""
-        if reduced is not None:
-            return reduced.wish(self.seconds(), self._points.chain)
+        if bounds.reduced is not None:
+            return bounds.reduced.wish(self.seconds(), self._points.chain)
         tile = (1,) * len(self._points.dims)
         return Wish(self.seconds(), 0, tile, chain=self._points.chain)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import math
+import re
 import uuid
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, cast
@@ -14,7 +15,7 @@ import numpy as np
 from gridax._execution import worker
 from gridax._execution.pointwise import Carried, PointwiseEvaluator
 from gridax._execution.tiled import TiledEvaluator
-from gridax._execution.workers import Killed, Tasks, Workers, batched
+from gridax._execution.workers import Killed, Tasks, Workers
 from gridax._outputs.template import Template
 from gridax._plan import blocks
 from gridax._plan.blocks import Wish
@@ -22,7 +23,8 @@ from gridax._plan.chain import Chain
 from gridax._plan.plan import Plan, Region, n_points, shape_of
 from gridax._reduce.outputs import ReducedOutputs
 from gridax._run.evaluator import (
-    Computed,
+    Bounds,
+    Deadline,
     Evaluated,
     Evaluator,
     Failed,
@@ -31,8 +33,8 @@ from gridax._run.evaluator import (
 )
 from gridax._run.fingerprints import Traced
 from gridax._run.job import Job
-from gridax._run.notes import noting_labels
-from gridax._stores.base import Task
+from gridax._run.notes import note_labels
+from gridax._stores.base import Computed, Task
 from gridax._stores.memory import MemoryStore
 
 if TYPE_CHECKING:
@@ -67,11 +69,9 @@ class RemoteEvaluator(Evaluator):
         self._pickled = worker.pickled(self._job, None)
         return self._local.template(known, record)
 
-    def plan(
-        self, memory: int | None, lanes: bool | int, reduced: ReducedOutputs | None = None
-    ) -> Plan:
+    def plan(self, bounds: Bounds) -> Plan:
         """Return how a worker divides its blocks."""
-        plan = self._local.plan(memory, lanes, reduced)
+        plan = self._local.plan(bounds)
         return dataclasses.replace(plan, n_workers=self._workers.n())
 
     def deriving(self, job: Job) -> Evaluator:
@@ -85,11 +85,9 @@ class RemoteEvaluator(Evaluator):
         """What evaluates points in this process."""
         return self._local
 
-    def wish(
-        self, memory: int | None, lanes: bool | int, reduced: ReducedOutputs | None = None
-    ) -> Wish:
+    def wish(self, bounds: Bounds) -> Wish:
         """Return which blocks suit the workers."""
-        wish = self._local.wish(memory, lanes, reduced)
+        wish = self._local.wish(bounds)
         return dataclasses.replace(wish, n_workers=self._workers.n())
 
     def seconds(self) -> float:
@@ -114,9 +112,9 @@ class RemoteEvaluator(Evaluator):
         if isinstance(store, MemoryStore):
             outputs = store.outputs
             nbytes = sum(output.nbytes for output in outputs)
-            wish = self.wish(request.memory, request.lanes, reduced)
+            wish = self.wish(request)
             wish = dataclasses.replace(wish, nbytes=nbytes, is_whole=True)
-            least = 1 if request.deadline is None else blocks.MANY
+            least = 1 if request.deadline.at == math.inf else blocks.MANY
             block = request.block or blocks.shape(shape, wish, least=least)
             boxes = itertools.chain.from_iterable(blocks.grouped(shape, block, wish.chain))
             tasks = store.pending_blocks(boxes if store.blocks is None else store.blocks())
@@ -132,8 +130,10 @@ class RemoteEvaluator(Evaluator):
             n_counted = shared.n_known()
             outputs, handle, block = shared.outputs, shared.handle(), shared.block
             tasks = map(Task, shared.left())
+        plain = re.sub(r"\W", "_", self._job.title).strip("_")
         job = worker.RemoteJob(
-            name=f"{_plain(self._job.title)}-{uuid.uuid4().hex[:8]}",
+            # Without characters that dashboards give a meaning.
+            name=f"{plain or 'model'}-{uuid.uuid4().hex[:8]}",
             pickled=worker.pickled(self._job, reduced) if reduced else self._pickled,
             n_vmap=self._n_vmap,
             jit=self._jit,
@@ -143,13 +143,10 @@ class RemoteEvaluator(Evaluator):
             memory=request.memory,
             lanes=request.lanes,
             record=request.record,
-            versions=worker.versions(),
-            settings=worker.settings(),
             carried=self._carried(),
         )
         groups = _together(tasks, self._chain(reduced))
-        batches = batched(groups, self._per_task(shape, block, request))
-        batches = _in_time(batches, request)
+        batches = _batched(groups, self._per_task(shape, block, request), request.deadline)
         for outcome in self._workers.results(job, batches):
             if isinstance(outcome, Killed):
                 yield from self._killed(outcome, request)
@@ -172,9 +169,9 @@ class RemoteEvaluator(Evaluator):
 
     def _per_task(self, shape: tuple[int, ...], block: tuple[int, ...], request: Request) -> int:
         """Return the number of blocks per task: several small ones, if tasks are enough for all."""
-        if request.deadline is not None:  # what was sent cannot be called back
+        if request.deadline.at < math.inf:  # what was sent cannot be called back
             return 1
-        wish = self.wish(request.memory, request.lanes, request.reduced)
+        wish = self.wish(request)
         seconds = max(wish.seconds * math.prod(block), 1e-6)
         n_blocks = math.prod(math.ceil(n / b) for n, b in zip(shape, block, strict=True))
         enough = max(1, n_blocks // (4 * self._workers.n()))
@@ -187,16 +184,11 @@ class RemoteEvaluator(Evaluator):
             ends = [np.array([a, b - 1]) for a, b in box]
             if request.reduced is not None:
                 ends = request.reduced.cells.extent(box)
-            with noting_labels(self._job.points, lambda: ends):
-                raise RuntimeError(killed.text)
+            error = RuntimeError(killed.text)
+            note_labels(error, self._job.points, ends)
+            raise error
         request.store.begin(box)
         yield Failed(_all_of(killed.task), killed.text)
-
-
-def _plain(title: str) -> str:
-    """Return a title without characters that dashboards give a meaning."""
-    plain = "".join(c if c.isalnum() or c == "_" else "_" for c in title)
-    return plain.strip("_") or "model"
 
 
 def _evaluated(outputs: worker.BlockOutputs, are_reduced: bool) -> Iterator[Evaluated]:
@@ -226,13 +218,11 @@ def _all_of(task: Task) -> Region:
     return Region(task.box, shape, (slice(None),) * len(shape))
 
 
-def _in_time(batches: Iterator[Tasks], request: Request) -> Iterator[Tasks]:
-    """Yield blocks until the time is over."""
-    for tasks in batches:
-        if request.is_over:
-            return
-        request.note_begun()
-        yield tasks
+def _batched(groups: Iterator[Tasks], n: int, deadline: Deadline) -> Iterator[Tasks]:
+    """Yield the blocks of `n` groups, for one process after each other, until the time is over."""
+    while not deadline.is_over and (several := [*itertools.islice(groups, n)]):
+        deadline.note_begun()
+        yield tuple(itertools.chain.from_iterable(several))
 
 
 def _with_known(store: MemoryStore, tasks: Iterator[Task]) -> Iterator[Task]:

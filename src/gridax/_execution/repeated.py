@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
+
 from gridax._execution.pipeline import Batch, fetched
 from gridax._kernel.prepared import Prepared
 from gridax._plan.limits import Limits
-from gridax._run.evaluator import Computed, Evaluated, Request
+from gridax._run.evaluator import Evaluated, Request
+from gridax._stores.base import Computed
 
 
 class Repeated:
@@ -30,7 +33,7 @@ class Repeated:
             prepared is self._prepared
             and limits == self._limits
             and request.reduced is None
-            and request.deadline is None
+            and request.deadline.at == math.inf
             and prepared.tuner(limits).best is self._batch.plan
             and request.store.tasks() is None
         )

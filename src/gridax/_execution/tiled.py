@@ -5,13 +5,13 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
 
 from gridax._execution.dispatcher import Dispatcher, n_points_of
-from gridax._execution.front import Front, whole_chains
+from gridax._execution.front import whole_chains
 from gridax._execution.on_host import HostCells
 from gridax._execution.pipeline import Batch, Pipeline, front_of
 from gridax._execution.repeated import Repeated
@@ -24,10 +24,10 @@ from gridax._plan.limits import Limits
 from gridax._plan.plan import Plan, Region, box_of, shape_of
 from gridax._plan.tuning import Tuner
 from gridax._reduce.outputs import ReducedOutputs
-from gridax._run.evaluator import Evaluated, Evaluator, Failed, Request
+from gridax._run.evaluator import Bounds, Evaluated, Evaluator, Failed, Request
 from gridax._run.fingerprints import Traced, settings
 from gridax._run.job import Job
-from gridax._stores.base import Store, Task
+from gridax._stores.base import Task
 
 
 class TiledEvaluator(Evaluator):
@@ -56,12 +56,13 @@ class TiledEvaluator(Evaluator):
         """Return an evaluator of the same points whose outputs include derivatives."""
         return TiledEvaluator(job, self._n_vmap, self._n_pmap)
 
-    def plan(
-        self, memory: int | None, lanes: bool | int, reduced: ReducedOutputs | None = None
-    ) -> Plan:
+    def plan(self, bounds: Bounds) -> Plan:
         """Return how the sweep will be divided into blocks and tiles."""
+        reduced = bounds.reduced
         on_device = reduced if self._reduces(reduced) else None
-        plan = self._prepared(on_device).plan(Limits(self._n_vmap, memory, lanes=lanes))
+        plan = self._prepared(on_device).plan(
+            Limits(self._n_vmap, bounds.memory, lanes=bounds.lanes)
+        )
         if reduced is None:
             return plan
         where = "" if on_device else ", on the host"
@@ -79,13 +80,12 @@ class TiledEvaluator(Evaluator):
             raise error
         return self._prepared().template
 
-    def wish(
-        self, memory: int | None, lanes: bool | int, reduced: ReducedOutputs | None = None
-    ) -> Wish:
+    def wish(self, bounds: Bounds) -> Wish:
         """Return which blocks suit the tiles of the plan."""
+        reduced = bounds.reduced
         if reduced is not None and not self._reduces(reduced):
             return reduced.wish(self.seconds(), self._points.chain)
-        return self._prepared(reduced).wish(Limits(self._n_vmap, memory, lanes=lanes))
+        return self._prepared(reduced).wish(Limits(self._n_vmap, bounds.memory, lanes=bounds.lanes))
 
     def seconds(self) -> float:
         """Return about how long a point takes, according to its trace."""
@@ -99,8 +99,10 @@ class TiledEvaluator(Evaluator):
     def program(self) -> Traced:
         """Return the model as it is traced now."""
         prepared = self._prepared()
-        if prepared.calls_back:  # functions that may change
-            return Traced(prepared.digest).computed()
+        if prepared.calls_back:  # functions that may change, whose fingerprint is that of now
+            traced = Traced(prepared.digest)
+            _ = traced.fingerprint
+            return traced
         if prepared not in self._programs:
             self._programs[prepared] = Traced(prepared.digest)
         return self._programs[prepared]
@@ -163,7 +165,7 @@ class TiledEvaluator(Evaluator):
                 tasks = iter(())
         chain, last = self._points.chain, None
         for task in iter([whole]) if tasks is None else tasks:
-            if request.is_over:
+            if request.deadline.is_over:
                 break
             failed, task = self._rejected(task, reduced)
             yield from failed
@@ -171,7 +173,11 @@ class TiledEvaluator(Evaluator):
             if chain is not None and reduced is None:
                 if last is not None and last.is_followed_by(task.box):
                     yield from pipeline.drain()
-                last = self._front(prepared, request.store, task, failed, last)
+                front = front_of(self._points, prepared, task.box)
+                front.begin(request.store, task, last)
+                for region, _ in failed:
+                    front.fail(region)
+                last = front
                 yield from dispatcher.chains(task, last, n_left)
             else:
                 if chain is not None and reduced is not None:
@@ -185,21 +191,6 @@ class TiledEvaluator(Evaluator):
         only = self._only
         if only is not None and only.plan is tuner.best and tuner.is_steady(self._points.n):
             self._repeated = Repeated(prepared, limits, only)
-
-    def _front(
-        self,
-        prepared: Prepared,
-        store: Store,
-        task: Task,
-        failed: Sequence[Failed],
-        last: Front | None,
-    ) -> Front:
-        """Return the front of the chains through a block, of which some points have failed."""
-        front = front_of(self._points, prepared, task.box)
-        front.begin(store, task, last)
-        for region, _ in failed:
-            front.fail(region)
-        return front
 
     def _all_batches(self, dispatcher: Dispatcher, plan: Plan) -> Iterable[Batch]:
         """Return the batches of a plan of one block; a single batch is kept for the next run."""

@@ -56,6 +56,22 @@ class BlockOutputs(NamedTuple):
     errors: Mapping[tuple[int, ...], str] = {}
 
 
+def versions() -> dict[str, str]:
+    """Return the versions that must be the same in all processes of a run."""
+    python = ".".join(platform.python_version_tuple()[:2])
+    return {
+        "gridax": _version.__version__,
+        "jax": jax.__version__,
+        "numpy": np.__version__,
+        "python": python,
+    }
+
+
+def settings() -> dict[str, Any]:
+    """Return the settings of JAX that must be the same in all processes of a run."""
+    return {name: getattr(jax.config, name) for name in _SETTINGS}
+
+
 @dataclasses.dataclass(frozen=True)
 class RemoteJob:
     """Everything that a worker needs to evaluate blocks; sent once to each worker.
@@ -85,26 +101,10 @@ class RemoteJob:
     memory: int | None
     lanes: bool | int
     record: bool
-    versions: dict[str, str]
-    settings: dict[str, Any]
+    versions: dict[str, str] = dataclasses.field(default_factory=versions)
+    settings: dict[str, Any] = dataclasses.field(default_factory=settings)
     cores: Mapping[str, int] = dataclasses.field(default_factory=dict)
     carried: Carried | None = None
-
-
-def versions() -> dict[str, str]:
-    """Return the versions that must be the same in all processes of a run."""
-    python = ".".join(platform.python_version_tuple()[:2])
-    return {
-        "gridax": _version.__version__,
-        "jax": jax.__version__,
-        "numpy": np.__version__,
-        "python": python,
-    }
-
-
-def settings() -> dict[str, Any]:
-    """Return the settings of JAX that must be the same in all processes of a run."""
-    return {name: getattr(jax.config, name) for name in _SETTINGS}
 
 
 @contextlib.contextmanager
@@ -259,8 +259,8 @@ def _request(job: RemoteJob, reduced: ReducedOutputs | None, store: Any) -> Requ
         if difference:
             raise ValueError(f"{difference}; every point must return the same outputs")
 
-    limits = job.block, job.memory, job.lanes
-    return Request(store, *limits, job.record, check_template, reduced)
+    bounds = job.memory, job.lanes, reduced
+    return Request(*bounds, store, job.block, job.record, check_template)
 
 
 def _evaluated(

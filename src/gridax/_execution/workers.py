@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import abc
-import itertools
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -38,9 +37,3 @@ class Workers(abc.ABC):
         RuntimeError
             If the workers are lost, or lack a package.
         """
-
-
-def batched(groups: Iterator[Tasks], n: int) -> Iterator[Tasks]:
-    """Yield blocks that one process evaluates after each other, of `n` groups or more."""
-    while several := tuple(itertools.islice(groups, n)):
-        yield tuple(itertools.chain.from_iterable(several))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import math
-import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -13,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 import xarray as xr
 
+from gridax._disk import check_parent
 from gridax._files import codec
 from gridax._files.merge import ATTRIBUTE as SUMMARY
 from gridax._files.merge import Summary, merged
@@ -23,7 +23,7 @@ from gridax._plan.progress import Progress
 from gridax._reduce.variables import FAILED as FAILED_POINTS
 from gridax._stores.base import DONE, ERROR, PENDING, STATUS
 from gridax._stores.chunking import inner_chunks
-from gridax._stores.location import ROOT, Location
+from gridax._stores.location import Location
 
 if TYPE_CHECKING:
     from gridax._files.chunks import Snapshot
@@ -188,31 +188,22 @@ def save_store(dataset: xr.Dataset, path: Path, overwrite: bool) -> None:
     FileExistsError
         If something exists at `path` that may not be replaced.
     """
-    from gridax._stores.folder import Folder, fill, sync_all
+    from gridax._stores.folder import Folder
     from gridax._stores.format import split_all, store_files
 
     location = Folder(path)
-    location.check_parent()
+    check_parent(location.path)
     refuse_existing(location, overwrite)
     encoded = codec.encode(dataset, codec.ZARR)
     arrays = {str(name): _stored(str(name), each) for name, each in encoded.variables.items()}
     labels = {str(name): variable.values for name, variable in encoded.coords.items()}
     files = store_files(arrays, labels, _with_coordinates(encoded), "saved")
-    root = files.pop(ROOT)
-    beside = location.beside()
-    try:
-        fill(beside, files)
-        with in_this_thread(encoded):
-            for name, variable in encoded.data_vars.items():
-                for key, content in split_all(arrays[str(name)], variable.variable):
-                    fill(beside, {key: content})
-        fill(beside, {ROOT: root})
-        if overwrite:  # before the old one is removed
-            sync_all(file for file in beside.rglob("*") if file.is_file())
-        if not location.adopt(beside, overwrite):
+    outputs = (split_all(arrays[str(n)], v.variable) for n, v in encoded.data_vars.items())
+    with in_this_thread(encoded):
+        every = itertools.chain(files.items(), *outputs)
+        # An old one is removed only when the disk has the new one.
+        if not location.save(every, overwrite, is_synced=overwrite):
             raise FileExistsError(f"{location.name!r} was created by another process just now")
-    finally:
-        shutil.rmtree(beside, ignore_errors=True)
 
 
 def create_store(

@@ -147,11 +147,6 @@ def name_of(method: Method) -> str:
             return method
 
 
-def is_merged(method: Method) -> bool:
-    """Whether parts of the points can be reduced one by one, and merged."""
-    return not isinstance(method, Quantiles | Function)
-
-
 def checked(given: Any, where: str) -> Method:
     """Return a method as it is given to `run`.
 

@@ -191,7 +191,7 @@ def unmerged(reduction: Reduction) -> Iterator[tuple[Reduced, Method]]:
     """Yield the methods that need all values at a time."""
     for each in reduction.outputs:
         for method in each.methods:
-            if not methods.is_merged(method):
+            if isinstance(method, Quantiles | Function):
                 yield each, method
 
 

@@ -133,17 +133,6 @@ def coordinates_of(
     ValueError
         If outputs have different quantiles, or a name is taken.
     """
-    new = _new_coordinates(reduction, outputs)
-    for name in new:
-        if name in taken or name in own:
-            raise ValueError(
-                f"reduce: the name {name!r} is already taken, but a coordinate of the reduced "
-                "outputs needs it; rename the axis, the fixed value or the coordinate"
-            )
-    return {**own, **new}
-
-
-def _new_coordinates(reduction: Reduction, outputs: Sequence[Output]) -> dict[str, xr.Variable]:
     coords: dict[str, xr.Variable] = {}
     for reduced in reduction.outputs:
         name = outputs[reduced.output].name
@@ -164,7 +153,13 @@ def _new_coordinates(reduction: Reduction, outputs: Sequence[Output]) -> dict[st
                 centers = (edges[1:] + edges[:-1]) / 2
                 for suffix, values in (("", centers), ("_left", edges[:-1]), ("_right", edges[1:])):
                     coords[dim + suffix] = xr.Variable((dim,), values, attrs)
-    return coords
+    for name in coords:
+        if name in taken or name in own:
+            raise ValueError(
+                f"reduce: the name {name!r} is already taken, but a coordinate of the reduced "
+                "outputs needs it; rename the axis, the fixed value or the coordinate"
+            )
+    return {**own, **coords}
 
 
 def _outputs(

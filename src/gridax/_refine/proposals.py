@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from gridax._refine.edges import Mesh, most_bent, most_different
-from gridax._refine.ticks import Ticks, places_of
+from gridax._refine.ticks import Ticks
 
 By = Literal["surplus", "boundary"]
 
@@ -43,7 +43,7 @@ def proposed(
     ticks, n_before = list(ticks), len(numbers)
     order = most_bent if by == "surplus" else most_different
     while len(numbers) < n_before + n:
-        mesh = Mesh(places_of(numbers, ticks))
+        mesh = Mesh(np.stack([t.places()[numbers[:, k]] for k, t in enumerate(ticks)], axis=1))
         middles, ticks = _middles(numbers, mesh, ticks)
         is_known = pd.DataFrame(np.concatenate([numbers, middles])).duplicated().to_numpy()
         edges = order(mesh, values, ~is_known[len(numbers) :])

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import decimal
 import math
-from collections.abc import Sequence
 
 import numpy as np
 
@@ -96,8 +95,3 @@ def _geometric(a: float, b: float) -> float:
         if abs(rounded - mean) < 0.1 * min(mean - low, high - mean):
             return rounded
     return mean
-
-
-def places_of(numbers: np.ndarray, ticks: Sequence[Ticks]) -> np.ndarray:
-    """Return where points are on the scales of their axes, of the shape ``(n_points, n_axes)``."""
-    return np.stack([each.places()[numbers[:, k]] for k, each in enumerate(ticks)], axis=1)

@@ -58,7 +58,7 @@ class Assembler:
         if self._recorded is not None and self._recorded[0] is program:
             return self._recorded[1]
         job, settings = self._job, fingerprints.settings()
-        model = fingerprints.of_model(job.model, job.points, job.args, job.kwargs)
+        model = fingerprints.of_model(job)
 
         def about() -> Parts:
             traced = None if program is None else program.fingerprint
@@ -191,11 +191,8 @@ class Assembly:
         variables = without_memory(self.template.outputs, self._points)
         own = xr.Coordinates(self.coords, indexes={})
         dataset = attach_all(self._points.dataset.assign_coords(own).assign(variables), {})
-        return dataset.assign_attrs(
-            describe.attributes(
-                self._points, self.template, self._job.model, self._job.args, self._job.kwargs
-            )
-        )
+        given = self._job.model, self._job.args, self._job.kwargs
+        return dataset.assign_attrs(describe.attributes(self._points, self.template, *given))
 
 
 def without_memory(outputs: Sequence[Output], points: Points) -> dict[str, xr.Variable]:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import abc
 import dataclasses
+import math
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -16,23 +17,8 @@ from gridax._plan.plan import Plan, Region, shape_of
 from gridax._reduce.outputs import ReducedOutputs
 from gridax._run.fingerprints import Traced
 from gridax._run.job import Job
-from gridax._stores.base import Store
+from gridax._stores.base import Computed, Store
 from gridax._text import error_text
-
-
-class Computed(NamedTuple):
-    """The outputs of some points.
-
-    Attributes
-    ----------
-    region : where the points are.
-    arrays, owned, errors : one array per output, as `Store.write` takes them.
-    """
-
-    region: Region
-    arrays: Sequence[np.ndarray]
-    owned: bool = False
-    errors: Mapping[tuple[int, ...], str] = {}
 
 
 class Failed(NamedTuple):
@@ -69,11 +55,11 @@ class Deadline:
 
     Parameters
     ----------
-    at : on the monotonic clock.
+    at : on the monotonic clock; infinity if there is no such time.
     """
 
-    def __init__(self, at: float) -> None:
-        self._at, self._has_begun = at, False
+    def __init__(self, at: float = math.inf) -> None:
+        self.at, self._has_begun = at, False
 
     def note_begun(self) -> None:
         """Note that something is evaluated."""
@@ -82,45 +68,45 @@ class Deadline:
     @property
     def is_over(self) -> bool:
         """Whether no more is to be begun."""
-        return self._has_begun and time.monotonic() > self._at
+        return self._has_begun and time.monotonic() > self.at
 
 
 @dataclasses.dataclass(frozen=True)
-class Request:
+class Bounds:
+    """Within which bounds points are evaluated.
+
+    Attributes
+    ----------
+    memory : maximum number of bytes that a device may use; None if the evaluator may choose.
+    lanes : whether points may leave a loop one by one.
+    reduced : what the outputs are reduced to, if so.
+    """
+
+    memory: int | None
+    lanes: bool | int
+    reduced: ReducedOutputs | None
+
+
+@dataclasses.dataclass(frozen=True)
+class Request(Bounds):
     """What to evaluate, and within which bounds.
 
     Attributes
     ----------
-    store : knows which points are still to be evaluated.
+    store : knows which points are still to be evaluated; of a reduced sweep, which cells.
     block : points of a block along each dimension; None if the evaluator may choose.
-    memory : maximum number of bytes that a device may use; None if the evaluator may choose.
-    lanes : whether points may leave a loop one by one.
     record : whether an error of the model is yielded as `Failed`, or raised.
     check_template : called with what the model returns before any of it is stored.
-    reduced : what the outputs are reduced to, if so: then the store has cells in place of points.
-    deadline : when nothing more is begun, if at all.
+    deadline : when nothing more is begun.
     explores : whether faster plans are looked for.
     """
 
     store: Store
     block: tuple[int, ...] | None
-    memory: int | None
-    lanes: bool | int
     record: bool
     check_template: Callable[[Template], None]
-    reduced: ReducedOutputs | None = None
-    deadline: Deadline | None = None
+    deadline: Deadline = dataclasses.field(default_factory=Deadline)
     explores: bool = True
-
-    def note_begun(self) -> None:
-        """Note that something is evaluated."""
-        if self.deadline is not None:
-            self.deadline.note_begun()
-
-    @property
-    def is_over(self) -> bool:
-        """Whether no more is to be evaluated."""
-        return self.deadline is not None and self.deadline.is_over
 
 
 class Evaluator(abc.ABC):
@@ -156,16 +142,12 @@ class Evaluator(abc.ABC):
         )
 
     @abc.abstractmethod
-    def plan(
-        self, memory: int | None, lanes: bool | int, reduced: ReducedOutputs | None = None
-    ) -> Plan:
-        """Return how the sweep will be divided; parameters are as in `Request`."""
+    def plan(self, bounds: Bounds) -> Plan:
+        """Return how the sweep will be divided."""
 
     @abc.abstractmethod
-    def wish(
-        self, memory: int | None, lanes: bool | int, reduced: ReducedOutputs | None = None
-    ) -> Wish:
-        """Return which blocks suit the evaluator best; parameters are as in `Request`."""
+    def wish(self, bounds: Bounds) -> Wish:
+        """Return which blocks suit the evaluator best."""
 
     @abc.abstractmethod
     def seconds(self) -> float:
@@ -189,13 +171,13 @@ def store_evaluated(evaluator: Evaluator, request: Request) -> Iterator[int]:
     store = request.store
     for evaluated in evaluator.evaluate(request):
         match evaluated:
-            case Computed(region, arrays, owned, errors):
-                yield store.write(region, arrays, owned, errors)
+            case Computed():
+                yield store.write(evaluated)
             case Failed(region, error):
                 if request.reduced is None:
                     yield store.fail(region, error)
                 else:
-                    yield store.write(*_all_failed(request.reduced, region, error))
+                    yield store.write(_all_failed(request.reduced, region, error))
             case StoredElsewhere(n_points):
                 yield n_points
     yield store.close()

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import collections
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -57,6 +57,9 @@ class Extension:
 
     Attributes
     ----------
+    rows : for each dimension of the new space, the dimension of the result that it was, and the
+        index of each label. The dimension is None if what varies now was fixed before; an index of
+        -1 is a new label.
     fixed : index along a dimension of the result whose label is fixed now.
 
     Raises
@@ -68,24 +71,11 @@ class Extension:
     def __init__(self, dataset: xr.Dataset, old: Points, template: Template, new: Points) -> None:
         self.dataset, self.old, self._new = dataset, old, new
         self.template = template
-        # Per dimension of the new space, the old index along some dimension, or -1.
-        self._rows: dict[str, tuple[str | None, np.ndarray]] = {}
+        self.rows: dict[str, tuple[str | None, np.ndarray]] = {}
         self.fixed: dict[str, int] = {}
         self._compared: set[str] = set()  # fixed values whose labels are equal
         self._match()
         self._check_chain()
-
-    def rows(self, dim: str) -> tuple[str | None, np.ndarray]:
-        """Return the dimension of the result that a new one was, and the index of each label.
-
-        The dimension is None if what varies now was fixed before; an index of -1 is a new label.
-        """
-        return self._rows[dim]
-
-    @property
-    def history(self) -> str:
-        """What was done to obtain the result, a line each."""
-        return str(self.dataset.attrs.get("history", ""))
 
     @property
     def coords(self) -> dict[str, xr.Variable]:
@@ -147,35 +137,39 @@ class Extension:
         places: list[np.ndarray] = []
         picked: dict[str, Any] = dict(self.fixed)
         for dim, (start, stop) in zip(self._new.dims, buffer.box, strict=True):
-            home, rows = self._rows[dim]
+            home, rows = self.rows[dim]
             found = np.flatnonzero(rows[start:stop] >= 0)
             if not found.size:
                 return
             places.append(found)
             if home is not None:
                 picked[home] = rows[start:stop][found]
+        homes = [self.rows[dim][0] for dim in self._new.dims]
         mesh = np.ix_(*places)
         done = np.broadcast_to(True, [len(place) for place in places])
         if "status" in self.dataset:
-            done = np.broadcast_to(self._taken("status", picked) == DONE, done.shape)
+            done = np.broadcast_to(self.taken("status", picked, homes) == DONE, done.shape)
         for i, output in enumerate(self.template.outputs):
-            values = self._taken(output.name, picked)
+            values = self.taken(output.name, picked, homes)
             there = done.reshape(done.shape + (1,) * len(output.shape))
             values = np.where(there, values, np.zeros((), values.dtype))
             buffer.arrays[i] = _holding(buffer.arrays[i], values, output.name)
             buffer.arrays[i][mesh] = values
         buffer.status[mesh] = np.where(done, DONE, buffer.status[mesh])
 
-    def _taken(self, name: str, picked: Mapping[str, Any]) -> np.ndarray:
-        """Return a variable at some old indices, over the dimensions of the new space."""
+    def taken(
+        self, name: str, picked: Mapping[str, Any], homes: Sequence[str | None]
+    ) -> np.ndarray:
+        """Return a variable at some old indices.
+
+        It has the dimensions `homes` first, of size 1 where there was none, then all others.
+        """
         variable = self.dataset.variables[name]
         for dim, rows in picked.items():  # one by one, as older versions of dask mix them up
-            variable = variable.isel({dim: rows})
-        homes = [self._rows[dim][0] for dim in self._new.dims]
+            variable = variable.isel({dim: rows}, missing_dims="ignore")
         order = [home for home in homes if home is not None]
-        values = variable.transpose(*order, ...).values
         missing = tuple(i for i, home in enumerate(homes) if home is None)
-        return np.expand_dims(values, missing)
+        return np.expand_dims(variable.transpose(*order, ...).values, missing)
 
     def _match(self) -> None:
         old, new = _leaves(self.old, self._parts().get("choices")), _leaves(self._new)
@@ -204,7 +198,7 @@ class Extension:
                     f"extend=: {members} vary along {dim!r}, but {along_home} varied along "
                     f"{home!r} in the result; keep axes in the same groups"
                 )
-            self._rows[dim] = home, _matched(members, new, old)
+            self.rows[dim] = home, _matched(members, new, old)
         self._match_fixed(new, old)
 
     def _check_chain(self) -> None:
@@ -213,7 +207,7 @@ class Extension:
         if chain is None:
             return
         dim, old = self._new.dims[chain.dim], self.old.chain
-        _, rows = self._rows[dim]
+        _, rows = self.rows[dim]
         size = 1 if old is None else self.old.shape[old.dim]
         known = rows >= 0
         n = int(known.sum())

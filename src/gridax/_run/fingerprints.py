@@ -17,7 +17,7 @@ import xarray as xr
 from gridax._arrays import is_array
 from gridax._axes import is_axis
 from gridax._axes.carried import Carried
-from gridax._digest.containers import containers
+from gridax._digest.containers import changed, containers
 from gridax._digest.digest import Examined, digest, examine
 from gridax._grid.chains import carried_text
 from gridax._grid.grid import Column
@@ -41,11 +41,12 @@ _original: dict[str, str] = {}
 Parts = dict[str, Any]
 
 
-def of_space(points: Points, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Parts:
+def of_space(job: Job) -> Parts:
     """Return the fingerprints of the axes and of everything that is fixed, by name.
 
     Each is a pair: a digest, and a text to show. What has no digest is listed as ``unknown``.
     """
+    points = job.points
     columns = points.grid.columns
     unknown: list[str] = []
     axes = {c.name: _axis(c, points.sizes, unknown) for c in columns if c.dim is not None}
@@ -57,13 +58,13 @@ def of_space(points: Points, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -
     for name, leaf in points.carried.items():
         text = carried_text(leaf)
         fixed[name] = [digest(text), text]
-    for tree in ({"args": list(args)}, dict(kwargs)):
+    for tree in ({"args": list(job.args)}, dict(job.kwargs)):
         given = Skeleton.of(tree)
         for path, leaf in zip(given.paths, given.leaves, strict=True):
             name = f"argument {dotted(path)}"
             name = f"keyword {name}" if name in fixed else name
             fixed[name] = _value(leaf, name, unknown)
-    structure = _structure(points, args, kwargs, unknown)
+    structure = _structure(job, unknown)
     fixed = {**fixed, **{name: pair for name, pair in structure.items() if name not in fixed}}
     dims = [[dim, size] for dim, size in points.sizes.items()]
     return {
@@ -94,9 +95,8 @@ def of_job(job: Job, model: Mapping[str, Any] | None = None) -> Parts:
 
     That of the model may be known from before.
     """
-    parts = of_space(job.points, job.args, job.kwargs)
-    model = model or of_model(job.model, job.points, job.args, job.kwargs)
-    return {**parts, "derivatives": list(job.derivatives), "model": model}
+    parts = of_space(job)
+    return {**parts, "derivatives": list(job.derivatives), "model": model or of_model(job)}
 
 
 def remember_changes(before: Parts, after: Parts) -> None:
@@ -113,8 +113,10 @@ def remember_changes(before: Parts, after: Parts) -> None:
     _original.update({now: then for then, now in pairs if then != now})
 
 
-def _digest_of(examined: Examined) -> str:
-    """Return the digest of what was examined as it was before runs changed it."""
+def _digest_of(values: Mapping[str, Any], unknown: list[str]) -> str:
+    """Return the digest of values as they were before runs changed them; note what has none."""
+    examined = examine(values)
+    unknown += examined.unknown
     return _original.get(examined.digest, examined.digest)
 
 
@@ -153,28 +155,27 @@ def of_template(template: Template, coords: Mapping[str, xr.Variable]) -> dict[s
     return outputs
 
 
-def of_model(
-    model: Callable[..., Any], points: Points, args: tuple[Any, ...], kwargs: Mapping[str, Any]
-) -> dict[str, Any]:
+def of_model(job: Job) -> dict[str, Any]:
     """Return the fingerprint of a model's source and of all functions that it is given.
 
     With it are those of its choices and of all the rest, since a result can be extended by choices,
     the versions of the packages that the source refers to, and the names in it that have no digest.
     """
-    given = [column.axis.wrap for column in points.grid.columns]
-    given += Skeleton.of((args, dict(kwargs))).leaves
+    arguments = (job.args, dict(job.kwargs))
+    given = [column.axis.wrap for column in job.points.grid.columns]
+    given += Skeleton.of(arguments).leaves
     # The methods of a container are functions, too, and so may be what is static in it.
     kinds: dict[type, None] = {}
-    for container in containers((points.skeleton.tree, args, dict(kwargs)), is_axis):
+    for container in containers((job.points.skeleton.tree, *arguments), is_axis):
         kinds[container.kind] = None
-        given += container.static_parts
-    chosen = _chosen(points)
+        changed(container.static, given.append)
+    chosen = _chosen(job.points)
     rest = [each for each in (*given, *kinds) if callable(each)]
     functions = [*filter(callable, chosen.values())]
-    source = examine({"model": model, "functions": [rest, functions]})
-    without = examine({"model": model, "functions": rest}) if functions else source
+    source = examine({"model": job.model, "functions": [rest, functions]})
+    without = examine({"model": job.model, "functions": rest}) if functions else source
     return {
-        "source": _digest_of(source),
+        "source": _original.get(source.digest, source.digest),
         "without_choices": _lasting(without),
         "choices": {
             name: _lasting(examine({name: value})) if callable(value) else ""
@@ -228,11 +229,6 @@ class Traced:
         """The fingerprint."""
         return self._digest(self._of_callback)
 
-    def computed(self) -> Traced:
-        """Return the same, with the fingerprint of what the program calls as it is now."""
-        _ = self.fingerprint
-        return self
-
     @property
     def unknown(self) -> list[str]:
         """What has no digest in the functions that the program calls."""
@@ -276,9 +272,7 @@ def _axis(column: Column, sizes: Mapping[str, int], unknown: list[str]) -> list[
     else:
         values = table.values[rows] if column.dim is None else column.values(len(rows))
     about = [column.dim, table.kind, table.shape, table.impl]
-    examined = examine({"axis": about, "labels": labels, column.name: values})
-    unknown += examined.unknown
-    code = _digest_of(examined)
+    code = _digest_of({"axis": about, "labels": labels, column.name: values}, unknown)
     if column.dim is None:
         return [code, repr(labels[0].item())]
     few_labels = len(labels) <= 6
@@ -288,28 +282,24 @@ def _axis(column: Column, sizes: Mapping[str, int], unknown: list[str]) -> list[
     return [code, f"{', '.join(shown)} ({len(labels)} along {column.dim!r}{same})"]
 
 
-def _structure(
-    points: Points, args: tuple[Any, ...], kwargs: Mapping[str, Any], unknown: list[str]
-) -> dict[str, list[str]]:
+def _structure(job: Job, unknown: list[str]) -> dict[str, list[str]]:
     """Return the fingerprints of the containers in a state and its arguments, by name.
 
     Plain dicts show in the names of what they hold.
     """
     found = {}
     for tree, prefix, n_outer in (
-        (points.skeleton.tree, "", 0),
-        ({"args": list(args)}, "argument ", 2),
-        (dict(kwargs), "argument ", 1),
+        (job.points.skeleton.tree, "", 0),
+        ({"args": list(job.args)}, "argument ", 2),
+        (dict(job.kwargs), "argument ", 1),
     ):
         for each in containers(tree, is_axis):
             is_shown = each.kind is dict and each.steps
             if is_shown or each.kind is Carried or len(each.path) < n_outer:
                 continue
             name = prefix + (dotted(each.path) if each.path else "the whole state")
-            about = [each.kind.__qualname__, each.static_as(_plain), [*map(str, each.steps)]]
-            examined = examine({name: about})
-            unknown += examined.unknown
-            found[name] = [_digest_of(examined), each.text]
+            about = [each.kind.__qualname__, changed(each.static, _plain), [*map(str, each.steps)]]
+            found[name] = [_digest_of({name: about}, unknown), each.text]
     return found
 
 
@@ -323,9 +313,7 @@ def _value(leaf: Any, name: str, unknown: list[str]) -> list[str]:
     if scalar is not None:
         kind = "" if isinstance(leaf, (bool, int, float, str)) else f" ({np.asarray(leaf).dtype})"
         return [digest(scalar.item(), kind), f"{scalar.item()!r}{kind}"]
-    examined = examine({name: _plain(leaf)})
-    unknown += examined.unknown
-    code = _digest_of(examined)
+    code = _digest_of({name: _plain(leaf)}, unknown)
     if is_array(leaf):
         return [code, f"{leaf.dtype}{list(leaf.shape)} with digest {code}"]
     return [code, f"{getattr(leaf, '__qualname__', type(leaf).__qualname__)}"]

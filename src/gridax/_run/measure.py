@@ -5,15 +5,14 @@ from __future__ import annotations
 import dataclasses
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
 from gridax._plan import blocks
 from gridax._plan.plan import Box, Plan, Region, box_of, shape_of
 from gridax._run.evaluator import Deadline, Evaluator, Request, store_evaluated
-from gridax._stores.base import NO_ERRORS, PENDING, Store, Task
+from gridax._stores.base import PENDING, Computed, Store, Task
 
 # Seconds in which faster plans are looked for, and in which the points are timed.
 _WARM, _TIMED = 6.0, 2.5
@@ -47,21 +46,15 @@ class _Sample(Store):
         """Return the points."""
         return self._tasks
 
-    def write(
-        self,
-        region: Region,
-        values: Sequence[Any],
-        owned: bool = False,
-        errors: Mapping[tuple[int, ...], str] = NO_ERRORS,
-    ) -> int:
+    def write(self, computed: Computed) -> int:
         """Count the points of a tile that are new."""
-        new = self._n_new(region)
+        new = self._n_new(computed.region)
         self.events.append((time.perf_counter(), new))
         return new
 
     def fail(self, region: Region, error: Exception | str) -> int:
         """Count the points at which the model failed."""
-        return self.write(region, ())
+        return self.write(Computed(region, ()))
 
     def begin(self, box: Box) -> None:
         """Do nothing: everything is open."""
@@ -139,9 +132,9 @@ def measured(
     sizes : of the grid of points, or of cells.
     wish : which blocks suit the evaluator.
     """
-    plan = evaluator.plan(request.memory, request.lanes, request.reduced)
+    plan = evaluator.plan(request)
     _timed(evaluator, request, _sample(sizes, wish, plan, request), _WARM)
-    plan = evaluator.plan(request.memory, request.lanes, request.reduced)
+    plan = evaluator.plan(request)
     points = _sample(sizes, wish, plan, request)
     begun = time.perf_counter()
     _timed(evaluator, dataclasses.replace(request, explores=False), points, _TIMED)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from gridax._grid.points import Points, labels_text
@@ -21,23 +22,17 @@ def note_labels(error: Exception, points: Points, indices: Sequence[Any]) -> Non
     error.add_note(f"while the model was evaluated at {where}")
 
 
-class noting_labels:
+@contextlib.contextmanager
+def noting_labels(points: Points, indices: Callable[[], Sequence[Any]]) -> Iterator[None]:
     """Note the labels on any error raised in the block.
-
-    A class rather than a generator, because it is entered twice per tile.
 
     Parameters
     ----------
     points : the points of the sweep.
     indices : called only if there is an error; returns the indices that `note_labels` takes.
     """
-
-    def __init__(self, points: Points, indices: Callable[[], Sequence[Any]]) -> None:
-        self._points, self._indices = points, indices
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
-        if isinstance(error, Exception):
-            note_labels(error, self._points, self._indices())
+    try:
+        yield
+    except Exception as error:
+        note_labels(error, points, indices())
+        raise

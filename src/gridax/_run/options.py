@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import operator
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from gridax import _checks, _memory
@@ -68,17 +68,14 @@ class Options:
         options = cls(**changed)
         if options.store is None:
             options._check_store(changed)
-        normalized: dict[str, Any] = {}
-        if options.memory is not None:
-            normalized["memory"] = _memory.parsed(options.memory)
-        if options.budget is not None:
-            normalized["budget"] = _checks.seconds(options.budget, "budget")
-        if options.lanes is not True:
-            normalized["lanes"] = _checks.lanes(options.lanes)
-        if options.shard is not None:
-            normalized["shard"] = _shard(options.shard)
-        if options.block is not None:
-            normalized["block"] = _block(options.block, sizes)
+        forms: dict[str, Callable[[Any], Any]] = {
+            "memory": _memory.parsed,
+            "budget": lambda budget: _checks.seconds(budget, "budget"),
+            "lanes": _checks.lanes,
+            "shard": _shard,
+            "block": lambda block: _block(block, sizes),
+        }
+        normalized = {n: form(changed[n]) for n, form in forms.items() if n in changed}
         if options.shard is not None and options.overwrite:
             raise ValueError(
                 "overwrite=True cannot be combined with shard=: each process would replace what "

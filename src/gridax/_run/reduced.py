@@ -63,10 +63,6 @@ class ReducedAssembly:
         self.template = template_of_dict([variable.output for variable in variables])
         self._summary = Summary.of(self.kept.dims, points.dims, self.reduced)
 
-    def is_of(self, raw: Assembly, reduction: Reduction) -> bool:
-        """Whether these are the labels of some outputs, reduced in some way."""
-        return self.raw is raw and self.reduced.reduction == reduction
-
     @property
     def outputs(self) -> tuple[Output, ...]:
         """What a store keeps."""
@@ -118,7 +114,9 @@ class ReducedAssembly:
         """The coordinates of the result, and what its attributes always say."""
         own = xr.Coordinates(self.coords, indexes={})
         dataset = attach_all(self.kept.dataset.assign_coords(own), {})
-        return dataset.assign_attrs(self._about())
+        given = self._job.model, self._job.args, self._job.kwargs
+        about = describe.attributes(self._job.points, self.template, *given)
+        return dataset.assign_attrs({**about, ATTRIBUTE: self._summary.json(merged=True)})
 
     @property
     def _is_stored_as_is(self) -> bool:
@@ -157,15 +155,6 @@ class ReducedAssembly:
         variables[STATUS] = xr.Variable(grid, status, FLAGS)
         variables[ERROR] = xr.Variable(grid, messages)
         return variables
-
-    def _about(self) -> dict[str, Any]:
-        """Return the attributes of the Dataset that are the same for every run."""
-        return {
-            **describe.attributes(
-                self._job.points, self.template, self._job.model, self._job.args, self._job.kwargs
-            ),
-            ATTRIBUTE: self._summary.json(merged=True),
-        }
 
 
 def template_of_dict(outputs: list[Output]) -> Template:

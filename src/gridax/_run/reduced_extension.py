@@ -49,16 +49,10 @@ class ReducedExtension:
         parts: MemoryStore | None = None,
     ) -> None:
         self._extension, self.summary, self._new = extension, summary, new
-        self.template, self.history, self.coords = (
-            extension.template,
-            extension.history,
-            extension.coords,
-        )
-        self.check_outputs = extension.check_outputs
         self.known: dict[int, tuple[int, ...]] = {}
         old = extension.old
         for number, dim in enumerate(new.dims):
-            home, rows = extension.rows(dim)
+            home, rows = extension.rows[dim]
             if home is None or home in summary.kept:
                 continue
             # Of points that are repeated now, the result has only as many as were repeated before.
@@ -70,7 +64,7 @@ class ReducedExtension:
                     "lacks, and they cannot be taken out again; keep all of them"
                 )
             self.known[number] = tuple(found.tolist())
-        lost = set(old.dims) - set(summary.kept) - {extension.rows(dim)[0] for dim in new.dims}
+        lost = set(old.dims) - set(summary.kept) - {extension.rows[dim][0] for dim in new.dims}
         if lost:
             raise ValueError(
                 f"extend=: the result was reduced along {sorted(lost)}, which this space does not "
@@ -78,8 +72,8 @@ class ReducedExtension:
             )
 
         same = all(
-            extension.rows(dim)[0] == dim
-            and np.array_equal(extension.rows(dim)[1], np.arange(size))
+            extension.rows[dim][0] == dim
+            and np.array_equal(extension.rows[dim][1], np.arange(size))
             for dim, size in old.sizes.items()
             if dim in new.sizes
         )
@@ -138,7 +132,7 @@ class ReducedExtension:
                 place = np.arange(min(stop, cells.by_dim[number].n_known_parts) - start)
                 known.append((place, place + start == 0))
             else:
-                _, rows = self._extension.rows(self._new.dims[number])
+                _, rows = self._extension.rows[self._new.dims[number]]
                 place = np.flatnonzero(rows[start:stop] >= 0)
                 known.append((place, np.ones(len(place), bool)))
         return known
@@ -151,28 +145,24 @@ class ReducedExtension:
         It has the dimensions of the grid of cells, of size 1 where it does not vary, then its own.
         """
         picked: dict[str, Any] = dict(self._extension.fixed)
-        order: list[str] = []
-        missing = []  # dimensions of the grid that the result does not have
-        for axis, (number, place) in enumerate(zip(cells.grid, places, strict=True)):
-            home, rows = self._extension.rows(self._new.dims[number])
-            if number in cells.by_dim or home is None:
-                missing.append(axis)
-            else:
-                picked[home] = rows[slice(*buffer.box[axis])][place]
-                order.append(home)
+        homes: list[str | None] = []
+        for number, place, side in zip(cells.grid, places, buffer.box, strict=True):
+            home, rows = self._extension.rows[self._new.dims[number]]
+            homes.append(None if number in cells.by_dim else home)
+            if homes[-1] is not None:
+                picked[homes[-1]] = rows[slice(*side)][place]
         inner = []  # dimensions that only some variables are reduced along
         for number in set(cells.reduced) - set(cells.grid):
-            home, rows = self._extension.rows(self._new.dims[number])
+            home, rows = self._extension.rows[self._new.dims[number]]
             if home in self.summary.kept:
                 picked[str(home)] = rows
                 inner.append(str(home))
 
         def values(name: str) -> np.ndarray:
-            variable = self._extension.dataset.variables[name]
             if name == "status":  # the same along these
-                variable = variable.isel(dict.fromkeys(inner, 0))
-            variable = variable.isel({k: v for k, v in picked.items() if k in variable.dims})
-            within = [d for d in self.summary.kept if d in inner and d in variable.dims]
-            return np.expand_dims(variable.transpose(*order, *within, ...).values, missing)
+                return self._extension.taken(name, picked | dict.fromkeys(inner, 0), homes)
+            own = self._extension.dataset.variables[name].dims
+            within = [d for d in self.summary.kept if d in inner and d in own]
+            return self._extension.taken(name, picked, [*homes, *within])
 
         return values

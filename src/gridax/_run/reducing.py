@@ -63,13 +63,44 @@ class Reducing:
     def labels(self, raw: Assembly) -> ReducedAssembly:
         """Return the labels of what outputs are reduced to, given those of the outputs."""
         if self._reduction is None:
-            seconds = self._evaluator.seconds()
-            self._reduction = _with_cells(raw, self._job, seconds, self._options, self.known)
+            self._reduction = self._with_cells(raw)
         last: ReducedAssembly | None = self._assembler.reduced
-        if last is None or not last.is_of(raw, self._reduction):
+        if last is None or last.raw is not raw or last.reduced.reduction != self._reduction:
             last = ReducedAssembly(self._job, raw, self._reduction)
         self._labels = self._assembler.reduced = last
         return last
+
+    def _with_cells(self, raw: Assembly) -> Reduction:
+        """Return what is asked for, with points divided into cells that fit into memory.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If something is asked for that does not exist, or that needs more memory than there is.
+        """
+        points, outputs, options = self._job.points, raw.template.outputs, self._options
+        seconds = self._evaluator.seconds()
+        reduction = requested(options.reduce, outputs, points.dims, points.shape)
+        nbytes = sum(outputs[each.output].nbytes for each in reduction.outputs)
+        total = math.prod(points.shape)
+        _check_chain(reduction, points)
+        _check_extensible(reduction, points.dims, self.known)
+        if next(unmerged(reduction), None) is not None:
+            _check_undivided(reduction, points.dims, options)
+            _check_fits(reduction, raw, self._job, nbytes, options.memory)
+            return reduction
+        inner = math.prod(points.shape[dim] for dim in reduction.cells.reduced)
+        rest = inner // math.prod(points.shape[dim] for dim in reduction.common)
+        fits = _BYTES if options.memory is None else min(_BYTES, options.memory // _COPIES)
+        most = min(inner, fits // max(nbytes, 1), int(_SECONDS / max(seconds, 1e-12)))
+        enough = max(total // _CELLS, int(_LEAST_SECONDS / max(seconds, 1e-12)))
+        lengths = part_lengths(points.shape, reduction.common, max(1, min(most, enough) // rest))
+        if options.block is not None:
+            _check_undivided(reduction, points.dims, options)
+            lengths = {dim: options.block[points.dims[dim]] for dim in reduction.common}
+        cuts = divided(points.shape, lengths, self.known)
+        cells = Cells(reduction.cells.sizes, reduction.cells.reduced, cuts)
+        return dataclasses.replace(reduction, cells=cells)
 
     def adopt(self, summary: Summary) -> ReducedAssembly:
         """Reduce the cells of a store, which another process may have created."""
@@ -94,51 +125,6 @@ def known_outputs(job: Job, summary: Summary, coords: Mapping[str, xr.Variable])
     own = {name: c for name, c in coords.items() if set(c.dims) <= dims}
     template = template_of_dict(list(summary.outputs))
     return Assembly(job, template, None, own)
-
-
-def _with_cells(
-    raw: Assembly,
-    job: Job,
-    seconds: float,
-    options: Options,
-    known: Mapping[int, tuple[int, ...]],
-) -> Reduction:
-    """Return what is asked for, with points divided into cells that fit into memory.
-
-    Parameters
-    ----------
-    raw, job : the outputs of the model, and what is run.
-    seconds : about how long a point takes.
-    options : of the run.
-    known : indices of which an older result has the outputs, by dimension.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If something is asked for that does not exist, or that needs more memory than there is.
-    """
-    points, outputs = job.points, raw.template.outputs
-    reduction = requested(options.reduce, outputs, points.dims, points.shape)
-    nbytes = sum(outputs[each.output].nbytes for each in reduction.outputs)
-    total = math.prod(points.shape)
-    _check_chain(reduction, points)
-    _check_extensible(reduction, points.dims, known)
-    if next(unmerged(reduction), None) is not None:
-        _check_undivided(reduction, points.dims, options)
-        _check_fits(reduction, raw, job, nbytes, options.memory)
-        return reduction
-    inner = math.prod(points.shape[dim] for dim in reduction.cells.reduced)
-    rest = inner // math.prod(points.shape[dim] for dim in reduction.common)
-    fits = _BYTES if options.memory is None else min(_BYTES, options.memory // _COPIES)
-    most = min(inner, fits // max(nbytes, 1), int(_SECONDS / max(seconds, 1e-12)))
-    enough = max(total // _CELLS, int(_LEAST_SECONDS / max(seconds, 1e-12)))
-    lengths = part_lengths(points.shape, reduction.common, max(1, min(most, enough) // rest))
-    if options.block is not None:
-        _check_undivided(reduction, points.dims, options)
-        lengths = {dim: options.block[points.dims[dim]] for dim in reduction.common}
-    cuts = divided(points.shape, lengths, known)
-    cells = Cells(reduction.cells.sizes, reduction.cells.reduced, cuts)
-    return dataclasses.replace(reduction, cells=cells)
 
 
 def _check_chain(reduction: Reduction, points: Points) -> None:

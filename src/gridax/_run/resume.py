@@ -10,6 +10,7 @@ import math
 from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING, Any
 
+from gridax._disk import check_parent
 from gridax._files import describe, restore
 from gridax._files.merge import Summary, stored_outputs
 from gridax._files.swept import without_swept
@@ -189,10 +190,6 @@ class StoredRun:
         if problem:
             raise self._another_sweep(problem, self._theirs)
 
-    def check_model(self, traced: Callable[[], str | None]) -> None:
-        """Reject a finished store of another model, which is traced but not compiled."""
-        self.check_program(None if self._mine[_MODEL]["version"] else traced())
-
     def check_program(self, program: str | None) -> None:
         """Reject a store that was begun with another model, unless ``resume="force"``.
 
@@ -277,7 +274,7 @@ class StoredRun:
 
         if not isinstance(self._location, Folder):
             return contextlib.nullcontext()
-        self._location.check_parent()
+        check_parent(self._location.path)
         return Lock(self._location.path, self._options.shard or (0, 1))
 
     def tidy(self, lock: Any) -> None:

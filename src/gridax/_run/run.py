@@ -9,12 +9,13 @@ import contextlib
 import dataclasses
 import functools
 import itertools
+import math
 import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
 
 from gridax._files import describe, script
 from gridax._files.merge import Summary
@@ -22,10 +23,9 @@ from gridax._kernel.once import Call
 from gridax._outputs.template import Output, Template, unit_difference
 from gridax._plan import blocks
 from gridax._plan.plan import Box, Plan, box_of
-from gridax._reduce.outputs import ReducedOutputs
 from gridax._run import fingerprints
 from gridax._run.assembly import Assembler, Assembly, Recorded
-from gridax._run.evaluator import Deadline, Evaluator, Request, store_evaluated
+from gridax._run.evaluator import Bounds, Deadline, Evaluator, Request, store_evaluated
 from gridax._run.extension import Extension, like_points
 from gridax._run.fingerprints import Parts
 from gridax._run.job import Job
@@ -36,8 +36,8 @@ from gridax._run.reduced import ReducedAssembly
 from gridax._run.reduced_extension import ReducedExtension
 from gridax._run.reducing import Reducing, known_outputs
 from gridax._run.resume import StoredRun
-from gridax._stores.address import location_of
 from gridax._stores.base import Store
+from gridax._stores.location import Location, location_of
 from gridax._stores.memory import MemoryStore
 from gridax._warnings import warn
 from gridax.result import (
@@ -50,12 +50,7 @@ from gridax.result import (
 )
 from gridax.space import Space, points_of
 
-if TYPE_CHECKING:
-    from gridax._stores.location import Location
-
 AnyAssembly = Assembly | ReducedAssembly
-AnyExtension = Extension | ReducedExtension
-Check = Callable[[AnyAssembly], None]
 
 
 class Run:
@@ -80,8 +75,12 @@ class Run:
     ) -> None:
         self._space, self._job, self._evaluator = space, job, evaluator
         self._assembler, self._options = assembler, options
-        end = None if options.budget is None else time.monotonic() + options.budget
-        self._deadline = None if end is None else Deadline(end)
+        seconds = math.inf if options.budget is None else options.budget
+        self._deadline = Deadline(time.monotonic() + seconds)
+        # What has some of the points already: an older result, and a store.
+        self._old: Extension | None = None
+        self._old_cells: ReducedExtension | None = None  # of a result that was reduced as well
+        self._stored: StoredRun | None = None
         # Known once it is known what the model returns.
         self._assembly: AnyAssembly | None = None
         self._reducing: Reducing | None = None
@@ -105,62 +104,55 @@ class Run:
     def plan(self, measure: bool) -> Plan:
         """Return how the sweep will be divided, and if measured, how long it will take."""
         if self._reducing is not None:
-            self._trace(None, None, lambda assembly: None)
+            self._trace()
         seconds = self._measured() if measure else None
-        return dataclasses.replace(self._planned(self._evaluator), seconds=seconds)
+        return dataclasses.replace(self._evaluator.plan(self._bounds), seconds=seconds)
 
-    def _planned(self, evaluator: Evaluator) -> Plan:
-        return evaluator.plan(self._options.memory, self._options.lanes, self._reduced)
+    @property
+    def _bounds(self) -> Bounds:
+        reduced = None if self._reducing is None else self._reducing.outputs
+        return Bounds(self._options.memory, self._options.lanes, reduced)
 
     def _wish(self) -> blocks.Wish:
-        return self._evaluator.wish(self._options.memory, self._options.lanes, self._reduced)
+        return self._evaluator.wish(self._bounds)
 
-    def _request(
-        self, store: Store, block: tuple[int, ...] | None, check: Callable[[Template], None]
-    ) -> Request:
-        options = self._options
-        return Request(
-            store,
-            block,
-            options.memory,
-            options.lanes,
-            options.record,
-            check,
-            self._reduced,
-            self._deadline,
-        )
+    def _request(self, store: Store, block: tuple[int, ...] | None) -> Request:
+        bounds = self._bounds.memory, self._bounds.lanes, self._bounds.reduced
+        record = self._options.record
+        return Request(*bounds, store, block, record, self._take, self._deadline)
 
     def _measured(self) -> tuple[float, float, float]:
         """Return about how long the run will take: at least, likely, and at most."""
         self._evaluator.template(None, record=True)
-        sizes = self._job.points.shape if self._reduced is None else self._reduced.cells.shape
-        wish = self._wish()
-        request = self._request(MemoryStore((), ()), None, lambda template: None)
+        request = self._request(MemoryStore((), ()), None)
+        request = dataclasses.replace(request, record=True, check_template=lambda template: None)
+        reduced, wish = request.reduced, self._wish()
+        sizes = self._job.points.shape if reduced is None else reduced.cells.shape
         local = self._evaluator.local
-        seconds = measured(local, dataclasses.replace(request, record=True), sizes, wish)
+        seconds = measured(local, request, sizes, wish)
         share = 1.0
         # A worker has a core of its own, and here there may be several.
         if local is not self._evaluator:
-            share = self._planned(local).n_parallel / wish.n_workers
+            share = local.plan(request).n_parallel / wish.n_workers
         low, likely, high = (share * each for each in seconds)
         return low, likely, high
 
     def _in_memory(self) -> Result:
         points = self._job.points
         with self._meter(points.n) as meter:
-            old = self._extension(lambda: self._recorded().about())
-            check = _checks(old)
-            self._trace(old, None, check)
+            self._extend(lambda: self._recorded().about())
+            self._trace()
             recorded = self._recorded()
-            labels = self._labels(old)
+            labels = self._labels
             store = MemoryStore(box_of(labels.grid), labels.outputs)
-            count = _counting(points.n, store.status.size)
-            if old is not None:
-                self._filling(old)(store)
-                meter.begin(count(store.n_done))
+            meter.n_cells = store.status.size
+            filling = self._filling()
+            if filling is not None:
+                filling(store)
+                meter.begin(store.n_done)
             block = self._divided(store, labels)
             try:
-                self._fill(store, block, check, meter, count)
+                self._fill(store, block, meter)
             except BaseException as error:
                 if store.n_done:
                     n_done = store.n_done * points.n // store.status.size
@@ -168,9 +160,9 @@ class Run:
                         f"{n_done} of {points.n} points were computed; they are in the "
                         "attribute `partial` of the executor"
                     )
-                    _attach(error, self._from_memory(store, recorded, old))
+                    _attach(error, self._from_memory(store, recorded))
                 raise
-        return self._from_memory(store, recorded, old)
+        return self._from_memory(store, recorded)
 
     def _divided(self, store: MemoryStore, labels: AnyAssembly) -> tuple[int, ...] | None:
         """Divide what is kept in memory into blocks, if their order matters; return their shape."""
@@ -189,44 +181,39 @@ class Run:
         return block
 
     def _in_store(self, location: Location) -> Result:
-        about = self._about()
+        reduce = fingerprints.of_reduction(self._options.reduce)
+        about = {**fingerprints.of_job(self._job), "reduce": reduce}
         about["model"]["version"] = self._options.version
         stored = StoredRun(location, self._options, about, self._job.points.chain)
         if stored.open() and stored.store().scan():
-            stored.check_model(self._program)
+            stored.check_program(self._program())
             self._check_labels(stored)
             return self._from_store(location)
         with _exiting_on_sigterm(), stored.lock() as lock, self._remembering(about):
-            old = self._prepare(stored, about, location)
+            self._prepare(stored, about, location)
             store = stored.store()
-            store.prefill = None if old is None else self._filling(old)
+            store.prefill = self._filling()
             store.scan()
             stored.tidy(lock)
             n_points = store.n_points * self._job.points.n // max(1, store.n_all)
             with self._meter(n_points) as meter:
-                count = _counting(n_points, store.n_points)
-                n_done = count(store.n_done)
-                meter.begin(n_done)
-
-                def noted(n_new: int) -> int:  # a run that is refused leaves the store as it is
-                    stored.note_resumption(lock, n_points - n_done)
-                    return count(n_new)
-
+                meter.n_cells = store.n_points
+                meter.begin(store.n_done)
+                note = functools.partial(stored.note_resumption, lock, n_points - meter.done)
                 try:
-                    self._fill(store, store.block, _checks(old, stored), meter, noted)
+                    self._fill(store, store.block, meter, note)
                 except BaseException as error:
                     # The user must see why the run ended, whether or not the rest can be saved.
                     with contextlib.suppress(Exception):
                         store.rescue()
                     with contextlib.suppress(Exception):
-                        note = stored.how_to_resume()
-                        error.add_note(note)
+                        advice = stored.how_to_resume()
+                        error.add_note(advice)
                         _attach(error, self._from_store(location))
                         if isinstance(error, SystemExit):  # which Python does not show
-                            warn(note)
+                            warn(advice)
                     raise
-            if self._deadline is not None:
-                store.rescue()  # a block that was begun when the time was over
+            store.rescue()  # a block that was begun when the time was over
             store.finish()
         return self._from_store(location)
 
@@ -251,9 +238,7 @@ class Run:
         if labels is None:
             return
         stored.check_outputs(labels, names)
-        difference = unit_difference(there, labels.template.outputs)
-        if difference:
-            raise ValueError(f"{difference}, or run it without the results from before")
+        _check_units(there, labels)
 
     @contextlib.contextmanager
     def _remembering(self, about: Parts) -> Iterator[None]:
@@ -266,36 +251,31 @@ class Run:
                 with contextlib.suppress(Exception):  # why the run ended matters more
                     fingerprints.remember_changes(about, fingerprints.of_job(self._job))
 
-    def _prepare(self, stored: StoredRun, about: Parts, location: Location) -> AnyExtension | None:
-        """Trace the model and compare it with the store, or create one; return what it extends."""
+    def _prepare(self, stored: StoredRun, about: Parts, location: Location) -> None:
+        """Trace the model and compare it with the store, or create one."""
         exists = stored.open()
-        about["model"]["program"] = None if self._options.version else self._program()
-        old = self._extension(lambda: about, location)
-        known = stored if exists else None
-        self._trace(old, known, _checks(old, known))
+        about["model"]["program"] = self._program()
+        self._extend(lambda: about, location)
+        self._stored = stored if exists else None
+        self._trace()
         stored.check_program(about["model"]["program"])
         if not exists:
-            labels = self._labels(old)
-            stored.create(labels, self._wish, "" if old is None else old.history)
+            labels = self._labels
+            stored.create(labels, self._wish, self._history)
             if self._reducing is not None and stored.summary is not None:
                 labels = self._reducing.adopt(stored.summary)
                 self._assembly = self._assembly and labels
             if self._assembly is not None:
                 stored.check_outputs(self._assembly)
             stored.check_program(about["model"]["program"])
-        return old
+            self._stored = stored
 
     def _meter(self, total: int) -> Meter:
         return Meter(self._options.progress, total, self._job.title)
 
-    def _about(self) -> Parts:
-        """Return the fingerprints of what is run, and of how its outputs are reduced."""
-        parts = fingerprints.of_job(self._job)
-        return {**parts, "reduce": fingerprints.of_reduction(self._options.reduce)}
-
     def _program(self) -> str | None:
-        """Return a fingerprint of the traced model, or None if it is never traced."""
-        program = self._evaluator.program()
+        """Return a fingerprint of the traced model; None if it has a version or is never traced."""
+        program = None if self._options.version else self._evaluator.program()
         if program is None:
             return None
         fingerprints.warn_of_unknown(program.unknown)
@@ -309,53 +289,53 @@ class Run:
         reduce = fingerprints.of_reduction(self._options.reduce)
         return Recorded(lambda: {**plain.about(), "reduce": reduce})
 
-    @property
-    def _reduced(self) -> ReducedOutputs | None:
-        return None if self._reducing is None else self._reducing.outputs
-
-    def _take(self, raw: Template, check: Check) -> None:
+    def _take(self, raw: Template) -> None:
         """Label what the model returns, once it is known and suits what there is."""
         plain = self._assembler.assembly(raw, self._options.dims, self._options.coords)
         assembly = plain if self._reducing is None else self._reducing.labels(plain)
-        check(assembly)
+        if self._old is not None:
+            self._old.check_outputs(assembly.fingerprints)
+        if self._stored is not None:
+            self._stored.check_outputs(assembly)
+        for kept in (self._old, self._stored):
+            before = () if kept is None or kept.template is None else kept.template.outputs
+            _check_units(before, assembly)
         self._assembly = assembly
 
-    def _trace(self, old: AnyExtension | None, stored: StoredRun | None, check: Check) -> None:
+    def _trace(self) -> None:
         """Determine what the model returns, unless only evaluating it will tell."""
+        old, stored = self._old, self._stored
         summary = None if stored is None else stored.summary
         known = stored.template if stored is not None else None if old is None else old.template
         if self._reducing is not None and self._job.points.chain is not None:
             known = None  # which outputs are carried shows in the outputs themselves only
         raw = self._evaluator.template(known, self._options.record)
-        if self._reducing is not None and isinstance(old, ReducedExtension):
-            self._reducing.known = old.known
-            if old.parts is not None:
-                self._reducing.adopt(old.summary)
+        if self._reducing is not None and self._old_cells is not None:
+            self._reducing.known = self._old_cells.known
+            if self._old_cells.parts is not None:
+                self._reducing.adopt(self._old_cells.summary)
         if self._reducing is not None and summary is not None:
             self._reducing.adopt(summary)
         if raw is not None:
-            self._take(raw, check)
+            self._take(raw)
 
     def _fill(
         self,
         store: Store,
         block: tuple[int, ...] | None,
-        check: Check,
         meter: Meter,
-        count: Callable[[int], int],
+        note: Callable[[], None] = lambda: None,
     ) -> None:
-        """Evaluate and store what the store lacks."""
-        request = self._request(store, block, functools.partial(self._take, check=check))
-        for n_new in store_evaluated(self._evaluator, request):
-            meter.add(count(n_new))
+        """Evaluate and store what the store lacks; `note` is called when something is stored."""
+        for n_new in store_evaluated(self._evaluator, self._request(store, block)):
+            note()
+            meter.add(n_new)
 
-    def _extension(
-        self, about: Callable[[], Parts], location: Location | None = None
-    ) -> AnyExtension | None:
-        """Return the result given as ``extend=``, which has some of the points already."""
+    def _extend(self, about: Callable[[], Parts], location: Location | None = None) -> None:
+        """Compare the result given as ``extend=``, which has some of the points already."""
         old = self._options.extend
         if old is None:
-            return None
+            return
         if not isinstance(old, (Result, str, os.PathLike)):
             raise TypeError(
                 f"extend must be a Result, or the path or URL of one, got {type(old).__name__}"
@@ -370,40 +350,44 @@ class Run:
             )
         new = self._job.points
         dataset, points = like_points(old.dataset, points_of(old.space), new)
-        extension = Extension(dataset, points, template_of_result(old), new)
-        extension.check(about(), self._options.resume == "force")
+        self._old = Extension(dataset, points, template_of_result(old), new)
+        self._old.check(about(), self._options.resume == "force")
         summary = Summary.read(old.dataset.attrs)
-        if summary is not None:
+        if summary is not None and self._options.reduce is not None:
             kept = tuple(dim for dim in points.dims if dim in dataset.dims)
             summary = dataclasses.replace(summary, kept=kept)
-        if summary is None or self._options.reduce is None:
-            return extension
-        return ReducedExtension(extension, summary, self._job.points, parts_of(old))
+            self._old_cells = ReducedExtension(self._old, summary, new, parts_of(old))
 
-    def _filling(self, old: AnyExtension) -> Callable[[MemoryStore], None]:
-        """Return a function that copies what an older result has of a block."""
-        if isinstance(old, Extension):
-            return old.fill
+    @property
+    def _history(self) -> str:
+        """What was done to obtain the result that is extended, a line each."""
+        return "" if self._old is None else str(self._old.dataset.attrs.get("history", ""))
+
+    def _filling(self) -> Callable[[MemoryStore], None] | None:
+        """Return a function that copies what an older result has of a block, if there is one."""
+        if self._old_cells is None:
+            return None if self._old is None else self._old.fill
         assert self._reducing is not None
-        old.check_cells(self._reducing.outputs.cells)
-        return functools.partial(old.fill, self._reducing.outputs)
+        self._old_cells.check_cells(self._reducing.outputs.cells)
+        return functools.partial(self._old_cells.fill, self._reducing.outputs)
 
-    def _labels(self, old: AnyExtension | None) -> AnyAssembly:
-        """Return the labels of the outputs, which may be known from the extended result only."""
+    @property
+    def _labels(self) -> AnyAssembly:
+        """The labels of the outputs, which may be known from the extended result only."""
         if self._assembly is not None:
             return self._assembly
+        old = self._old
         assert old is not None  # an evaluator traces the model unless the template is known
-        if self._reducing is not None and isinstance(old, ReducedExtension):
-            return self._reducing.labels(known_outputs(self._job, old.summary, old.coords))
+        if self._reducing is not None and self._old_cells is not None:
+            summary = self._old_cells.summary
+            return self._reducing.labels(known_outputs(self._job, summary, old.coords))
         return Assembly(self._job, old.template, None, old.coords)
 
-    def _from_memory(
-        self, store: MemoryStore, recorded: Recorded, old: AnyExtension | None
-    ) -> Result:
-        labels = self._labels(old)
+    def _from_memory(self, store: MemoryStore, recorded: Recorded) -> Result:
+        labels = self._labels
         # Made when it is first used: labeling takes longer than a small sweep.
-        before = "" if old is None else old.history
-        dataset = functools.partial(labels.dataset, store, recorded, describe.stamp(), before)
+        run = describe.stamp()
+        dataset = functools.partial(labels.dataset, store, recorded, run, self._history)
         if isinstance(labels, ReducedAssembly):
             progress = labels.progress(store)
             return Result(
@@ -445,37 +429,11 @@ def _lacks_dims(output: Output, known: Mapping[str, Output]) -> bool:
     return len(known[output.name].shape) == len(output.shape)
 
 
-def _counting(n_points: int, n_cells: int) -> Callable[[int], int]:
-    """Return a function of a number of cells that are new, which returns how many points are.
-
-    Cells have about the same number of points each.
-    """
-    done = 0
-
-    def count(n_new: int) -> int:
-        nonlocal done
-        before = done * n_points // max(1, n_cells)
-        done += n_new
-        return done * n_points // max(1, n_cells) - before
-
-    return count
-
-
-def _checks(old: AnyExtension | None, stored: StoredRun | None = None) -> Check:
-    """Return a check of the outputs against those of an extended result and of a store."""
-
-    def check(assembly: AnyAssembly) -> None:
-        if old is not None:
-            old.check_outputs(assembly.fingerprints)
-        if stored is not None:
-            stored.check_outputs(assembly)
-        for kept in (old, stored):
-            before = () if kept is None or kept.template is None else kept.template.outputs
-            difference = unit_difference(before, assembly.template.outputs)
-            if difference:
-                raise ValueError(f"{difference}, or run it without the results from before")
-
-    return check
+def _check_units(before: Sequence[Output], labels: AnyAssembly) -> None:
+    """Reject outputs with other units than those from before."""
+    difference = unit_difference(before, labels.template.outputs)
+    if difference:
+        raise ValueError(f"{difference}, or run it without the results from before")
 
 
 def _attach(error: BaseException, partial: Result) -> None:

@@ -20,7 +20,6 @@ Durability = Literal["process", "power"]
 PENDING, DONE, FAILED = 0, 1, 2
 # The variable of the states in a Dataset, and that of the messages of failed points.
 STATUS, ERROR = STATES
-NO_ERRORS: Mapping[tuple[int, ...], str] = {}
 FLAGS = {"flag_values": [PENDING, DONE, FAILED], "flag_meanings": "pending done failed"}
 
 
@@ -40,6 +39,25 @@ class Task(NamedTuple):
     todo: np.ndarray | None = None
     known: tuple[Sequence[np.ndarray], np.ndarray] | None = None
     take: Take = None
+
+
+class Computed(NamedTuple):
+    """The outputs of some points.
+
+    Attributes
+    ----------
+    region : where the points are.
+    arrays : one per output, of the shape ``(*tile, *output.shape)``, or with 1 in place of a size
+        of the tile along which the output does not vary.
+    owned : whether nobody else uses the arrays, so that a store may keep them.
+    errors : in a reduced sweep, what the model raised at points of a cell, by the position of the
+        cell in the block. Such a cell counts as failed, but has values.
+    """
+
+    region: Region
+    arrays: Sequence[Any]
+    owned: bool = False
+    errors: Mapping[tuple[int, ...], str] = {}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,24 +80,8 @@ class Store(abc.ABC):
         """Return what is left to be evaluated; None if that is all, in blocks of any shape."""
 
     @abc.abstractmethod
-    def write(
-        self,
-        region: Region,
-        values: Sequence[Any],
-        owned: bool = False,
-        errors: Mapping[tuple[int, ...], str] = NO_ERRORS,
-    ) -> int:
-        """Store the outputs of a tile; return how many of its points are new.
-
-        Parameters
-        ----------
-        region : where the tile is.
-        values : outputs of the tile, each of shape ``(*tile, *output.shape)``, or with 1 in place
-            of a size of the tile along which the output does not vary.
-        owned : whether nobody else uses the arrays, so that the store may keep them.
-        errors : in a reduced sweep, what the model raised at points of a cell, by the position of
-            the cell in the block. Such a cell counts as failed, but has values.
-        """
+    def write(self, computed: Computed) -> int:
+        """Store the outputs of a tile; return how many of its points are new."""
 
     @abc.abstractmethod
     def fail(self, region: Region, error: Exception | str) -> int:

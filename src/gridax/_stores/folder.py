@@ -77,11 +77,29 @@ class Folder(Location):
         files : contents by key.
         replace : whether an existing folder is replaced, once the new one is complete.
         """
-        self.check_parent()
+        return self.save(files.items(), replace, is_synced=True)
+
+    def save(self, files: Iterable[tuple[str, bytes]], replace: bool, is_synced: bool) -> bool:
+        """Do so with files that are made one after the other.
+
+        Parameters
+        ----------
+        files : key and content of each.
+        replace : as in `create`.
+        is_synced : whether the disk has all of them before the folder gets its name.
+        """
+        check_parent(self.path)
         beside = self.beside()
+        paths = []
         try:
-            fill(beside, files)
-            sync_all(beside / key for key in files)
+            for key, content in files:
+                path = beside / key
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_bytes(content)
+                paths.append(path)
+            if is_synced:
+                with concurrent.futures.ThreadPoolExecutor(_SYNCING) as threads:
+                    list(threads.map(sync, paths))
             return self.adopt(beside, replace)
         finally:
             shutil.rmtree(beside, ignore_errors=True)
@@ -148,16 +166,6 @@ class Folder(Location):
         """Return the bytes of free space on the disk."""
         return shutil.disk_usage(self.path.parent).free
 
-    def check_parent(self) -> None:
-        """Reject a folder whose parent does not exist or is a file.
-
-        Raises
-        ------
-        FileNotFoundError, NotADirectoryError
-            With the parent named.
-        """
-        check_parent(self.path)
-
 
 class FolderWriter:
     """Writes files into one folder, and never into another that has taken its name meanwhile.
@@ -202,21 +210,6 @@ class FolderWriter:
         if identity != self._identity:
             what = "removed" if identity is None else "replaced by another"
             raise FileNotFoundError(f"the store {str(self._root)!r} was {what} during the run")
-
-
-def fill(folder: Path, files: Mapping[str, bytes]) -> None:
-    """Write files into a folder that nobody else uses yet."""
-    for key, content in files.items():
-        path = folder / key
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content)
-
-
-def sync_all(paths: Iterable[Path]) -> None:
-    """Make the system write some files to the disk."""
-    with concurrent.futures.ThreadPoolExecutor(_SYNCING) as threads:
-        for _ in threads.map(sync, paths):
-            pass
 
 
 def _replace(path: Path, content: bytes, is_synced: bool) -> None:

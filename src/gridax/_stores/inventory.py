@@ -14,7 +14,7 @@ import numpy as np
 
 from gridax._plan.plan import Box, shape_of
 from gridax._stores.arrays import DamagedChunk, Number, StoredArray
-from gridax._stores.base import FAILED, PENDING, Verify
+from gridax._stores.base import DONE, PENDING, Verify
 from gridax._stores.location import Location
 
 # Files that are requested at once: many for a bucket, which answers them side by side, but not so
@@ -58,12 +58,14 @@ class Inventory:
         """
         verify = verify or self._verify
         while batch := list(itertools.islice(boxes, _BATCH)):
-            contents = self._location.read([self._status_key(box) for box in batch])
+            keys = [self._status.key_of(self.number(box)) for box in batch]
+            contents = self._location.read(keys)
             states: list[np.ndarray | None] = []
             damaged = []
             for box, raw in zip(batch, contents, strict=True):
                 try:
-                    states.append(None if raw is None else self._decoded(raw, box))
+                    inside = tuple(map(slice, shape_of(box)))
+                    states.append(None if raw is None else self._status.decode(raw)[inside])
                     damaged.append(False)
                 except DamagedChunk:
                     states.append(None)
@@ -75,12 +77,6 @@ class Inventory:
                 if not is_whole:
                     states[i], damaged[i] = None, True
             yield from zip(states, damaged, strict=True)
-
-    def _status_key(self, box: Box) -> str:
-        return self._status.key_of(self.number(box))
-
-    def _decoded(self, raw: bytes, box: Box) -> np.ndarray:
-        return self._status.decode(raw)[tuple(map(slice, shape_of(box)))]
 
     def _are_whole(self, boxes: Sequence[Box], verify: Verify) -> list[bool]:
         """Return which blocks have all their chunks, as far as that is to be verified."""
@@ -133,8 +129,6 @@ class Inventory:
         return values, messages
 
 
-def is_finished(states: np.ndarray | None, retry_failed: bool) -> bool:
-    """Whether there is nothing left to do in a block."""
-    if states is None or (states == PENDING).any():
-        return False
-    return not (retry_failed and (states == FAILED).any())
+def kept(states: np.ndarray, retry_failed: bool) -> np.ndarray:
+    """Return which points of a block need not be evaluated again, given their states."""
+    return states == DONE if retry_failed else states != PENDING

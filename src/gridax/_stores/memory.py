@@ -12,7 +12,7 @@ import numpy as np
 from gridax._memory import check_fits
 from gridax._outputs.template import Output
 from gridax._plan.plan import Box, Region, shape_of
-from gridax._stores.base import DONE, FAILED, NO_ERRORS, PENDING, Store, Task
+from gridax._stores.base import DONE, FAILED, PENDING, Computed, Store, Task
 from gridax._text import error_text
 
 
@@ -66,38 +66,36 @@ class MemoryStore(Store):
         todo = self.status == PENDING
         return iter([Task(self.box, todo)] if todo.any() else [])
 
-    def write(
-        self,
-        region: Region,
-        values: Sequence[Any],
-        owned: bool = False,
-        errors: Mapping[tuple[int, ...], str] = NO_ERRORS,
-    ) -> int:
+    def write(self, computed: Computed) -> int:
         """Store the outputs of a tile; return how many of its points are new.
 
         Arrays that cover all points are kept without a copy if nobody else uses them. Points that
         were known before the first tile came stay as they are.
         """
+        (box, shape, where), values, owned, errors = computed
         if self._among is not None:
             values = [values[i] for i in self._among]
-        box, shape, where = region
         cut = self._cut(box)
         old = self._known_before(cut, shape, where)
         status = self.status[cut].reshape(shape)
         picked = any(isinstance(index, np.ndarray) for index in where)
-        if not picked and old is None and status[where].size == self.status.size:  # the whole box
-            for i, value in enumerate(values):
-                array = self.arrays[i]
-                if owned and value.dtype == array.dtype and value.size == array.size:
-                    self.arrays[i] = value.reshape(array.shape)
-                else:
-                    self._copy(i, value, cut, shape, where, None)
-            new = self.status.size - np.count_nonzero(self.status)
-            self.status.fill(DONE)
-            self.mark_failed(box, errors)
-            return int(new)
+        is_whole = not picked and old is None and status[where].size == self.status.size
         for i, value in enumerate(values):
-            self._copy(i, value, cut, shape, where, old)
+            array = self.arrays[i]
+            is_kept = is_whole and owned and value.dtype == array.dtype
+            if is_kept and value.size == array.size:
+                self.arrays[i] = value.reshape(array.shape)
+                continue
+            # A Python model may return 0 here and 0.5 there.
+            if not np.can_cast(value.dtype, array.dtype, "safe"):
+                array = array.astype(np.result_type(value.dtype, array.dtype))
+                self.arrays[i] = array
+            inner = array.shape[self.status.ndim :]
+            there = array[cut].reshape(shape + inner)
+            if old is not None:
+                value = np.where(old.reshape(old.shape + (1,) * len(inner)), there[where], value)
+            there[where] = value
+            _put_back(array[cut], there)
         new = np.count_nonzero(status[where] == PENDING)
         status[where] = DONE if old is None else np.where(old, status[where], np.uint8(DONE))
         _put_back(self.status[cut], status)
@@ -122,28 +120,6 @@ class MemoryStore(Store):
         """Return the position in this box of one in another box."""
         origin = (a - b for (a, _), (b, _) in zip(box, self.box, strict=True))
         return tuple(int(i) + o for i, o in zip(local, origin, strict=True))
-
-    def _copy(
-        self,
-        i: int,
-        value: np.ndarray,
-        cut: Any,
-        shape: tuple[int, ...],
-        where: tuple[Any, ...],
-        old: np.ndarray | None,
-    ) -> None:
-        """Copy the values of an output at some points, except those that were known before."""
-        array = self.arrays[i]
-        # A Python model may return 0 here and 0.5 there.
-        if not np.can_cast(value.dtype, array.dtype, "safe"):
-            array = array.astype(np.result_type(value.dtype, array.dtype))
-            self.arrays[i] = array
-        inner = array.shape[self.status.ndim :]
-        there = array[cut].reshape(shape + inner)
-        if old is not None:
-            value = np.where(old.reshape(old.shape + (1,) * len(inner)), there[where], value)
-        there[where] = value
-        _put_back(array[cut], there)
 
     def _known_before(self, cut: Any, shape: tuple[int, ...], where: Any) -> np.ndarray | None:
         """Return which points of a tile were known before the first one came; None if none."""

@@ -10,7 +10,7 @@ import contextlib
 import itertools
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -19,19 +19,18 @@ from gridax._plan.blocks import grouped
 from gridax._plan.plan import Box, Region, n_points
 from gridax._stores.arrays import DamagedChunk
 from gridax._stores.base import (
-    DONE,
     ERROR,
     FAILED,
-    NO_ERRORS,
     PENDING,
     STATUS,
+    Computed,
     Store,
     StoreOptions,
     Task,
     Verify,
 )
 from gridax._stores.format import count_states, note_finished, note_unfinished, read_header
-from gridax._stores.inventory import Inventory, is_finished
+from gridax._stores.inventory import Inventory, kept
 from gridax._stores.location import Location
 from gridax._stores.memory import MemoryStore
 from gridax._stores.writer import Writer
@@ -170,9 +169,9 @@ class ZarrStore(Store):
         asked, left = itertools.tee(itertools.compress(self._mine(), unfinished.tolist()))
         answers = self._inventory.states(asked, verify)
         for i, box, (states, is_damaged) in zip(positions, left, answers, strict=True):
-            finished = is_finished(states, self._options.retry_failed)
+            keep = np.False_ if states is None else self._keeps(states)
+            finished, n_known = keep.all(), int(keep.sum())
             self._known[i] = _FINISHED if finished else _NEW if states is None else _BEGUN
-            n_known = 0 if states is None else int(self._keeps(states).sum())
             self.n_done += n_known - self._n_known.pop(box, 0)
             if n_known and not finished:
                 self._n_known[box] = n_known
@@ -232,26 +231,19 @@ class ZarrStore(Store):
         return buffer
 
     def _keeps(self, states: np.ndarray) -> np.ndarray:
-        """Return which points of a block need not be evaluated again."""
-        return states == DONE if self._options.retry_failed else states != PENDING
+        return kept(states, self._options.retry_failed)
 
     def n_known(self) -> int:
         """Return how many points of unfinished blocks were known before this run."""
         return sum(self._n_known.values())
 
-    def write(
-        self,
-        region: Region,
-        values: Sequence[Any],
-        owned: bool = False,
-        errors: Mapping[tuple[int, ...], str] = NO_ERRORS,
-    ) -> int:
+    def write(self, computed: Computed) -> int:
         """Store the outputs of a tile; return how many of its points are new."""
-        if region.box not in self._open:
+        box = computed.region.box
+        if box not in self._open:
             return self._reported(0)  # a tile that only repeats points of another one
-        self._check_types(value.dtype for value in values)
-        new = self._open[region.box].write(region, values, errors=errors)
-        return self._count(region.box, new)
+        self._check_types(value.dtype for value in computed.arrays)
+        return self._count(box, self._open[box].write(computed._replace(owned=False)))
 
     def _check_types(self, dtypes: Iterable[np.dtype]) -> None:
         for output, dtype in zip(self.outputs, dtypes, strict=True):
