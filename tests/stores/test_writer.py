@@ -63,7 +63,7 @@ def test_nothing_to_write_needs_no_thread():
     writer = Writer(lambda thing: None)
     writer.close()
     assert writing_threads() == []
-    assert not writer.failed
+    assert writer.error is None
 
 
 def test_closing_waits_until_everything_is_written():
@@ -127,13 +127,13 @@ def test_an_error_is_raised_by_the_next_that_comes_and_when_it_closes():
 
     writer = Writer(write)
     writer.submit("a")
-    assert not writer.failed
+    assert writer.error is None
     (thread,) = writing_threads()
     gate.set()
     with pytest.raises(Refused, match="a"):
         writer.close()
     assert has_ended(thread)
-    assert writer.failed
+    assert writer.error is not None
     for _ in range(2):
         with pytest.raises(Refused, match="a"):
             writer.submit("b")

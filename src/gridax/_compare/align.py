@@ -152,14 +152,12 @@ class Alignment:
             size = self.n_points(side) if self.is_listed else self.sizes[side][mine]
             left = np.setdiff1d(np.arange(size), pair[side])
             if left.size:
-                columns = self._along(mine, side)
+                labels = self.labels[side]
+                columns = {n: v.values for n, v in labels.items() if v.dims == (mine,)}
+                if self.is_listed:
+                    columns = _listed(labels, self.sizes[side])
                 found[mine.strip()] = pd.DataFrame({n: v[left] for n, v in columns.items()})
         return found
-
-    def _along(self, dim: str, side: int) -> dict[str, np.ndarray]:
-        if self.is_listed:
-            return _listed(self.labels[side], self.sizes[side])
-        return {n: v.values for n, v in self.labels[side].items() if v.dims == (dim,)}
 
 
 def align(a: Side, b: Side) -> Alignment:

@@ -240,7 +240,11 @@ def of_sides(a: Side, b: Side, rtol: float, atol: float) -> Comparison:
         a, b = (dataclasses.replace(s, name=f"{s.name} ({i})") for i, s in enumerate((a, b), 1))
     alignment = align(a, b)
     both = [name for name in a.outputs if name in b.outputs]
-    outputs = [_output(name, a, b, alignment, rtol, atol) for name in both]
+    outputs = []
+    for name in both:
+        labels = own_labels(a, name, alignment, 0), own_labels(b, name, alignment, 1)
+        pair = a.outputs[name], b.outputs[name]
+        outputs.append(difference(name, pair, labels, alignment, rtol, atol))
     return Comparison(
         a.name,
         b.name,
@@ -255,13 +259,6 @@ def of_sides(a: Side, b: Side, rtol: float, atol: float) -> Comparison:
         atol,
         len(both) == len(a.outputs) == len(b.outputs),
     )
-
-
-def _output(
-    name: str, a: Side, b: Side, alignment: Alignment, rtol: float, atol: float
-) -> OutputDifference:
-    labels = own_labels(a, name, alignment, 0), own_labels(b, name, alignment, 1)
-    return difference(name, (a.outputs[name], b.outputs[name]), labels, alignment, rtol, atol)
 
 
 def _notes(a: Side, b: Side, alignment: Alignment) -> Iterator[str]:

@@ -253,7 +253,10 @@ def _at(value: Any, steps: tuple[Any, ...]) -> Any:
     """Return what attributes and items lead to, without running the user's code, or None."""
     for step in steps:
         try:
-            value = _item(value, step.key) if isinstance(step, Item) else _attribute(value, step)
+            if not isinstance(step, Item):
+                value = _attribute(value, step)
+            else:
+                value = value[step.key] if type(value) in (dict, list, tuple) else None
         except Exception:  # an object of anybody's may refuse to be read
             return None
     return value
@@ -266,10 +269,3 @@ def _attribute(value: Any, name: str) -> Any:
     member = getattr(type(value), name, None)
     is_slot = isinstance(member, types.MemberDescriptorType)
     return getattr(value, name, None) if is_slot else member
-
-
-def _item(container: Any, key: Any) -> Any:
-    try:
-        return container[key] if type(container) in (dict, list, tuple) else None
-    except (LookupError, TypeError):
-        return None

@@ -163,7 +163,10 @@ class Walk:
         elif isinstance(value, (np.ndarray, np.generic, jax.Array)):
             yield from self._of_array(value, name)
         elif isinstance(value, type):
-            yield from self._of_class(value, name)
+            if origin.library_of(value) is not None:
+                yield from self._of_library(value.__module__, value.__qualname__)
+            else:
+                yield self._node(self._of_own_class, value, name)
         elif isinstance(value, types.FunctionType):
             if _is_of_library(value):
                 yield from self._of_library_function(value)
@@ -171,7 +174,10 @@ class Walk:
                 self.functions[id(value)] = value
                 yield self._node(self._of_function, value, name)
         elif isinstance(value, types.ModuleType):
-            yield from self._of_module(value, name)
+            if origin.library(value.__name__) is not None:
+                yield from self._of_library(value.__name__, value.__name__)
+            else:
+                yield self._node(self._of_own_module, value, name)
         elif isinstance(value, _IDLE) or value is _SHARED:
             yield b"idle"
         elif isinstance(value, _OPAQUE) or type(value).__module__ in ("ctypes", "_ctypes"):
@@ -211,12 +217,6 @@ class Walk:
     def _of_library_function(self, function: types.FunctionType) -> Iterator[bytes]:
         yield from self._of_library(function.__globals__.get("__name__", ""), function.__qualname__)
 
-    def _of_class(self, value: type, name: str) -> Iterator[bytes]:
-        if origin.library_of(value) is not None:
-            yield from self._of_library(value.__module__, value.__qualname__)
-        else:
-            yield self._node(self._of_own_class, value, name)
-
     def _of_own_class(self, value: type, name: str) -> Iterator[bytes]:
         yield f"class {value.__name__}".encode()
         for base in (type(value), *value.__bases__):
@@ -234,12 +234,6 @@ class Walk:
             return self._of(member.function, name)
         self.methods.append(member)
         return self._node(self._of_function, member.function, name)
-
-    def _of_module(self, value: types.ModuleType, name: str) -> Iterator[bytes]:
-        if origin.library(value.__name__) is not None:
-            yield from self._of_library(value.__name__, value.__name__)
-        else:
-            yield self._node(self._of_own_module, value, name)
 
     def _of_own_module(self, value: types.ModuleType, name: str) -> Iterator[bytes]:
         """Yield all of a module that is passed on as a whole."""

@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING
 from gridax import _devices
 from gridax._execution import orphans
 from gridax._execution.flight import Flight, threads
-from gridax._execution.worker import BlockOutputs, RemoteJob
-from gridax._execution.workers import Killed, Tasks, Workers
+from gridax._execution.worker import BlockOutputs, Killed, RemoteJob, Tasks, Workers
 
 if TYPE_CHECKING:
     from distributed import Client

@@ -103,7 +103,7 @@ class Dispatcher:
         """Evaluate a block; in a long sweep, try other plans on slices of it."""
         box, tuner, pipeline = task.box, self._tuner, self._pipeline
         cut = Slices(box, tuner.best, task.take)
-        while not (cut.is_empty or pipeline.is_over):
+        while not (cut.is_empty or pipeline.deadline.is_over):
             plan, n = self.next_plan(n_left)
             if is_trial := n < n_left:
                 yield from pipeline.drain()  # a trial has the devices to itself

@@ -9,8 +9,8 @@ import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from gridax._execution.worker import BlockOutputs, RemoteJob, VersionMismatch, check, identity, work
-from gridax._execution.workers import Killed, Tasks
+from gridax._execution import worker
+from gridax._execution.worker import BlockOutputs, Killed, RemoteJob, Tasks, VersionMismatch
 from gridax._stores.base import Task
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ class Flight:
         """Reject workers that cannot import gridax, which would die of their first task."""
         check_connected(self._client)
         with _connection():
-            told = self._client.run(check, self._job.versions, on_error="return")
+            told = self._client.run(worker.check, self._job.versions, on_error="return")
         for address, error in told.items():
             if isinstance(error, VersionMismatch):
                 raise error
@@ -98,7 +98,7 @@ class Flight:
 
         with dask.config.set({"distributed.admin.large-graph-warning-threshold": "1 PB"}):
             self._sent = self._client.submit(
-                identity, self._job, key=f"job-{self._job.name.rpartition('-')[2]}"
+                worker.identity, self._job, key=f"job-{self._job.name.rpartition('-')[2]}"
             )
 
     def _fill(self, batches: Iterator[Tasks]) -> bool:
@@ -121,7 +121,7 @@ class Flight:
     def _submit(self, tasks: Tasks) -> None:
         self._n += 1
         key = (self._job.name, self._n)
-        future = self._client.submit(work, self._sent, tasks, key=key, pure=False)
+        future = self._client.submit(worker.work, self._sent, tasks, key=key, pure=False)
         self._in_flight[future] = tasks
         # Not `distributed.wait`: it needs a current client, which changes the settings of dask in
         # the whole process, where workers may be threads.
@@ -159,7 +159,12 @@ class Flight:
             raise _connection_lost("its tasks were cancelled")
         error = future.exception()
         if not isinstance(error, KilledWorker):
-            raise _explained(error)
+            if isinstance(error, ModuleNotFoundError):  # which is not the model's
+                error.add_note(
+                    f"a worker cannot import {error.name!r}; install it there, or send your own "
+                    "modules with client.upload_file"
+                )
+            raise error
         if not alone:
             self._suspects.extend(tasks)
             return
@@ -205,13 +210,3 @@ def _connection_lost(reason: str) -> RuntimeError:
         f"the connection to the scheduler of the cluster was lost ({reason}); connect a new client "
         "and run again"
     )
-
-
-def _explained(error: BaseException) -> BaseException:
-    """Return an error of a worker, with advice if it is not the model's."""
-    if isinstance(error, ModuleNotFoundError):
-        error.add_note(
-            f"a worker cannot import {error.name!r}; install it there, or send your own "
-            "modules with client.upload_file"
-        )
-    return error

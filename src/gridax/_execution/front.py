@@ -168,10 +168,10 @@ class Front:
                 steps = runs[dim][::-1] if self.chain.is_backward(index) else runs[dim]
                 yield [(*first[:dim], i, *first[dim + 1 :]) for i in steps], continues
 
-    def place(self, local: Sequence[int]) -> tuple[tuple[int, ...], tuple[int, ...]]:
-        """Return the place of the chain through a point in the block, as `reached` takes it."""
+    def place(self, local: Sequence[int]) -> Region:
+        """Return where the chain through a point is in a block without their dimension."""
         dim = self.chain.dim
-        return self._alive.shape, (*local[:dim], 0, *local[dim + 1 :])
+        return Region(self.box, self._alive.shape, (*local[:dim], 0, *local[dim + 1 :]))
 
     def _by_direction(self, mask: np.ndarray) -> Iterator[tuple[bool, np.ndarray]]:
         """Yield whether chains go backward, and which of those in a mask do."""
@@ -202,40 +202,32 @@ class Front:
         self._failed.reshape(region.shape, copy=False)[region.where] = True
         self._alive &= ~self._failed.any(axis=self.chain.dim, keepdims=True)
 
-    def reached(
-        self, shape: tuple[int, ...], where: tuple[Any, ...], values: Sequence[Any]
-    ) -> None:
-        """Note the outputs at the last points of some chains.
-
-        Parameters
-        ----------
-        shape, where : place of the chains in the block, as in a `Region`.
-        values : the carried outputs there.
-        """
+    def reached(self, at: Region, values: Sequence[Any]) -> None:
+        """Note the carried outputs at the last points of some chains."""
         for i, value in enumerate(values):
             if not np.can_cast(value.dtype, self.after[i].dtype, "safe"):  # 0 here, 0.5 there
                 dtype = np.result_type(value.dtype, self.after[i].dtype)
                 self.after[i] = self.after[i].astype(dtype)
             own = self.after[i].shape[self._alive.ndim :]
-            self.after[i].reshape(*shape, *own, copy=False)[where] = value
+            self.after[i].reshape(*at.shape, *own, copy=False)[at.where] = value
 
-    def carried(self, shape: tuple[int, ...], where: tuple[Any, ...]) -> list[np.ndarray]:
-        """Return what was carried to some chains; parameters are as in `reached`."""
+    def carried(self, at: Region) -> list[np.ndarray]:
+        """Return what was carried to some chains."""
         return [
-            before.reshape(*shape, *before.shape[self._alive.ndim :])[where]
+            before.reshape(*at.shape, *before.shape[self._alive.ndim :])[at.where]
             for before in self.before
         ]
 
-    def go_on(self, shape: tuple[int, ...], where: tuple[Any, ...]) -> None:
-        """Carry to some chains what was reached; parameters are as in `reached`."""
+    def go_on(self, at: Region) -> None:
+        """Carry to some chains what was reached."""
         for before, after in zip(self.before, self.after, strict=True):
             own = before.shape[self._alive.ndim :]
-            there = after.reshape(*shape, *own)[where]
-            before.reshape(*shape, *own, copy=False)[where] = there
+            there = after.reshape(*at.shape, *own)[at.where]
+            before.reshape(*at.shape, *own, copy=False)[at.where] = there
 
-    def ended(self, shape: tuple[int, ...], where: tuple[Any, ...]) -> None:
+    def ended(self, at: Region) -> None:
         """Note that the model failed in some chains."""
-        self._alive.reshape(shape, copy=False)[where] = False
+        self._alive.reshape(at.shape, copy=False)[at.where] = False
 
 
 def whole_chains(task: Task, chain: Chain) -> Task:

@@ -110,8 +110,8 @@ class Batch:
         along = self.plan.along
         lengths = [1 if i == along else n for i, n in enumerate(self.plan.tile)]
         by_tile = []
-        for _, shape, where in self.chains:
-            arrays = self.front.carried(shape, where)
+        for at in self.chains:
+            arrays = self.front.carried(at)
             for axis, length in enumerate(lengths):
                 repeated = np.arange(length)
                 arrays = [a.take(repeated % a.shape[axis], axis) for a in arrays]
@@ -124,8 +124,7 @@ class Batch:
         if self.front is not None:
             assert self.plan.along is not None
             last = (slice(None),) * self.plan.along + (slice(-1, None),)
-            _, shape, where = self.chains[i]
-            self.front.reached(shape, where, [outputs[k][last] for k in self.front.numbers])
+            self.front.reached(self.chains[i], [outputs[k][last] for k in self.front.numbers])
 
 
 def _first_step(plan: Plan, tile: Tile) -> Tile:
@@ -174,17 +173,12 @@ class Pipeline:
         host: HostCells | None = None,
     ) -> None:
         self._points, self._prepared, self.tuner = points, prepared, tuner
-        self._request, self._record, self._host = request, request.record, host
+        self._record, self.deadline, self._host = request.record, request.deadline, host
         self._waiting: collections.deque[_Started] = collections.deque()
         self._narrowed = prepared.narrowed
         self._too_large: int | None = None
         # Blocks of which only some points are requested, and which ones.
         self.todo: dict[Box, np.ndarray] = {}
-
-    @property
-    def is_over(self) -> bool:
-        """Whether no more is to be evaluated."""
-        return self._request.deadline.is_over
 
     def submit_all(self, batches: Iterable[Batch], lap: Lap | None = None) -> Iterator[Evaluated]:
         """Start batches until the time is over, and yield what is done.
@@ -192,7 +186,7 @@ class Pipeline:
         The tuner is told when all batches of a lap are done.
         """
         for batch in batches:
-            if self.is_over:
+            if self.deadline.is_over:
                 return
             yield from self.submit(batch)
         if lap is not None:
@@ -207,7 +201,7 @@ class Pipeline:
             with noting_labels(self._points, self._extent(batch)):
                 kernel = self._prepared.kernel(batch.choice, batch.plan, batch.continues)
                 outputs = kernel(batch.index, *batch.carried())
-                self._request.deadline.note_begun()
+                self.deadline.note_begun()
         except Exception as error:
             yield from self._failed(batch, error)
             return
@@ -239,7 +233,10 @@ class Pipeline:
             yield from self._failed(batch, error)
             return
         if any(np.asarray(nan).any() for nan in started.nan):
-            yield from self._skipping_nan(started)
+            self._prepared.skips_nan = True
+            yield from self.submit(batch)
+            if started.then is not None:
+                self.after_this(started.then)
             return
         if started.counts and self.tuner.counts:
             self.tuner.counted(*batch.plan.waiting(np.asarray(started.counts[0])[0]))
@@ -261,13 +258,6 @@ class Pipeline:
             return batch.extent
         return lambda: host.reduced.cells.extent(batch.box())
 
-    def _skipping_nan(self, started: _Started) -> Iterator[Evaluated]:
-        """Evaluate a batch again, in whose outputs there was NaN."""
-        self._prepared.skips_nan = True
-        yield from self.submit(started.batch)
-        if started.then is not None:
-            self.after_this(started.then)
-
     def _failed(self, batch: Batch, error: Exception) -> Iterator[Evaluated]:
         """Evaluate a batch in smaller pieces; yield or raise the error if it is a single point."""
         yield from self.drain()  # earlier batches are not lost
@@ -283,11 +273,12 @@ class Pipeline:
                 yield from self._by_step(batch)
                 return
             recorded = self._record and _of_model(error)
-            if not recorded and self._is_asked_for(region):
+            todo = self.todo.get(region.box)
+            is_asked_for = todo is None or todo.reshape(region.shape)[region.where].any()
+            if not recorded and is_asked_for:
                 raise error from error.__cause__  # rather than the errors of the larger batches
             if batch.front is not None:
-                _, shape, where = batch.chains[0]
-                batch.front.ended(shape, where)
+                batch.front.ended(batch.chains[0])
             yield Failed(region, error)
         else:
             for piece in batch.split(self._finer(batch.plan)):
@@ -304,7 +295,6 @@ class Pipeline:
         single = dataclasses.replace(plan, levels=tuple(levels), n_devices=1, n_threads=1)
         front = batch.front or front_of(self._points, self._prepared, tile.box)
         steps, mine = tile.runs[n], front.alone()
-        _, shape, where = batch.chains[0]
         for k in range(len(steps)):
             at = tile._replace(runs=(*tile.runs[:n], steps[k : k + 1], *tile.runs[n + 1 :]))
             one = Batch(batch.choice, single, [at], mine, k > 0 or batch.continues)
@@ -315,11 +305,7 @@ class Pipeline:
                     if len(steps) > k + 1:
                         yield Failed(plan.region(rest), NOT_REACHED)
                     return
-            mine.go_on(shape, where)
-
-    def _is_asked_for(self, region: Region) -> bool:
-        todo = self.todo.get(region.box)
-        return todo is None or bool(todo.reshape(region.shape)[region.where].any())
+            mine.go_on(batch.chains[0])
 
     def _finer(self, plan: Plan) -> Plan:
         """Return a plan of much smaller tiles, one at a time.

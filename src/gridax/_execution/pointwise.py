@@ -55,6 +55,7 @@ class PointwiseEvaluator(Evaluator):
         self._pointwise: Pointwise | None = None
         if is_jitted(job.model):
             self._pointwise = Pointwise(job.model, job.points, job.args, dict(job.kwargs))
+        self.is_traced = self._pointwise is not None
         # Results (or errors) of points that were evaluated before their turn.
         self._probed: dict[tuple[int, ...], Any] = {}
         self._seconds = _SECONDS
@@ -123,9 +124,9 @@ class PointwiseEvaluator(Evaluator):
             except GeneratorExit:
                 raise
             except BaseException:  # however the run ends, what was computed is stored
-                yield from reader.kept_back(task.box)
+                yield from reader.gathered.take(task.box)
                 raise
-            yield from reader.kept_back(task.box)
+            yield from reader.gathered.take(task.box)
 
     def _evaluated(self, task: Task, request: Request, reader: _Reader) -> Iterator[Evaluated]:
         box, shape = task.box, shape_of(task.box)
@@ -140,7 +141,7 @@ class PointwiseEvaluator(Evaluator):
             except Exception as error:
                 if not request.record:
                     raise
-                yield from reader.kept_back(box)
+                yield from reader.gathered.take(box)
                 yield Failed(Region(box, shape, local), error)
                 continue
             yield from self._kept(box, position, local, result, reader)
@@ -156,7 +157,7 @@ class PointwiseEvaluator(Evaluator):
             note_labels(error, self._points, [a + i for (a, _), i in zip(box, local, strict=True)])
             raise
         if is_due is not False:
-            yield from reader.kept_back(box)
+            yield from reader.gathered.take(box)
         if arrays is not None:
             yield Computed(Region(box, shape_of(box), tuple(local)), arrays)
 
@@ -168,7 +169,7 @@ class PointwiseEvaluator(Evaluator):
         yield from front.not_reached(task)
         for places, continues in front.chains():
             first = front.place(places[0])
-            carried = self._values(front.carried(*first)) if continues else None
+            carried = self._values(front.carried(first)) if continues else None
             for step, local in enumerate(places):
                 if request.deadline.is_over:
                     return
@@ -179,9 +180,9 @@ class PointwiseEvaluator(Evaluator):
                 except Exception as error:
                     if not request.record:
                         raise
-                    yield from reader.kept_back(box)
+                    yield from reader.gathered.take(box)
                     yield Failed(Region(box, shape, local), error)
-                    front.ended(*first)
+                    front.ended(first)
                     for later in places[step + 1 :]:
                         yield Failed(Region(box, shape, later), NOT_REACHED)
                     break
@@ -191,7 +192,7 @@ class PointwiseEvaluator(Evaluator):
                 mine = [np.asarray(arrays[k]) for k in front.numbers]
                 carried = self._values(mine)
                 if step == len(places) - 1:
-                    front.reached(*first, mine)
+                    front.reached(first, mine)
 
     def _values(self, arrays: Sequence[np.ndarray]) -> list[Any]:
         """Return what carried leaves receive, from the outputs of the point before."""
@@ -238,11 +239,6 @@ class PointwiseEvaluator(Evaluator):
                 self._probed[index] = error
             self._seconds = min(self._seconds, time.perf_counter() - start)
         return self._seconds
-
-    @property
-    def is_traced(self) -> bool:
-        """Whether the model receives JAX arrays."""
-        return self._pointwise is not None
 
     def program(self) -> None:
         """Return None, as the model is never traced."""
@@ -301,13 +297,17 @@ class _Reader:
     Parameters
     ----------
     check_template : called with the template of the first point.
+
+    Attributes
+    ----------
+    gathered : what is kept back of a block.
     """
 
     def __init__(self, check_template: Callable[[Template], None]) -> None:
         self._check_template = check_template
         self._template: Template | None = None
         self._alike: Alike | None = None
-        self._gathered = Gathered(())
+        self.gathered = Gathered(())
         self._warned: set[tuple[str, str]] = set()
 
     def arrays(self, result: Any) -> list[np.ndarray]:
@@ -321,7 +321,7 @@ class _Reader:
         own = _template(result)
         if self._template is None:
             self._check_template(own)
-            self._template, self._gathered = own, Gathered(own.outputs)
+            self._template, self.gathered = own, Gathered(own.outputs)
             self._alike = None if isinstance(result, _Outputs) else Alike(result, own)
         difference = self._template.difference(own)
         if difference:
@@ -342,13 +342,9 @@ class _Reader:
         else:
             values = None if self._alike is None else self._alike.arrays(result)
         try:
-            return None if values is None else self._gathered.add(position, values)
+            return None if values is None else self.gathered.add(position, values)
         except OverflowError:  # integers of Python may exceed those of NumPy
             return None
-
-    def kept_back(self, box: Box) -> Iterator[Computed]:
-        """Yield what was kept back of a block."""
-        return self._gathered.take(box)
 
 
 def _positions(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections
 import contextlib
+import itertools
 import os
 import signal
 from collections.abc import Iterator
@@ -11,8 +12,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, wait
 from typing import Any
 
 from gridax._execution.orphans import exit_with_parent
-from gridax._execution.worker import BlockOutputs, RemoteJob, work
-from gridax._execution.workers import Killed, Tasks, Workers
+from gridax._execution.worker import BlockOutputs, Killed, RemoteJob, Tasks, Workers, work
 
 # Tasks per process, so that none waits for its next task.
 _AT_HAND = 2
@@ -40,11 +40,9 @@ class LocalProcesses(Workers):
         suspects: collections.deque[Tasks] = collections.deque()
         with _Pool(job, self._n) as pool:
             while True:
-                tasks: Tasks | None = ()
-                while len(pool.in_flight) < _AT_HAND * self._n and tasks is not None:
-                    tasks = next(batches, None)
-                    if tasks is not None:
-                        pool.submit(tasks)
+                n_more = _AT_HAND * self._n - len(pool.in_flight)
+                for tasks in itertools.islice(batches, max(0, n_more)):
+                    pool.submit(tasks)
                 if not pool.in_flight:
                     break
                 yield from pool.landed()

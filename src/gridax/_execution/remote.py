@@ -15,7 +15,7 @@ import numpy as np
 from gridax._execution import worker
 from gridax._execution.pointwise import Carried, PointwiseEvaluator
 from gridax._execution.tiled import TiledEvaluator
-from gridax._execution.workers import Killed, Tasks, Workers
+from gridax._execution.worker import Killed, Tasks, Workers
 from gridax._outputs.template import Template
 from gridax._plan import blocks
 from gridax._plan.blocks import Wish
@@ -62,6 +62,7 @@ class RemoteEvaluator(Evaluator):
         self._local: Evaluator = (
             TiledEvaluator(job, n_vmap, None) if jit else PointwiseEvaluator(job)
         )
+        self.is_traced = self._local.is_traced
 
     def template(self, known: Template | None, record: bool) -> Template | None:
         """Return what the model returns."""
@@ -93,11 +94,6 @@ class RemoteEvaluator(Evaluator):
     def seconds(self) -> float:
         """Return about how long a point takes."""
         return self._local.seconds()
-
-    @property
-    def is_traced(self) -> bool:
-        """Whether the model receives JAX arrays."""
-        return self._local.is_traced
 
     def program(self) -> Traced | None:
         """Return the model as it is traced now, or None if it never is."""
@@ -143,6 +139,8 @@ class RemoteEvaluator(Evaluator):
             memory=request.memory,
             lanes=request.lanes,
             record=request.record,
+            versions=worker.versions(),
+            settings=worker.settings(),
             carried=self._carried(),
         )
         groups = _together(tasks, self._chain(reduced))

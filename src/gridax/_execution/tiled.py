@@ -13,8 +13,7 @@ import numpy as np
 from gridax._execution.dispatcher import Dispatcher, n_points_of
 from gridax._execution.front import whole_chains
 from gridax._execution.on_host import HostCells
-from gridax._execution.pipeline import Batch, Pipeline, front_of
-from gridax._execution.repeated import Repeated
+from gridax._execution.pipeline import Batch, Pipeline, fetched, front_of
 from gridax._garbage import uncollected
 from gridax._kernel.arguments import Arguments, warn_of_batched_keys
 from gridax._kernel.prepared import Prepared
@@ -27,7 +26,7 @@ from gridax._reduce.outputs import ReducedOutputs
 from gridax._run.evaluator import Bounds, Evaluated, Evaluator, Failed, Request
 from gridax._run.fingerprints import Traced, settings
 from gridax._run.job import Job
-from gridax._stores.base import Task
+from gridax._stores.base import Computed, Task
 
 
 class TiledEvaluator(Evaluator):
@@ -38,6 +37,8 @@ class TiledEvaluator(Evaluator):
     job : what is evaluated.
     n_vmap, n_pmap : as in `ParallelExecution`.
     """
+
+    is_traced = True
 
     def __init__(self, job: Job, n_vmap: int | None, n_pmap: int | None) -> None:
         self._job, self._points, self._n_vmap, self._n_pmap = job, job.points, n_vmap, n_pmap
@@ -90,11 +91,6 @@ class TiledEvaluator(Evaluator):
     def seconds(self) -> float:
         """Return about how long a point takes, according to its trace."""
         return self._prepared().sweep.seconds() / self._points.n
-
-    @property
-    def is_traced(self) -> bool:
-        """Whether the model receives JAX arrays."""
-        return True
 
     def program(self) -> Traced:
         """Return the model as it is traced now."""
@@ -220,3 +216,43 @@ class TiledEvaluator(Evaluator):
                 failed.append(Failed(Region(task.box, shape, tuple(where)), error))
                 todo[tuple(where)] = False
         return failed, Task(task.box, todo) if failed else task
+
+
+class Repeated:
+    """The only batch of a sweep, once there is nothing more to learn about how to evaluate it.
+
+    Planning a sweep of few points takes longer than evaluating it.
+
+    Parameters
+    ----------
+    prepared, limits : what is swept.
+    batch : all of its points, in tiles of the fastest plan.
+    """
+
+    def __init__(self, prepared: Prepared, limits: Limits, batch: Batch) -> None:
+        self._prepared, self._limits, self._batch = prepared, limits, batch
+        self._kernel = prepared.kernel(batch.choice, batch.plan)
+        self._index = self._kernel.placed(batch.index)
+
+    def suits(self, prepared: Prepared, limits: Limits, request: Request) -> bool:
+        """Whether a request is for the same sweep, of which nothing is known yet."""
+        return (
+            prepared is self._prepared
+            and limits == self._limits
+            and request.reduced is None
+            and request.deadline.at == math.inf
+            and prepared.tuner(limits).best is self._batch.plan
+            and request.store.tasks() is None
+        )
+
+    def evaluated(self) -> list[Evaluated] | None:
+        """Return the outputs, or None if the sweep fails, so that it has to be looked into."""
+        batch, prepared = self._batch, self._prepared
+        try:
+            outputs = self._kernel(self._index)
+            n = len(prepared.template.outputs)  # without the numbers of iterations
+            arrays = batch.arrays(fetched([part[:n] for part in outputs]))
+        except Exception:
+            return None
+        pairs = zip(batch.regions, arrays, strict=True)
+        return [Computed(region, found, owned=True) for region, found in pairs]

@@ -1,7 +1,8 @@
-"""What is sent to the workers of a cluster, and what they do with it."""
+"""What is asked of workers in other processes, what is sent to them, and what they do with it."""
 
 from __future__ import annotations
 
+import abc
 import collections
 import contextlib
 import dataclasses
@@ -39,6 +40,9 @@ _SETTINGS = (
 )
 
 
+Tasks = tuple[Task, ...]
+
+
 class BlockOutputs(NamedTuple):
     """What a worker returns: the outputs of a block, or how many points it has stored.
 
@@ -54,6 +58,13 @@ class BlockOutputs(NamedTuple):
     stored: int | None = None
     arrays: Sequence[np.ndarray] = ()
     errors: Mapping[tuple[int, ...], str] = {}
+
+
+class Killed(NamedTuple):
+    """A block whose workers died every time, and the text of the error."""
+
+    task: Task
+    text: str
 
 
 def versions() -> dict[str, str]:
@@ -101,10 +112,30 @@ class RemoteJob:
     memory: int | None
     lanes: bool | int
     record: bool
-    versions: dict[str, str] = dataclasses.field(default_factory=versions)
-    settings: dict[str, Any] = dataclasses.field(default_factory=settings)
+    versions: dict[str, str]
+    settings: dict[str, Any]
     cores: Mapping[str, int] = dataclasses.field(default_factory=dict)
     carried: Carried | None = None
+
+
+class Workers(abc.ABC):
+    """Processes that evaluate blocks. Abstract: all methods."""
+
+    @abc.abstractmethod
+    def n(self) -> int:
+        """Return how many blocks are evaluated at the same time."""
+
+    @abc.abstractmethod
+    def results(self, job: RemoteJob, batches: Iterator[Tasks]) -> Iterator[BlockOutputs | Killed]:
+        """Yield what the workers return for all blocks, in any order.
+
+        Raises
+        ------
+        Exception
+            What the model raised in a worker.
+        RuntimeError
+            If the workers are lost, or lack a package.
+        """
 
 
 @contextlib.contextmanager
@@ -121,19 +152,16 @@ def _set(wanted: Mapping[str, Any]) -> Iterator[None]:
             jax.config.update(name, before[name])
 
 
-@contextlib.contextmanager
-def _dask_in_this_process() -> Iterator[None]:
+def _dask_in_this_process() -> contextlib.AbstractContextManager[Any]:
     """Let dask arrays that a model computes, such as those of a stored result, be computed here.
 
     On the cluster, they would wait for a thread of a worker, whose threads wait for this block.
     """
     if "distributed" not in sys.modules:  # a process without dask
-        yield
-        return
+        return contextlib.nullcontext()
     import dask
 
-    with dask.config.set(scheduler="threads"):
-        yield
+    return dask.config.set(scheduler="threads")
 
 
 def pickled(job: Job, reduced: ReducedOutputs | None) -> bytes:

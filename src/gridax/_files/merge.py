@@ -169,8 +169,12 @@ def merged(
                 methods.insert(-1, _POSITION)
                 given.insert(-1, _positions(name, summary, variables, axes))
             variable = _from_parts(methods, given, status, summary.parts, is_complete, has_pending)
-        if is_complete or jnp.issubdtype(variable.dtype, jnp.inexact) == _is_inexact(dtype):
-            variable = variable.astype(_dtype(dtype), copy=False)
+        wanted = _dtype(dtype)
+        is_alike = jnp.issubdtype(variable.dtype, jnp.inexact) == jnp.issubdtype(
+            wanted, jnp.inexact
+        )
+        if is_complete or is_alike:
+            variable = variable.astype(wanted, copy=False)
         variable.attrs = dict(variables[name].attrs)
         found[name] = _arranged(variable, summary.kept)
     return found if is_complete else found | _states(stored, summary)
@@ -205,10 +209,6 @@ def _positions(
         along = [each.removeprefix(".".join((*kind, ""))) for each in siblings]
 
     return positions([variables[each] for each in siblings], [axes[axis] for axis in along])
-
-
-def _is_inexact(dtype: str) -> bool:
-    return not dtype.startswith("<U") and bool(jnp.issubdtype(jnp.dtype(dtype), jnp.inexact))
 
 
 def _dtype(name: str) -> Any:

@@ -67,7 +67,10 @@ def call_of(
             "this result was opened from a file or copied, and files do not hold models; pass "
             "model="
         )
-    return Call(model, is_traced=_was_traced(dataset, template))
+    # A result in a file comes from a compiled program, as far as its dtypes say.
+    kinds = {np.dtype(output.dtype) for output in template.outputs}
+    was_traced = bool(dataset.attrs.get("x64")) or np.dtype("float64") not in kinds
+    return Call(model, is_traced=was_traced)
 
 
 def difference(result: Any, template: Template, stored: Sequence[Any]) -> str | None:
@@ -146,9 +149,3 @@ def startable(points: Points, template: Template, carried: Sequence[Any] | None)
         for array, impl in zip(carried, impls, strict=True)
     ]
     return points.with_initial(unflattened([each.structure for each in branches], leaves))
-
-
-def _was_traced(dataset: xr.Dataset, template: Template) -> bool:
-    """Whether a result in a file comes from a compiled program, as far as its dtypes say."""
-    kinds = {np.dtype(output.dtype) for output in template.outputs}
-    return bool(dataset.attrs.get("x64")) or np.dtype("float64") not in kinds

@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from typing import Any
 
 import xarray as xr
 
 
-@contextlib.contextmanager
-def in_this_thread(dataset: xr.Dataset) -> Iterator[None]:
+def in_this_thread(dataset: xr.Dataset) -> contextlib.AbstractContextManager[Any]:
     """Let dask compute in this thread.
 
     With threads of its own it would read ahead as much as there are cores, and a thread that
     continues after an error would create the file again.
     """
     if not dataset.chunks:
-        yield
-        return
+        return contextlib.nullcontext()
     import dask  # slow to import
 
-    with dask.config.set(scheduler="synchronous"):
-        yield
+    return dask.config.set(scheduler="synchronous")

@@ -102,6 +102,7 @@ class Assembly:
     ----------
     template : the outputs with their names and dimensions.
     coords : coordinates of their own dimensions.
+    outputs, grid : what a store keeps, and the shape of its grid.
 
     Raises
     ------
@@ -120,18 +121,9 @@ class Assembly:
         space = self._points.dataset
         names = {*map(str, space.variables), *map(str, space.sizes)}
         self.template = labeled(raw, names, self._points.dims, dims)
+        self.outputs, self.grid = self.template.outputs, self._points.shape
         known = {str(name): space.variables[name] for name in space.coords}
         self.coords = coordinates(self.template, coords, known)
-
-    @property
-    def outputs(self) -> tuple[Output, ...]:
-        """What a store keeps."""
-        return self.template.outputs
-
-    @property
-    def grid(self) -> tuple[int, ...]:
-        """The shape of the grid of a store."""
-        return self._points.shape
 
     def block(self, block: Mapping[str, int]) -> tuple[int, ...]:
         """Return how many points a block has along each dimension."""

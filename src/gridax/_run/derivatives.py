@@ -36,8 +36,8 @@ def checked_names(given: Any, points: Points) -> tuple[str, ...]:
 
 def _check(name: str, points: Points) -> None:
     columns = {column.name: column for column in points.grid.columns}
+    known = _differentiable(points)
     if name not in columns:
-        known = _differentiable(points)
         members = [column.name for column in columns.values() if column.dim == name]
         if members:
             hint = f"which is a dimension; name an axis along it: {listing(members)}"
@@ -46,7 +46,6 @@ def _check(name: str, points: Points) -> None:
         raise ValueError(f"derivatives= names {name!r}, {hint}")
     problem = _problem(columns[name])
     if problem:
-        known = _differentiable(points)
         advice = f"name others, such as {known[0]!r}" if known else "leave out derivatives="
         raise ValueError(
             f"derivatives= names {name!r}, but {problem}, and only floats have derivatives; "

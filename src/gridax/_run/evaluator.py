@@ -110,7 +110,14 @@ class Request(Bounds):
 
 
 class Evaluator(abc.ABC):
-    """Evaluates a job; an executor is a job and an evaluator. Abstract: all methods."""
+    """Evaluates a job; an executor is a job and an evaluator. Abstract: all methods.
+
+    Attributes
+    ----------
+    is_traced : whether the model receives JAX arrays, which are traced.
+    """
+
+    is_traced: bool
 
     @abc.abstractmethod
     def template(self, known: Template | None, record: bool) -> Template | None:
@@ -152,11 +159,6 @@ class Evaluator(abc.ABC):
     @abc.abstractmethod
     def seconds(self) -> float:
         """Return about how long a point takes."""
-
-    @property
-    @abc.abstractmethod
-    def is_traced(self) -> bool:
-        """Whether the model receives JAX arrays, which are traced."""
 
     @abc.abstractmethod
     def program(self) -> Traced | None:

@@ -104,10 +104,6 @@ class Options:
         """Whether an error of the model is recorded rather than raised."""
         return self.on_error == "record"
 
-    def resuming(self) -> Options:
-        """Return the options for a store that another process has just created."""
-        return dataclasses.replace(self, overwrite=False, resume=self.resume or True)
-
     def for_store(self) -> StoreOptions:
         """Return what the store needs to know."""
         return StoreOptions(

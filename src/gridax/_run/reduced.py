@@ -44,6 +44,7 @@ class ReducedAssembly:
     raw : as given.
     reduced : what is computed and stored of each cell.
     template : the structure of a result at one of its points.
+    outputs, grid : what a store keeps, and the shape of its grid.
     """
 
     def __init__(self, job: Job, raw: Assembly, reduction: Reduction) -> None:
@@ -54,6 +55,7 @@ class ReducedAssembly:
         taken = {*map(str, space.variables), *map(str, space.sizes)}
         variables = variables_of(reduction, outputs, points, taken)
         self.reduced = ReducedOutputs(reduction, outputs, variables)
+        self.outputs, self.grid = self.reduced.stored, self.reduced.cells.shape
         own = {dim for variable in variables for dim in variable.output.dims or ()}
         coords = coordinates_of(reduction, outputs, taken, raw.coords)
         self.coords = {n: c for n, c in coords.items() if set(c.dims) <= own}
@@ -62,16 +64,6 @@ class ReducedAssembly:
         )
         self.template = template_of_dict([variable.output for variable in variables])
         self._summary = Summary.of(self.kept.dims, points.dims, self.reduced)
-
-    @property
-    def outputs(self) -> tuple[Output, ...]:
-        """What a store keeps."""
-        return self.reduced.stored
-
-    @property
-    def grid(self) -> tuple[int, ...]:
-        """The shape of the grid of a store."""
-        return self.reduced.cells.shape
 
     def block(self, block: Mapping[str, int]) -> tuple[int, ...]:
         """Return how many cells along each dimension have so many points."""

@@ -85,8 +85,8 @@ class Reducing:
         total = math.prod(points.shape)
         _check_chain(reduction, points)
         _check_extensible(reduction, points.dims, self.known)
+        _check_undivided(reduction, points.dims, options)
         if next(unmerged(reduction), None) is not None:
-            _check_undivided(reduction, points.dims, options)
             _check_fits(reduction, raw, self._job, nbytes, options.memory)
             return reduction
         inner = math.prod(points.shape[dim] for dim in reduction.cells.reduced)
@@ -96,7 +96,6 @@ class Reducing:
         enough = max(total // _CELLS, int(_LEAST_SECONDS / max(seconds, 1e-12)))
         lengths = part_lengths(points.shape, reduction.common, max(1, min(most, enough) // rest))
         if options.block is not None:
-            _check_undivided(reduction, points.dims, options)
             lengths = {dim: options.block[points.dims[dim]] for dim in reduction.common}
         cuts = divided(points.shape, lengths, self.known)
         cells = Cells(reduction.cells.sizes, reduction.cells.reduced, cuts)

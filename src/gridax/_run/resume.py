@@ -49,6 +49,7 @@ class StoredRun:
         self, location: Location, options: Options, mine: Parts, chain: Chain | None
     ) -> None:
         self._location, self._options, self._mine, self._chain = location, options, mine, chain
+        self._name = repr(location.name)
         self._replace = self._warned = False
         self._resumes = True  # unless the store is created
         self._theirs: Parts | None = None
@@ -56,10 +57,6 @@ class StoredRun:
         self.summary: Summary | None = None  # of a reduced run
         self._opened: OpenedStore | None = None
         self._store: ZarrStore | None = None
-
-    @property
-    def _name(self) -> str:
-        return repr(self._location.name)
 
     def open(self) -> bool:
         """Open the store if there is one to resume, and return whether there is.
@@ -157,7 +154,8 @@ class StoredRun:
         dataset = assembly.skeleton({**self._mine, "template": assembly.fingerprints}, before)
         if not create_store(self._location, dataset, outputs, block, self._replace):
             self._replace = False
-            self._options = self._options.resuming()
+            resume = self._options.resume or True
+            self._options = dataclasses.replace(self._options, overwrite=False, resume=resume)
             self.open()
             return
         self._compare(open_store(self._location))

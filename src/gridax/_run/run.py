@@ -139,7 +139,7 @@ class Run:
 
     def _in_memory(self) -> Result:
         points = self._job.points
-        with self._meter(points.n) as meter:
+        with Meter(self._options.progress, points.n, self._job.title) as meter:
             self._extend(lambda: self._recorded().about())
             self._trace()
             recorded = self._recorded()
@@ -196,7 +196,7 @@ class Run:
             store.scan()
             stored.tidy(lock)
             n_points = store.n_points * self._job.points.n // max(1, store.n_all)
-            with self._meter(n_points) as meter:
+            with Meter(self._options.progress, n_points, self._job.title) as meter:
                 meter.n_cells = store.n_points
                 meter.begin(store.n_done)
                 note = functools.partial(stored.note_resumption, lock, n_points - meter.done)
@@ -269,9 +269,6 @@ class Run:
                 stored.check_outputs(self._assembly)
             stored.check_program(about["model"]["program"])
             self._stored = stored
-
-    def _meter(self, total: int) -> Meter:
-        return Meter(self._options.progress, total, self._job.title)
 
     def _program(self) -> str | None:
         """Return a fingerprint of the traced model; None if it has a version or is never traced."""

@@ -12,10 +12,9 @@ import xarray as xr
 from gridax import _checks
 from gridax._grid.points import Points
 from gridax._outputs.template import Output
-from gridax._sensitivity.estimators import Estimators, bootstrap_counts
+from gridax._sensitivity.estimators import Estimators, Quadrature, bootstrap_counts
 from gridax._sensitivity.parameters import Design, Product, parameters_of
 from gridax._sensitivity.parts import Parts
-from gridax._sensitivity.quadrature import Quadrature
 from gridax._sensitivity.request import check_complete, chosen_outputs, split_names, where
 from gridax._text import count, listing, number_of
 from gridax._warnings import warn

@@ -39,6 +39,10 @@ class Parts:
     dims : dimensions of which a part has all entries, except along the first.
     unit : number of entries along the first dimension that stay together.
     n_sums : how many numbers are kept of each value.
+
+    Attributes
+    ----------
+    rest, shape : names and sizes of the dimensions that remain.
     """
 
     def __init__(
@@ -47,13 +51,9 @@ class Parts:
         self._variable, self._dims, self._unit = variable, tuple(dims), unit
         self.rest = tuple(str(dim) for dim in variable.dims if dim not in dims)
         self._sizes = {str(dim): size for dim, size in variable.sizes.items()}
+        self.shape = tuple(self._sizes[dim] for dim in self.rest)
         self._inner = math.prod(self._sizes[dim] for dim in dims[1:])
         self._most_values = max(1, MOST // max(unit * self._inner, n_sums))
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """Sizes of the dimensions that remain."""
-        return tuple(self._sizes[dim] for dim in self.rest)
 
     def boxes(self) -> Iterator[tuple[slice, ...]]:
         """Yield boxes along the dimensions that remain."""

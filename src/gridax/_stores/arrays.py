@@ -189,7 +189,8 @@ class StoredArray:
             return self._decode_text(content)
         values = np.empty(self.chunks, self.dtype.newbyteorder("<"))
         if self.is_compressed:
-            self._check_header(content)
+            if not self.has_its_size(content[:HEAD], len(raw)):
+                raise DamagedChunk("a chunk does not have the size that the store describes")
             try:
                 _BLOSC.decode(content, values)
             except (RuntimeError, ValueError) as error:
@@ -199,13 +200,6 @@ class StoredArray:
         else:
             values[...] = np.frombuffer(content, values.dtype).reshape(self.chunks)
         return values.astype(self.dtype, copy=False)
-
-    def _check_header(self, content: bytes) -> None:
-        if len(content) >= HEAD:
-            _, _, flags, _, nbytes, _, n_written = _BLOSC_HEADER.unpack(content[:HEAD])
-            if flags >> 5 == _LZ4 and (nbytes, n_written) == (self.nbytes, len(content)):
-                return
-        raise DamagedChunk("a chunk does not have the size that the store describes")
 
     def _decode_text(self, content: bytes) -> np.ndarray:
         n = math.prod(self.chunks)
@@ -224,8 +218,9 @@ class StoredArray:
             return self.is_text or size == self.nbytes + _CHECKSUM
         if len(head) < HEAD:
             return False
-        *_, nbytes, _, n_written = _BLOSC_HEADER.unpack(head[:HEAD])
-        return bool(nbytes == self.nbytes and n_written + _CHECKSUM == size)
+        _, _, flags, _, nbytes, _, n_written = _BLOSC_HEADER.unpack(head[:HEAD])
+        has_size = nbytes == self.nbytes and n_written + _CHECKSUM == size
+        return bool(has_size and flags >> 5 == _LZ4)
 
     def split(self, block: Sequence[int], values: np.ndarray) -> Iterator[tuple[str, bytes]]:
         """Yield key and content of each chunk of a block that has these values."""

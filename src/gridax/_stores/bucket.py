@@ -33,18 +33,13 @@ class Bucket(Location):
     """
 
     def __init__(self, url: str, options: Mapping[str, Any]) -> None:
-        super().__init__(url)
+        super().__init__(url, url)
         self._options = dict(options)
         self._fs, self._path = fsspec.core.url_to_fs(url, **self._options)
         if any(letter in self._path for letter in "*?["):
             raise ValueError(
                 f"{url!r} contains one of * ? [, which fsspec takes for patterns; use another name"
             )
-
-    @property
-    def address(self) -> str:
-        """The URL."""
-        return self.name
 
     def exists(self) -> bool:
         """Whether there is anything but what an interrupted creation has left."""

@@ -32,13 +32,8 @@ class Folder(Location):
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        super().__init__(os.fspath(path))
         self.path = Path(path).expanduser().resolve()  # a link stays one
-
-    @property
-    def address(self) -> str:
-        """The absolute path."""
-        return str(self.path)
+        super().__init__(os.fspath(path), str(self.path))
 
     def made_at(self, key: str) -> int | None:
         """Return when the metadata of an array were written, in nanoseconds, or None.

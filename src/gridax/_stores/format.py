@@ -80,8 +80,7 @@ def read_header(location: Location) -> Header:
     if kind not in get_args(Kind):
         raise ValueError(f"its attribute {_KIND!r} is {kind!r}")
     finished = attrs.pop(_FINISHED, None)
-    for name in (_SEAL, _CHUNKS_1):
-        attrs.pop(name, None)
+    attrs.pop(_CHUNKS_1, None)
     try:
         arrays = {
             name: StoredArray.from_metadata(name, described)

@@ -92,11 +92,9 @@ class Inventory:
             for each in array.numbers(number)
         ]
         heads = self._location.heads([key for *_, key in chunks])
-        whole = [True] * len(boxes)
-        for (i, array, _), head in zip(chunks, heads, strict=True):
-            if head is None or not array.has_its_size(*head):
-                whole[i] = False
-        return whole
+        pairs = zip(chunks, heads, strict=True)
+        lacking = {i for (i, array, _), head in pairs if not (head and array.has_its_size(*head))}
+        return [i not in lacking for i in range(len(boxes))]
 
     def _is_readable(self, box: Box) -> bool:
         try:

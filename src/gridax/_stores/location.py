@@ -28,18 +28,12 @@ class Location(abc.ABC):
     ----------
     name : str
         As the user gave it.
+    address : str
+        What distinguishes it from any other location, whatever it is called here.
     """
 
-    def __init__(self, name: str) -> None:
-        self.name = name
-
-    def __str__(self) -> str:
-        return self.name
-
-    @property
-    @abc.abstractmethod
-    def address(self) -> str:
-        """What distinguishes it from any other location, whatever it is called here."""
+    def __init__(self, name: str, address: str) -> None:
+        self.name, self.address = name, address
 
     def made_at(self, key: str) -> int | None:
         """Return when an array was created, by which one that took its place differs; or None."""

@@ -145,19 +145,14 @@ class Lock:
         except OSError as error:
             if error.errno not in UNSUPPORTED and not isinstance(error, PermissionError):
                 raise
-            return self._create_without_link(path)
+            try:  # without hard links, where the file is empty for a moment
+                with path.open("x") as file:
+                    file.write(self._content)
+            except FileExistsError:
+                return False
         finally:
             with contextlib.suppress(OSError):  # it is tidied up later
                 beside.unlink()
-        return True
-
-    def _create_without_link(self, path: Path) -> bool:
-        """Do so on a file system without hard links, where the file is empty for a moment."""
-        try:
-            with path.open("x") as file:
-                file.write(self._content)
-        except FileExistsError:
-            return False
         return True
 
     def _write_beside(self) -> Path:

@@ -20,12 +20,16 @@ class Writer(Generic[T]):
     Parameters
     ----------
     write : what is called, in a thread of its own.
+
+    Attributes
+    ----------
+    error : what a write raised, or None.
     """
 
     def __init__(self, write: Callable[[T], None]) -> None:
         self._write = write
         self._waiting: queue.Queue[T | None] = queue.Queue(_WAITING)
-        self._error: BaseException | None = None
+        self.error: BaseException | None = None
         self._thread: threading.Thread | None = None
 
     def submit(self, item: T) -> None:
@@ -50,18 +54,13 @@ class Writer(Generic[T]):
             self._thread = None
         self._raise()
 
-    @property
-    def failed(self) -> bool:
-        """Whether a write raised an error."""
-        return self._error is not None
-
     def _raise(self) -> None:
-        if self._error is not None:
-            raise self._error
+        if self.error is not None:
+            raise self.error
 
     def _work(self) -> None:
         while (item := self._waiting.get()) is not None:
-            if self._error is not None:
+            if self.error is not None:
                 # The queue is still emptied: `submit` may be waiting for a place in it.
                 continue
             try:
@@ -69,4 +68,4 @@ class Writer(Generic[T]):
             except BaseException as error:
                 # Also KeyboardInterrupt and SystemExit: a dead thread would leave `submit` waiting
                 # for ever.
-                self._error = error
+                self.error = error

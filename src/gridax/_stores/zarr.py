@@ -308,7 +308,7 @@ class ZarrStore(Store):
 
     def rescue(self) -> None:
         """Write what there is of incomplete blocks, unless writing is what failed."""
-        if not self._writer.failed:
+        if self._writer.error is None:
             for buffer in list(self._open.values()):
                 if buffer.n_left < buffer.status.size:
                     self._writer.submit(buffer)
