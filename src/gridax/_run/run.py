@@ -160,7 +160,7 @@ class Run:
                         f"{n_done} of {points.n} points were computed; they are in the "
                         "attribute `partial` of the executor"
                     )
-                    _attach(error, self._from_memory(store, recorded))
+                    error.result = self._from_memory(store, recorded)  # type: ignore[attr-defined]
                 raise
         return self._from_memory(store, recorded)
 
@@ -209,7 +209,7 @@ class Run:
                     with contextlib.suppress(Exception):
                         advice = stored.how_to_resume()
                         error.add_note(advice)
-                        _attach(error, self._from_store(location))
+                        error.result = self._from_store(location)  # type: ignore[attr-defined]
                         if isinstance(error, SystemExit):  # which Python does not show
                             warn(advice)
                     raise
@@ -431,11 +431,6 @@ def _check_units(before: Sequence[Output], labels: AnyAssembly) -> None:
     difference = unit_difference(before, labels.template.outputs)
     if difference:
         raise ValueError(f"{difference}, or run it without the results from before")
-
-
-def _attach(error: BaseException, partial: Result) -> None:
-    """Give what was computed to whoever catches the error."""
-    error.result = partial  # type: ignore[attr-defined]
 
 
 @contextlib.contextmanager

@@ -184,7 +184,9 @@ class StoredArray:
         """
         if raw is None:
             raise DamagedChunk("a chunk is missing")
-        content = without_checksum(raw)
+        content = raw[:-_CHECKSUM]
+        if google_crc32c.value(content) != int.from_bytes(raw[-_CHECKSUM:], "little"):
+            raise DamagedChunk("the checksum of a chunk does not match")
         if self.is_text:
             return self._decode_text(content)
         values = np.empty(self.chunks, self.dtype.newbyteorder("<"))
@@ -252,20 +254,6 @@ def piece(number: Sequence[int], sizes: Sequence[int]) -> tuple[slice, ...]:
 def with_checksum(content: bytes) -> bytes:
     """Return some bytes with their checksum, as Zarr's codec ``crc32c`` writes it."""
     return content + google_crc32c.value(content).to_bytes(_CHECKSUM, "little")
-
-
-def without_checksum(raw: bytes) -> bytes:
-    """Return the bytes before the checksum.
-
-    Raises
-    ------
-    DamagedChunk
-        If the checksum does not match.
-    """
-    content = raw[:-_CHECKSUM]
-    if google_crc32c.value(content) != int.from_bytes(raw[-_CHECKSUM:], "little"):
-        raise DamagedChunk("the checksum of a chunk does not match")
-    return content
 
 
 def plain_json(attrs: Mapping[str, Any]) -> dict[str, Any]:
