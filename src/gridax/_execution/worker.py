@@ -67,22 +67,6 @@ class Killed(NamedTuple):
     text: str
 
 
-def versions() -> dict[str, str]:
-    """Return the versions that must be the same in all processes of a run."""
-    python = ".".join(platform.python_version_tuple()[:2])
-    return {
-        "gridax": _version.__version__,
-        "jax": jax.__version__,
-        "numpy": np.__version__,
-        "python": python,
-    }
-
-
-def settings() -> dict[str, Any]:
-    """Return the settings of JAX that must be the same in all processes of a run."""
-    return {name: getattr(jax.config, name) for name in _SETTINGS}
-
-
 @dataclasses.dataclass(frozen=True)
 class RemoteJob:
     """Everything that a worker needs to evaluate blocks; sent once to each worker.
@@ -136,6 +120,22 @@ class Workers(abc.ABC):
         RuntimeError
             If the workers are lost, or lack a package.
         """
+
+
+def versions() -> dict[str, str]:
+    """Return the versions that must be the same in all processes of a run."""
+    python = ".".join(platform.python_version_tuple()[:2])
+    return {
+        "gridax": _version.__version__,
+        "jax": jax.__version__,
+        "numpy": np.__version__,
+        "python": python,
+    }
+
+
+def settings() -> dict[str, Any]:
+    """Return the settings of JAX that must be the same in all processes of a run."""
+    return {name: getattr(jax.config, name) for name in _SETTINGS}
 
 
 @contextlib.contextmanager
