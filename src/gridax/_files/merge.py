@@ -271,7 +271,7 @@ def _merged(
     return [*functools.reduce(_pair, map(part, range(done.shape[-1]))).values()]
 
 
-# What stands beside an argmin or argmax: where its labels are.
+# What comes with an argmin or argmax: where its labels are.
 _POSITION = "position"
 # What a part without points has; others are not read where the count is zero.
 _EMPTY: dict[str, Any] = {"count": 0, "sum": 0, "any": False, "all": True, "histogram": 0}
@@ -310,7 +310,8 @@ def _pair(a: Mapping[str, np.ndarray], b: Mapping[str, np.ndarray]) -> dict[str,
                     both = np.sqrt(both) if square else both
                     found[method] = np.where(only_b, y, np.where(only_a, x, both))
                 case "min" | "max" | "argmin" | "argmax" | "position":
-                    end = "min" if "min" in a else "max"
+                    whose = "argmin" if "argmin" in a else "argmax"
+                    end = (whose if method == _POSITION else method)[-3:]
                     p, q = a[end], b[end]
                     later = (q < p) if end == "min" else (q > p)
                     if _POSITION in a:
