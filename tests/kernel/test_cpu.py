@@ -104,7 +104,7 @@ NOT_WHOLE += [with_a_solve, with_a_sine_for_many]
 
 def loops_that_are_whole(function, *inputs, longest=0):
     """Return how many loops of a function have the attributes that make XLA compile them whole."""
-    text = jax.jit(cpu.with_fast_loops(function, longest)).lower(*inputs).as_text()
+    text = jax.jit(cpu.rewritten(function, longest)).lower(*inputs).as_text()
     return sum('xla_cpu_small_call = "true"' in line for line in text.splitlines())
 
 

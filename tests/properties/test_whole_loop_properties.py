@@ -29,7 +29,7 @@ def test_whole_loops_compute_the_same(longest, seed, width, both):
     p, q = jnp.linspace(0.1, 1.3, width), jnp.linspace(-1, 1, width)
     q = q if both else q[0]
     whole = jax.jit(
-        cpu.with_fast_loops(function, longest),
+        cpu.rewritten(function, longest),
         compiler_options=cpu.options(cpu.Effort.FAST_CODE, longest),
     )
     for mine, theirs in zip(

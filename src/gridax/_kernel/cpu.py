@@ -12,7 +12,7 @@ import enum
 import functools
 import math
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import jax
@@ -66,8 +66,9 @@ class Effort(enum.Enum):
 
     With the fewest passes of LLVM, programs are compiled in a half to a tenth of the time. The code
     is about as fast, because a kernel for each operation leaves little to optimize. A loop that is
-    compiled as a whole does need all passes, and takes little longer with them, so programs that
-    have one are asked for fast code in any case.
+    compiled as a whole does need all passes, and takes little longer with them, and sums that are
+    not left to a library need them to be vectorized. Programs that have one of these are asked for
+    fast code in any case.
     """
 
     DEFAULT = enum.auto()  # as by JAX
@@ -90,37 +91,40 @@ def options(effort: Effort, longest: int) -> dict[str, Any]:
     return {name: value for name, value in wanted.items() if name not in flags}
 
 
-def has_loops(jaxpr: Any) -> bool:
-    """Whether a program has loops."""
-    return any(equation.primitive.name in LOOPS for equation in equations_of(jaxpr))
-
-
 def has_whole_loops(jaxpr: Any, longest: int) -> bool:
     """Whether a program has loops that can be compiled as a whole; `longest` as in `options`."""
     return any(_is_suitable(equation, longest) for equation in equations_of(jaxpr))
 
 
-def with_fast_loops(
+def rewritten(
     function: Callable[..., Any], longest: int, whole: bool = True
 ) -> Callable[..., Any]:
-    """Return a function of pytrees of arrays whose loops stack transposed arrays quickly.
+    """Return a function of pytrees of arrays, written such that XLA makes fast code of it.
 
-    Those that can be are compiled as a `whole`, if asked for; `longest` is that with which the
-    program of the function is compiled.
+    Loops stack transposed arrays quickly, sines are not repeated and, if asked for, loops that can
+    be are compiled as a `whole`. `longest` is that with which the program is compiled.
     """
+    if not _IS_KNOWN:
+        return function
 
     @functools.wraps(function)
-    def rewritten(*args: Any) -> Any:
+    def fast(*args: Any) -> Any:
         closed, outputs = jax.make_jaxpr(function, return_shape=True)(*args)
+        sizes = (_size(v) for e in equations_of(closed.jaxpr) for v in e.outvars)
+        largest = max(sizes, default=1)
 
         def as_whole(equation: Any) -> Any | None:
             return _whole(equation) if whole and _is_suitable(equation, longest) else None
 
-        rewriting = Rewriting(stacking_rows, whole=as_whole)
+        def in_parts(equation: Any) -> Any:
+            is_repeated = _is_slow(equation) and 1 < _size(equation.outvars[0]) < largest
+            return _alone(equation) if is_repeated else stacking_rows(equation)
+
+        rewriting = Rewriting(in_parts, whole=as_whole)
         flat = jaxpr_as_fun(rewriting.closed(closed))(*jax.tree.leaves(args))
         return jax.tree.unflatten(jax.tree.structure(outputs), flat)
 
-    return rewritten
+    return fast
 
 
 def longest_sum(jaxpr: Any, points_last: bool) -> int:
@@ -199,9 +203,18 @@ def _repeats_slow_ones(loop: Any) -> bool:
     """
     sizes: dict[bool, set[int]] = {True: set(), False: set()}
     for inner in equations_within(loop):
-        is_slow = inner.primitive.name in _SLOW
-        sizes[is_slow].update(math.prod(variable.aval.shape) for variable in inner.outvars)
+        sizes[_is_slow(inner)].update(map(_size, inner.outvars))
     return any(1 < size < max(sizes[False], default=0) for size in sizes[True])
+
+
+def _is_slow(equation: Any) -> bool:
+    """Whether XLA computes an operation by a function, and yet again for each use of its result."""
+    is_complex = jnp.issubdtype(equation.outvars[0].aval.dtype, jnp.complexfloating)
+    return equation.primitive.name in _SLOW or (is_complex and equation.primitive.name == "exp")
+
+
+def _size(variable: Any) -> int:
+    return math.prod(variable.aval.shape)
 
 
 def _calls(name: str) -> bool:
@@ -251,6 +264,20 @@ def _whole(loop: Any) -> Any:
         results = set_xla_metadata(jax.jit(alone)(*values), **_ATTRIBUTES)
         return jax.lax.optimization_barrier(results)[0]
 
+    return _calling(call, operands, loop.outvars)
+
+
+def _alone(equation: Any) -> Any:
+    """Return an equation that calls an operation, which is then not fused with what uses it."""
+
+    def call(*values: Any) -> Any:
+        operation = functools.partial(equation.primitive.bind, **equation.params)
+        return set_xla_metadata(jax.jit(operation)(*values), inlineable="false")
+
+    return _calling(call, equation.invars, equation.outvars)
+
+
+def _calling(function: Callable[..., Any], invars: Sequence[Any], outvars: Sequence[Any]) -> Any:
     with jax.disable_jit(False):
-        (equation,) = jax.make_jaxpr(jax.jit(call))(*(v.aval for v in operands)).jaxpr.eqns
-    return equation.replace(invars=operands, outvars=loop.outvars)
+        (equation,) = jax.make_jaxpr(jax.jit(function))(*(v.aval for v in invars)).jaxpr.eqns
+    return equation.replace(invars=[*invars], outvars=[*outvars])

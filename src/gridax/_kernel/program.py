@@ -173,10 +173,9 @@ class Computation:
         if on[0].platform == "cpu" and self.effort is not cpu.Effort.DEFAULT:
             effort, longest = self.effort, cpu.longest_sum(self.program.traced, self.points_last)
             has_whole = cpu.has_whole_loops(self.program.traced, longest)
-            if has_whole:
+            if has_whole or (longest and not self.points_last):
                 effort = cpu.Effort.FAST_CODE
-            if any(level.depth > 1 for level in self.levels) or cpu.has_loops(self.program.traced):
-                function = cpu.with_fast_loops(function, longest, has_whole)
+            function = cpu.rewritten(function, longest, has_whole)
             options = cpu.options(effort, longest)
         if len(on) == 1:
             return jax.jit(function, compiler_options=options)
