@@ -201,6 +201,34 @@ def test_short_sums_are_computed_by_xla_itself_where_a_loop_has_them():
     assert "INDIVIDUAL_DOT" not in str(cpu.options(FAST_CODE, 0))
 
 
+@pytest.mark.parametrize("operation", [jnp.sin, jnp.cos, jnp.tan, lambda x: jnp.exp(1j * x)])
+@pytest.mark.parametrize("given", [False, True])
+def test_sines_that_points_share_are_not_repeated_for_each(operation, given):
+    def function(points, at):
+        shared = operation(at if given else jnp.arange(50.0))
+        return jax.vmap(lambda point: jnp.abs(shared - point))(points)
+
+    points, at = np.linspace(0, 1, 30, dtype=np.float32), np.arange(50, dtype=np.float32)
+    fast = jax.jit(cpu.rewritten(function, 0))
+    lowered = fast.lower(points, at)
+    assert lowered.as_text().count('inlineable = "false"') == 1
+    text = lowered.compile().as_text()
+    fused = [body for body in text.split("\n}") if body.strip().startswith("%fused")]
+    large = [body for body in fused if "[30,50]" in body]
+    assert large
+    assert not any(f" {name}(" in body for body in large for name in ("sine", "cosine", "tan"))
+    expected = np.abs(np.asarray(operation(at)) - points[:, None])
+    np.testing.assert_allclose(fast(points, at), expected, rtol=1e-5, atol=1e-5)
+
+
+def test_sines_of_each_point_are_fused_as_by_default():
+    def function(points):
+        return jnp.sin(jnp.outer(points, jnp.arange(50.0))) + jnp.sin(2.0) * jnp.cos(points[0])
+
+    lowered = jax.jit(cpu.rewritten(function, 0)).lower(np.ones(30, np.float32))
+    assert "inlineable" not in lowered.as_text()
+
+
 @pytest.mark.parametrize(
     ("n_short", "n_long", "times", "expected"),
     [(40, 0, 1, 64), (0, 400, 1, 0), (40, 100, 1, 64), (40, 400, 1, 0), (40, 400, 9, 64)],

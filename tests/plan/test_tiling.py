@@ -291,7 +291,7 @@ def test_a_call_evaluates_as_many_points_as_take_long_enough():
 
 def test_runs_of_deep_tiles_are_evened_out():
     plan = sweep((1004,), Work({A: 3e4})).plan(n_vmap=1)
-    assert plan.tile == (112,)  # not eight of 125 and 4
+    assert plan.tile == (126,)  # not eight of 125 and 4
 
 
 def test_a_sweep_that_takes_long_enough_to_be_measured_has_several_calls():
@@ -321,9 +321,17 @@ def test_levels_that_merge_a_stage_are_soon_tried_apart():
 
 @pytest.mark.parametrize("n_devices", [2, 4])
 def test_deep_tiles_leave_several_tiles_for_each_device(n_devices):
-    plan = sweep((10_000,), Work({A: 1e3}), n_devices=n_devices).plan(n_vmap=16)
+    plan = sweep((10_000,), Work({A: 1e4}), n_devices=n_devices).plan(n_vmap=16)
     assert plan.levels[0].depth > 1
-    assert n_tiles(plan) >= 8 * n_devices
+    assert n_tiles(plan) == 8 * n_devices
+
+
+@pytest.mark.parametrize("n_devices", [2, 3, 4])
+def test_short_sweeps_have_as_many_calls_on_each_device_as_take_half_a_millisecond(n_devices):
+    for milliseconds, n_calls in ((0.01, 1), (0.9, 1), (1.1, 2), (2.1, 4), (9, 8)):
+        work = Work({A: milliseconds * 1e6 / 4800})
+        plan = sweep((4800 * n_devices,), work, n_devices=n_devices).plan(n_vmap=16)
+        assert n_tiles(plan) == n_calls * n_devices, milliseconds
 
 
 def test_tiles_of_a_choice_are_no_deeper_than_it_has_points():

@@ -96,9 +96,7 @@ def has_whole_loops(jaxpr: Any, longest: int) -> bool:
     return any(_is_suitable(equation, longest) for equation in equations_of(jaxpr))
 
 
-def rewritten(
-    function: Callable[..., Any], longest: int, whole: bool = True
-) -> Callable[..., Any]:
+def rewritten(function: Callable[..., Any], longest: int, whole: bool = True) -> Callable[..., Any]:
     """Return a function of pytrees of arrays, written such that XLA makes fast code of it.
 
     Loops stack transposed arrays quickly, sines are not repeated and, if asked for, loops that can
@@ -209,8 +207,9 @@ def _repeats_slow_ones(loop: Any) -> bool:
 
 def _is_slow(equation: Any) -> bool:
     """Whether XLA computes an operation by a function, and yet again for each use of its result."""
-    is_complex = jnp.issubdtype(equation.outvars[0].aval.dtype, jnp.complexfloating)
-    return equation.primitive.name in _SLOW or (is_complex and equation.primitive.name == "exp")
+    if equation.primitive.name == "exp":  # of complex numbers, it consists of a sine and a cosine
+        return jnp.issubdtype(equation.outvars[0].aval.dtype, jnp.complexfloating)
+    return equation.primitive.name in _SLOW
 
 
 def _size(variable: Any) -> int:

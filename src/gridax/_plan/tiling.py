@@ -22,9 +22,9 @@ from gridax._plan.work import Work, repeated
 
 # Batches whose results wait for the host, in addition to the one that is being computed.
 IN_FLIGHT = 2
-# Seconds that a call should take: starting one takes less than 100 µs, and nothing shows until it
-# ends.
-CALL = 0.02
+# Seconds that a call should take, at most and at least: starting one takes up to 100 µs, and nothing
+# shows until it ends.
+CALL, _SHORT_CALL = 0.02, 0.0005
 # How many times as many points as to begin with are tried at most.
 _MANY = 8
 # Seconds of a sweep below which a device, or a thread, is enough; and how many times as long it is
@@ -407,12 +407,16 @@ class Sweep:
     def _deep(self, levels: Sequence[Level], n: int) -> tuple[Level, ...]:
         """Let a call evaluate several tiles, one after the other, up to `n` points of them."""
         deep = list(levels)
-        # Every device and thread should have several tiles, and so should a sweep that is measured.
+        n //= n_vectorized(levels)
+        # Every device and thread should have several tiles, and so should a sweep that is measured,
+        # but not so many that calls take no longer than starting them.
         if self.n_parallel > 1 or self.seconds() > CALL:
-            n = min(n, math.prod(self.sizes) * self._n_parts // (8 * self.n_parallel))
-        # On a CPU, XLA's convolutions take three times as long in a loop.
-        is_single = self.work.convolves and not self.start.is_wide
-        n = 1 if is_single else n // n_vectorized(levels)
+            share = math.prod(self.sizes) * self._n_parts / self.n_parallel
+            n_calls = int(share * self._point_seconds() / _SHORT_CALL)
+            share /= min(max(n_calls, 1), 8) * n_vectorized(levels)
+            n = min(n, math.ceil(share))
+        if self.work.convolves and not self.start.is_wide:
+            n = 1  # on a CPU, XLA's convolutions take three times as long in a loop
         for i, level in enumerate(deep):
             if level.dims[0] in self._reduced:  # a tile has all points of a cell
                 depth = math.ceil(level.size(self.sizes) / level.width)
