@@ -22,8 +22,8 @@ from gridax._plan.work import Work, repeated
 
 # Batches whose results wait for the host, in addition to the one that is being computed.
 IN_FLIGHT = 2
-# Seconds that a call should take, at most and at least: starting one takes up to 100 µs, and nothing
-# shows until it ends.
+# Seconds that a call should take, at most and at least: starting one takes up to 100 µs, and
+# nothing shows until it ends.
 CALL, _SHORT_CALL = 0.02, 0.0005
 # How many times as many points as to begin with are tried at most.
 _MANY = 8
