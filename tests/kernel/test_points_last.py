@@ -9,7 +9,9 @@ import pytest
 
 import gridax as gx
 from gridax._kernel import cpu
-from gridax._kernel.points_last import Fit, fit
+from gridax._kernel.points_last import Fit, at_all_points, fit
+from gridax._plan.plan import Level
+from gridax._plan.programs import equations_within
 
 needs_whole_loops = pytest.mark.skipif(
     not cpu._IS_KNOWN, reason="with this version of JAX, loops are compiled as it does by default"
@@ -172,3 +174,43 @@ def test_sweeps_give_what_vmap_gives(name):
     expected = jax.tree.leaves(jax.jit(jax.vmap(model))(p))
     for output, values in zip(result.data_vars.values(), expected, strict=True):
         np.testing.assert_allclose(output, values, rtol=1e-4, atol=1e-4)
+
+
+# What becomes of a series of vectors, and whether a loop should transpose each of them.
+READERS = {
+    "the series itself": (lambda y: y, True),
+    "twice the series": (lambda y: 2 * y, True),
+    "most of it": (lambda y: y[4:], True),
+    "a product": (lambda y: y[2:].T @ y[2:], True),
+    "a product, and a maximum": (lambda y: (y.T @ y, y.max()), True),
+    "every tenth vector": (lambda y: y[::10], False),
+    "the maximum of one component": (lambda y: y[:, 1].max(), False),
+    "a variance": (lambda y: y.var(0), False),
+    "a spectrum of the mean": (lambda y: jnp.abs(jnp.fft.rfft(y.mean(1))), False),
+    "the same in a call": (lambda y: jax.jit(lambda y: (y**2).sum(0))(y), False),
+}
+
+
+@pytest.mark.parametrize("name", READERS)
+def test_series_are_transposed_within_a_loop_if_they_are_anyway(name):
+    read, is_moved = READERS[name]
+
+    def model(p):
+        def step(x, _):
+            x = jnp.sin(p + x[::-1])
+            return x, x
+
+        return jax.tree.leaves(read(jax.lax.scan(step, jnp.arange(3.0), None, length=40)[1]))
+
+    p = np.linspace(0, 1, 32, dtype=np.float32)
+    n_outputs = len(jax.eval_shape(model, p[0]))
+    levels = [Level((0,), width=32)]
+
+    def function(p):
+        return at_all_points(levels, lambda values: model(*values), [p], [A], [A] * n_outputs)
+
+    (loop,) = (e for e in jax.make_jaxpr(function)(p).jaxpr.eqns if e.primitive.name == "scan")
+    names = [each.primitive.name for each in equations_within(loop)]
+    assert ("transpose" in names) is is_moved
+    for output, expected in zip(jax.jit(function)(p), jax.vmap(model)(p), strict=True):
+        np.testing.assert_allclose(output, expected, rtol=1e-4, atol=1e-4)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any
 
 import jax
@@ -116,12 +116,17 @@ def _levels_of(equation: Any, ins: Sequence[Batched]) -> list[Levels]:
 
 
 def scanned(
-    on: LastPoints, equation: Any, ins: Sequence[Batched], points_first: bool = False
+    on: LastPoints,
+    equation: Any,
+    ins: Sequence[Batched],
+    reads_first: bool = False,
+    writes_first: Collection[Any] = (),
 ) -> list[Batched]:
     """Evaluate a `scan`.
 
-    With `points_first`, what it reads and writes slice by slice is moved slice by slice, while it
-    is in a cache: its points come right after the axis of the scan.
+    What it reads and writes slice by slice can be moved slice by slice, while it is in a cache.
+    Points then come right after the axis of the scan: in all that it reads with `reads_first`, and
+    in those of its results that are in `writes_first`.
     """
     params = equation.params
     first, n_carry = consts_and_carry(equation)
@@ -129,15 +134,19 @@ def scanned(
     carried = _levels_of(equation, ins)[:n_carry]
     read = [value.levels for value in ins[begin:]]
     written: list[Levels] = []
+    are_first = [variable in writes_first for variable in equation.outvars[n_carry:]]
 
     def step(carry: list[Any], slices: list[Any]) -> tuple[list[Any], list[Any]]:
-        if points_first:
+        if reads_first:
             slices = [*map(moved_last, slices, map(len, read))]
         values = map(Batched, [*carry, *slices], [*carried, *read])
         outs = on.outputs(params["jaxpr"], [*ins[:first], *values])
         carry, ys = [*map(on.axes.full, outs, carried)], outs[len(carried) :]
         written[:] = [y.levels for y in ys]
-        return carry, [moved_last(y.array, y.ndim) if points_first else y.array for y in ys]
+        return carry, [
+            moved_last(y.array, y.ndim) if is_first else y.array
+            for y, is_first in zip(ys, are_first, strict=True)
+        ]
 
     carry, ys = lax.scan(
         step,

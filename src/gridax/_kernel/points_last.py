@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from gridax._kernel import cpu
 from gridax._kernel.last_axes import Batched, LastAxes, Levels
@@ -49,8 +50,8 @@ def at_all_points(
     """Evaluate a function of one point as `nesting.nested` does, with the points last in loops.
 
     Outside of loops, where it reads and writes each array once, points come first: moving them
-    takes longer than what is gained. Only what is computed from vectors that a loop returns, such
-    as a time series, goes on with the points last.
+    takes longer than what is gained. Only what is computed from what a loop returns, such as a
+    time series, goes on with the points last.
     """
     n_lead = [sum(not dims.isdisjoint(level.dims) for level in levels) for dims in varies]
     one = [value[(0,) * n] for value, n in zip(values, n_lead, strict=True)]
@@ -102,6 +103,7 @@ class _Tile:
         dims = dependencies(jaxpr, varies)
         known = dict(zip(jaxpr.invars, values, strict=True))
         series: set[Any] = set()  # variables whose points are last in memory
+        moved = _moved_anyway(jaxpr, dims)
         waiting: list[Any] = []  # equations to be evaluated together
         for n, equation in enumerate(jaxpr.eqns):
             ins = variables(equation.invars)
@@ -118,8 +120,9 @@ class _Tile:
                 outs = self._followed(jaxpr, equation, known, dims)
                 series.update(equation.outvars)
             else:
-                outs = self._looped(equation, known, dims)
-                series.update(v for v in equation.outvars if v.aval.ndim == 1)
+                mine = {v for v in equation.outvars if v.aval.ndim == 1 or v not in moved}
+                outs = self._looped(equation, known, dims, mine)
+                series |= mine
             known.update(zip(equation.outvars, outs, strict=True))
         self._advance(jaxpr, waiting, (), known, dims)
         return [
@@ -183,21 +186,28 @@ class _Tile:
     def _first(self, value: Batched, dims: Dims) -> Any:
         return self._along(moved_last(value.array, value.ndim), value.levels, dims)
 
-    def _looped(self, equation: Any, known: dict[Any, Any], dims: dict[Any, Dims]) -> Sequence[Any]:
-        """Evaluate a loop, or a call of a program that has one."""
+    def _looped(
+        self, equation: Any, known: dict[Any, Any], dims: dict[Any, Dims], series: set[Any]
+    ) -> Sequence[Any]:
+        """Evaluate a loop, or a call of a program that has one; `series` leave it as they are."""
         ins = [value_of(atom, known) for atom in equation.invars]
         varies = [dims_of(atom, dims) for atom in equation.invars]
         outputs = [dims_of(v, dims) for v in equation.outvars]
         program = called(equation)
         if program is None:
-            return self._with_points_last(equation, ins, varies, outputs)
+            return self._with_points_last(equation, ins, varies, outputs, series)
         jaxpr, constants = opened(program)
         inner = jaxpr.replace(constvars=[], invars=[*jaxpr.constvars, *jaxpr.invars])
         none = [_NOTHING] * len(constants)
         return self.outputs(inner, [*constants, *ins], [*none, *varies], outputs)
 
     def _with_points_last(
-        self, equation: Any, ins: Sequence[Any], varies: Sequence[Dims], outputs: Sequence[Dims]
+        self,
+        equation: Any,
+        ins: Sequence[Any],
+        varies: Sequence[Dims],
+        outputs: Sequence[Dims],
+        series: set[Any],
     ) -> list[Any]:
         """Evaluate a loop."""
         is_scan = equation.primitive.name == "scan"
@@ -209,13 +219,16 @@ class _Tile:
             Batched(moved_last(x, len(at)) if k < begin else jnp.moveaxis(x, len(at), 0), at)
             for k, (x, at) in enumerate(zip(ins, levels, strict=True))
         ]
-        on = LastPoints(self._axes)
-        outs = scanned(on, equation, values, True) if is_scan else repeated(on, equation, values)
-        carried = [moved_last(out.array, out.ndim) for out in outs[:n_carry]]
-        stacked = [jnp.moveaxis(out.array, 0, len(out.levels)) for out in outs[n_carry:]]
+        on, moved = LastPoints(self._axes), {*equation.outvars[n_carry:]} - series
+        run = functools.partial(scanned, reads_first=True, writes_first=moved)
+        outs = run(on, equation, values) if is_scan else repeated(on, equation, values)
+        arrays = [
+            jnp.moveaxis(x, 0, len(at)) if v in moved else moved_last(x, np.ndim(x) - len(at))
+            for v, (x, at, _) in zip(equation.outvars, outs, strict=True)
+        ]
         return [
             self._along(array, out.levels, wanted)
-            for array, out, wanted in zip([*carried, *stacked], outs, outputs, strict=True)
+            for array, out, wanted in zip(arrays, outs, outputs, strict=True)
         ]
 
 
@@ -225,6 +238,21 @@ def _has_loop(equation: Any) -> bool:
     return equation.primitive.name in LOOPS or (
         program is not None and any(map(_has_loop, bare(program).eqns))
     )
+
+
+def _moved_anyway(jaxpr: Any, dims: dict[Any, Dims]) -> set[Any]:
+    """Return the variables whose points come first in the end, while most elements are left.
+
+    They are outputs, or read by what has its points first. A loop then moves them step by step.
+    """
+    moved = {*variables(jaxpr.outvars)}
+    for equation in reversed(jaxpr.eqns):
+        left = [nbytes_of(v) for v in equation.outvars if v in moved]
+        follows = _can_follow(equation, dims)
+        for v in variables(equation.invars):
+            if not follows or 2 * max(left, default=0) > nbytes_of(v):
+                moved.add(v)
+    return moved
 
 
 def _can_follow(equation: Any, dims: dict[Any, Dims]) -> bool:
