@@ -201,6 +201,7 @@ def test_short_sums_are_computed_by_xla_itself_where_a_loop_has_them():
     assert "INDIVIDUAL_DOT" not in str(cpu.options(FAST_CODE, 0))
 
 
+@needs_whole_loops
 @pytest.mark.parametrize("operation", [jnp.sin, jnp.cos, jnp.tan, lambda x: jnp.exp(1j * x)])
 @pytest.mark.parametrize("given", [False, True])
 def test_sines_that_points_share_are_not_repeated_for_each(operation, given):
@@ -229,6 +230,7 @@ def test_sines_of_each_point_are_fused_as_by_default():
     assert "inlineable" not in lowered.as_text()
 
 
+@needs_whole_loops
 @pytest.mark.parametrize(
     ("n_short", "n_long", "times", "expected"),
     [(40, 0, 1, 64), (0, 400, 1, 0), (40, 100, 1, 64), (40, 400, 1, 0), (40, 400, 9, 64)],

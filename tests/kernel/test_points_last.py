@@ -183,7 +183,7 @@ READERS = {
     "most of it": (lambda y: y[4:], True),
     "a product": (lambda y: y[2:].T @ y[2:], True),
     "a product, and a maximum": (lambda y: (y.T @ y, y.max()), True),
-    "every tenth vector": (lambda y: y[::10], False),
+    "every tenth vector": (lambda y: jax.lax.slice_in_dim(y, 0, 40, 10), False),
     "the maximum of one component": (lambda y: y[:, 1].max(), False),
     "a variance": (lambda y: y.var(0), False),
     "a spectrum of the mean": (lambda y: jnp.abs(jnp.fft.rfft(y.mean(1))), False),
