@@ -222,6 +222,22 @@ def test_sines_that_points_share_are_not_repeated_for_each(operation, given):
     np.testing.assert_allclose(fast(points, at), expected, rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.parametrize("length", [0, 3])
+def test_a_model_may_order_its_operations_by_tokens(length):
+    def ordered(x):
+        jax.lax.after_all(jax.lax.create_token(x))
+        return jnp.sin(jnp.arange(5.0)) * x
+
+    def model(state):
+        values = ordered(state["x"])
+        return jax.lax.fori_loop(0, length, lambda i, c: c + ordered(state["x"]), values)
+
+    sweep = gx.ParallelExecution(model, gx.Space({"x": gx.DataAxis(X)}))
+    values = sweep.run(progress=False).dataset["value"]
+    expected = (length + 1) * np.sin(np.arange(5)) * X[:, None]
+    np.testing.assert_allclose(values, expected, rtol=1e-5)
+
+
 def test_sines_of_each_point_are_fused_as_by_default():
     def function(points):
         return jnp.sin(jnp.outer(points, jnp.arange(50.0))) + jnp.sin(2.0) * jnp.cos(points[0])

@@ -215,7 +215,8 @@ def _is_slow(equation: Any) -> bool:
 
 
 def _size(variable: Any) -> int:
-    return math.prod(variable.aval.shape)
+    """Return how many elements an array has; 0 of a token, which orders operations."""
+    return math.prod(getattr(variable.aval, "shape", (0,)))
 
 
 def _calls(name: str) -> bool:
@@ -223,7 +224,8 @@ def _calls(name: str) -> bool:
 
 
 def _nbytes(variable: Any) -> int:
-    return int(math.prod(variable.aval.shape) * variable.aval.dtype.itemsize)
+    size = _size(variable)
+    return size and int(size * variable.aval.dtype.itemsize)
 
 
 def _is_sum(equation: Any) -> bool:
