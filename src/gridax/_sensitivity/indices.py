@@ -37,7 +37,7 @@ def sobol_indices(
     found = parameters_of(points.grid, parameters)
     dims = (found.dim,) if isinstance(found, Design) else found.dims
     chosen = chosen_outputs(wanted, outputs, dataset, dims)
-    _check_names(dataset, chosen, dims)
+    _check_names(dataset, dims)
     if isinstance(found, Product):
         if confidence is not None:
             raise ValueError(
@@ -193,7 +193,7 @@ def _variables(
     return variables
 
 
-def _check_names(dataset: xr.Dataset, chosen: Sequence[Output], dims: Sequence[str]) -> None:
+def _check_names(dataset: xr.Dataset, dims: Sequence[str]) -> None:
     """Reject results that have another use for the name of the new dimension."""
     taken = {PARAMETER} & {*dataset.variables, *dataset.dims} - {*dims}
     if taken:
