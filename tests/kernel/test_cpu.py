@@ -238,6 +238,18 @@ def test_a_model_may_order_its_operations_by_tokens(length):
     np.testing.assert_allclose(values, expected, rtol=1e-5)
 
 
+@needs_whole_loops
+def test_many_sines_are_fused_as_by_default_since_calls_take_long_to_compile():
+    def function(points, n):
+        harmonics = [jnp.sin(k * jnp.arange(50.0)) for k in range(n)]
+        return sum(jnp.outer(points, each) for each in harmonics)
+
+    for n, n_calls in ((20, 20), (100, 0)):
+        fast = jax.jit(cpu.rewritten(lambda points, n=n: function(points, n), 0))
+        lowered = fast.lower(np.ones(30, np.float32))
+        assert lowered.as_text().count('inlineable = "false"') == n_calls
+
+
 def test_sines_of_each_point_are_fused_as_by_default():
     def function(points):
         return jnp.sin(jnp.outer(points, jnp.arange(50.0))) + jnp.sin(2.0) * jnp.cos(points[0])

@@ -49,6 +49,8 @@ _PARTS += ["coo_", "csr_", "linear_solve", "maybe_set"]  # of sparse matrices, l
 _SUMS = {"reduce_sum", "reduce_prod", "reduce_max", "reduce_min", "argmax", "argmin", "reduce"}
 # Operations that XLA calls a function for, element by element.
 _SLOW = {"sin", "cos", "tan"}
+# Calls of such functions above which XLA takes several times as long to compile a program.
+_MOST_SINES = 50
 # A loop of more operations takes long to compile as a whole, and is then slower.
 _MOST = 400
 # Elements of a sum above which that of a library is faster; the same in loops that are compiled as
@@ -108,15 +110,17 @@ def rewritten(function: Callable[..., Any], longest: int, whole: bool = True) ->
     @functools.wraps(function)
     def fast(*args: Any) -> Any:
         closed, outputs = jax.make_jaxpr(function, return_shape=True)(*args)
-        sizes = (_size(v) for e in equations_of(closed.jaxpr) for v in e.outvars)
-        largest = max(sizes, default=1)
+        equations = [*equations_of(closed.jaxpr)]
+        largest = max((_size(v) for e in equations for v in e.outvars), default=1)
+        has_few_sines = sum(map(_is_slow, equations)) <= _MOST_SINES
 
         def as_whole(equation: Any) -> Any | None:
             return _whole(equation) if whole and _is_suitable(equation, longest) else None
 
         def in_parts(equation: Any) -> Any:
-            is_repeated = _is_slow(equation) and 1 < _size(equation.outvars[0]) < largest
-            return _alone(equation) if is_repeated else stacking_rows(equation)
+            if has_few_sines and _is_slow(equation) and 1 < _size(equation.outvars[0]) < largest:
+                return _alone(equation)
+            return stacking_rows(equation)
 
         rewriting = Rewriting(in_parts, whole=as_whole)
         flat = jaxpr_as_fun(rewriting.closed(closed))(*jax.tree.leaves(args))
