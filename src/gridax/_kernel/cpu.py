@@ -1,4 +1,4 @@
-"""How programs are compiled for a CPU: loops as a whole, and with the widest vectors it has.
+"""How programs are compiled for a CPU: loops as a whole, sums and sines as suits it, wide vectors.
 
 XLA's runtime starts a kernel for each operation in each iteration of a loop. With few points, that
 takes longer than the operations themselves. XLA compiles a loop as a whole if it works on less than
@@ -185,7 +185,7 @@ def _is_suitable(equation: Any, longest: int, points_last: bool = False) -> bool
         return False
     if has_reference(equation.invars):  # which cannot be passed on
         return False
-    if any(math.prod(atom.aval.shape) == 0 for atom in equation.invars):
+    if any(_size(atom) == 0 for atom in equation.invars):
         return False
     for n, inner in enumerate(equations_within(equation)):
         calls = _calls(inner.primitive.name) and not (points_last and updates_one_slice(inner))
@@ -243,15 +243,14 @@ def _sums(jaxpr: Any, times: int = 1) -> Iterator[tuple[int, int]]:
     """Yield how many elements sums are of, and how many elements they sum in a whole program."""
     for equation in jaxpr.eqns:
         if _is_sum(equation):
-            yield _n_summed(equation), times * math.prod(equation.invars[0].aval.shape)
+            yield _n_summed(equation), times * _size(equation.invars[0])
         for program in programs_in(tuple(equation.params.values())):
             yield from _sums(bare(program), times * equation.params.get("length", 1))
 
 
 def _n_summed(equation: Any) -> int:
     """Return how many elements each element of a sum has."""
-    before, after = (math.prod(v.aval.shape) for v in (equation.invars[0], equation.outvars[0]))
-    return before // max(after, 1)
+    return _size(equation.invars[0]) // max(_size(equation.outvars[0]), 1)
 
 
 def _whole(loop: Any) -> Any:
