@@ -21,7 +21,7 @@ def on(n_pmap):
         yield n_pmap
         return
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(jax, "local_device_count", lambda: 1)
+        patch.setattr(_devices, "devices", lambda: jax.local_devices()[:1])
         patch.setattr(_devices, "n_cores", lambda: 3)
         patch.setattr(tiling, "_THREADS", 0.0)
         yield None

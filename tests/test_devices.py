@@ -5,10 +5,12 @@ from __future__ import annotations
 import re
 
 import jax
+import numpy as np
 import pytest
 
 import gridax as gx
 from gridax import _devices
+from gridax._kernel import prepared
 from tests.processes import finished
 
 
@@ -77,3 +79,47 @@ print(jax.device_count(), executor.plan().n_threads, abs(value - alone).max().it
 def test_a_sweep_uses_all_cores_of_a_cpu_that_is_a_single_device():
     done = python(SWEEP)
     assert done.stdout == "1 3 True\n", done.stderr
+
+
+def model(state):
+    return {"y": state["a"] * 2 + state["b"]}
+
+
+AXES = {"a": gx.GridAxis(0, 1, 3), "b": gx.GridAxis(0, 1, 5)}
+
+
+@pytest.mark.skipif(jax.local_device_count() < 4, reason="needs four devices")
+def test_a_sweep_uses_the_default_device_alone(monkeypatch):
+    used = []
+    on_devices = prepared.on_devices
+
+    def noting(on, arrays):
+        used.append(on)
+        return on_devices(on, arrays)
+
+    monkeypatch.setattr(prepared, "on_devices", noting)
+    devices = jax.local_devices()
+    space = gx.Space(AXES, mode="product")
+    executor = gx.ParallelExecution(model, space, n_vmap=1)
+    expected = executor.run(progress=False).dataset["y"].values
+    for device in devices[2], devices[1]:
+        with jax.default_device(device):
+            used.clear()
+            for _ in range(4):
+                found = executor.run(progress=False).dataset["y"].values
+                np.testing.assert_array_equal(found, expected)
+            assert {*used} == {(device,)}
+            assert executor.plan().n_devices == 1
+    with jax.default_device("cpu"):
+        assert _devices.devices() == devices
+
+
+def test_more_devices_than_the_default_one_are_refused():
+    space = gx.Space(AXES, mode="product")
+    executor = gx.ParallelExecution(model, space, n_pmap=min(2, jax.local_device_count()))
+    text = re.escape("n_pmap=2, but jax.default_device leaves 1 device(s); use fewer, or leave")
+    with jax.default_device(jax.local_devices()[0]):
+        with pytest.raises(ValueError, match=text):
+            gx.ParallelExecution(model, space, n_pmap=2)
+        with pytest.raises(ValueError, match=text):
+            executor.run(progress=False)

@@ -2,9 +2,22 @@
 
 from __future__ import annotations
 
+import functools
 import os
+from typing import Any
 
 import jax
+
+# Settings of JAX that change what a model computes.
+SETTINGS = (
+    "jax_enable_x64",
+    "jax_threefry_partitionable",
+    "jax_default_prng_impl",
+    "jax_default_matmul_precision",
+    "jax_numpy_dtype_promotion",
+    "jax_debug_nans",
+)
+_DEFAULT = "jax_default_device"
 
 
 def use_cpu_devices(n: int | None = None) -> None:
@@ -47,6 +60,46 @@ def use_cpu_devices(n: int | None = None) -> None:
             "gridax.use_cpu_devices() right after the imports, or set the environment variable "
             f"JAX_NUM_CPU_DEVICES={n}"
         ) from error
+
+
+def devices() -> list[jax.Device]:
+    """Return the devices of this process that a sweep may use.
+
+    These are all of them, or those of the platform or the single one that `jax.default_device`
+    names.
+    """
+    default = _default()
+    if default is None or isinstance(default, str):
+        return jax.local_devices(backend=default)
+    return [default]
+
+
+def kind() -> str:
+    """Return the name of the kind of device that a sweep uses."""
+    return _kind(_default())
+
+
+@functools.cache
+def _kind(default: Any) -> str:
+    return devices()[0].device_kind
+
+
+def _default() -> Any:
+    """Return the default device or platform, or None."""
+    return getattr(jax.config, _DEFAULT)
+
+
+def check_number(n_pmap: int) -> None:
+    """Raise a ValueError unless there are so many devices."""
+    n = len(devices())
+    if n_pmap > n:
+        raise ValueError(
+            f"n_pmap={n_pmap}, but JAX has {n} device(s) here; use fewer, or on a CPU call "
+            "gridax.use_cpu_devices() before JAX starts"
+            if _default() is None
+            else f"n_pmap={n_pmap}, but jax.default_device leaves {n} device(s); use fewer, or "
+            "leave the default device unset"
+        )
 
 
 def cores() -> tuple[int, ...]:

@@ -615,16 +615,18 @@ def test_without_lanes_the_plan_says_why(lanes, why):
     assert why in repr(plan)
 
 
-def test_an_accelerator_has_lanes_only_if_they_are_asked_for(monkeypatch):
+def test_an_accelerator_has_lanes_if_there_are_many_points_or_they_are_asked_for(monkeypatch):
     monkeypatch.setattr(Prepared, "_start", lambda self: ACCELERATOR)
     space = WANDERING.isel(speed=slice(500))  # of which no other test has measured a plan
     executor = gx.ParallelExecution(wandering, space, n_pmap=1)
     plan = executor.plan()
     assert plan.n_vmap == 500
-    assert "Lanes:   none (an accelerator is faster without" in repr(plan)
+    assert "Lanes:   none (an accelerator has room for all points at a time)" in repr(plan)
     assert executor.plan(lanes=64).lanes == 64
     first, second = (executor.run(lanes=n, progress=False).dataset for n in (True, 64))
     np.testing.assert_array_equal(first["k"], second["k"])
+    many = gx.Space({"speed": gx.GridAxis(0.5, 1, 4 * ACCELERATOR.lanes)})
+    assert gx.ParallelExecution(wandering, many, n_pmap=1).plan().is_counted
 
 
 def settling(state):

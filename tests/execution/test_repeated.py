@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import cloudpickle
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -125,3 +126,38 @@ def test_repeated_sweeps_on_several_devices_and_of_shared_outputs(n_pmap):
         np.testing.assert_array_equal(dataset["y"], np.outer(A, B))
         np.testing.assert_array_equal(dataset["a2"], np.outer(2 * A, np.ones(5)))
         np.testing.assert_array_equal(dataset["one"], np.ones((4, 5)))
+
+
+def test_progress_of_repeated_sweeps_is_reported():
+    reported = []
+
+    def report(done, total):
+        reported.append((done, total))
+
+    executor = gx.ParallelExecution(product, SPACE)
+    for _ in range(N):
+        reported.clear()
+        executor.run(progress=report)
+        assert reported[-1] == (20, 20)
+
+
+def test_a_precision_that_is_set_for_a_while_counts():
+    def model(state):
+        return jnp.ones((2, 2)) @ jnp.full(2, state["a"])
+
+    executor = gx.ParallelExecution(model, gx.Space({"a": gx.DataAxis(A)}))
+    for _ in range(N):
+        executor.run(progress=False)
+    traced = executor._evaluator.program()
+    with jax.default_matmul_precision("highest"):
+        assert executor._evaluator.program() is not traced
+        np.testing.assert_array_equal(executor.run(progress=False).dataset["value"][:, 0], 2 * A)
+    assert executor._evaluator.program() is traced
+
+
+def test_an_executor_can_be_copied_after_repeated_sweeps():
+    executor = gx.ParallelExecution(product, SPACE)
+    for _ in range(N):
+        executor.run(progress=False)
+    other = cloudpickle.loads(cloudpickle.dumps(executor))
+    np.testing.assert_array_equal(other.run(progress=False).dataset["y"], np.outer(A, B))

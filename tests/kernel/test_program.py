@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from gridax._kernel import indices
+from gridax._kernel import indices, program
 from gridax._kernel.indices import packed
 from gridax._kernel.program import Computation, Kernel, Lookup, Program, compiled, on_devices
 from gridax._kernel.tile import Data, Evaluation
@@ -199,6 +199,20 @@ def test_every_device_evaluates_its_own_tile():
     ((output,),) = kernel(packed(plan, tiles))
     assert output.sharding.device_set == set(devices)
     assert np.asarray(output).tolist() == [[[41, 51]], [[43, 53]]]
+
+
+@pytest.mark.parametrize("n", [1, pytest.param(2, marks=needs_devices)])
+def test_an_index_that_stays_on_an_accelerator_is_no_other_program(n, compilations, monkeypatch):
+    monkeypatch.setattr(program, "_is_far", lambda device: True)
+    plan = plan_of(*each(1, 2), n_devices=n)
+    kernel = kernel_of(program_of(add, along(0, 1)), plan, [A, B], on=jax.local_devices()[:n])
+    index = packed(plan, [tile_of(plan, [0], [0, 1]), tile_of(plan, [2], [0, 1])][:n])
+    ((first,),) = kernel(index)
+    there = kernel.placed(index)
+    with compilations:
+        ((second,),) = kernel(there)
+    assert compilations.count == 0
+    np.testing.assert_array_equal(first, second)
 
 
 @needs_devices

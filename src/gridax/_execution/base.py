@@ -44,6 +44,11 @@ class Execution:
         self._job, self._evaluator, self._assembler = job, evaluator, Assembler(job)
         # What runs with derivatives need, by what the outputs are differentiated by.
         self._deriving: dict[tuple[str, ...], tuple[Job, Evaluator, Assembler]] = {}
+        # The last run that can be repeated at once, and its options.
+        self._last: tuple[dict[str, Any], Run | None] = {}, None
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_last": ({}, None)}  # without what is compiled
 
     @property
     def model(self) -> Callable[..., Any]:
@@ -202,14 +207,22 @@ class Execution:
         """
         # Options has one field per keyword of this method.
         given = {name: value for name, value in locals().items() if name != "self"}
-        options = Options.checked(given, self.space.sizes)
         self.partial = None
+        before, run = self._last
+        if run is not None and all(value is before[name] for name, value in given.items()):
+            result = run.again()
+            if result is not None:
+                return result
+        run = self._run(Options.checked(given, self.space.sizes))
         try:
             with noting_missing(self._job.points):
-                return self._run(options).result()
+                result = run.result()
         except BaseException as error:
             self.partial = getattr(error, "result", None)
             raise
+        if run.can_be_repeated:
+            self._last = given, run
+        return result
 
     def plan(
         self,

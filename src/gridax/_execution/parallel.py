@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import jax
-
-from gridax import _checks
+from gridax import _checks, _devices
 from gridax._execution.base import Execution, checked_job
 from gridax._execution.tiled import TiledEvaluator
 from gridax.space import Space
@@ -74,10 +72,6 @@ class ParallelExecution(Execution):
             n_vmap = _checks.count(n_vmap, "ParallelExecution", "n_vmap")
         if n_pmap is not None:
             n_pmap = _checks.count(n_pmap, "ParallelExecution", "n_pmap")
-            if n_pmap > jax.local_device_count():
-                raise ValueError(
-                    f"n_pmap={n_pmap}, but JAX has {jax.local_device_count()} device(s) here; use "
-                    "fewer, or on a CPU call gridax.use_cpu_devices() before JAX starts"
-                )
+            _devices.check_number(n_pmap)
         self.n_vmap, self.n_pmap = n_vmap, n_pmap
         super().__init__(space, job, TiledEvaluator(job, n_vmap, n_pmap))

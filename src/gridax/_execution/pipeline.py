@@ -13,7 +13,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from gridax import _memory
+from gridax import _devices, _memory
 from gridax._arrays import writable
 from gridax._execution.front import NOT_REACHED, Front
 from gridax._execution.on_host import HostCells
@@ -329,7 +329,7 @@ class Pipeline:
         narrower = self._prepared.sweep.narrower(plan)
         if narrower is None:
             needed = self._prepared.nbytes(plan)
-            free = _memory.free(jax.local_devices()[0])
+            free = _memory.free(_devices.devices()[0])
             there = "" if free is None else f", of which {_memory.human(free)} is free"
             error.add_note(
                 f"a single point needs {_memory.human(needed)} of the device's memory{there}: "

@@ -8,8 +8,10 @@ import math
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+import jax
 import numpy as np
 
+from gridax._devices import SETTINGS
 from gridax._execution.dispatcher import Dispatcher, n_points_of
 from gridax._execution.front import whole_chains
 from gridax._execution.on_host import HostCells
@@ -24,9 +26,14 @@ from gridax._plan.plan import Plan, Region, box_of, shape_of
 from gridax._plan.tuning import Tuner
 from gridax._reduce.outputs import ReducedOutputs
 from gridax._run.evaluator import Bounds, Evaluated, Evaluator, Failed, Request
-from gridax._run.fingerprints import Traced, settings
+from gridax._run.fingerprints import Traced
 from gridax._run.job import Job
 from gridax._stores.base import Computed, Task
+
+
+def _settings() -> list[Any]:
+    """Return the settings of JAX for which a model is traced and planned anew."""
+    return [getattr(jax.config, name) for name in (*SETTINGS, "jax_default_device")]
 
 
 class TiledEvaluator(Evaluator):
@@ -48,7 +55,6 @@ class TiledEvaluator(Evaluator):
         self._by_settings: dict[tuple[Any, ...], Prepared] = {}
         self._programs: dict[Prepared, Traced] = {}
         self._only: Batch | None = None
-        self._repeated: Repeated | None = None
 
     def __reduce__(self) -> Any:
         return TiledEvaluator, (self._job, self._n_vmap, self._n_pmap)  # without what is compiled
@@ -105,7 +111,7 @@ class TiledEvaluator(Evaluator):
 
     def _prepared(self, reduced: ReducedOutputs | None = None) -> Prepared:
         """Trace the model once per static choice; kept for the next run with these settings."""
-        key = *settings().values(), None if reduced is None else reduced.reduction
+        key = *_settings(), None if reduced is None else reduced.reduction
         if key not in self._by_settings:
             with uncollected():
                 prepared = Prepared(self._job.model, self._arguments, self._n_pmap, reduced)
@@ -126,18 +132,13 @@ class TiledEvaluator(Evaluator):
 
     def evaluate(self, request: Request) -> Iterator[Evaluated]:
         """Evaluate tile by tile; outputs are fetched while the next tiles are computed."""
-        reduced = request.reduced
+        reduced, self.again = request.reduced, None
         if reduced is not None and not self._reduces(reduced):
             yield from HostCells(self, self._points, request).evaluate()
             return
         prepared = self._prepared(reduced)
         limits = Limits(self._n_vmap, request.memory, request.block, request.lanes)
         tuner = prepared.tuner(limits)
-        if self._repeated is not None and self._repeated.suits(prepared, limits, request):
-            evaluated = self._repeated.evaluated()
-            if evaluated is not None:
-                yield from evaluated
-                return
         if not request.explores:
             tuner = Tuner(tuner.best)
         shape = self._points.shape
@@ -184,9 +185,9 @@ class TiledEvaluator(Evaluator):
         tuner.swept()
         if self._n_vmap is None:
             prepared.remember(limits)
-        only = self._only
-        if only is not None and only.plan is tuner.best and tuner.is_steady(self._points.n):
-            self._repeated = Repeated(prepared, limits, only)
+        only, is_steady = self._only, tuner.is_steady(self._points.n)
+        if only is not None and only.plan is tuner.best and is_steady and not prepared.calls_back:
+            self.again = Repeated(prepared, tuner, only)
 
     def _all_batches(self, dispatcher: Dispatcher, plan: Plan) -> Iterable[Batch]:
         """Return the batches of a plan of one block; a single batch is kept for the next run."""
@@ -225,33 +226,25 @@ class Repeated:
 
     Parameters
     ----------
-    prepared, limits : what is swept.
-    batch : all of its points, in tiles of the fastest plan.
+    prepared, tuner : what is swept, and what chooses how.
+    batch : all points, in tiles of the fastest plan.
     """
 
-    def __init__(self, prepared: Prepared, limits: Limits, batch: Batch) -> None:
-        self._prepared, self._limits, self._batch = prepared, limits, batch
+    def __init__(self, prepared: Prepared, tuner: Tuner, batch: Batch) -> None:
+        self._tuner, self._batch, self._settings = tuner, batch, _settings()
+        self._n_outputs = len(prepared.template.outputs)
         self._kernel = prepared.kernel(batch.choice, batch.plan)
         self._index = self._kernel.placed(batch.index)
 
-    def suits(self, prepared: Prepared, limits: Limits, request: Request) -> bool:
-        """Whether a request is for the same sweep, of which nothing is known yet."""
-        return (
-            prepared is self._prepared
-            and limits == self._limits
-            and request.reduced is None
-            and request.deadline.at == math.inf
-            and prepared.tuner(limits).best is self._batch.plan
-            and request.store.tasks() is None
-        )
-
-    def evaluated(self) -> list[Evaluated] | None:
-        """Return the outputs, or None if the sweep fails, so that it has to be looked into."""
-        batch, prepared = self._batch, self._prepared
+    def __call__(self) -> list[Computed] | None:
+        """Return the outputs; None if they are to be computed otherwise, or the sweep fails."""
+        batch = self._batch
+        if self._tuner.best is not batch.plan or _settings() != self._settings:
+            return None
         try:
             outputs = self._kernel(self._index)
-            n = len(prepared.template.outputs)  # without the numbers of iterations
-            arrays = batch.arrays(fetched([part[:n] for part in outputs]))
+            # Without the numbers of iterations.
+            arrays = batch.arrays(fetched([part[: self._n_outputs] for part in outputs]))
         except Exception:
             return None
         pairs = zip(batch.regions, arrays, strict=True)

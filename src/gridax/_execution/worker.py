@@ -17,6 +17,7 @@ import jax
 import numpy as np
 
 from gridax import _version
+from gridax._devices import SETTINGS
 from gridax._execution.pointwise import Carried, PointwiseEvaluator
 from gridax._execution.sendable import sendable
 from gridax._execution.tiled import TiledEvaluator
@@ -29,17 +30,6 @@ from gridax._stores.memory import MemoryStore
 
 # Number of jobs whose compiled programs a worker keeps.
 _KEPT = 4
-# Settings of JAX that change what a model computes.
-_SETTINGS = (
-    "jax_enable_x64",
-    "jax_threefry_partitionable",
-    "jax_default_prng_impl",
-    "jax_default_matmul_precision",
-    "jax_numpy_dtype_promotion",
-    "jax_debug_nans",
-)
-
-
 Tasks = tuple[Task, ...]
 
 
@@ -135,7 +125,7 @@ def versions() -> dict[str, str]:
 
 def settings() -> dict[str, Any]:
     """Return the settings of JAX that must be the same in all processes of a run."""
-    return {name: getattr(jax.config, name) for name in _SETTINGS}
+    return {name: getattr(jax.config, name) for name in SETTINGS}
 
 
 @contextlib.contextmanager

@@ -16,6 +16,7 @@ import jax
 import numpy as np
 import xarray as xr
 
+from gridax import _devices
 from gridax._arrays import is_array
 from gridax._axes import is_axis
 from gridax._axes.base import call
@@ -39,7 +40,7 @@ _MOST_LINES, _LONGEST_TEXT = 50, 1000
 def stamp() -> dict[str, Any]:
     """Return the time and the device; the time is a datetime, since formatting it takes longer."""
     return {
-        "device": jax.local_devices()[0].device_kind,
+        "device": _devices.kind(),
         # A number, because xarray cannot write a bool to a netCDF file.
         "x64": int(jax.config.read("jax_enable_x64")),
         "created": datetime.datetime.now(datetime.UTC),

@@ -69,6 +69,8 @@ class Prepared:
         reduced: ReducedOutputs | None = None,
     ) -> None:
         _check_chain(arguments)
+        if n_pmap is not None:
+            _devices.check_number(n_pmap)
         traced = {choice: trace(model, arguments, choice) for choice in arguments.choices()}
         self._model, self._arguments, self._traced = model, arguments, traced
         known = {leaf.impl for leaf in arguments.leaves}  # which the executor has warned of
@@ -77,7 +79,8 @@ class Prepared:
         self.template = self._template()
         # All tiles have one shape, so the choice with the most work determines it.
         self._heaviest = max(traced, key=lambda choice: sum(traced[choice].work.time.values()))
-        is_cpu = jax.local_devices()[0].platform == "cpu"
+        self._devices = _devices.devices()
+        is_cpu = self._devices[0].platform == "cpu"
         self._reduced = reduced
         cells = None if reduced is None else reduced.cells
         self.sweep = tiling.Sweep(
@@ -85,7 +88,7 @@ class Prepared:
             sizes=arguments.points.shape if cells is None else cells.lengths,
             work=self._work(),
             point_bytes=self.template.nbytes if reduced is None else reduced.point_bytes,
-            n_devices=n_pmap or jax.local_device_count(),
+            n_devices=n_pmap or len(self._devices),
             n_threads=self._n_threads() if is_cpu and n_pmap is None else 1,
             groups=tuple(arguments.groups()),
             start=self._start() if is_cpu else widths.ACCELERATOR,
@@ -135,7 +138,7 @@ class Prepared:
 
     def _n_threads(self) -> int:
         """Return how many threads start programs on a CPU that is a single device."""
-        if jax.local_device_count() > 1 or self.calls_back:  # functions may not be thread-safe
+        if len(self._devices) > 1 or self.calls_back:  # functions may not be thread-safe
             return 1
         return _devices.n_cores()
 
@@ -235,10 +238,9 @@ class Prepared:
         if n_lanes and not work.lanes:
             why = work.no_lanes or "no loop of the model ends at different iterations"
             raise ValueError(f"lanes={n_lanes} is not possible for this model: {why}; omit lanes=")
-        if n_lanes is None and self.sweep.start.is_wide:
-            n_lanes, why = 0, "an accelerator is faster without; lanes= sets their number"
-        else:
-            why = "lanes=False" if limits.lanes is False else f"n_vmap={limits.n_vmap}"
+        why = "lanes=False" if limits.lanes is False else f"n_vmap={limits.n_vmap}"
+        if n_lanes is None and not self.sweep.fills_lanes:
+            n_lanes, why = 0, "an accelerator has room for all points at a time"
         if n_lanes != 0 or not work.lanes:
             return self.sweep
         work = dataclasses.replace(work, lanes=frozenset(), no_lanes=why)
@@ -250,7 +252,7 @@ class Prepared:
             program = self._traced[self._heaviest].program
             of_program = (program.fingerprint, program.lookups, program.outputs, program.chain)
             sweep = self.sweep
-            on = sweep.n_devices, sweep.n_threads
+            on = self._devices[0].device_kind, sweep.n_devices, sweep.n_threads
             of_grid = (sweep.dims, sweep.sizes, *on, sweep.groups, sweep.chain)
             # By its text, so that a function of the user's is not kept alive.
             of_cells = "" if self._reduced is None else repr(self._reduced.reduction)
@@ -337,7 +339,7 @@ class Prepared:
     def _bound(self, memory: int | None) -> int | None:
         if memory is not None:
             return memory // self.sweep.n_threads
-        free = _memory.free(jax.local_devices()[0])
+        free = _memory.free(self._devices[0])
         return None if free is None else int(_USABLE * free / self._share)
 
     def _fitting(self, limits: Limits) -> Plan:
@@ -392,7 +394,7 @@ class Prepared:
         """
         key = choice, plan, self.skips_nan, continues
         if key not in self._kernels:
-            on = tuple(jax.local_devices()[: plan.n_devices])
+            on = tuple(self._devices[: plan.n_devices])
             traced = self._traced[choice]
             tables, rows, fixed = self._on_devices(on, "space", self._arguments.data())
             constants = self._on_devices(on, choice, traced.constants)

@@ -268,11 +268,14 @@ class Kernel:
         )
         self._run: Any = compiled(self._computation)
         self._executable: Any = None
-        self._far = on[0].platform != "cpu"
+        self._n_numbers = n_numbers(levels, self._computation.counting)  # that describe a tile
+        self._far = _is_far(on[0])
+        # An index that stays on the devices must be of the kind for which the function is compiled:
+        # like a NumPy array, it is not committed to a single device; over several, it is always
+        # distributed here. With several processes, JAX would not distribute NumPy arrays itself.
         spread = NamedSharding(_mesh(tuple(on)), PartitionSpec("device"))
-        self._there = on[0] if len(on) == 1 else spread
-        # With several processes, JAX does not distribute NumPy arrays over devices by itself.
-        self._spread = None if len(on) == 1 or jax.process_count() == 1 else spread
+        self._there = None if len(on) == 1 else spread
+        self._spread = self._there if self._far or jax.process_count() > 1 else None
 
     def compile(self) -> int:
         """Compile the program; return the bytes that a device needs for a tile."""
@@ -281,17 +284,13 @@ class Kernel:
         found = self._executable.memory_analysis()
         return 0 if found is None else found.temp_size_in_bytes + found.output_size_in_bytes
 
-    @property
-    def _n_numbers(self) -> int:
-        """How many numbers describe a tile."""
-        return n_numbers(self._computation.levels, self._computation.counting)
-
     @functools.cached_property
     def _not_counting(self) -> Kernel:
         """The same program for tiles whose indices are listed, such as those of a few points."""
         other = copy.copy(self)
         other._computation = dataclasses.replace(self._computation, counting=False)
         other._run, other._executable = compiled(other._computation), None
+        other._n_numbers = n_numbers(other._computation.levels, counting=False)
         return other
 
     def _compile(self, arguments: Sequence[Any]) -> None:
@@ -351,6 +350,11 @@ class Kernel:
 
     def _placed(self, arrays: Any) -> Any:
         return arrays if self._spread is None else jax.device_put(arrays, self._spread)
+
+
+def _is_far(device: jax.Device) -> bool:
+    """Whether arrays have to be copied to and from a device."""
+    return bool(device.platform != "cpu")
 
 
 def on_devices(on: Sequence[Any], arguments: Any) -> Any:

@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from gridax import _devices
 from gridax._arrays import is_keys
 from gridax._kernel.arguments import Arguments
 from gridax._kernel.chain import ChainProgram
@@ -153,7 +154,7 @@ def _ordered(closed: Any, varies: Sequence[Dims]) -> Any:
 
 
 def _on_cpu() -> bool:
-    return jax.local_devices()[0].platform == "cpu"
+    return _devices.devices()[0].platform == "cpu"
 
 
 def _with_dtypes(template: Template, shapes: Sequence[Any]) -> Template:

@@ -14,7 +14,7 @@ from typing import Any
 
 import jax
 
-from gridax import _disk
+from gridax import _devices, _disk
 from gridax._plan.plan import Level, Plan
 from gridax._plan.tuning import Tuner
 
@@ -70,7 +70,7 @@ def _folder() -> str:
 
 
 def _path(key: tuple[Any, ...]) -> Path:
-    device = jax.local_devices()[0]
+    device = _devices.devices()[0]
     everything = repr((key, jax.__version__, device.platform, device.device_kind))
     name = f"gridax-{hashlib.sha256(everything.encode()).hexdigest()[:32]}.json"
     return Path(_folder()) / name

@@ -257,9 +257,19 @@ class Sweep:
 
     def _n_lanes(self) -> int:
         """Return how many points are in the loop at a time, to begin with."""
-        n_entering = math.prod(self.sizes[dim] for dim in self.work.lanes) // self.n_parallel
         live = max(sum(self.widths.varying().values()), 1)
-        return max(1, min(self.start.lanes, self.start.cache // live, n_entering // _ROUNDS))
+        return max(1, min(self.start.lanes, self.start.cache // live, self._n_per_round))
+
+    @property
+    def _n_per_round(self) -> int:
+        """The number of points that enter lanes in each of some rounds."""
+        n_entering = math.prod(self.sizes[dim] for dim in self.work.lanes) // self.n_parallel
+        return n_entering // _ROUNDS
+
+    @property
+    def fills_lanes(self) -> bool:
+        """Whether there are enough points for lanes; on an accelerator, waiting costs little."""
+        return not self.start.is_wide or self._n_per_round >= self.start.lanes
 
     def _width(self) -> int:
         """Return how many points to vectorize, unless the cache is too small for them."""

@@ -69,6 +69,7 @@ CPU = Start()
 ACCELERATOR = Start(
     most=2**24,
     vector=1,
+    lanes=2**16,
     cache=2**32,
     large=2**32,
     is_wide=True,

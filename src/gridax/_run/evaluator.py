@@ -115,9 +115,12 @@ class Evaluator(abc.ABC):
     Attributes
     ----------
     is_traced : whether the model receives JAX arrays, which are traced.
+    again : evaluates all points as they were evaluated last, or returns None if it cannot; None if
+        there is still something to learn about how to evaluate them.
     """
 
     is_traced: bool
+    again: Callable[[], list[Computed] | None] | None = None
 
     @abc.abstractmethod
     def template(self, known: Template | None, record: bool) -> Template | None:

@@ -100,6 +100,15 @@ class Options:
                 )
 
     @property
+    def is_plain(self) -> bool:
+        """Whether all points are evaluated, and labeled as the model says."""
+        return all(
+            getattr(self, name) is default
+            for name, default in _DEFAULTS.items()
+            if name not in _EVALUATION
+        )
+
+    @property
     def record(self) -> bool:
         """Whether an error of the model is recorded rather than raised."""
         return self.on_error == "record"
@@ -120,6 +129,8 @@ def _allowed(hint: Any) -> tuple[Any, ...]:
     return (True, False) if hint is bool else get_args(hint) if get_origin(hint) is Literal else ()
 
 
+# Options that say how points are evaluated, rather than which ones, or what becomes of the outputs.
+_EVALUATION = {"progress", "memory", "lanes", "on_error"}
 _DEFAULTS = {field.name: field.default for field in dataclasses.fields(Options)}
 _NEED_STORE = {f.name for f in dataclasses.fields(Options) if f.metadata.get("needs_store")}
 _CHOICES = {name: _allowed(hint) for name, hint in get_type_hints(Options).items()}

@@ -6,10 +6,9 @@ import dataclasses
 import math
 from collections.abc import Mapping
 
-import jax
 import xarray as xr
 
-from gridax import _memory
+from gridax import _devices, _memory
 from gridax._files.merge import Summary
 from gridax._grid.points import Points
 from gridax._plan.cells import Cells, divided, part_lengths
@@ -186,7 +185,7 @@ def _check_fits(
     """Reject a reduction that needs more values at a time than fit into memory."""
     points = job.points
     n = math.prod(points.shape[dim] for dim in reduction.cells.reduced)
-    free = memory or _memory.free(jax.local_devices()[0]) or _memory.physical()
+    free = memory or _memory.free(_devices.devices()[0]) or _memory.physical()
     needed = _COPIES * n * nbytes
     if free is None or needed <= free:
         return

@@ -83,6 +83,8 @@ class Run:
         self._stored: StoredRun | None = None
         # Known once it is known what the model returns.
         self._assembly: AnyAssembly | None = None
+        # What is needed to do it again.
+        self._again: tuple[Callable[[], Any], Recorded, AnyAssembly] | None = None
         self._reducing: Reducing | None = None
         if options.reduce is not None:
             self._reducing = Reducing(job, evaluator, options, assembler)
@@ -100,6 +102,26 @@ class Run:
             if location.name not in "\n".join([str(error), *getattr(error, "__notes__", ())]):
                 error.add_note(f"at the store {location.name!r}")
             raise
+
+    @property
+    def can_be_repeated(self) -> bool:
+        """Whether `again` is worth a try."""
+        return self._again is not None
+
+    def again(self) -> Result | None:
+        """Return the result of the same run once more, if nothing has to be prepared for it."""
+        if self._again is None:
+            return None
+        evaluate, recorded, labels = self._again
+        n_points = self._job.points.n
+        with Meter(self._options.progress, n_points, self._job.title) as meter:
+            computed = evaluate()
+            if computed is None:
+                return None
+            store = MemoryStore(box_of(labels.grid), labels.outputs)
+            for each in computed:
+                meter.add(store.write(each))
+        return self._from_memory(store, recorded)
 
     def plan(self, measure: bool) -> Plan:
         """Return how the sweep will be divided, and if measured, how long it will take."""
@@ -162,6 +184,8 @@ class Run:
                     )
                     error.result = self._from_memory(store, recorded)  # type: ignore[attr-defined]
                 raise
+        if self._evaluator.again is not None and self._options.is_plain:
+            self._again = self._evaluator.again, recorded, labels
         return self._from_memory(store, recorded)
 
     def _divided(self, store: MemoryStore, labels: AnyAssembly) -> tuple[int, ...] | None:

@@ -75,22 +75,23 @@ class MemoryStore(Store):
         (box, shape, where), values, owned, errors = computed
         if self._among is not None:
             values = [values[i] for i in self._among]
+        if self._is_all(computed.region):
+            self._before = False
+            for i, value in enumerate(values):
+                array = self._room(i, value.dtype)
+                if owned and value.dtype == array.dtype and value.size == array.size:
+                    self.arrays[i] = value.reshape(array.shape)
+                else:
+                    array.reshape(shape + array.shape[len(self.shape) :])[...] = value
+            self.status[...] = DONE
+            self.mark_failed(box, errors)
+            return self.status.size
         cut = self._cut(box)
         old = self._known_before(cut, shape, where)
         status = self.status[cut].reshape(shape)
-        picked = any(isinstance(index, np.ndarray) for index in where)
-        is_whole = not picked and old is None and status[where].size == self.status.size
         for i, value in enumerate(values):
-            array = self.arrays[i]
-            is_kept = is_whole and owned and value.dtype == array.dtype
-            if is_kept and value.size == array.size:
-                self.arrays[i] = value.reshape(array.shape)
-                continue
-            # A Python model may return 0 here and 0.5 there.
-            if not np.can_cast(value.dtype, array.dtype, "safe"):
-                array = array.astype(np.result_type(value.dtype, array.dtype))
-                self.arrays[i] = array
-            inner = array.shape[self.status.ndim :]
+            array = self._room(i, value.dtype)
+            inner = array.shape[len(self.shape) :]
             there = array[cut].reshape(shape + inner)
             if old is not None:
                 value = np.where(old.reshape(old.shape + (1,) * len(inner)), there[where], value)
@@ -101,6 +102,23 @@ class MemoryStore(Store):
         _put_back(self.status[cut], status)
         self.mark_failed(box, errors)
         return int(new)
+
+    def _is_all(self, region: Region) -> bool:
+        """Whether a region is the whole box, in order, and nothing is known of it yet."""
+        box, shape, where = region
+        pairs = zip(where, shape, strict=True)
+        return (
+            box == self.box
+            and all(isinstance(at, slice) and at.indices(n) == (0, n, 1) for at, n in pairs)
+            and not self._is_begun
+        )
+
+    def _room(self, i: int, dtype: np.dtype) -> np.ndarray:
+        """Return the array of an output; a Python model may return 0 here and 0.5 there."""
+        array = self.arrays[i]
+        if not np.can_cast(dtype, array.dtype, "safe"):
+            array = self.arrays[i] = array.astype(np.result_type(dtype, array.dtype))
+        return array
 
     def mark_failed(self, box: Box, errors: Mapping[tuple[int, ...], str]) -> None:
         """Mark points as failed, by their position in a block, and keep their values."""
@@ -180,22 +198,22 @@ class MemoryStore(Store):
     @property
     def _is_begun(self) -> bool:
         """Whether anything is known of a point."""
-        return bool(self.status.max(initial=PENDING) != PENDING)
+        return bool(np.count_nonzero(self.status))  # PENDING is 0
 
     @property
     def n_done(self) -> int:
         """Number of points that are stored."""
-        return int((self.status == DONE).sum())
+        return int(np.count_nonzero(self.status == DONE))
 
     @property
     def is_complete(self) -> bool:
         """Whether every point has a value."""
-        return bool((self.status == DONE).all())
+        return self.n_done == self.status.size
 
     @property
     def n_left(self) -> int:
         """Number of points that nothing is known of yet."""
-        return int((self.status == PENDING).sum())
+        return int(np.count_nonzero(self.status == PENDING))
 
     def widen(self) -> None:
         """Make floats of integers and bools, which have no NaN, so that points may have no value.
