@@ -19,6 +19,8 @@ from gridax._pytree import owned
 from gridax._run.assembly import Assembler
 from gridax._run.derivatives import checked_names
 from gridax._run.evaluator import Evaluator
+from gridax._run.in_memory import InMemory
+from gridax._run.in_store import InStore
 from gridax._run.job import Job
 from gridax._run.options import OnError, Options, Order, Resume
 from gridax._run.progress import Progress
@@ -45,7 +47,7 @@ class Execution:
         # What runs with derivatives need, by what the outputs are differentiated by.
         self._deriving: dict[tuple[str, ...], tuple[Job, Evaluator, Assembler]] = {}
         # The last run that can be repeated at once, and its options.
-        self._last: tuple[dict[str, Any], Run | None] = {}, None
+        self._last: tuple[dict[str, Any], InMemory | None] = {}, None
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_last": ({}, None)}  # without what is compiled
@@ -208,11 +210,11 @@ class Execution:
         # Options has one field per keyword of this method.
         given = {name: value for name, value in locals().items() if name != "self"}
         self.partial = None
-        before, run = self._last
-        if run is not None and all(value is before[name] for name, value in given.items()):
-            result = run.again()
-            if result is not None:
-                return result
+        before, last = self._last
+        if last is not None and all(value is before[name] for name, value in given.items()):
+            again = last.again()
+            if again is not None:
+                return again
         run = self._run(Options.checked(given, self.space.sizes))
         try:
             with noting_missing(self._job.points):
@@ -220,7 +222,7 @@ class Execution:
         except BaseException as error:
             self.partial = getattr(error, "result", None)
             raise
-        if run.can_be_repeated:
+        if isinstance(run, InMemory) and run.can_be_repeated:
             self._last = given, run
         return result
 
@@ -281,7 +283,8 @@ class Execution:
                 job = dataclasses.replace(self._job, derivatives=names)
                 self._deriving[names] = job, self._evaluator.deriving(job), Assembler(job)
             needed = self._deriving[names]
-        return Run(self.space, *needed, options)
+        kind = InMemory if options.store is None else InStore
+        return kind(self.space, *needed, options)
 
 
 def checked_job(
