@@ -9,8 +9,9 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 
+from gridax._execution.batch import Batch
 from gridax._execution.front import Front
-from gridax._execution.pipeline import Batch, Pipeline
+from gridax._execution.pipeline import Pipeline
 from gridax._kernel.arguments import Arguments
 from gridax._kernel.prepared import Choice, Prepared
 from gridax._plan.blocks import pieces

@@ -12,10 +12,11 @@ import jax
 import numpy as np
 
 from gridax._devices import SETTINGS
+from gridax._execution.batch import Batch
 from gridax._execution.dispatcher import Dispatcher, n_points_of
 from gridax._execution.front import whole_chains
 from gridax._execution.on_host import HostCells
-from gridax._execution.pipeline import Batch, Pipeline, fetched, front_of
+from gridax._execution.pipeline import Pipeline, fetched, front_of
 from gridax._garbage import uncollected
 from gridax._kernel.arguments import Arguments, warn_of_batched_keys
 from gridax._kernel.prepared import Prepared
