@@ -283,6 +283,31 @@ def test_lanes_that_are_slower_are_given_up(clock):
     assert tuner.next(1000) == (tuner.best, 1000)
 
 
+@pytest.mark.parametrize("at", [0, 1500, 3990])
+@pytest.mark.parametrize("n", [1000, 2400, 4000])
+@pytest.mark.parametrize("compiling", [0.01, 1.0])
+def test_a_point_that_takes_very_long_does_not_mislead_where_it_is_not(at, n, compiling, clock):
+    """All points but one take a millisecond with any plan, or a tenth more in lanes."""
+    at = at % n
+    tuner = Tuner(plan_of(8), lambda plan, seconds: [], clock, lanes_or_wider)
+    tuner.compiled(compiling)
+    for _ in range(6):
+        begun = 0
+        while begun < n:
+            plan, part = tuner.next(n - begun)
+            lap = tuner.begin(plan, part)
+            clock.now += part * (1.1e-3 if plan.lanes else 1e-3)
+            if begun <= at < begun + part:
+                clock.now += 0.1 if plan.lanes else 50.0
+            if tuner.counts:
+                tuner.counted(2, 100)
+            tuner.end(lap)
+            begun += part
+        tuner.swept()
+    assert tuner.best.lanes == 64
+    assert tuner.next(n) == (tuner.best, n)
+
+
 def test_iterations_are_counted_once(clock):
     tuner = counting_at(8, clock)
     assert tuner.counts

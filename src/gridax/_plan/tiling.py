@@ -17,6 +17,7 @@ from collections.abc import Iterator, Sequence
 from gridax._plan.cells import Cells, levels_of_points, narrower_within, of_cells
 from gridax._plan.chain import Chain
 from gridax._plan.plan import Level, Plan
+from gridax._plan.tuning import EVEN
 from gridax._plan.widths import BIG, CPU, MOST_BYTES, Groups, Points, Start, Widths, n_vectorized
 from gridax._plan.work import Work, repeated
 
@@ -36,9 +37,8 @@ _UNKNOWN = 32
 _PER_LANE, _LONG_CALL = 16, 0.2
 # Points per lane in a sweep at least, if there are few.
 _ROUNDS = 4
-# Fractions of the iterations that points take part in: below which lanes are worth a trial, and
-# above which tiles may be as wide as if loops were even.
-_UNEVEN, _EVEN = 0.75, 0.9
+# Fraction of the iterations that points take part in, below which lanes are worth a trial.
+_UNEVEN = 0.75
 # Fraction of the time in branches that a point does not take above which single points are tried
 # first; and bytes of a point above which a sweep begins with them, since operations on arrays of
 # this size are fast without others.
@@ -322,7 +322,7 @@ class Sweep:
         if even < _UNEVEN:
             n_lanes = self._within(plan.block)._n_lanes()
             return self.in_lanes(n_lanes, most, plan.block, seconds)
-        if even < _EVEN:
+        if even < EVEN:
             return None
         work = dataclasses.replace(self.work, uneven=frozenset(), lanes=frozenset())
         return dataclasses.replace(self, work=work).plan(None, None, most, plan.block)

@@ -28,6 +28,9 @@ _HOPELESS = 1.5
 _LONG_CALL = 0.5
 # A plan is faster if it takes less than this fraction of the time.
 _BETTER = 0.95
+# Fraction of the iterations that points take part in, above which points hardly wait; below, some
+# parts of a sweep may take much longer than others.
+EVEN = 0.9
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,6 +40,15 @@ class Lap:
     plan: Plan
     n_points: int  # that are computed
     begun: float
+
+
+@dataclasses.dataclass(frozen=True)
+class _Timed:
+    """How long a point took with a plan, in the largest part of the sweep that was timed."""
+
+    plan: Plan
+    n_points: int
+    seconds: float
 
 
 class Tuner:
@@ -71,7 +83,7 @@ class Tuner:
         self.best = plan
         self._others, self._clock, self._suggested = others, clock, suggested
         self._suggestion: Plan | None = None
-        self._seconds: dict[Any, float] = {}  # per point, by kind of plan
+        self._timed: dict[Any, _Timed] = {}  # by kind of plan
         self._untried: list[Plan] = []
         self._resized: Plan | None = None  # the fastest plan with calls of another length
         self._seen = {plan.kind}
@@ -115,7 +127,7 @@ class Tuner:
 
     def is_settled(self, n_points: int) -> bool:
         """Whether plans were compared, and a sweep of some points would try no more of them."""
-        return len(self._seconds) > 1 and self._tries_no_more(n_points)
+        return len(self._timed) > 1 and self._tries_no_more(n_points)
 
     def is_steady(self, n_points: int) -> bool:
         """Whether all further sweeps of some points would use the fastest plan throughout."""
@@ -137,7 +149,8 @@ class Tuner:
     @property
     def seconds(self) -> float | None:
         """Seconds per point with the fastest plan, if they were measured."""
-        return self._seconds.get(self.best.kind)
+        timed = self._timed.get(self.best.kind)
+        return None if timed is None else timed.seconds
 
     def drop(self, plan: Plan) -> None:
         """Do not try a plan (again)."""
@@ -153,7 +166,7 @@ class Tuner:
     def compiled(self, seconds: float) -> None:
         """Record how long a plan took to compile."""
         self._compiling = max(self._compiling, seconds)
-        if self._seconds:  # the first plan has to be compiled anyway
+        if self._timed:  # the first plan has to be compiled anyway
             self._spent += seconds
 
     def begin(self, plan: Plan, n_points: int) -> Lap:
@@ -165,17 +178,37 @@ class Tuner:
 
     def end(self, lap: Lap) -> None:
         """Record that a part is done now."""
-        plan, key = lap.plan, lap.plan.kind
-        is_first, best = key not in self._seconds, self.seconds
+        plan = lap.plan
+        is_first, best = plan.kind not in self._timed, self.seconds
         mine = (self._clock() - lap.begun) / lap.n_points
         if best is not None and plan is not self.best:
             self._spent += max(0.0, mine - best) * lap.n_points
-        self._seconds[key] = mine = min(mine, self._seconds.get(key, math.inf))
+        mine = self._noted(plan, lap.n_points, mine)
+        fastest = min(self._timed.values(), key=lambda timed: timed.seconds)
         if best is None or (plan is not self.best and mine < _BETTER * best):
             self.best = plan
             self._explore(mine)
-        if is_first and mine < _HOPELESS * self._seconds[self.best.kind]:
+        elif plan is self.best and fastest.seconds < _BETTER * mine:
+            self.best = fastest.plan  # which looked slower in another part of the sweep
+        if is_first and mine < _HOPELESS * self._timed[self.best.kind].seconds:
             self._untried.insert(0, plan)
+
+    def _noted(self, plan: Plan, n_points: int, seconds: float) -> float:
+        """Note how long points took with a plan; return the time per point that counts.
+
+        It is the least, since a machine is busy at times. Where points wait for others, it depends
+        on which points there are, and the largest part of the sweep counts.
+        """
+        before = self._timed.get(plan.kind)
+        if before is not None:
+            is_uneven = self.even is not None and self.even < EVEN
+            if n_points == before.n_points or not is_uneven:
+                seconds = min(seconds, before.seconds)
+            elif n_points < before.n_points:
+                seconds = before.seconds
+            n_points = max(n_points, before.n_points)
+        self._timed[plan.kind] = _Timed(plan, n_points, seconds)
+        return seconds
 
     def _explore(self, seconds: float) -> None:
         """Put what is similar to the fastest plan first."""
