@@ -532,3 +532,24 @@ def test_objects_that_a_model_sets_up_do_not_keep_the_same_line_from_going_on(st
     change()
     with pytest.raises(ValueError, match=r"another model|'tool' is"):
         gx.SequentialExecution(model, product(**state)).run(store=path, progress=False)
+
+
+class Length(float):
+    """A number with a unit."""
+
+    def __new__(cls, value, unit):
+        made = super().__new__(cls, value)
+        made.unit = unit
+        return made
+
+
+def test_what_a_fixed_number_holds_besides_its_value_counts(tmp_path):
+    def run(length):
+        space = gx.Space({"x": gx.DataAxis([1.0, 2.0]), "length": length}, mode="product")
+        execution = gx.SequentialExecution(lambda s: s["x"], space)
+        return execution.run(store=tmp_path / "s.zarr", progress=False)
+
+    run(Length(1.0, "mm"))
+    run(Length(1.0, "mm"))
+    with pytest.raises(ValueError, match=r"the fixed value 'length' is 1.0 with digest"):
+        run(Length(1.0, "m"))

@@ -32,6 +32,8 @@ ATTRIBUTE = "gridax_fingerprints"
 # How digests are computed. Those of stores from before this was recorded cannot be compared.
 _DIGESTS = 3
 PARTITIONABLE = "jax_threefry_partitionable"
+# Types of scalars that hold nothing but their value.
+_BARE = (bool, int, float, str, np.ndarray)
 # A hostile file could name any length.
 _LONGEST = 2**24
 
@@ -312,7 +314,10 @@ def _value(leaf: Any, name: str, unknown: list[str]) -> list[str]:
     scalar = fixed_scalar(leaf)
     if scalar is not None:
         kind = "" if isinstance(leaf, (bool, int, float, str)) else f" ({np.asarray(leaf).dtype})"
-        return [digest(scalar.item(), kind), f"{scalar.item()!r}{kind}"]
+        is_bare = isinstance(leaf, (np.generic, jax.Array)) or type(leaf) in _BARE
+        # A number with a unit, or a member of an enumeration.
+        more = [] if is_bare else [_digest_of({name: leaf}, unknown)]
+        return [digest(scalar.item(), kind, *more), f"{scalar.item()!r}{kind}"]
     code = _digest_of({name: _plain(leaf)}, unknown)
     if is_array(leaf):
         return [code, f"{leaf.dtype}{list(leaf.shape)} with digest {code}"]
