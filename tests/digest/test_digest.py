@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import cmath
 import collections
 import ctypes
 import dataclasses
@@ -493,6 +494,33 @@ class Account:
         return {"value": self.value}
 
 
+class Quantity(np.ndarray):
+    def __array_finalize__(self, other):
+        self.unit = getattr(other, "unit", None)
+
+
+def quantity(unit, kind=Quantity):
+    array = np.ones(2).view(kind)
+    array.unit = unit
+    return array
+
+
+def categories(value):
+    return pd.Categorical(["a", "b"], categories=["a", "b"] if value == 2 else ["b", "a"])
+
+
+def with_attrs(value, make):
+    made = make([1, 2])
+    made.attrs["gain"] = value
+    return made
+
+
+class LibraryQuantity(Quantity):
+    """An array with a unit of a library."""
+
+    __module__ = "json"
+
+
 def padded(value):
     array = np.frombuffer(np.random.default_rng().bytes(48), np.uint8).copy()
     array = array.view(np.dtype([("a", "i1"), ("b", "f8")], align=True))
@@ -528,6 +556,19 @@ LIBRARY_VALUES = {
     "slice": lambda v: slice(v),
     "path": lambda v: Path(str(v)),
     "masked array": lambda v: np.ma.masked_array([1.0, 2.0, 3.0], [False, v == 2.0, True]),
+    "fill value": lambda v: np.ma.masked_array([1.0, 2.0], [False, True], fill_value=v),
+    "own array with a unit": quantity,
+    "array of a library with a unit": lambda v: quantity(v, LibraryQuantity),
+    "matrix": lambda v: np.ones((2, 2)).view(np.matrix if v == 2 else np.ndarray),
+    "categories of a Series": lambda v: pd.Series(categories(v)),
+    "categories of a DataFrame": lambda v: pd.DataFrame({"a": categories(v)}),
+    "categories of an Index": lambda v: pd.CategoricalIndex(categories(v)),
+    "type of a Series": lambda v: pd.Series([1], dtype="Int64" if v == 2 else "int64"),
+    "attributes of a Series": lambda v: with_attrs(v, pd.Series),
+    "attributes of a DataFrame": lambda v: with_attrs(v, pd.DataFrame),
+    "name of columns": lambda v: framed(1.0).rename_axis(columns=str(v)),
+    "length of a deque": lambda v: collections.deque([1], maxlen=int(v)),
+    "function in C": lambda v: math.sqrt if v == 2 else cmath.sqrt,
     "record with padding": padded,
     "record": lambda v: np.array([(1, v)], dtype=[("a", int), ("b", float)]),
     "texts": lambda v: np.array([str(v)], dtype=np.dtypes.StringDType()),
@@ -738,6 +779,29 @@ def test_the_fields_that_a_dataclass_compares_count():
         return Settings
 
     assert digest(made(True)) == digest(made(True)) != digest(made(False))
+
+
+def test_the_metadata_of_a_field_count():
+    def made(gain):
+        return dataclasses.make_dataclass(
+            "Made", [("a", int, dataclasses.field(metadata={"gain": gain}))]
+        )
+
+    assert digest(made(1)) == digest(made(1)) != digest(made(2))
+
+
+@pytest.mark.parametrize("base", [pd.DataFrame, pd.Series, xr.DataArray, np.ndarray])
+def test_the_methods_of_a_class_that_extends_a_librarys_count(base):
+    def made(gain):
+        class Made(base):
+            __slots__ = ()
+
+            def scaled(self):
+                return gain * self
+
+        return np.ones(2).view(Made) if base is np.ndarray else Made([1.0, 2.0])
+
+    assert digest(made(1)) == digest(made(1)) != digest(made(2))
 
 
 def dataclass_with(method):

@@ -25,7 +25,10 @@ _FILLED = (*_CONTAINERS, np.ndarray)
 # Of these, copies can be made without some items. A copy of os.environ would change the original.
 _COPIED = (dict, list, collections.deque, collections.UserDict, np.ndarray)
 # Methods that run before a model does.
-_BEFORE = frozenset({"__init__", "__new__", "__post_init__", "__setstate__", "__init_subclass__"})
+_BEFORE = frozenset(
+    {"__init__", "__new__", "__post_init__", "__setstate__", "__init_subclass__"}
+    | {"__array_finalize__", "__set_name__"}
+)
 # Attributes of containers, text and arrays: that one is used does not tell whose method it is.
 _COMMON = frozenset(
     name

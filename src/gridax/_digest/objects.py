@@ -197,7 +197,8 @@ _DATACLASS_PARAMS = ("eq", "order", "unsafe_hash", "frozen")
 
 def _field(field: dataclasses.Field[Any]) -> tuple[Any, ...]:
     flags = field.init, field.kw_only, field.compare, field.hash
-    return field.name, *flags, _default(field.default), _default(field.default_factory)
+    defaults = _default(field.default), _default(field.default_factory)
+    return field.name, *flags, *defaults, dict(field.metadata)
 
 
 def _default(value: Any) -> Any:
@@ -270,7 +271,7 @@ def base_content(value: Any) -> Any:
             return tuple(value)
         case set() | frozenset():
             return set(value)
-        case np.ndarray():
+        case np.ndarray() | np.generic():
             return np.asarray(value)
     for base in _SCALAR_BASES:
         if isinstance(value, base):
@@ -321,12 +322,13 @@ def contents(value: Any) -> list[Any] | None:
         case np.vectorize():
             return [value.pyfunc, value.otypes, value.signature, value.excluded]
         case pd.DataFrame():
-            columns = [value.iloc[:, i].to_numpy() for i in range(value.shape[1])]
-            return [list(value.columns), value.index, columns]
+            columns = [value.iloc[:, i] for i in range(value.shape[1])]
+            pairs = [(each.dtype, each.to_numpy()) for each in columns]
+            return [value.columns, value.index, pairs, value.attrs]
         case pd.Series():
-            return [value.name, value.index, value.to_numpy()]
+            return [value.name, value.index, value.dtype, value.to_numpy(), value.attrs]
         case pd.Index():
-            return [list(value.names), str(value.dtype), value.to_numpy()]
+            return [list(value.names), value.dtype, value.to_numpy()]
         case xr.Variable():
             # A lazy variable is told from others by the name of its graph.
             values = value.values if value.chunks is None else value.data.name

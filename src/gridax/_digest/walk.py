@@ -59,6 +59,8 @@ _OPAQUE: tuple[type, ...] = (
     *(io.IOBase, socket.socket, types.GeneratorType, types.CoroutineType, random.Random),
     *(np.random.Generator, np.random.RandomState, np.random.BitGenerator, type(os.environ)),
 )
+# Arrays that their type does not tell from others of the same content.
+_BARE = (np.ndarray, np.memmap)
 # Packages whose objects show all that they are.
 _SHOWN = ("jax", "jaxlib", "numpy", "typing")
 _ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
@@ -159,8 +161,10 @@ class Walk:
             value = self._changing.rest(value, value)
         if content is not None:
             yield f"{type(value).__name__} {len(content)}".encode()
+            if is_own:
+                yield self._of(type(value), type(value).__qualname__)
             yield from (self._of(each, name) for each in content)
-        elif isinstance(value, (np.ndarray, np.generic, jax.Array)):
+        elif isinstance(value, (np.ndarray, np.generic, jax.Array)) and not is_own:
             yield from self._of_array(value, name)
         elif isinstance(value, type):
             if origin.library_of(value) is not None:
@@ -194,8 +198,12 @@ class Walk:
         if is_keys(value):
             yield str(jax.random.key_impl(value)).encode()
             value = jax.random.key_data(value)
+        if isinstance(value, np.ndarray) and type(value) not in _BARE:
+            yield type(value).__qualname__.encode()
         if isinstance(value, np.ma.MaskedArray):
-            yield self._of(np.ma.getmaskarray(value), name)
+            yield self._of([np.ma.getmaskarray(value), value.fill_value], name)
+        elif isinstance(value, np.ndarray) and origin.library_of(type(value)) != "numpy":
+            yield from self._of_attributes(value, attributes(value), name)  # such as its unit
         array = np.asarray(value)
         yield f"{array.dtype} {array.shape}".encode()
         if array.dtype.hasobject or array.dtype.kind == "T":
@@ -292,6 +300,8 @@ class Walk:
                 yield self._of(item, f"{name}[{key!r}]" if type(key) in _SCALARS else f"{name}[…]")
         elif isinstance(value, (list, tuple, collections.deque)):
             yield f"{type(value).__name__} of {len(value)}".encode()
+            if isinstance(value, collections.deque) and value.maxlen is not None:
+                yield f"at most {value.maxlen}".encode()
             if all(type(item) in _SCALARS for item in value):  # quicker than one by one
                 yield repr(list(value)).encode()
             else:
@@ -312,8 +322,10 @@ class Walk:
         elif isinstance(value, types.BuiltinFunctionType) and _is_own_extension(value):
             yield self._no_digest(f"{name} (compiled code of {value.__module__})")
         elif isinstance(value, (types.BuiltinFunctionType, types.MethodWrapperType)):
-            yield value.__qualname__.encode()
-            if not isinstance(value.__self__, types.ModuleType | type(None)):
+            if isinstance(value.__self__, types.ModuleType | type(None)):
+                yield from self._of_library(str(value.__module__), value.__qualname__)
+            else:
+                yield value.__qualname__.encode()
                 yield self._of(value.__self__, name)
         elif isinstance(value, _DESCRIPTORS):
             yield f"{value.__objclass__.__qualname__}.{value.__name__}".encode()
