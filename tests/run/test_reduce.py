@@ -15,7 +15,9 @@ import xarray as xr
 from click.testing import CliRunner
 
 import gridax as gx
+from gridax._reduce import arithmetic
 from gridax.cli import main
+from tests.x64 import x64
 
 NAMED = ["mean", "std", "var", "sum", "min", "max", "argmin", "argmax", "any", "all", "count"]
 TIMES = [0.0, 0.1, 0.2, 0.3]
@@ -232,6 +234,20 @@ def test_quantiles_skip_nan_of_every_dtype(dtype, is_python):
     found = run.run(reduce={"trial": gx.Quantiles(q)}, progress=False).dataset["y.quantile"]
     wanted = np.nanquantile(np.asarray(values).astype(np.float64), q, axis=1)
     np.testing.assert_allclose(found.transpose("quantile", "i"), wanted, rtol=1e-6, atol=1e-6)
+
+
+def test_the_program_of_many_quantiles_is_no_larger():
+    x = np.random.default_rng(0).normal(size=(3, 12, 2))
+
+    def quantiles(n):
+        method = gx.Quantiles(np.linspace(0, 1, n))
+        return lambda x: arithmetic.reduced(jnp, x, None, 1, (method,), lambda method: None)
+
+    with x64():
+        programs = [jax.make_jaxpr(quantiles(n))(x) for n in (3, 300)]
+        (many,) = quantiles(300)(x)
+    assert len({len(program.eqns) for program in programs}) == 1
+    np.testing.assert_allclose(many, np.quantile(x, np.linspace(0, 1, 300), 1).swapaxes(0, 1))
 
 
 def test_a_single_quantile_has_no_dimension():

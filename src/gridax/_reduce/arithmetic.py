@@ -241,19 +241,18 @@ def _quantiles(xp: Any, x: Any, there: Any, axis: int, method: Quantiles) -> Any
     if there is not None:
         values = xp.where(there, values, xp.asarray(np.nan, values.dtype))
     values = xp.sort(values, axis=axis)  # NaN comes last
-    count = (~xp.isnan(values)).sum(axis, dtype=xp.int64)
-    found = []
-    for q in method.q:
-        place = xp.maximum(q * (count - 1), 0.0)
-        low = xp.floor(place).astype(xp.int64)
-        ends = [
-            xp.take_along_axis(values, xp.expand_dims(at, axis), axis).astype(np.float64)
-            for at in (low, xp.minimum(low + 1, xp.maximum(count - 1, 0)))
-        ]
-        a, b = (xp.squeeze(end, axis) for end in ends)
-        with np.errstate(invalid="ignore"):
-            found.append(xp.where(a == b, a, a + (b - a) * (place - low)))
-    return found[0] if method.is_single else xp.stack(found, axis)
+    count = (~xp.isnan(values)).sum(axis, dtype=xp.int64, keepdims=True)
+    # All of them at once, along the axis of the values: there may be many.
+    q = np.array(method.q).reshape([-1 if i == axis else 1 for i in range(values.ndim)])
+    place = xp.maximum(q * (count - 1), 0.0)
+    low = xp.floor(place).astype(xp.int64)
+    a, b = (
+        xp.take_along_axis(values, at, axis).astype(np.float64)
+        for at in (low, xp.minimum(low + 1, xp.maximum(count - 1, 0)))
+    )
+    with np.errstate(invalid="ignore"):
+        found = xp.where(a == b, a, a + (b - a) * (place - low))
+    return xp.squeeze(found, axis) if method.is_single else found
 
 
 def _histogram(xp: Any, x: Any, there: Any, axis: int, method: Histogram) -> Any:
