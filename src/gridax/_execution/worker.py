@@ -30,6 +30,7 @@ from gridax._stores.memory import MemoryStore
 
 # Number of jobs whose compiled programs a worker keeps.
 _KEPT = 4
+
 Tasks = tuple[Task, ...]
 
 

@@ -58,16 +58,14 @@ class InMemory(Run):
 
     @property
     def can_be_repeated(self) -> bool:
-        """Whether `again` is worth a try."""
+        """Whether `again` may be called, since there is nothing more to learn."""
         return self._again is not None
 
     def again(self) -> Result | None:
         """Return the result of the same run once more, if nothing has to be prepared for it."""
-        if self._again is None:
-            return None
+        assert self._again is not None
         evaluate, recorded, labels = self._again
-        n_points = self._job.points.n
-        with Meter(self._options.progress, n_points, self._job.title) as meter:
+        with Meter(self._options.progress, self._job.points.n, self._job.title) as meter:
             computed = evaluate()
             if computed is None:
                 return None
